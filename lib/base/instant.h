@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* instant.h - points in time as microseconds since 1970-01-01 UTC, and their RFC 3339 text.
+ * Pure: the clock is read in lib/io/clock.c only.
+ *
+ * Units     *_us microseconds, *_ms milliseconds.
+ */
+#ifndef BASE_INSTANT_H
+#define BASE_INSTANT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define INSTANT_TEXT_BYTES 32
+
+/* Writes "2026-11-21T16:31:00.123Z" (milliseconds) and returns text. */
+char *instant_format(int64_t instant_us, char text[INSTANT_TEXT_BYTES]);
+/* The same with six digits. */
+char *instant_format_us(int64_t instant_us, char text[INSTANT_TEXT_BYTES]);
+/* Reads RFC 3339 with any offset and 0 to 9 fraction digits (upper-case T and Z as the States
+ * Language asks). False when it is not one; *instant_us is then unchanged. */
+bool instant_parse(const char *text, size_t bytes, int64_t *instant_us);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* limits.h - every bound of the system, with its name and unit. Reaching one is back-pressure or a
+ * clear error, counted, never silent. Relations between limits are checked when this is compiled.
+ */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+#define CONTENT_BYTES_MAX (10u << 20)       /* content of one submission; past it 413 */
+#define HTTP_BODY_BYTES_MAX (16u << 20)     /* request body in octets, JSON escapes included */
+#define HTTP_BATCH_BODY_BYTES_MAX (64u << 20)
+#define HTTP_BATCH_ITEMS_MAX 1000           /* submissions in one batch request */
+#define HTTP_HEADER_BYTES_MAX 16384         /* all headers of a request */
+#define HTTP_WAIT_MS_MAX 60000              /* longest ?wait= */
+#define HTTP_RESPONSE_BYTES_MAX (32u << 20) /* body accepted from a service */
+
+#define JSON_DEPTH_MAX 128                  /* nesting of arrays and objects */
+#define STATE_DATA_BYTES_MAX (16u << 20)    /* data between two states */
+#define CONTRACT_BYTES_MAX (1u << 20)       /* one contract file */
+
+#define NAME_BYTES_MAX 128                  /* contract, state, service, signal names */
+#define NAMESPACE_BYTES_MAX 255
+#define IDEMPOTENCY_KEY_BYTES_MAX 255
+#define CORRELATION_ID_BYTES_MAX 128
+#define FILE_PATH_BYTES_MAX 4096
+
+#define EVENT_BYTES_MAX 900000              /* one envelope; below the broker's 1,000,000 */
+
+#define LIST_ITEMS_MAX 1000
+#define LIST_ITEMS_DEFAULT 100
+
+#define SHARDS_MAX 256
+#define WORKERS_MAX 64
+
+_Static_assert(CONTENT_BYTES_MAX < HTTP_BODY_BYTES_MAX, "content must fit a request");
+_Static_assert(HTTP_BODY_BYTES_MAX <= STATE_DATA_BYTES_MAX, "an accepted input must fit a state");
+
+#endif
