@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* clock.h - the only place that reads a clock or draws randomness.
+ * Units     *_us microseconds.
+ */
+#ifndef IO_CLOCK_H
+#define IO_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/uuid.h"
+
+int64_t clock_now_us(void);       /* wall clock since 1970 UTC */
+int64_t clock_monotonic_us(void); /* for durations and deadlines */
+void clock_random(void *octets, size_t bytes);
+double clock_random_unit(void);  /* in [0, 1) */
+struct uuid clock_uuid_v7(void); /* never the same twice in a process */
+
+#endif
