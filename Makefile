@@ -1,0 +1,80 @@
+# OmniNode Bridge. `make help` lists what can be done; MODE=debug|release|asan|tsan|cov, release unless set.
+MODE ?= release
+CC ?= cc
+BUILD := build/$(MODE)
+VERSION := $(shell cat VERSION)
+
+BLAKE3_DIR := $(firstword $(wildcard /usr/share/cargo/registry/blake3-*/c))
+PROGRAMS := $(addprefix $(BUILD)/,bridge-orchestrator bridge-reducer metadata-stamping onextree bridgectl bridge-broker)
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+  -Wformat=2 -Wswitch-enum -Wvla -Wno-gnu-zero-variadic-macro-arguments $(if $(WERROR)$(CI),-Werror)
+CPPFLAGS := -Ilib -Inodes -I. -I$(BLAKE3_DIR) -D_GNU_SOURCE -DVERSION='"$(VERSION)"'
+CFLAGS_debug := -O0 -g3
+CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+CFLAGS_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+CFLAGS_cov := -O0 -g --coverage
+LDFLAGS_release := -Wl,-z,relro,-z,now -pie
+LDFLAGS_asan := -fsanitize=address,undefined
+LDFLAGS_tsan := -fsanitize=thread
+LDFLAGS_cov := --coverage
+CFLAGS := -std=c2x $(WARNINGS) $(CFLAGS_$(MODE)) -pthread $(EXTRA_CFLAGS)
+LDFLAGS := $(LDFLAGS_$(MODE)) -pthread
+LDLIBS := -lcivetweb -lcurl -lpq -lrdkafka -lfyaml -lcjson -lpcre2-8 -lcrypto -lxxhash -lm
+PURE_LDLIBS := -lfyaml -lcjson -lpcre2-8 -lcrypto -lxxhash -lm
+
+# BLAKE3: the C sources that Debian's librust-blake3-dev installs, compiled here, never copied.
+
+BLAKE3_SOURCES := blake3.c blake3_dispatch.c blake3_portable.c $(if $(filter x86_64,$(shell uname -m)), \
+  blake3_sse2_x86-64_unix.S blake3_sse41_x86-64_unix.S blake3_avx2_x86-64_unix.S blake3_avx512_x86-64_unix.S)
+BLAKE3_OBJECTS := $(patsubst %,$(BUILD)/blake3/%.o,$(BLAKE3_SOURCES))
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)))
+PURE_OBJECTS := $(call objects,lib/base/*.c lib/core/*.c nodes/*/core/*.c)
+IO_OBJECTS := $(call objects,lib/io/*.c)
+TEST_UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+
+.DEFAULT_GOAL := build
+.PHONY: build
+build: $(PROGRAMS) ## compile everything into build/<mode>/
+
+$(BUILD)/libpure.a: $(PURE_OBJECTS)
+	@rm -f $@; $(AR) rcs $@ $^
+$(BUILD)/libio.a: $(IO_OBJECTS)
+	@rm -f $@; $(AR) rcs $@ $^
+$(BUILD)/libblake3.a: $(BLAKE3_OBJECTS)
+	@rm -f $@; $(AR) rcs $@ $^
+
+define program # name, sources
+$(BUILD)/$(1): $(call objects,$(2)) $(BUILD)/libio.a $(BUILD)/libpure.a $(BUILD)/libblake3.a
+	@echo "  LINK  $$@"; $(CC) $(LDFLAGS) -o $$@ $$^ $(LDLIBS)
+endef
+$(eval $(call program,bridge-orchestrator,nodes/orchestrator/*.c))
+$(eval $(call program,bridge-reducer,nodes/reducer/*.c))
+$(eval $(call program,metadata-stamping,nodes/metadata-stamping/*.c))
+$(eval $(call program,onextree,nodes/onextree/*.c))
+$(eval $(call program,bridgectl,tools/bridgectl/*.c))
+$(eval $(call program,bridge-broker,tools/bridge-broker/*.c))
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D); echo "  CC    $<"; $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/blake3/%.o: $(BLAKE3_DIR)/%
+	@mkdir -p $(@D); $(CC) -O3 -fPIE -c -o $@ $<
+
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libpure.a $(BUILD)/libblake3.a
+	@$(CC) $(LDFLAGS) -o $@ $^ -lcheck -lsubunit $(PURE_LDLIBS) -lrt
+
+.PHONY: test-unit
+test-unit: $(TEST_UNITS) ## unit tests (Check); they link pure objects only
+	@set -e; for t in $(TEST_UNITS); do CK_FORK=no $$t; done
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 22
+
+.PHONY: clean
+clean: ## remove build/<mode>/
+	rm -rf $(BUILD)
+
+-include $(shell test -d $(BUILD) && find $(BUILD) -name '*.d')

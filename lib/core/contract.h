@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* contract.h - a workflow contract: ONEX head and state machine, read from YAML (libfyaml) or JSON.
+ *
+ * Owns      A contract is immutable after contract_parse; free it when nothing runs on it any more.
+ * Threads   Read-only, so any.
+ * Errors    contract_parse collects findings and gives NULL when one is an error.
+ *
+ *     name: metadata_stamping
+ *     version: 1.0.0                 # semantic version
+ *     description: ...
+ *     services: [metadata-stamping, onextree]
+ *     input_state: { JSON Schema }
+ *     output_state: { JSON Schema }
+ *     events: ...                    # optional: names and payloads of published events, see below
+ *     state_machine: { StartAt: ..., States: ... }
+ *
+ * A plain *.asl.json file is the state machine alone; its name is the file's stem, its version 1.0.0.
+ *
+ * events:
+ *     workflow_started:   { type: stamp_workflow_started, payload: { template } }
+ *     workflow_completed, workflow_failed, workflow_cancelled: likewise, each optional
+ *     steps:
+ *       <state name>:
+ *         requested: { type: ..., payload: ... }   # when the state's first attempt is called
+ *         completed: { type: ..., payload: ... }   # when the state succeeds
+ * A payload template sees $ = { workflow: { id, namespace, correlation_id, started_at, ... }, input:
+ * <workflow input>, data: <the state's input or output, or the workflow's output>, ... }.
+ */
+#ifndef CORE_CONTRACT_H
+#define CORE_CONTRACT_H
+
+#include "core/asl.h"
+#include "core/finding.h"
+#include "core/schema.h"
+
+struct contract {
+    char *name;
+    char *version;
+    char *description;
+    struct json *document;       /* the whole, as JSON */
+    struct schema *input_schema; /* NULL: anything */
+    struct schema *output_schema;
+    struct json *services; /* array of names, or NULL */
+    struct json *events;   /* object, or NULL */
+    struct asl_machine *machine;
+};
+
+/* `file` names it in findings and decides the kind by its ending: .yaml, .yml, .json, .asl.json. */
+struct contract *contract_parse(const char *file, const char *text, size_t bytes, struct findings *findings) MUST_USE;
+void contract_free(struct contract *contract);
+/* <0, 0, >0 by semantic version precedence (semver.org section 11). */
+int contract_version_compare(const char *a, const char *b);
+
+/* YAML 1.2 (so also JSON) to json, with places. NULL with a finding when it does not parse. */
+struct json *yaml_parse(const char *file, const char *text, size_t bytes, struct source_map **map,
+                        struct findings *findings) MUST_USE;
+
+#endif
