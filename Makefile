@@ -8,7 +8,7 @@ BLAKE3_DIR := $(firstword $(wildcard /usr/share/cargo/registry/blake3-*/c))
 PROGRAMS := $(addprefix $(BUILD)/,bridge-orchestrator bridge-reducer metadata-stamping onextree bridgectl bridge-broker)
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-  -Wformat=2 -Wswitch-enum -Wvla -Wno-gnu-zero-variadic-macro-arguments $(if $(WERROR)$(CI),-Werror)
+  -Wformat=2 -Wswitch-enum -Wvla $(if $(WERROR)$(CI),-Werror)
 CPPFLAGS := -Ilib -Inodes -I. -I$(BLAKE3_DIR) -D_GNU_SOURCE -DVERSION='"$(VERSION)"'
 CFLAGS_debug := -O0 -g3
 CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
@@ -19,7 +19,7 @@ LDFLAGS_release := -Wl,-z,relro,-z,now -pie
 LDFLAGS_asan := -fsanitize=address,undefined
 LDFLAGS_tsan := -fsanitize=thread
 LDFLAGS_cov := --coverage
-CFLAGS := -std=c2x $(WARNINGS) $(CFLAGS_$(MODE)) -pthread $(EXTRA_CFLAGS)
+CFLAGS := -std=c11 $(WARNINGS) $(CFLAGS_$(MODE)) -pthread $(EXTRA_CFLAGS)
 LDFLAGS := $(LDFLAGS_$(MODE)) -pthread
 LDLIBS := -lcivetweb -lcurl -lpq -lrdkafka -lfyaml -lcjson -lpcre2-8 -lcrypto -lxxhash -lm
 PURE_LDLIBS := -lfyaml -lcjson -lpcre2-8 -lcrypto -lxxhash -lm

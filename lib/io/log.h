@@ -10,6 +10,7 @@
 #ifndef IO_LOG_H
 #define IO_LOG_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR };
@@ -25,12 +26,13 @@ struct log_field {
 
 void log_init(const char *service, const char *level); /* level as LOG_LEVEL has it */
 void log_set_level(const char *level);
-void log_write(enum log_level level, const char *event, const struct log_field *fields);
+/* Fields follow as struct log_field, ended by LOG_END; the macros below add it. */
+void log_write(enum log_level level, const char *event, ...);
 
-#define LOG_FIELDS(...) ((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) {0}})
-#define log_debug(event, ...) log_write(LOG_LEVEL_DEBUG, event, LOG_FIELDS(__VA_ARGS__))
-#define log_info(event, ...) log_write(LOG_LEVEL_INFO, event, LOG_FIELDS(__VA_ARGS__))
-#define log_warning(event, ...) log_write(LOG_LEVEL_WARNING, event, LOG_FIELDS(__VA_ARGS__))
-#define log_error(event, ...) log_write(LOG_LEVEL_ERROR, event, LOG_FIELDS(__VA_ARGS__))
+#define LOG_END ((struct log_field){.name = NULL})
+#define log_debug(...) log_write(LOG_LEVEL_DEBUG, __VA_ARGS__, LOG_END)
+#define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__, LOG_END)
+#define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__, LOG_END)
+#define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__, LOG_END)
 
 #endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/clock.h"
+
+#include <sys/random.h>
+#include <time.h>
+
+
+static int64_t read_clock(clockid_t id)
+{
+    struct timespec now;
+    clock_gettime(id, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t clock_now_us(void) { return read_clock(CLOCK_REALTIME); }
+int64_t clock_monotonic_us(void) { return read_clock(CLOCK_MONOTONIC); }
+
+#define RANDOM_POOL_BYTES 4096
+
+/* One system call per pool of octets, not per draw. */
+static _Thread_local struct {
+    uint8_t octets[RANDOM_POOL_BYTES];
+    size_t left;
+} pool;
+
+void clock_random(void *octets, size_t bytes)
+{
+    uint8_t *out = octets;
+    for (size_t i = 0; i < bytes; i++) {
+        if (pool.left == 0) {
+            for (size_t have = 0; have < sizeof pool.octets;) {
+                ssize_t got = getrandom(pool.octets + have, sizeof pool.octets - have, 0);
+                if (got > 0)
+                    have += (size_t)got;
+            }
+            pool.left = sizeof pool.octets;
+        }
+        out[i] = pool.octets[--pool.left];
+    }
+}
+
+double clock_random_unit(void)
+{
+    uint64_t bits;
+    clock_random(&bits, sizeof bits);
+    return (double)(bits >> 11) * 0x1.0p-53;
+}
+
+struct uuid clock_uuid_v7(void)
+{
+    uint8_t random[10];
+    clock_random(random, sizeof random);
+    return uuid_v7(clock_now_us() / 1000, random);
+}
