@@ -37,7 +37,6 @@ struct json_position {
 
 struct json *json_parse(const char *text, size_t bytes, struct error *error,
                         struct json_position *position) MUST_USE; /* error, position may be NULL */
-/* Reads one value at the start of text and says where it ended; for streams of values. */
 void json_write(const struct json *value, struct buffer *out); /* compact */
 char *json_to_text(const struct json *value) MUST_USE;         /* free() */
 size_t json_text_bytes(const struct json *value); /* size of the compact form */

@@ -1,0 +1,713 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/json.h"
+#include "base/limits.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct json_member {
+    char *name;
+    size_t name_bytes;
+    struct json *value;
+};
+
+struct json {
+    atomic_uint references;
+    uint8_t type;
+    bool is_int; /* of a number: int_value holds it exactly */
+    size_t count; /* members, or octets of a string */
+    union {
+        int64_t int_value;
+        double double_value;
+        struct json **items;
+        struct json_member *members;
+        char *text;
+    };
+};
+
+/* Containers grow by doubling: capacity is the next power of two of count, at least this. */
+#define CONTAINER_FIRST 4u
+
+/* null, true and false exist once; their count never reaches zero. */
+static struct json constant_null = {.references = 1, .type = JSON_NULL};
+static struct json constant_true = {.references = 1, .type = JSON_TRUE};
+static struct json constant_false = {.references = 1, .type = JSON_FALSE};
+
+static bool is_constant(const struct json *value)
+{
+    return value->type == JSON_NULL || value->type == JSON_TRUE || value->type == JSON_FALSE;
+}
+
+static struct json *new_value(enum json_type type)
+{
+    struct json *value = must_alloc(sizeof *value);
+    *value = (struct json){.type = (uint8_t)type};
+    atomic_init(&value->references, 1);
+    return value;
+}
+
+struct json *json_hold(const struct json *value)
+{
+    struct json *held = (struct json *)(uintptr_t)value;
+    if (held != NULL && !is_constant(held))
+        atomic_fetch_add_explicit(&held->references, 1, memory_order_relaxed);
+    return held;
+}
+
+void json_release(struct json *value)
+{
+    if (value == NULL || is_constant(value))
+        return;
+    if (atomic_fetch_sub_explicit(&value->references, 1, memory_order_acq_rel) != 1)
+        return;
+    if (value->type == JSON_ARRAY) {
+        for (size_t i = 0; i < value->count; i++)
+            json_release(value->items[i]);
+        free(value->items);
+    } else if (value->type == JSON_OBJECT) {
+        for (size_t i = 0; i < value->count; i++) {
+            free(value->members[i].name);
+            json_release(value->members[i].value);
+        }
+        free(value->members);
+    } else if (value->type == JSON_STRING) {
+        free(value->text);
+    }
+    free(value);
+}
+
+struct json *json_null(void) { return &constant_null; }
+struct json *json_bool(bool value) { return value ? &constant_true : &constant_false; }
+
+struct json *json_int(int64_t number)
+{
+    struct json *value = new_value(JSON_NUMBER);
+    value->is_int = true;
+    value->int_value = number;
+    return value;
+}
+
+struct json *json_double(double number)
+{
+    if (!isfinite(number))
+        return json_null();
+    struct json *value = new_value(JSON_NUMBER);
+    value->double_value = number;
+    return value;
+}
+
+struct json *json_string(const char *text, size_t bytes)
+{
+    struct json *value = new_value(JSON_STRING);
+    value->text = must_strndup(text, bytes);
+    value->count = bytes;
+    return value;
+}
+
+struct json *json_text(const char *text) { return text == NULL ? json_null() : json_string(text, strlen(text)); }
+struct json *json_array(void) { return new_value(JSON_ARRAY); }
+struct json *json_object(void) { return new_value(JSON_OBJECT); }
+
+static bool must_grow(size_t count) { return count == 0 || (count >= CONTAINER_FIRST && (count & (count - 1)) == 0); }
+static size_t grown(size_t count) { return count == 0 ? CONTAINER_FIRST : count * 2; }
+
+static void check_building(const struct json *container, enum json_type type)
+{
+    BUG_IF(container == NULL || container->type != type || atomic_load(&container->references) != 1);
+}
+
+void json_array_append(struct json *array, struct json *member)
+{
+    check_building(array, JSON_ARRAY);
+    if (must_grow(array->count))
+        array->items = must_realloc(array->items, grown(array->count) * sizeof *array->items);
+    array->items[array->count++] = member;
+}
+
+static struct json_member *find(const struct json *object, const char *name, size_t name_bytes)
+{
+    if (object == NULL || object->type != JSON_OBJECT)
+        return NULL;
+    for (size_t i = 0; i < object->count; i++) {
+        struct json_member *member = &object->members[i];
+        if (member->name_bytes == name_bytes && memcmp(member->name, name, name_bytes) == 0)
+            return member;
+    }
+    return NULL;
+}
+
+static void append_member(struct json *object, char *name, size_t name_bytes, struct json *value)
+{
+    if (must_grow(object->count))
+        object->members = must_realloc(object->members, grown(object->count) * sizeof *object->members);
+    object->members[object->count++] = (struct json_member){name, name_bytes, value};
+}
+
+void json_object_set_bytes(struct json *object, const char *name, size_t name_bytes, struct json *member)
+{
+    check_building(object, JSON_OBJECT);
+    struct json_member *present = find(object, name, name_bytes);
+    if (present != NULL) {
+        json_release(present->value);
+        present->value = member;
+        return;
+    }
+    append_member(object, must_strndup(name, name_bytes), name_bytes, member);
+}
+
+void json_object_set(struct json *object, const char *name, struct json *member)
+{
+    json_object_set_bytes(object, name, strlen(name), member);
+}
+
+struct json *json_object_with(const struct json *object, const char *name, size_t name_bytes, struct json *member)
+{
+    struct json *copy = json_object();
+    for (size_t i = 0; i < json_size(object) && object->type == JSON_OBJECT; i++) {
+        const struct json_member *old = &object->members[i];
+        append_member(copy, must_strndup(old->name, old->name_bytes), old->name_bytes, json_hold(old->value));
+    }
+    json_object_set_bytes(copy, name, name_bytes, member);
+    return copy;
+}
+
+struct json *json_array_with(const struct json *array, size_t index, struct json *member)
+{
+    struct json *copy = json_array();
+    for (size_t i = 0; i < json_size(array) && array->type == JSON_ARRAY; i++)
+        json_array_append(copy, i == index ? member : json_hold(array->items[i]));
+    if (index >= json_size(array))
+        json_array_append(copy, member);
+    return copy;
+}
+
+enum json_type json_type_of(const struct json *value) { return value == NULL ? JSON_ABSENT : (enum json_type)value->type; }
+
+const char *json_type_name(const struct json *value)
+{
+    static const char *const names[] = {"nothing", "null", "boolean", "boolean", "number", "string", "array", "object"};
+    return names[json_type_of(value)];
+}
+
+bool json_is_true(const struct json *value) { return json_type_of(value) == JSON_TRUE; }
+
+/* Doubles from here on cannot be told from their neighbours as integers. */
+#define INT64_AS_DOUBLE_END 9223372036854775808.0
+
+bool json_is_int(const struct json *value)
+{
+    if (json_type_of(value) != JSON_NUMBER)
+        return false;
+    if (value->is_int)
+        return true;
+    double number = value->double_value;
+    return number >= -INT64_AS_DOUBLE_END && number < INT64_AS_DOUBLE_END && floor(number) == number;
+}
+
+int64_t json_int_value(const struct json *value)
+{
+    if (json_type_of(value) != JSON_NUMBER)
+        return 0;
+    if (value->is_int)
+        return value->int_value;
+    if (value->double_value >= INT64_AS_DOUBLE_END)
+        return INT64_MAX;
+    return value->double_value <= -INT64_AS_DOUBLE_END ? INT64_MIN : (int64_t)value->double_value;
+}
+
+double json_double_value(const struct json *value)
+{
+    if (json_type_of(value) != JSON_NUMBER)
+        return 0;
+    return value->is_int ? (double)value->int_value : value->double_value;
+}
+
+const char *json_string_value(const struct json *value, size_t *bytes)
+{
+    if (json_type_of(value) != JSON_STRING)
+        return NULL;
+    if (bytes != NULL)
+        *bytes = value->count;
+    return value->text;
+}
+
+const char *json_string_or(const struct json *value, const char *fallback)
+{
+    const char *text = json_string_value(value, NULL);
+    return text == NULL ? fallback : text;
+}
+
+size_t json_size(const struct json *value)
+{
+    return value != NULL && (value->type == JSON_ARRAY || value->type == JSON_OBJECT) ? value->count : 0;
+}
+
+const struct json *json_at(const struct json *array, size_t index)
+{
+    return array != NULL && array->type == JSON_ARRAY && index < array->count ? array->items[index] : NULL;
+}
+
+const struct json *json_get_bytes(const struct json *object, const char *name, size_t name_bytes)
+{
+    const struct json_member *member = find(object, name, name_bytes);
+    return member == NULL ? NULL : member->value;
+}
+
+const struct json *json_get(const struct json *object, const char *name)
+{
+    return json_get_bytes(object, name, strlen(name));
+}
+
+const char *json_name_at(const struct json *object, size_t index, size_t *bytes)
+{
+    if (object == NULL || object->type != JSON_OBJECT || index >= object->count)
+        return NULL;
+    if (bytes != NULL)
+        *bytes = object->members[index].name_bytes;
+    return object->members[index].name;
+}
+
+const struct json *json_member_at(const struct json *object, size_t index)
+{
+    return object != NULL && object->type == JSON_OBJECT && index < object->count ? object->members[index].value : NULL;
+}
+
+static bool members_equal(const struct json *a, const struct json *b)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        const struct json *other = json_get_bytes(b, a->members[i].name, a->members[i].name_bytes);
+        if (other == NULL || !json_equal(a->members[i].value, other))
+            return false;
+    }
+    return true;
+}
+
+static bool items_equal(const struct json *a, const struct json *b)
+{
+    for (size_t i = 0; i < a->count; i++)
+        if (!json_equal(a->items[i], b->items[i]))
+            return false;
+    return true;
+}
+
+bool json_equal(const struct json *a, const struct json *b)
+{
+    if (a == b)
+        return true;
+    if (json_type_of(a) != json_type_of(b))
+        return false;
+    if (a->type == JSON_NUMBER)
+        return a->is_int && b->is_int ? a->int_value == b->int_value : json_double_value(a) == json_double_value(b);
+    if (a->type <= JSON_TRUE)
+        return true;
+    if (a->count != b->count)
+        return false;
+    if (a->type == JSON_STRING)
+        return memcmp(a->text, b->text, a->count) == 0;
+    return a->type == JSON_ARRAY ? items_equal(a, b) : members_equal(a, b);
+}
+
+static void write_number(const struct json *value, struct buffer *out)
+{
+    if (value->is_int) {
+        buffer_append_int(out, value->int_value);
+        return;
+    }
+    char text[32]; /* the shortest of 15 to 17 digits that reads back as the same number */
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value->double_value);
+        if (strtod(text, NULL) == value->double_value)
+            break;
+    }
+    buffer_append_text(out, text);
+    if (strpbrk(text, ".e") == NULL)
+        buffer_append_text(out, ".0");
+}
+
+void json_write(const struct json *value, struct buffer *out)
+{
+    switch (json_type_of(value)) {
+    case JSON_ABSENT:
+    case JSON_NULL:
+        buffer_append_text(out, "null");
+        break;
+    case JSON_FALSE:
+        buffer_append_text(out, "false");
+        break;
+    case JSON_TRUE:
+        buffer_append_text(out, "true");
+        break;
+    case JSON_NUMBER:
+        write_number(value, out);
+        break;
+    case JSON_STRING:
+        buffer_append_json_string(out, value->text, value->count);
+        break;
+    case JSON_ARRAY:
+        buffer_append_char(out, '[');
+        for (size_t i = 0; i < value->count; i++) {
+            if (i > 0)
+                buffer_append_char(out, ',');
+            json_write(value->items[i], out);
+        }
+        buffer_append_char(out, ']');
+        break;
+    case JSON_OBJECT:
+        buffer_append_char(out, '{');
+        for (size_t i = 0; i < value->count; i++) {
+            if (i > 0)
+                buffer_append_char(out, ',');
+            buffer_append_json_string(out, value->members[i].name, value->members[i].name_bytes);
+            buffer_append_char(out, ':');
+            json_write(value->members[i].value, out);
+        }
+        buffer_append_char(out, '}');
+        break;
+    }
+}
+
+char *json_to_text(const struct json *value)
+{
+    struct buffer out = {0};
+    json_write(value, &out);
+    return buffer_take(&out);
+}
+
+size_t json_text_bytes(const struct json *value)
+{
+    struct buffer out = {0};
+    json_write(value, &out);
+    size_t bytes = out.bytes;
+    buffer_fini(&out);
+    return bytes;
+}
+
+/* -- reading -- */
+
+struct parser {
+    const char *start, *p, *end;
+    const char *fault; /* sentence, NULL while all is well */
+    int depth;
+    struct buffer text; /* the string being read */
+};
+
+static struct json *parse_value(struct parser *parser);
+
+static struct json *fail(struct parser *parser, const char *sentence)
+{
+    if (parser->fault == NULL)
+        parser->fault = sentence;
+    return NULL;
+}
+
+static void skip_space(struct parser *parser)
+{
+    while (parser->p < parser->end && (*parser->p == ' ' || *parser->p == '\n' || *parser->p == '\r' || *parser->p == '\t'))
+        parser->p++;
+}
+
+static bool accept(struct parser *parser, char c)
+{
+    if (parser->p >= parser->end || *parser->p != c)
+        return false;
+    parser->p++;
+    return true;
+}
+
+static int32_t read_hex4(struct parser *parser)
+{
+    int32_t value = 0;
+    for (int i = 0; i < 4; i++) {
+        char c = parser->p < parser->end ? *parser->p++ : '\0';
+        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        if (digit < 0) {
+            fail(parser, "a \\u escape needs four hexadecimal digits");
+            return -1;
+        }
+        value = value << 4 | digit;
+    }
+    return value;
+}
+
+static void append_utf8(struct buffer *out, int32_t code)
+{
+    char text[4];
+    size_t bytes = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    static const int lead[] = {0, 0x00, 0xc0, 0xe0, 0xf0};
+    for (size_t i = bytes - 1; i > 0; i--) {
+        text[i] = (char)(0x80 | (code & 0x3f));
+        code >>= 6;
+    }
+    text[0] = (char)(lead[bytes] | code);
+    buffer_append(out, text, bytes);
+}
+
+static void read_unicode_escape(struct parser *parser)
+{
+    int32_t code = read_hex4(parser);
+    if (code >= 0xd800 && code < 0xdc00) {
+        if (!accept(parser, '\\') || !accept(parser, 'u')) {
+            fail(parser, "a high surrogate must be followed by a low one");
+            return;
+        }
+        int32_t low = read_hex4(parser);
+        if (low < 0xdc00 || low > 0xdfff) {
+            fail(parser, "a high surrogate must be followed by a low one");
+            return;
+        }
+        code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+    } else if (code >= 0xdc00 && code < 0xe000) {
+        fail(parser, "a low surrogate stands alone");
+        return;
+    }
+    if (code == 0)
+        fail(parser, "\\u0000 cannot be stored");
+    else if (code > 0)
+        append_utf8(&parser->text, code);
+}
+
+static void read_escape(struct parser *parser)
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    char c = parser->p < parser->end ? *parser->p++ : '\0';
+    const char *found = c == '\0' ? NULL : strchr(from, c);
+    if (c == 'u')
+        read_unicode_escape(parser);
+    else if (found != NULL)
+        buffer_append_char(&parser->text, to[found - from]);
+    else
+        fail(parser, "unknown escape in a string");
+}
+
+/* Reads a string after its opening quote. Gives where its text stands: in the input when it has no
+ * escapes, else in parser->text. */
+static bool read_string(struct parser *parser, const char **text, size_t *bytes)
+{
+    const char *plain = parser->p;
+    bool escaped = false;
+    buffer_clear(&parser->text);
+    for (;;) {
+        while (parser->p < parser->end && *parser->p != '"' && *parser->p != '\\' && (unsigned char)*parser->p >= 0x20)
+            parser->p++;
+        if (parser->p >= parser->end)
+            return fail(parser, "the text ends inside a string") != NULL;
+        if ((unsigned char)*parser->p < 0x20)
+            return fail(parser, "a control character in a string must be escaped") != NULL;
+        if (*parser->p == '"')
+            break;
+        buffer_append(&parser->text, plain, (size_t)(parser->p - plain));
+        escaped = true;
+        parser->p++;
+        read_escape(parser);
+        if (parser->fault != NULL)
+            return false;
+        plain = parser->p;
+    }
+    if (escaped)
+        buffer_append(&parser->text, plain, (size_t)(parser->p - plain));
+    *text = escaped ? buffer_text(&parser->text) : plain;
+    *bytes = escaped ? parser->text.bytes : (size_t)(parser->p - plain);
+    parser->p++;
+    return true;
+}
+
+static size_t skip_digits(struct parser *parser)
+{
+    const char *from = parser->p;
+    while (parser->p < parser->end && *parser->p >= '0' && *parser->p <= '9')
+        parser->p++;
+    return (size_t)(parser->p - from);
+}
+
+#define INT_DIGITS_EXACT 18
+#define NUMBER_BYTES_MAX 512
+
+static struct json *parse_number(struct parser *parser)
+{
+    const char *from = parser->p;
+    bool negative = accept(parser, '-'), fraction = false;
+    const char *first = parser->p;
+    size_t digits = skip_digits(parser);
+    if (digits == 0 || (digits > 1 && *first == '0'))
+        return fail(parser, "not a JSON number");
+    size_t int_digits = digits;
+    if (accept(parser, '.')) {
+        fraction = true;
+        if (skip_digits(parser) == 0)
+            return fail(parser, "a number needs digits after the point");
+    }
+    if (accept(parser, 'e') || accept(parser, 'E')) {
+        fraction = true;
+        if (!accept(parser, '+'))
+            accept(parser, '-');
+        if (skip_digits(parser) == 0)
+            return fail(parser, "a number needs digits in its exponent");
+    }
+    if (!fraction && int_digits <= INT_DIGITS_EXACT) {
+        int64_t value = 0;
+        for (const char *p = first; p < parser->p; p++)
+            value = value * 10 + (*p - '0');
+        if (negative && value == 0)
+            return json_double(-0.0);
+        return json_int(negative ? -value : value);
+    }
+    char text[NUMBER_BYTES_MAX];
+    size_t bytes = (size_t)(parser->p - from);
+    if (bytes >= sizeof text)
+        return fail(parser, "a number has too many digits");
+    memcpy(text, from, bytes);
+    text[bytes] = '\0';
+    if (!fraction && int_digits == INT_DIGITS_EXACT + 1) {
+        char wide[32];
+        int64_t value = strtoll(text, NULL, 10);
+        snprintf(wide, sizeof wide, "%lld", (long long)value);
+        if (strcmp(wide, text) == 0)
+            return json_int(value);
+    }
+    double number = strtod(text, NULL);
+    return isfinite(number) ? json_double(number) : fail(parser, "a number is out of range");
+}
+
+static struct json *parse_array(struct parser *parser)
+{
+    struct json *array = json_array();
+    skip_space(parser);
+    if (accept(parser, ']'))
+        return array;
+    do {
+        struct json *item = parse_value(parser);
+        if (item == NULL)
+            goto failed;
+        json_array_append(array, item);
+        skip_space(parser);
+    } while (accept(parser, ','));
+    if (accept(parser, ']'))
+        return array;
+    fail(parser, "expected , or ] in an array");
+failed:
+    json_release(array);
+    return NULL;
+}
+
+static bool parse_member(struct parser *parser, struct json *object)
+{
+    const char *text;
+    size_t bytes;
+    skip_space(parser);
+    if (!accept(parser, '"'))
+        return fail(parser, "expected a member name in double quotes") != NULL;
+    if (!read_string(parser, &text, &bytes))
+        return false;
+    char *name = must_strndup(text, bytes);
+    skip_space(parser);
+    struct json *value = accept(parser, ':') ? parse_value(parser) : fail(parser, "expected : after a member name");
+    if (value != NULL)
+        json_object_set_bytes(object, name, bytes, value);
+    free(name);
+    return value != NULL;
+}
+
+static struct json *parse_object(struct parser *parser)
+{
+    struct json *object = json_object();
+    skip_space(parser);
+    if (accept(parser, '}'))
+        return object;
+    do {
+        if (!parse_member(parser, object))
+            goto failed;
+        skip_space(parser);
+    } while (accept(parser, ','));
+    if (accept(parser, '}'))
+        return object;
+    fail(parser, "expected , or } in an object");
+failed:
+    json_release(object);
+    return NULL;
+}
+
+static struct json *parse_literal(struct parser *parser, const char *word, struct json *value)
+{
+    size_t bytes = strlen(word);
+    if ((size_t)(parser->end - parser->p) < bytes || memcmp(parser->p, word, bytes) != 0)
+        return fail(parser, "expected a JSON value");
+    parser->p += bytes;
+    return value;
+}
+
+static struct json *parse_container(struct parser *parser, struct json *(*parse)(struct parser *))
+{
+    if (++parser->depth > JSON_DEPTH_MAX)
+        return fail(parser, "arrays and objects are nested too deeply");
+    parser->p++;
+    struct json *value = parse(parser);
+    parser->depth--;
+    return value;
+}
+
+static struct json *parse_value(struct parser *parser)
+{
+    const char *text;
+    size_t bytes;
+    skip_space(parser);
+    switch (parser->p < parser->end ? *parser->p : '\0') {
+    case '{':
+        return parse_container(parser, parse_object);
+    case '[':
+        return parse_container(parser, parse_array);
+    case '"':
+        parser->p++;
+        return read_string(parser, &text, &bytes) ? json_string(text, bytes) : NULL;
+    case 't':
+        return parse_literal(parser, "true", json_bool(true));
+    case 'f':
+        return parse_literal(parser, "false", json_bool(false));
+    case 'n':
+        return parse_literal(parser, "null", json_null());
+    case '-': case '0': case '1': case '2': case '3': case '4':
+    case '5': case '6': case '7': case '8': case '9':
+        return parse_number(parser);
+    default:
+        return fail(parser, parser->p < parser->end ? "expected a JSON value" : "the text ends where a value is expected");
+    }
+}
+
+static struct json_position position_of(const struct parser *parser)
+{
+    struct json_position position = {1, 1};
+    for (const char *p = parser->start; p < parser->p; p++) {
+        position.column++;
+        if (*p == '\n') {
+            position.line++;
+            position.column = 1;
+        }
+    }
+    return position;
+}
+
+struct json *json_parse(const char *text, size_t bytes, struct error *error, struct json_position *position)
+{
+    struct parser parser = {.start = text, .p = text, .end = text + bytes};
+    struct json *value = NULL;
+    if (utf8_is_valid(text, bytes)) {
+        value = parse_value(&parser);
+        skip_space(&parser);
+        if (value != NULL && parser.p < parser.end) {
+            json_release(value);
+            value = fail(&parser, "text follows after the JSON value");
+        }
+    } else {
+        fail(&parser, "the text is not valid UTF-8");
+    }
+    if (value == NULL) {
+        struct json_position place = position_of(&parser);
+        if (position != NULL)
+            *position = place;
+        (void)error_set(error, ERR_SYNTAX, "line %d column %d: %s", place.line, place.column, parser.fault);
+    }
+    buffer_fini(&parser.text);
+    return value;
+}
