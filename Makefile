@@ -33,6 +33,9 @@ BLAKE3_OBJECTS := $(patsubst %,$(BUILD)/blake3/%.o,$(BLAKE3_SOURCES))
 objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)))
 PURE_OBJECTS := $(call objects,lib/base/*.c lib/core/*.c nodes/*/core/*.c)
 IO_OBJECTS := $(call objects,lib/io/*.c)
+# Pages and API descriptions that are part of the programs (lib/io/assets.h).
+ASSETS := $(wildcard nodes/*.html nodes/*/*.html nodes/*/openapi.json)
+ASSET_OBJECTS := $(patsubst nodes/%,$(BUILD)/assets/%.o,$(ASSETS))
 TEST_UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 
 .DEFAULT_GOAL := build
@@ -41,7 +44,7 @@ build: $(PROGRAMS) ## compile everything into build/<mode>/
 
 $(BUILD)/libpure.a: $(PURE_OBJECTS)
 	@rm -f $@; $(AR) rcs $@ $^
-$(BUILD)/libio.a: $(IO_OBJECTS)
+$(BUILD)/libio.a: $(IO_OBJECTS) $(ASSET_OBJECTS)
 	@rm -f $@; $(AR) rcs $@ $^
 $(BUILD)/libblake3.a: $(BLAKE3_OBJECTS)
 	@rm -f $@; $(AR) rcs $@ $^
@@ -59,6 +62,8 @@ $(eval $(call program,bridge-broker,tools/bridge-broker/*.c))
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D); echo "  CC    $<"; $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/assets/%.o: nodes/% tools/asset.sh
+	@mkdir -p $(@D); tools/asset.sh $< > $(@:.o=.c); $(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $(@:.o=.c)
 $(BUILD)/blake3/%.o: $(BLAKE3_DIR)/%
 	@mkdir -p $(@D); $(CC) -O3 -fPIE -c -o $@ $<
 
