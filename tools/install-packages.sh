@@ -8,12 +8,12 @@
 # --check only tells (exit status 1 when something is missing).
 set -euo pipefail
 
-build="gcc make pkg-config libcivetweb-dev libcurl4-openssl-dev libpq-dev librdkafka-dev libfyaml-dev
-    libcjson-dev libpcre2-dev libssl-dev libxxhash-dev uthash-dev librust-blake3-dev"
-run="python3 postgresql postgresql-client git curl"
-test="check libsubunit-dev json-schema-test-suite python3-pytest python3-psycopg2 kcat"
-lint="clang clang-format binutils"
-kafka="maven openjdk-17-jre-headless"
+build=(gcc make pkg-config libcivetweb-dev libcurl4-openssl-dev libpq-dev librdkafka-dev libfyaml-dev
+    libcjson-dev libpcre2-dev libssl-dev libxxhash-dev uthash-dev librust-blake3-dev)
+run=(python3 postgresql git curl)
+test=(check libsubunit-dev json-schema-test-suite python3-pytest python3-psycopg2 kcat)
+lint=(clang clang-format binutils)
+kafka=(maven openjdk-17-jre-headless)
 
 usage() {
     sed -n '3,8s/^# \{0,1\}//p' "$0"
@@ -26,11 +26,11 @@ wanted=()
 for argument in "$@"; do
     case $argument in
         --check) check=yes ;;
-        build) wanted+=($build) ;;
-        run) wanted+=($run) ;;
-        test) wanted+=($test) ;;
-        lint) wanted+=($lint) ;;
-        kafka) wanted+=($kafka) ;;
+        build) wanted+=("${build[@]}") ;;
+        run) wanted+=("${run[@]}") ;;
+        test) wanted+=("${test[@]}") ;;
+        lint) wanted+=("${lint[@]}") ;;
+        kafka) wanted+=("${kafka[@]}") ;;
         *) usage ;;
     esac
 done
