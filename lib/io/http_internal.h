@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* http_internal.h - shared by the http_*.c files of this directory only. */
+#ifndef IO_HTTP_INTERNAL_H
+#define IO_HTTP_INTERNAL_H
+
+#include <pthread.h>
+
+#include "core/route.h"
+#include "io/http_server.h"
+
+struct mg_connection;
+
+#define HTTP_FORM_PARTS_MAX 8
+#define HTTP_KEYS_MAX 64
+#define HTTP_ORIGINS_MAX 64
+#define HTTP_PROXIES_MAX 64
+#define HTTP_KEPT_BYTES_MAX 65536 /* buffers of an HTTP thread larger than this are given back */
+
+/* A list of texts cut from "a, b, c". */
+struct http_list {
+    char *text;
+    const char *items[HTTP_KEYS_MAX];
+    int count;
+};
+
+/* Who may come in; from the configuration. */
+struct http_access {
+    pthread_rwlock_t keys_lock; /* keys change on SIGHUP */
+    struct http_list keys;
+    bool key_required;
+    struct http_list origins;
+    struct http_list proxies;
+    bool require_https;
+};
+
+void http_access_init(struct http_access *access, const struct config *config);
+void http_access_reload(struct http_access *access, const struct config *config);
+void http_access_fini(struct http_access *access);
+bool http_access_key_known(struct http_access *access, const struct http_request *request);
+bool http_access_origin_listed(const struct http_access *access, const char *origin);
+bool http_access_https_ok(const struct http_access *access, const struct http_request *request);
+
+/* Everything of one request; kept by the HTTP thread and used again for the next one. */
+struct http_exchange {
+    struct http_request request;
+    struct http_response response;
+    struct http_server *server;
+    struct mg_connection *connection;
+    int route; /* -1 until known */
+    struct route_path path;
+    struct buffer path_text;    /* decoded, cut at slashes */
+    struct buffer path_whole;   /* decoded, for messages */
+    struct buffer query_text;
+    struct query_parameter query[QUERY_PARAMETERS_MAX];
+    int query_count; /* -1: not parsed yet */
+    bool close;
+    bool is_head;
+    struct buffer body;
+    struct buffer out;
+    char *form_filenames[HTTP_FORM_PARTS_MAX];
+    int form_filenames_count;
+    int64_t date_second;
+    char date[40];
+};
+
+/* The exchange that this thread works on, or NULL. */
+extern _Thread_local struct http_exchange *http_exchange_current;
+
+const struct route_table *http_server_routes(const struct http_server *server);
+
+/* Fills text with who listens on the port: "process 123 (name)", or "another process". */
+void http_port_holder(int port, char *text, size_t bytes);
+/* ERR_CONFIG when the address cannot be listened on; the text names the port and its holder. */
+enum error_code http_port_check(const char *address, int port, struct error *error) MUST_USE;
+/* Ends the reading side of all connections on the port, so that idle ones close at once. */
+void http_port_hang_up(int port);
+
+#endif

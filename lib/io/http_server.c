@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/http_server.h"
+
+#include <civetweb.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "base/limits.h"
+#include "base/metrics.h"
+#include "io/clock.h"
+#include "io/http_internal.h"
+#include "io/log.h"
+
+#define FIRST_BYTE_MS "5000"
+#define IDLE_MS "5000"
+#define LISTEN_BACKLOG "1024"
+#define BODY_BYTES_DEFAULT 65536u
+#define ID_HEADER_BYTES_MAX 128
+#define ONE_WRITE_BYTES_MAX 16384 /* bodies up to this go out with their head in one write */
+
+struct http_server {
+    struct mg_context *civetweb;
+    struct http_access access;
+    struct route_table *table;
+    struct http_route *routes; /* same numbers as in the table */
+    int *labels;               /* of metrics, per route */
+    int label_other;
+    bool counted; /* the metrics listener is not */
+    void *context;
+    int port;
+    atomic_bool refusing;
+};
+
+/* Status classes of METRIC_HTTP_REQUESTS are "2xx|3xx|4xx|5xx"; this is the index of the last. */
+#define STATUS_LABEL_MAX 3
+
+const struct route_table *http_server_routes(const struct http_server *server) { return server->table; }
+int http_server_port(const struct http_server *server) { return server->port; }
+void http_server_refuse(struct http_server *server) { atomic_store(&server->refusing, true); }
+
+void http_server_reload_keys(struct http_server *server, const struct config *config)
+{
+    http_access_reload(&server->access, config);
+}
+
+const char *http_header(const struct http_request *request, const char *name)
+{
+    const struct http_exchange *exchange = request->internal;
+    return mg_get_header(exchange->connection, name);
+}
+
+/* -- the exchange: memory of one HTTP thread, used again for each request -- */
+
+static void *thread_start(const struct mg_context *civetweb, int kind)
+{
+    (void)civetweb;
+    return kind == 1 ? must_calloc(1, sizeof(struct http_exchange)) : NULL;
+}
+
+static void thread_stop(const struct mg_context *civetweb, int kind, void *pointer)
+{
+    (void)civetweb;
+    (void)kind;
+    struct http_exchange *exchange = pointer;
+    if (exchange == NULL)
+        return;
+    buffer_fini(&exchange->response.body);
+    buffer_fini(&exchange->response.headers);
+    buffer_fini(&exchange->path_text);
+    buffer_fini(&exchange->path_whole);
+    buffer_fini(&exchange->query_text);
+    buffer_fini(&exchange->body);
+    buffer_fini(&exchange->out);
+    free(exchange);
+}
+
+static void buffer_reuse(struct buffer *buffer)
+{
+    if (buffer->capacity > HTTP_KEPT_BYTES_MAX)
+        buffer_fini(buffer);
+    else
+        buffer_clear(buffer);
+}
+
+static void exchange_begin(struct http_exchange *exchange, struct http_server *server,
+                           struct mg_connection *connection, const struct mg_request_info *info)
+{
+    const char *type = mg_get_header(connection, "Content-Type");
+    exchange->server = server;
+    exchange->connection = connection;
+    exchange->route = -1;
+    exchange->query_count = -1;
+    exchange->close = false;
+    exchange->is_head = strcmp(info->request_method, "HEAD") == 0;
+    exchange->request = (struct http_request){
+        .method = info->request_method,
+        .query_string = info->query_string,
+        .body = "",
+        .content_type = type != NULL ? type : "",
+        .remote_address = info->remote_addr,
+        .internal = exchange,
+    };
+    exchange->response.status = 200;
+    exchange->response.content_type = "application/json";
+}
+
+static void exchange_end(struct http_exchange *exchange)
+{
+    for (int i = 0; i < exchange->form_filenames_count; i++)
+        free(exchange->form_filenames[i]);
+    exchange->form_filenames_count = 0;
+    buffer_reuse(&exchange->response.body);
+    buffer_reuse(&exchange->response.headers);
+    buffer_reuse(&exchange->body);
+    buffer_reuse(&exchange->out);
+}
+
+/* -- answering -- */
+
+static void append_default_header(struct buffer *out, const struct buffer *own, const char *name, const char *line)
+{
+    for (const char *at = buffer_text(own); *at != '\0'; at = strstr(at, "\r\n") + 2) {
+        if (strncasecmp(at, name, strlen(name)) == 0)
+            return;
+    }
+    buffer_append_text(out, line);
+}
+
+static void append_date(struct http_exchange *exchange, struct buffer *out)
+{
+    int64_t second = clock_now_us() / 1000000;
+    if (second != exchange->date_second) {
+        time_t time = (time_t)second;
+        struct tm parts;
+        gmtime_r(&time, &parts);
+        strftime(exchange->date, sizeof exchange->date, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &parts);
+        exchange->date_second = second;
+    }
+    buffer_append_text(out, exchange->date);
+}
+
+static void append_echo(struct http_exchange *exchange, struct buffer *out, const char *name)
+{
+    const char *value = mg_get_header(exchange->connection, name);
+    if (value == NULL || strlen(value) > ID_HEADER_BYTES_MAX)
+        return;
+    buffer_append_text(out, name);
+    buffer_append(out, ": ", 2);
+    buffer_append_text(out, value);
+    buffer_append(out, "\r\n", 2);
+}
+
+static void append_cors(struct http_exchange *exchange, struct buffer *out)
+{
+    const struct http_access *access = &exchange->server->access;
+    if (access->origins.count == 0)
+        return;
+    buffer_append_text(out, "Vary: Origin\r\n");
+    const char *origin = mg_get_header(exchange->connection, "Origin");
+    if (origin == NULL || !http_access_origin_listed(access, origin))
+        return;
+    buffer_append_format(out, "Access-Control-Allow-Origin: %s\r\n", origin);
+    buffer_append_text(out, "Access-Control-Expose-Headers: Location, Retry-After, X-Request-ID, X-Correlation-ID\r\n");
+}
+
+/* What civetweb does after the request must be what our Connection header says. */
+static bool keeps_alive(struct http_exchange *exchange, const struct mg_request_info *info)
+{
+    if (exchange->close || exchange->response.status == 401)
+        return false; /* civetweb closes after a 401 */
+    const char *wish = mg_get_header(exchange->connection, "Connection");
+    bool is_11 = info->http_version != NULL && strcmp(info->http_version, "1.1") == 0;
+    if (wish == NULL)
+        return is_11;
+    return strcasestr(wish, "close") == NULL && (is_11 || strcasestr(wish, "keep-alive") != NULL);
+}
+
+static void append_head(struct http_exchange *exchange, struct buffer *out, bool keep)
+{
+    struct http_response *response = &exchange->response;
+    bool has_body = response->status != 204 && response->status != 304;
+    buffer_append_text(out, "HTTP/1.1 ");
+    buffer_append_int(out, response->status);
+    buffer_append_char(out, ' ');
+    buffer_append_text(out, mg_get_response_code_text(exchange->connection, response->status));
+    buffer_append(out, "\r\n", 2);
+    append_date(exchange, out);
+    if (has_body) {
+        buffer_append_text(out, "Content-Type: ");
+        buffer_append_text(out, response->content_type);
+        buffer_append_text(out, "\r\nContent-Length: ");
+        buffer_append_int(out, (int64_t)response->body.bytes);
+        buffer_append(out, "\r\n", 2);
+    }
+    buffer_append_text(out, keep ? "Connection: keep-alive\r\n" : "Connection: close\r\n");
+    buffer_append_text(out, "X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\nReferrer-Policy: no-referrer\r\n");
+    append_default_header(out, &response->headers, "Content-Security-Policy:",
+                          "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n");
+    append_default_header(out, &response->headers, "Cache-Control:", "Cache-Control: no-store\r\n");
+    append_echo(exchange, out, "X-Request-ID");
+    append_echo(exchange, out, "X-Correlation-ID");
+    append_cors(exchange, out);
+    buffer_append(out, buffer_text(&response->headers), response->headers.bytes);
+    buffer_append(out, "\r\n", 2);
+}
+
+static void send_response(struct http_exchange *exchange, const struct mg_request_info *info)
+{
+    struct http_response *response = &exchange->response;
+    bool keep = keeps_alive(exchange, info);
+    if (!keep)
+        mg_disable_connection_keep_alive(exchange->connection);
+    buffer_clear(&exchange->out);
+    append_head(exchange, &exchange->out, keep);
+    bool body = !exchange->is_head && response->body.bytes > 0 && response->status != 204 && response->status != 304;
+    if (body && response->body.bytes <= ONE_WRITE_BYTES_MAX) {
+        buffer_append(&exchange->out, response->body.data, response->body.bytes);
+        body = false;
+    }
+    if (mg_write(exchange->connection, exchange->out.data, exchange->out.bytes) > 0 && body)
+        mg_write(exchange->connection, response->body.data, response->body.bytes);
+}
+
+static void refuse(struct http_exchange *exchange, enum error_code code, int status, const char *name, const char *text)
+{
+    struct error error = {0};
+    error_set(&error, code, "%s", text);
+    http_problem_with(&exchange->response, &error, status, name, NULL);
+}
+
+/* -- the body -- */
+
+static bool read_all(struct http_exchange *exchange, size_t bytes_max, bool length_known, size_t length)
+{
+    struct buffer *body = &exchange->body;
+    buffer_clear(body);
+    while (!length_known || body->bytes < length) {
+        size_t room = length_known ? length - body->bytes : 65536;
+        if (body->bytes > bytes_max)
+            return true; /* chunked and too large: the caller tells */
+        buffer_reserve(body, room);
+        int got = mg_read(exchange->connection, body->data + body->bytes, room);
+        if (got < 0)
+            return false;
+        if (got == 0)
+            break;
+        body->bytes += (size_t)got;
+    }
+    buffer_reserve(body, 1);
+    body->data[body->bytes] = '\0';
+    return !length_known || body->bytes == length;
+}
+
+/* False: the response is filled with the reason. */
+static bool take_body(struct http_exchange *exchange, const struct http_route *route, const struct mg_request_info *info)
+{
+    size_t bytes_max = route->body_bytes_max > 0 ? route->body_bytes_max : BODY_BYTES_DEFAULT;
+    bool length_known = mg_get_header(exchange->connection, "Content-Length") != NULL;
+    bool chunked = !length_known && mg_get_header(exchange->connection, "Transfer-Encoding") != NULL;
+    if (!length_known && !chunked) {
+        bool wants = strcmp(info->request_method, "POST") == 0 || strcmp(info->request_method, "PUT") == 0 ||
+                     strcmp(info->request_method, "PATCH") == 0;
+        if (wants && route->body_bytes_max > 0)
+            refuse(exchange, ERR_INVALID, 411, "length_required", "a Content-Length or chunked encoding is required");
+        return !wants || route->body_bytes_max == 0;
+    }
+    char text[128];
+    snprintf(text, sizeof text, "the body is larger than %zu bytes, the limit of this path", bytes_max);
+    size_t length = length_known && info->content_length > 0 ? (size_t)info->content_length : 0;
+    exchange->close = true; /* until the body is read to its end */
+    if (length > bytes_max) {
+        refuse(exchange, ERR_TOO_LARGE, 413, error_code_name(ERR_TOO_LARGE), text);
+        return false;
+    }
+    if (length_known && length == 0) {
+        exchange->close = false;
+        return true;
+    }
+    const char *expect = mg_get_header(exchange->connection, "Expect");
+    if (expect != NULL && strcasecmp(expect, "100-continue") == 0)
+        mg_write(exchange->connection, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    if (!read_all(exchange, bytes_max, length_known, length)) {
+        refuse(exchange, ERR_INVALID, 400, "incomplete_body", "the body ended before its stated length or came too slowly");
+        return false;
+    }
+    if (exchange->body.bytes > bytes_max) {
+        refuse(exchange, ERR_TOO_LARGE, 413, error_code_name(ERR_TOO_LARGE), text);
+        return false;
+    }
+    exchange->close = false;
+    exchange->request.body = buffer_text(&exchange->body);
+    exchange->request.body_bytes = exchange->body.bytes;
+    return true;
+}
+
+/* -- the way of a request -- */
+
+static bool take_path(struct http_exchange *exchange, const struct mg_request_info *info)
+{
+    const char *raw = info->local_uri_raw != NULL ? info->local_uri_raw : "/";
+    size_t bytes;
+    buffer_clear(&exchange->path_text);
+    buffer_clear(&exchange->path_whole);
+    buffer_append_text(&exchange->path_text, raw);
+    buffer_append_text(&exchange->path_whole, raw);
+    if (!percent_decode(exchange->path_whole.data, exchange->path_whole.bytes, false, &bytes)) {
+        refuse(exchange, ERR_INVALID, 400, "malformed_path", "the path is not valid percent-encoded UTF-8");
+        return false;
+    }
+    exchange->request.path = buffer_text(&exchange->path_whole);
+    if (!route_path_parse(exchange->path_text.data, &exchange->path)) {
+        refuse(exchange, ERR_NOT_FOUND, 404, error_code_name(ERR_NOT_FOUND), "there is nothing at this path");
+        return false;
+    }
+    return true;
+}
+
+static void answer_options(struct http_exchange *exchange, const char *allowed)
+{
+    struct http_response *response = &exchange->response;
+    const char *origin = http_header(&exchange->request, "Origin");
+    response->status = 204;
+    http_response_header(response, "Allow", allowed);
+    if (origin == NULL || !http_access_origin_listed(&exchange->server->access, origin))
+        return;
+    http_response_header(response, "Access-Control-Allow-Methods", allowed);
+    http_response_header(response, "Access-Control-Allow-Headers",
+                         "Authorization, X-API-Key, Content-Type, Idempotency-Key, X-Request-ID, X-Correlation-ID, Last-Event-ID");
+    http_response_header(response, "Access-Control-Max-Age", "600");
+}
+
+/* False: the response is filled with 404, 405 or the answer to OPTIONS. */
+static bool find_route(struct http_exchange *exchange)
+{
+    const struct route_table *table = exchange->server->table;
+    enum route_result result = route_find(table, exchange->request.method, &exchange->path, &exchange->route);
+    if (result == ROUTE_FOUND)
+        return true;
+    if (result == ROUTE_NO_PATH) {
+        refuse(exchange, ERR_NOT_FOUND, 404, error_code_name(ERR_NOT_FOUND), "there is nothing at this path");
+        return false;
+    }
+    char allowed[128];
+    char text[256];
+    route_allowed(table, &exchange->path, allowed, sizeof allowed);
+    if (strcmp(exchange->request.method, "OPTIONS") == 0) {
+        answer_options(exchange, allowed);
+        return false;
+    }
+    snprintf(text, sizeof text, "%.16s is not allowed here, allowed are %s", exchange->request.method, allowed);
+    refuse(exchange, ERR_METHOD, 405, error_code_name(ERR_METHOD), text);
+    http_response_header(&exchange->response, "Allow", allowed);
+    return false;
+}
+
+/* False: the response is filled with the reason. */
+static bool may_enter(struct http_exchange *exchange, const struct http_route *route)
+{
+    struct http_server *server = exchange->server;
+    if ((route->flags & HTTP_OPEN) == 0) {
+        if (!http_access_https_ok(&server->access, &exchange->request)) {
+            refuse(exchange, ERR_FORBIDDEN, 403, "https_required", "only requests that came over HTTPS are taken");
+            return false;
+        }
+        if (server->access.key_required && !http_access_key_known(&server->access, &exchange->request)) {
+            refuse(exchange, ERR_UNAUTHORIZED, 401, error_code_name(ERR_UNAUTHORIZED),
+                   "a valid API key is required, as Authorization: Bearer or X-API-Key");
+            http_response_header(&exchange->response, "WWW-Authenticate", "Bearer");
+            return false;
+        }
+    }
+    if (atomic_load_explicit(&server->refusing, memory_order_relaxed) && strcmp(route->method, "GET") != 0) {
+        struct error error = {0};
+        error_set(&error, ERR_STOPPING, "this instance is stopping");
+        http_problem(&exchange->response, &error);
+        return false;
+    }
+    return true;
+}
+
+static void serve(struct http_exchange *exchange, const struct mg_request_info *info)
+{
+    exchange->close = info->content_length > 0 || mg_get_header(exchange->connection, "Transfer-Encoding") != NULL;
+    if (!take_path(exchange, info) || !find_route(exchange))
+        return;
+    const struct http_route *route = &exchange->server->routes[exchange->route];
+    if (!may_enter(exchange, route) || !take_body(exchange, route, info))
+        return;
+    route->handler(&exchange->request, &exchange->response, exchange->server->context);
+}
+
+static void count_request(const struct http_exchange *exchange, int64_t start_us)
+{
+    const struct http_server *server = exchange->server;
+    if (!server->counted)
+        return;
+    int label = exchange->route >= 0 ? server->labels[exchange->route] : server->label_other;
+    int status = exchange->response.status / 100 - 2;
+    status = status < 0 ? 0 : status > STATUS_LABEL_MAX ? STATUS_LABEL_MAX : status;
+    metrics_add(METRIC_HTTP_REQUESTS, label, status, 1);
+    metrics_observe(METRIC_HTTP_DURATION, label, 0, (double)(clock_monotonic_us() - start_us) / 1e6);
+}
+
+static int on_request(struct mg_connection *connection)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    struct http_exchange *exchange = mg_get_thread_pointer(connection);
+    int64_t start_us = clock_monotonic_us();
+    exchange_begin(exchange, info->user_data, connection, info);
+    http_exchange_current = exchange;
+    serve(exchange, info);
+    send_response(exchange, info);
+    count_request(exchange, start_us);
+    http_exchange_current = NULL;
+    int status = exchange->response.status;
+    exchange_end(exchange);
+    return status;
+}
+
+/* What civetweb itself refuses: broken request lines, headers too large, slow clients. */
+static int on_error(struct mg_connection *connection, int status, const char *message)
+{
+    char body[512];
+    struct buffer detail = {0};
+    buffer_append_json_text(&detail, message != NULL ? message : "the request could not be read");
+    int bytes = snprintf(body, sizeof body,
+                         "{\"type\":\"urn:omninode-bridge:problem:malformed_request\",\"title\":\"the request could not be read\","
+                         "\"status\":%d,\"detail\":%.300s,\"code\":\"malformed_request\"}",
+                         status, buffer_text(&detail));
+    buffer_fini(&detail);
+    mg_disable_connection_keep_alive(connection);
+    mg_printf(connection,
+              "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\nConnection: close\r\n"
+              "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n\r\n%s",
+              status, mg_get_response_code_text(connection, status), bytes, body);
+    return 0;
+}
+
+static int on_log(const struct mg_connection *connection, const char *message)
+{
+    (void)connection;
+    log_debug("http library", LOG_TEXT("message", message));
+    return 1;
+}
+
+/* -- start and stop -- */
+
+static void name_labels(struct http_server *server, int count)
+{
+    const char *names[METRIC_LABEL_VALUES_MAX];
+    char *texts[METRIC_LABEL_VALUES_MAX];
+    int used = 0;
+    for (int i = 0; i < count; i++) {
+        const struct http_route *route = &server->routes[i];
+        server->labels[i] = -1;
+        if ((route->flags & HTTP_HIDDEN) != 0 || used == METRIC_LABEL_VALUES_MAX - 1)
+            continue;
+        struct buffer text = {0};
+        buffer_append_format(&text, "%s %s", route->method, route->path);
+        texts[used] = buffer_take(&text);
+        names[used] = texts[used];
+        server->labels[i] = used++;
+    }
+    server->label_other = used;
+    names[used] = "other";
+    for (int i = 0; i < count; i++)
+        server->labels[i] = server->labels[i] < 0 ? used : server->labels[i];
+    metrics_label_values(METRIC_HTTP_REQUESTS, 0, names, used + 1);
+    metrics_label_values(METRIC_HTTP_DURATION, 0, names, used + 1);
+    for (int i = 0; i < used; i++)
+        free(texts[i]);
+}
+
+static enum error_code take_routes(struct http_server *server, const struct http_route *routes, struct error *error)
+{
+    int count = 0;
+    while (routes[count].path != NULL)
+        count++;
+    server->routes = must_calloc((unsigned long)count + 1, sizeof *routes);
+    server->labels = must_calloc((unsigned long)count + 1, sizeof(int));
+    memcpy(server->routes, routes, (size_t)count * sizeof *routes);
+    server->table = route_table_new();
+    for (int i = 0; i < count; i++) {
+        enum error_code code = route_add(server->table, routes[i].method, routes[i].path, error);
+        if (code != ERR_OK)
+            return code;
+    }
+    if (server->counted)
+        name_labels(server, count);
+    return ERR_OK;
+}
+
+static void server_free(struct http_server *server)
+{
+    http_access_fini(&server->access);
+    route_table_free(server->table);
+    free(server->routes);
+    free(server->labels);
+    free(server);
+}
+
+static enum error_code listen_on(struct http_server *server, const char *address, int port, int threads,
+                                 struct error *error)
+{
+    char where[128];
+    char threads_text[16];
+    char header_bytes[16];
+    char text[256] = "";
+    unsigned code = 0;
+    snprintf(where, sizeof where, strchr(address, ':') != NULL ? "[%s]:%d" : "%s:%d", address, port);
+    snprintf(threads_text, sizeof threads_text, "%d", threads);
+    snprintf(header_bytes, sizeof header_bytes, "%d", HTTP_HEADER_BYTES_MAX);
+    const char *options[] = {"listening_ports", where, "num_threads", threads_text, "request_timeout_ms", FIRST_BYTE_MS,
+                             "keep_alive_timeout_ms", IDLE_MS, "enable_keep_alive", "yes", "tcp_nodelay", "1",
+                             "listen_backlog", LISTEN_BACKLOG, "max_request_size", header_bytes, "decode_url", "no",
+                             "decode_query_string", "no", NULL};
+    const struct mg_callbacks callbacks = {.begin_request = on_request, .http_error = on_error, .log_message = on_log,
+                                           .init_thread = thread_start, .exit_thread = thread_stop};
+    struct mg_init_data init = {&callbacks, server, options};
+    struct mg_error_data failure = {&code, text, sizeof text};
+    server->civetweb = mg_start2(&init, &failure);
+    if (server->civetweb == NULL)
+        return error_set(error, ERR_CONFIG, "cannot listen on %s port %d with %d threads: %s", address, port, threads, text);
+    struct mg_server_port bound = {0};
+    if (mg_get_server_ports(server->civetweb, 1, &bound) == 1)
+        server->port = bound.port;
+    return ERR_OK;
+}
+
+static enum error_code start(struct http_server **result, const struct http_server_options *options, bool counted,
+                             struct error *error)
+{
+    *result = NULL;
+    enum error_code code = options->port != 0 ? http_port_check(options->address, options->port, error) : ERR_OK;
+    if (code != ERR_OK)
+        return code;
+    struct http_server *server = must_calloc(1, sizeof *server);
+    server->context = options->context;
+    server->counted = counted;
+    http_access_init(&server->access, options->config);
+    code = take_routes(server, options->routes, error);
+    if (code == ERR_OK)
+        code = listen_on(server, options->address, options->port, options->threads, error);
+    if (code != ERR_OK) {
+        server_free(server);
+        return code;
+    }
+    *result = server;
+    return ERR_OK;
+}
+
+enum error_code http_server_start(struct http_server **server, const struct http_server_options *options,
+                                  struct error *error)
+{
+    return start(server, options, true, error);
+}
+
+void http_server_stop(struct http_server *server)
+{
+    if (server == NULL)
+        return;
+    atomic_store(&server->refusing, true);
+    http_port_hang_up(server->port);
+    mg_stop(server->civetweb);
+    server_free(server);
+}
+
+static void handle_live(struct http_request *request, struct http_response *response, void *context)
+{
+    (void)request;
+    (void)context;
+    buffer_append_text(&response->body, "{\"status\":\"alive\"}");
+}
+
+enum error_code http_metrics_start(struct http_server **server, const char *address, int port,
+                                   const struct config *config, struct error *error)
+{
+    static const struct http_route routes[] = {
+        {"GET", "/metrics", http_handle_metrics, HTTP_OPEN, 0},
+        {"GET", "/health/live", handle_live, HTTP_OPEN, 0},
+        {0},
+    };
+    const struct http_server_options options = {
+        .address = address, .port = port, .threads = 4, .routes = routes, .config = config};
+    return start(server, &options, false, error);
+}
