@@ -72,7 +72,8 @@ const struct route_table *http_server_routes(const struct http_server *server);
 void http_port_holder(int port, char *text, size_t bytes);
 /* ERR_CONFIG when the address cannot be listened on; the text names the port and its holder. */
 enum error_code http_port_check(const char *address, int port, struct error *error) MUST_USE;
-/* Ends the reading side of all connections on the port, so that idle ones close at once. */
+/* Ends listening and the reading side of all connections on the port: the library looks at its stop
+ * flag every two seconds only, this makes it look at once. Answers under way are still written. */
 void http_port_hang_up(int port);
 
 #endif

@@ -116,6 +116,17 @@ enum error_code http_port_check(const char *address, int port, struct error *err
     return error_set(error, ERR_CONFIG, "port %d on %s is busy: %s listens on it", port, address, holder);
 }
 
+static int local_port(int fd)
+{
+    struct sockaddr_storage local;
+    socklen_t bytes = sizeof local;
+    if (getsockname(fd, (struct sockaddr *)&local, &bytes) != 0)
+        return -1;
+    if (local.ss_family == AF_INET)
+        return ntohs(((struct sockaddr_in *)&local)->sin_port);
+    return local.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&local)->sin6_port) : -1;
+}
+
 void http_port_hang_up(int port)
 {
     DIR *descriptors = opendir("/proc/self/fd");
@@ -123,18 +134,12 @@ void http_port_hang_up(int port)
         return;
     for (struct dirent *entry; (entry = readdir(descriptors)) != NULL;) {
         int fd = atoi(entry->d_name);
-        struct sockaddr_storage local;
-        struct sockaddr_storage peer;
-        socklen_t local_bytes = sizeof local;
-        socklen_t peer_bytes = sizeof peer;
-        if (entry->d_name[0] == '.' || getsockname(fd, (struct sockaddr *)&local, &local_bytes) != 0 ||
-            getpeername(fd, (struct sockaddr *)&peer, &peer_bytes) != 0)
+        if (entry->d_name[0] == '.' || local_port(fd) != port)
             continue;
-        int local_port = local.ss_family == AF_INET    ? ntohs(((struct sockaddr_in *)&local)->sin_port)
-                         : local.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&local)->sin6_port)
-                                                       : -1;
-        if (local_port == port)
-            shutdown(fd, SHUT_RD);
+        int listens = 0;
+        socklen_t bytes = sizeof listens;
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes);
+        shutdown(fd, listens != 0 ? SHUT_RDWR : SHUT_RD);
     }
     closedir(descriptors);
 }

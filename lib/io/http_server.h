@@ -5,7 +5,8 @@
  * Owns      The server owns its threads and routes' table copy; handlers' contexts stay the caller's.
  * Lifetime  A request and all texts in it live until the handler returns. The response is filled by
  *           the handler and sent after it returned.
- * Threads   Handlers run on HTTP threads, one per connection.
+ * Threads   Handlers run on HTTP threads, one per connection, with stacks of 100 KiB (the library's
+ *           choice): no large arrays on the stack.
  * Errors    A handler answers an error with http_problem(): RFC 9457, application/problem+json,
  *           members type, title, status, detail, code, field?, instance.
  */
