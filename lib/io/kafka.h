@@ -41,7 +41,9 @@ struct kafka_message {
     uint64_t tag_b;
 };
 
-/* code ERR_OK: acknowledged by the broker. Runs on the producer's poll thread. */
+/* code ERR_OK: acknowledged by the broker. ERR_STOPPING: the producer is being freed before the broker
+ * acknowledged; the event may or may not be on the topic. Runs on the producer's poll thread (during
+ * kafka_producer_flush and kafka_producer_free also on the caller's). */
 typedef void kafka_delivered(void *context, uint64_t tag_a, uint64_t tag_b, enum error_code code, const char *text);
 
 /* enable.idempotence, enable.gapless.guarantee, acks=all, message.timeout.ms=0. */
