@@ -9,7 +9,7 @@ PROGRAMS := $(addprefix $(BUILD)/,bridge-orchestrator bridge-reducer metadata-st
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
   -Wformat=2 -Wswitch-enum -Wvla $(if $(WERROR)$(CI),-Werror)
-CPPFLAGS := -Ilib -Inodes -I. -I$(BLAKE3_DIR) -D_GNU_SOURCE -DVERSION='"$(VERSION)"'
+CPPFLAGS := -Ilib -Inodes -I. -I$(BLAKE3_DIR) -I$(shell pg_config --includedir) -D_GNU_SOURCE -DVERSION='"$(VERSION)"'
 CFLAGS_debug := -O0 -g3
 CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
@@ -36,6 +36,7 @@ IO_OBJECTS := $(call objects,lib/io/*.c)
 # Pages and API descriptions that are part of the programs (lib/io/assets.h).
 ASSETS := $(wildcard nodes/*.html nodes/*/*.html nodes/*/openapi.json)
 ASSET_OBJECTS := $(patsubst nodes/%,$(BUILD)/assets/%.o,$(ASSETS))
+TEST_IOS := $(patsubst tests/io/%.c,$(BUILD)/tests/io/%,$(wildcard tests/io/test_*.c))
 TEST_UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 
 .DEFAULT_GOAL := build
@@ -73,6 +74,13 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libpure.a $(BUILD)/libbl
 .PHONY: test-unit
 test-unit: $(TEST_UNITS) ## unit tests (Check); they link pure objects only
 	@set -e; for t in $(TEST_UNITS); do CK_FORK=no $$t; done
+
+$(BUILD)/tests/io/%: $(BUILD)/tests/io/%.o $(BUILD)/libio.a $(BUILD)/libpure.a $(BUILD)/libblake3.a
+	@$(CC) $(LDFLAGS) -o $@ $^ -lcheck -lsubunit $(LDLIBS) -lrt
+
+.PHONY: test-io
+test-io: $(TEST_IOS) ## lib/io against a real, throw-away PostgreSQL and local HTTP servers
+	@set -e; for t in $(TEST_IOS); do CK_FORK=no tools/with-postgres.sh $$t; done
 
 .PHONY: help
 help: ## this list

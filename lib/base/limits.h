@@ -17,6 +17,14 @@
 #define STATE_DATA_BYTES_MAX (16u << 20)    /* data between two states */
 #define CONTRACT_BYTES_MAX (1u << 20)       /* one contract file */
 
+#define ASL_STATE_NAME_CHARACTERS_MAX 80    /* States Language: longest state name */
+#define ASL_STATES_MAX 10000                /* states of one machine, branches included */
+#define ASL_NESTING_MAX 32                  /* Parallel within Parallel; And, Or, Not within each other */
+#define ASL_BRANCHES_MAX 1000               /* branches of one Parallel state */
+#define ASL_TRANSITIONS_PER_STEP_MAX 10000  /* states in a row without waiting for anything */
+#define ASL_SECONDS_MAX 99999999            /* largest number of seconds in a definition */
+#define ASL_MAX_DELAY_SECONDS_MAX 31622400  /* largest MaxDelaySeconds, 366 days */
+
 #define NAME_BYTES_MAX 128                  /* contract, state, service, signal names */
 #define NAMESPACE_BYTES_MAX 255
 #define IDEMPOTENCY_KEY_BYTES_MAX 255
@@ -27,6 +35,8 @@
 
 #define LIST_ITEMS_MAX 1000
 #define LIST_ITEMS_DEFAULT 100
+
+#define POSTGRES_STATEMENTS_MAX 1024        /* prepared per connection; further ones are sent unprepared */
 
 #define SHARDS_MAX 256
 #define WORKERS_MAX 64

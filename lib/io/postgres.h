@@ -8,7 +8,9 @@
  *           call (postgres_connected tells). ERR_CONFLICT: unique violation (SQLSTATE 23505).
  *           ERR_FENCED: our own SQLSTATE OB001, raised by fence functions. ERR_TIMEOUT: query
  *           cancelled. ERR_INTERNAL: any other server error; text holds its message.
- *           ERR_OUTCOME_UNKNOWN: the connection broke after a commit was sent.
+ *           ERR_OUTCOME_UNKNOWN: the connection broke after a commit was sent (postgres_query: unless
+ *           the statement begins with SELECT or SHOW, then ERR_DATABASE). ERR_UNAVAILABLE: deadlock or
+ *           serialization failure, rolled back, may be repeated.
  * SQL takes parameters only; no text is ever pasted into a statement.
  */
 #ifndef IO_POSTGRES_H
@@ -46,7 +48,7 @@ struct postgres_value {
     bool is_null;
     int32_t count; /* elements of an array */
     bool has_null;
-    struct buffer wire; /* binary form; arrays without their header */
+    struct buffer wire; /* binary form as it is sent; an array's header is kept right by each push */
 };
 
 /* Scalars. Each replaces what the value held; wire memory is kept for the next use. */
@@ -83,6 +85,8 @@ void postgres_free(struct postgres *postgres);
 bool postgres_connected(const struct postgres *postgres);
 enum error_code postgres_connect(struct postgres *postgres, struct error *error) MUST_USE; /* no-op when up */
 void postgres_disconnect(struct postgres *postgres);
+/* Longest blocking wait for an answer; past it the connection is given up. 0 (the default): no bound. */
+void postgres_set_reply_timeout(struct postgres *postgres, int timeout_ms);
 int postgres_socket(const struct postgres *postgres);  /* -1 when down */
 int postgres_backend_pid(const struct postgres *postgres);
 const char *postgres_sqlstate(const struct postgres *postgres); /* of the last server error, or "" */
