@@ -82,6 +82,28 @@ $(BUILD)/tests/io/%: $(BUILD)/tests/io/%.o $(BUILD)/libio.a $(BUILD)/libpure.a $
 test-io: $(TEST_IOS) ## lib/io against a real, throw-away PostgreSQL and local HTTP servers
 	@set -e; for t in $(TEST_IOS); do CK_FORK=no tools/with-postgres.sh $$t; done
 
+# The stack on this machine: tools/stack/stack.py. Variables: BROKER=embedded|kafka PORT_BASE=20000
+# ORCHESTRATORS=2 REDUCERS=2 DIR=path, and every option of the programs.
+PYTHON := /usr/bin/python3
+STACK := MODE=$(MODE) $(PYTHON) tools/stack/stack.py
+PACKAGES := build run $(if $(filter kafka,$(BROKER)),kafka)
+
+.PHONY: run up down status logs
+run: ## the whole thing: install what is missing, build, start, stamp every file here (DIR=...), check
+	@tools/install-packages.sh $(PACKAGES)
+	@$(MAKE) --no-print-directory build
+	@$(STACK) run
+up: ## start what is not running of the stack (BROKER=kafka PORT_BASE=20000 ORCHESTRATORS=2 REDUCERS=2)
+	@tools/install-packages.sh $(PACKAGES)
+	@$(MAKE) --no-print-directory build
+	@$(STACK) up
+down: ## stop the stack; its data stays (PURGE=1 removes it)
+	@$(PYTHON) tools/stack/stack.py down
+status: ## what of the stack runs
+	@$(PYTHON) tools/stack/stack.py status
+logs: ## the stack's logs (PART=orchestrator for one)
+	@$(PYTHON) tools/stack/stack.py logs
+
 .PHONY: help
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 22
