@@ -52,7 +52,7 @@ static void write_log(const rd_kafka_t *handle, int level, const char *facility,
     struct log_field detail = LOG_TEXT("detail", text);
     if (level <= 2)
         log_error("kafka client", client, place, detail);
-    else if (level <= 4)
+    else if (level <= 4 && strcmp(facility, "CONFWARN") != 0)
         log_warning("kafka client", client, place, detail);
     else
         log_debug("kafka client", client, place, detail);

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/* kafka_consumer.c - the consumer group member; see the header for how moves of the group are answered. */
+#include "io/kafka_consumer.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/kafka_internal.h"
+#include "io/log.h"
+
+#define SESSION_TIMEOUT_MS "6000"
+#define HEARTBEAT_MS "1500"
+#define REBALANCES_MAX 16
+#define PROBE_MS 200
+
+struct move {
+    bool assign;
+    bool lost;
+    rd_kafka_topic_partition_list_t *list;
+    int32_t *partitions;
+};
+
+struct kafka_consumer {
+    rd_kafka_t *handle;
+    rd_kafka_queue_t *queue;
+    char *topic;
+    bool closing;
+    atomic_bool unreachable;
+    atomic_bool fatal;
+    struct move moves[REBALANCES_MAX]; /* oldest first */
+    int moves_count;
+};
+
+static bool is_cooperative(rd_kafka_t *handle)
+{
+    const char *protocol = rd_kafka_rebalance_protocol(handle);
+    return protocol && strcmp(protocol, "COOPERATIVE") == 0;
+}
+
+static enum error_code take_error(rd_kafka_error_t *refused, const char *what, struct error *error)
+{
+    if (!refused)
+        return ERR_OK;
+    enum error_code code =
+        error_set(error, ERR_BROKER, "%s failed: %s", what, rd_kafka_error_string(refused));
+    rd_kafka_error_destroy(refused);
+    return code;
+}
+
+static enum error_code carry_out(struct kafka_consumer *consumer, const struct move *move, struct error *error)
+{
+    rd_kafka_t *handle = consumer->handle;
+    if (is_cooperative(handle))
+        return move->assign ? take_error(rd_kafka_incremental_assign(handle, move->list), "assigning partitions", error)
+                            : take_error(rd_kafka_incremental_unassign(handle, move->list), "giving up partitions", error);
+    rd_kafka_resp_err_t answer = rd_kafka_assign(handle, move->assign ? move->list : NULL);
+    return answer ? error_set(error, ERR_BROKER, "assigning partitions failed: %s", rd_kafka_err2str(answer)) : ERR_OK;
+}
+
+static void on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t kind, rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+    struct kafka_consumer *consumer = opaque;
+    struct move move = {
+        .assign = kind == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS,
+        .lost = kind != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && rd_kafka_assignment_lost(handle),
+        .list = list,
+    };
+    if (consumer->closing) {
+        /* Nothing is read any more: new partitions are not taken, old ones are given up at once. */
+        rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(1);
+        if (move.assign)
+            move.list = none;
+        if (carry_out(consumer, &move, NULL))
+            log_warning("leaving the consumer group is incomplete");
+        rd_kafka_topic_partition_list_destroy(none);
+        return;
+    }
+    BUG_IF(consumer->moves_count >= REBALANCES_MAX);
+    move.list = rd_kafka_topic_partition_list_copy(list);
+    move.partitions = must_alloc(sizeof(int32_t) * (size_t)(list->cnt + 1));
+    for (int i = 0; i < list->cnt; i++)
+        move.partitions[i] = list->elems[i].partition;
+    consumer->moves[consumer->moves_count++] = move;
+}
+
+static void on_error(rd_kafka_t *handle, int number, const char *reason, void *opaque)
+{
+    struct kafka_consumer *consumer = opaque;
+    if (number == RD_KAFKA_RESP_ERR__FATAL) {
+        char text[256];
+        const char *why = text;
+        rd_kafka_fatal_error(handle, text, sizeof(text));
+        atomic_store(&consumer->fatal, true);
+        log_error("kafka consumer failed for good", LOG_TEXT("reason", why));
+    } else if (number == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        if (!atomic_exchange(&consumer->unreachable, true))
+            log_error("kafka broker cannot be reached", LOG_TEXT("reason", reason));
+    } else {
+        log_warning("kafka consumer", LOG_TEXT("reason", reason));
+    }
+}
+
+static void drop_first_move(struct kafka_consumer *consumer)
+{
+    rd_kafka_topic_partition_list_destroy(consumer->moves[0].list);
+    free(consumer->moves[0].partitions);
+    consumer->moves_count--;
+    memmove(&consumer->moves[0], &consumer->moves[1], sizeof(struct move) * (size_t)consumer->moves_count);
+}
+
+static enum error_code consumer_conf(rd_kafka_conf_t *conf, const struct kafka_consumer_options *options,
+                                     struct error *error)
+{
+    const char *const settings[][2] = {
+        {"group.id", options->group},
+        {"group.instance.id", options->instance_id},
+        {"session.timeout.ms", SESSION_TIMEOUT_MS},
+        {"heartbeat.interval.ms", HEARTBEAT_MS},
+        {"partition.assignment.strategy", "cooperative-sticky"},
+        {"enable.auto.commit", "false"},
+        {"enable.auto.offset.store", "false"},
+        {"auto.offset.reset", "error"},
+        {"fetch.wait.max.ms", "500"},
+        {"fetch.error.backoff.ms", "50"},
+        {"queued.max.messages.kbytes", "65536"},
+        {"queued.min.messages", "100000"},
+        {"allow.auto.create.topics", "false"},
+        {"check.crcs", "false"},
+    };
+    enum error_code code = ERR_OK;
+    for (size_t i = 0; !code && i < sizeof(settings) / sizeof(settings[0]); i++)
+        code = kafka_conf_put(conf, settings[i][0], settings[i][1], error);
+    return code;
+}
+
+static enum error_code subscribe(struct kafka_consumer *consumer, struct error *error)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, consumer->topic, RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t answer = rd_kafka_subscribe(consumer->handle, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return answer ? error_set(error, ERR_BROKER, "subscribing to %s failed: %s", consumer->topic,
+                              rd_kafka_err2str(answer))
+                  : ERR_OK;
+}
+
+enum error_code kafka_consumer_new(struct kafka_consumer **consumer, const struct config *config,
+                                   const struct kafka_consumer_options *options, struct error *error)
+{
+    rd_kafka_conf_t *conf;
+    enum error_code code = kafka_conf_new(&conf, config, options->client_id, error);
+    if (code)
+        return code;
+    struct kafka_consumer *made = must_calloc(1, sizeof(*made));
+    code = consumer_conf(conf, options, error);
+    if (code) {
+        rd_kafka_conf_destroy(conf);
+        goto fail;
+    }
+    rd_kafka_conf_set_opaque(conf, made);
+    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    code = kafka_handle_new(&made->handle, RD_KAFKA_CONSUMER, conf, error);
+    if (code)
+        goto fail;
+    made->topic = must_strdup(options->topic);
+    rd_kafka_poll_set_consumer(made->handle);
+    made->queue = rd_kafka_queue_get_consumer(made->handle);
+    if (options->event_fd >= 0) {
+        static const uint64_t one = 1;
+        rd_kafka_queue_io_event_enable(made->queue, options->event_fd, &one, sizeof(one));
+    }
+    code = subscribe(made, error);
+    if (code) {
+        kafka_consumer_free(made);
+        return code;
+    }
+    *consumer = made;
+    return ERR_OK;
+fail:
+    free(made);
+    return code;
+}
+
+void kafka_consumer_free(struct kafka_consumer *consumer)
+{
+    if (!consumer)
+        return;
+    consumer->closing = true;
+    while (consumer->moves_count > 0) {
+        struct move *move = &consumer->moves[0];
+        if (!move->assign && carry_out(consumer, move, NULL))
+            log_warning("giving up partitions is incomplete");
+        drop_first_move(consumer);
+    }
+    rd_kafka_queue_io_event_enable(consumer->queue, -1, NULL, 0);
+    rd_kafka_queue_destroy(consumer->queue);
+    rd_kafka_consumer_close(consumer->handle);
+    rd_kafka_destroy(consumer->handle);
+    free(consumer->topic);
+    free(consumer);
+}
+
+static void record_from(struct kafka_record *record, rd_kafka_message_t *message)
+{
+    *record = (struct kafka_record){
+        .partition = message->partition,
+        .offset = message->offset,
+        .internal = message,
+    };
+    if (!message->err) {
+        record->key = message->key;
+        record->key_bytes = message->key_len;
+        record->value = message->payload;
+        record->value_bytes = message->len;
+    } else if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
+               message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
+        record->code = ERR_CONFLICT;
+    } else {
+        record->code = kafka_error_code(message->err) == ERR_NOT_FOUND ? ERR_NOT_FOUND : ERR_BROKER;
+        log_warning("kafka consumer", LOG_TEXT("reason", rd_kafka_message_errstr(message)));
+    }
+}
+
+int kafka_consume(struct kafka_consumer *consumer, int timeout_ms, struct kafka_record *records, int max)
+{
+    enum { BATCH = 1024 };
+    rd_kafka_message_t *messages[BATCH];
+    if (consumer->moves_count > 0)
+        return 0; /* answered first, so that the group never waits for a second one */
+    ssize_t count = rd_kafka_consume_batch_queue(consumer->queue, timeout_ms, messages,
+                                                 max < BATCH ? (size_t)max : (size_t)BATCH);
+    for (ssize_t i = 0; i < count; i++)
+        record_from(&records[i], messages[i]);
+    if (count > 0)
+        atomic_store(&consumer->unreachable, false);
+    return count > 0 ? (int)count : 0;
+}
+
+void kafka_records_free(struct kafka_record *records, int count)
+{
+    for (int i = 0; i < count; i++)
+        rd_kafka_message_destroy(records[i].internal);
+}
+
+void kafka_record_headers(const struct kafka_record *record, const char *const *names, struct kafka_text *values,
+                          int count)
+{
+    memset(values, 0, sizeof(*values) * (size_t)count);
+    rd_kafka_headers_t *headers;
+    if (rd_kafka_message_headers(record->internal, &headers))
+        return;
+    const char *name;
+    const void *value;
+    size_t bytes;
+    for (size_t i = 0; !rd_kafka_header_get_all(headers, i, &name, &value, &bytes); i++) {
+        for (int n = 0; n < count; n++) {
+            if (strcmp(name, names[n]) == 0 && value)
+                values[n] = (struct kafka_text){.data = value, .bytes = bytes};
+        }
+    }
+}
+
+bool kafka_rebalance_next(struct kafka_consumer *consumer, struct kafka_rebalance *rebalance)
+{
+    if (consumer->moves_count == 0)
+        return false;
+    const struct move *move = &consumer->moves[0];
+    *rebalance = (struct kafka_rebalance){
+        .assign = move->assign,
+        .lost = move->lost,
+        .partitions = move->partitions,
+        .count = move->list->cnt,
+    };
+    return true;
+}
+
+enum error_code kafka_assign(struct kafka_consumer *consumer, const int64_t *offsets, struct error *error)
+{
+    BUG_IF(consumer->moves_count == 0 || !consumer->moves[0].assign);
+    struct move *move = &consumer->moves[0];
+    for (int i = 0; i < move->list->cnt; i++)
+        move->list->elems[i].offset = offsets[i];
+    enum error_code code = carry_out(consumer, move, error);
+    drop_first_move(consumer);
+    return code;
+}
+
+enum error_code kafka_unassign(struct kafka_consumer *consumer, struct error *error)
+{
+    BUG_IF(consumer->moves_count == 0 || consumer->moves[0].assign);
+    enum error_code code = carry_out(consumer, &consumer->moves[0], error);
+    drop_first_move(consumer);
+    return code;
+}
+
+static rd_kafka_topic_partition_list_t *partition_list(const struct kafka_consumer *consumer, const int32_t *partitions,
+                                                       const int64_t *offsets, int count)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count + 1);
+    for (int i = 0; i < count; i++) {
+        rd_kafka_topic_partition_t *entry =
+            rd_kafka_topic_partition_list_add(list, consumer->topic, partitions[i]);
+        if (offsets)
+            entry->offset = offsets[i];
+    }
+    return list;
+}
+
+enum error_code kafka_pause(struct kafka_consumer *consumer, const int32_t *partitions, int count, bool pause,
+                            struct error *error)
+{
+    rd_kafka_topic_partition_list_t *list = partition_list(consumer, partitions, NULL, count);
+    rd_kafka_resp_err_t answer =
+        pause ? rd_kafka_pause_partitions(consumer->handle, list) : rd_kafka_resume_partitions(consumer->handle, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return answer ? error_set(error, ERR_BROKER, "pausing partitions failed: %s", rd_kafka_err2str(answer)) : ERR_OK;
+}
+
+void kafka_commit_progress(struct kafka_consumer *consumer, const int32_t *partitions, const int64_t *offsets,
+                           int count)
+{
+    if (count == 0)
+        return;
+    rd_kafka_topic_partition_list_t *list = partition_list(consumer, partitions, offsets, count);
+    rd_kafka_resp_err_t answer = rd_kafka_commit(consumer->handle, list, 1);
+    if (answer)
+        log_debug("kafka consumer", LOG_TEXT("reason", rd_kafka_err2str(answer)));
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+enum error_code kafka_offsets(struct kafka_consumer *consumer, int32_t partition, int timeout_ms, int64_t *first,
+                              int64_t *end, struct error *error)
+{
+    rd_kafka_resp_err_t answer =
+        rd_kafka_query_watermark_offsets(consumer->handle, consumer->topic, partition, first, end, timeout_ms);
+    return answer ? error_set(error, ERR_BROKER, "the offsets of %s partition %d cannot be had: %s", consumer->topic,
+                              (int)partition, rd_kafka_err2str(answer))
+                  : ERR_OK;
+}
+
+bool kafka_offsets_known(struct kafka_consumer *consumer, int32_t partition, int64_t *first, int64_t *end)
+{
+    return rd_kafka_get_watermark_offsets(consumer->handle, consumer->topic, partition, first, end) ==
+               RD_KAFKA_RESP_ERR_NO_ERROR &&
+           *end >= 0;
+}
+
+enum error_code kafka_consumer_cluster_id(struct kafka_consumer *consumer, int timeout_ms, char **id,
+                                          struct error *error)
+{
+    return kafka_handle_cluster_id(consumer->handle, timeout_ms, id, error);
+}
+
+enum error_code kafka_consumer_partitions(struct kafka_consumer *consumer, int timeout_ms, int32_t *partitions,
+                                          struct error *error)
+{
+    return kafka_handle_partitions(consumer->handle, consumer->topic, timeout_ms, partitions, error);
+}
+
+bool kafka_consumer_reachable(const struct kafka_consumer *consumer)
+{
+    if (!atomic_load(&consumer->unreachable))
+        return true;
+    /* librdkafka says when all brokers are gone, but not when one is back. */
+    const struct rd_kafka_metadata *metadata = NULL;
+    if (rd_kafka_metadata(consumer->handle, 0, NULL, &metadata, PROBE_MS))
+        return false;
+    rd_kafka_metadata_destroy(metadata);
+    return true;
+}
+
+bool kafka_consumer_fatal(const struct kafka_consumer *consumer)
+{
+    return atomic_load(&consumer->fatal);
+}
