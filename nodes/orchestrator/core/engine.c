@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+#include "orchestrator/core/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "base/limits.h"
+#include "orchestrator/core/timers.h"
+
+struct live {
+    struct uuid id;
+    struct workflow *workflow;
+    UT_hash_handle hh;
+};
+
+struct key_entry {
+    struct uuid id;
+    uint8_t body_hash[BODY_HASH_BYTES];
+    int64_t expires_us;
+    struct key_entry *next; /* in order of expiry */
+    UT_hash_handle hh;
+    char name[]; /* namespace, NUL, key, NUL */
+};
+
+/* A queue of (workflow, wait); entries that are no longer true are skipped when they come up. */
+struct place {
+    struct uuid id;
+    uint32_t wait;
+};
+
+struct queue {
+    struct place *places;
+    size_t head, count, capacity; /* capacity is a power of two */
+};
+
+struct engine {
+    struct live *live;
+    struct key_entry *keys;
+    struct key_entry *oldest_key, *newest_key;
+    struct queue ready;   /* calls that wait for a slot */
+    struct queue pending; /* workflows that wait to start */
+    size_t pending_count; /* of them, those that are still PENDING */
+    struct timers timers;
+    int64_t slots, in_flight;
+    int64_t next_seq[SHARDS_MAX];
+};
+
+static void queue_push(struct queue *queue, const struct place *place)
+{
+    if (queue->count == queue->capacity) {
+        size_t capacity = queue->capacity == 0 ? 64 : queue->capacity * 2;
+        struct place *places = must_alloc(capacity * sizeof *places);
+        for (size_t i = 0; i < queue->count; i++)
+            places[i] = queue->places[(queue->head + i) & (queue->capacity - 1)];
+        free(queue->places);
+        *queue = (struct queue){places, 0, queue->count, capacity};
+    }
+    queue->places[(queue->head + queue->count++) & (queue->capacity - 1)] = *place;
+}
+
+static bool queue_pop(struct queue *queue, struct place *place)
+{
+    if (queue->count == 0)
+        return false;
+    *place = queue->places[queue->head];
+    queue->head = (queue->head + 1) & (queue->capacity - 1);
+    queue->count--;
+    return true;
+}
+
+/* -- effects -- */
+
+static struct engine_effect *effect_push(struct engine_effects *effects, enum engine_effect_type type)
+{
+    if (effects->count == effects->capacity) {
+        size_t capacity = effects->capacity == 0 ? 8 : effects->capacity * 2;
+        effects->items = must_realloc(effects->items, capacity * sizeof *effects->items);
+        memset(effects->items + effects->capacity, 0, (capacity - effects->capacity) * sizeof *effects->items);
+        effects->capacity = capacity;
+    }
+    struct engine_effect *effect = &effects->items[effects->count++];
+    struct workflow_outcome outcome = effect->outcome;
+    *effect = (struct engine_effect){.type = type, .outcome = outcome};
+    return effect;
+}
+
+void engine_effects_clear(struct engine_effects *effects)
+{
+    for (size_t i = 0; i < effects->count; i++) {
+        if (effects->items[i].ended)
+            workflow_free(effects->items[i].workflow);
+        workflow_outcome_clear(&effects->items[i].outcome);
+    }
+    effects->count = 0;
+}
+
+void engine_effects_fini(struct engine_effects *effects)
+{
+    engine_effects_clear(effects);
+    for (size_t i = 0; i < effects->capacity; i++)
+        workflow_outcome_fini(&effects->items[i].outcome);
+    free(effects->items);
+    *effects = (struct engine_effects){0};
+}
+
+/* -- life -- */
+
+struct engine *engine_new(int64_t slots)
+{
+    struct engine *engine = must_calloc(1, sizeof *engine);
+    engine->slots = slots;
+    return engine;
+}
+
+void engine_free(struct engine *engine)
+{
+    if (engine == NULL)
+        return;
+    struct live *live, *next_live;
+    HASH_ITER(hh, engine->live, live, next_live)
+    {
+        HASH_DEL(engine->live, live);
+        workflow_free(live->workflow);
+        free(live);
+    }
+    struct key_entry *key, *next_key;
+    HASH_ITER(hh, engine->keys, key, next_key)
+    {
+        HASH_DEL(engine->keys, key);
+        free(key);
+    }
+    free(engine->ready.places);
+    free(engine->pending.places);
+    timers_fini(&engine->timers);
+    free(engine);
+}
+
+void engine_lane_open(struct engine *engine, int16_t shard, int64_t next_seq) { engine->next_seq[shard] = next_seq; }
+int64_t engine_lane_next(const struct engine *engine, int16_t shard) { return engine->next_seq[shard]; }
+int64_t engine_next_due_us(const struct engine *engine) { return timers_next_us(&engine->timers); }
+size_t engine_live(const struct engine *engine) { return HASH_COUNT(engine->live); }
+size_t engine_pending(const struct engine *engine) { return engine->pending_count; }
+size_t engine_in_flight(const struct engine *engine) { return (size_t)engine->in_flight; }
+
+static struct live *find_live(struct engine *engine, const struct uuid *id)
+{
+    struct live *live;
+    HASH_FIND(hh, engine->live, id, sizeof *id, live);
+    return live;
+}
+
+struct workflow *engine_find(struct engine *engine, const struct uuid *id)
+{
+    struct live *live = find_live(engine, id);
+    return live == NULL ? NULL : live->workflow;
+}
+
+static void add_live(struct engine *engine, struct workflow *workflow)
+{
+    struct live *live = must_calloc(1, sizeof *live);
+    live->id = workflow_head(workflow)->id;
+    live->workflow = workflow;
+    HASH_ADD(hh, engine->live, id, sizeof live->id, live);
+}
+
+static void remove_live(struct engine *engine, const struct uuid *id)
+{
+    struct live *live = find_live(engine, id);
+    HASH_DEL(engine->live, live);
+    free(live);
+}
+
+/* -- idempotency keys of the last seconds -- */
+
+static size_t key_name(char *out, const char *namespace, const char *key)
+{
+    size_t namespace_bytes = strlen(namespace) + 1, key_bytes = strlen(key) + 1;
+    memcpy(out, namespace, namespace_bytes);
+    memcpy(out + namespace_bytes, key, key_bytes);
+    return namespace_bytes + key_bytes;
+}
+
+#define KEY_NAME_BYTES_MAX (NAMESPACE_BYTES_MAX + IDEMPOTENCY_KEY_BYTES_MAX + 2)
+
+static struct key_entry *key_find(struct engine *engine, const char *namespace, const char *key)
+{
+    char name[KEY_NAME_BYTES_MAX];
+    struct key_entry *entry;
+    size_t bytes = key_name(name, namespace, key);
+    HASH_FIND(hh, engine->keys, name, bytes, entry);
+    return entry;
+}
+
+static void key_remember(struct engine *engine, const struct engine_event *event)
+{
+    const struct workflow_head *head = workflow_head(event->workflow);
+    struct key_entry *entry = must_calloc(1, sizeof *entry + KEY_NAME_BYTES_MAX);
+    size_t bytes = key_name(entry->name, head->namespace, event->key);
+    entry->id = head->id;
+    memcpy(entry->body_hash, event->body_hash, BODY_HASH_BYTES);
+    entry->expires_us = event->now_us + KEY_MEMORY_US;
+    HASH_ADD_KEYPTR(hh, engine->keys, entry->name, bytes, entry);
+    if (engine->newest_key != NULL)
+        engine->newest_key->next = entry;
+    else
+        engine->oldest_key = entry;
+    engine->newest_key = entry;
+}
+
+static void keys_expire(struct engine *engine, int64_t now_us)
+{
+    while (engine->oldest_key != NULL && engine->oldest_key->expires_us < now_us) {
+        struct key_entry *entry = engine->oldest_key;
+        engine->oldest_key = entry->next;
+        if (entry->next == NULL)
+            engine->newest_key = NULL;
+        HASH_DEL(engine->keys, entry);
+        free(entry);
+    }
+}
+
+/* -- records -- */
+
+static bool wait_is_open(const struct engine *engine, const struct uuid *id, uint32_t wait)
+{
+    struct live *live;
+    HASH_FIND(hh, engine->live, id, sizeof *id, live);
+    return live != NULL && (wait == 0 || workflow_wait_find(live->workflow, wait) != NULL);
+}
+
+static bool timer_is_wanted(const struct timer *timer, void *context)
+{
+    return wait_is_open(context, &timer->id, timer->wait);
+}
+
+static void set_timer(struct engine *engine, int64_t due_us, const struct uuid *id, uint32_t wait)
+{
+    timers_add(&engine->timers, &(struct timer){due_us, *id, wait}, timer_is_wanted, engine);
+}
+
+static void take_outcome(struct engine *engine, struct workflow *workflow, const struct workflow_outcome *outcome,
+                         struct engine_effects *effects)
+{
+    struct uuid id = workflow_head(workflow)->id;
+    for (size_t i = 0; i < outcome->opened_count; i++) {
+        const struct workflow_wait *wait = workflow_wait_find(workflow, outcome->opened[i]);
+        if (wait == NULL)
+            continue;
+        if (wait->is_timer)
+            set_timer(engine, wait->due_us, &id, wait->wait);
+        else
+            queue_push(&engine->ready, &(struct place){id, wait->wait});
+    }
+    if (outcome->deadline_us != 0 && !workflow_state_ended(outcome->to))
+        set_timer(engine, outcome->deadline_us, &id, 0);
+    for (size_t i = 0; i < outcome->abandoned_count; i++) {
+        struct engine_effect *effect = effect_push(effects, ENGINE_ABANDON);
+        effect->id = id;
+        effect->wait = outcome->abandoned[i];
+    }
+}
+
+/* Calls of a workflow that were handed to the shell. */
+static int64_t calls_in_flight(struct workflow *workflow)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < workflow_waits(workflow); i++)
+        count += workflow_wait_at(workflow, i)->called;
+    return count;
+}
+
+/* Applies one record and emits it. False when the workflow would not have it. */
+static bool record(struct engine *engine, struct workflow *workflow, struct workflow_record *record,
+                   struct engine_effects *effects)
+{
+    struct engine_effect *effect = effect_push(effects, ENGINE_RECORDED);
+    size_t index = effects->count - 1;
+    int16_t shard = workflow_head(workflow)->shard;
+    enum workflow_state before = workflow_state(workflow);
+    int64_t calls_before = calls_in_flight(workflow);
+    record->n = workflow_records(workflow);
+    if (workflow_apply(workflow, record, &effect->outcome) != ERR_OK) {
+        effects->count--;
+        return false;
+    }
+    engine->in_flight -= calls_before - calls_in_flight(workflow);
+    effect->workflow = workflow;
+    effect->id = workflow_head(workflow)->id;
+    effect->record = *record;
+    effect->is_new = before == WORKFLOW_NONE;
+    effect->ended = workflow_state_ended(workflow_state(workflow));
+    effect->seq = engine->next_seq[shard];
+    engine->next_seq[shard] += (int64_t)effect->outcome.events_count;
+    if (before == WORKFLOW_PENDING)
+        engine->pending_count--;
+    if (effect->ended && before != WORKFLOW_NONE)
+        remove_live(engine, &effect->id);
+    struct workflow_outcome outcome = effect->outcome; /* pushing may move the effects */
+    take_outcome(engine, workflow, &outcome, effects);
+    return !effects->items[index].ended;
+}
+
+static bool start_next(struct engine *engine, int64_t now_us, struct engine_effects *effects)
+{
+    struct place place;
+    while (queue_pop(&engine->pending, &place)) {
+        struct workflow *workflow = engine_find(engine, &place.id);
+        if (workflow == NULL || workflow_state(workflow) != WORKFLOW_PENDING)
+            continue;
+        (void)record(engine, workflow, &(struct workflow_record){.kind = RECORD_STARTED, .at_us = now_us}, effects);
+        return true;
+    }
+    return false;
+}
+
+static bool call_next(struct engine *engine, struct engine_effects *effects)
+{
+    struct place place;
+    while (queue_pop(&engine->ready, &place)) {
+        struct workflow *workflow = engine_find(engine, &place.id);
+        struct workflow_wait *wait = workflow == NULL ? NULL : workflow_wait_find(workflow, place.wait);
+        if (wait == NULL || wait->called)
+            continue;
+        wait->called = true;
+        engine->in_flight++;
+        struct engine_effect *effect = effect_push(effects, ENGINE_CALL);
+        effect->workflow = workflow;
+        effect->id = place.id;
+        effect->wait = place.wait;
+        return true;
+    }
+    return false;
+}
+
+/* Fills free slots: calls of running workflows first, then workflows that wait to start. */
+static void dispatch(struct engine *engine, int64_t now_us, struct engine_effects *effects)
+{
+    while (engine->in_flight < engine->slots)
+        if (!call_next(engine, effects) && !start_next(engine, now_us, effects))
+            break;
+}
+
+static void submit(struct engine *engine, const struct engine_event *event, struct engine_effects *effects)
+{
+    struct workflow *workflow = event->workflow;
+    const struct workflow_head *head = workflow_head(workflow);
+    if (event->key != NULL) {
+        const struct key_entry *known = key_find(engine, head->namespace, event->key);
+        if (known != NULL) {
+            struct engine_effect *effect = effect_push(effects, ENGINE_DUPLICATE);
+            effect->id = known->id;
+            effect->same_body = memcmp(known->body_hash, event->body_hash, BODY_HASH_BYTES) == 0;
+            workflow_free(workflow);
+            return;
+        }
+        key_remember(engine, event);
+    }
+    bool at_once = engine->pending_count == 0 && engine->in_flight + (int64_t)engine->ready.count < engine->slots;
+    struct workflow_record first = {.kind = at_once ? RECORD_STARTED : RECORD_ACCEPTED, .at_us = event->now_us};
+    struct place place = {.id = head->id};
+    if (!record(engine, workflow, &first, effects))
+        return; /* it ended at once; the effects own it */
+    add_live(engine, workflow);
+    if (!at_once) {
+        engine->pending_count++;
+        queue_push(&engine->pending, &place);
+    }
+}
+
+static void load(struct engine *engine, struct workflow *workflow)
+{
+    struct uuid id = workflow_head(workflow)->id;
+    add_live(engine, workflow);
+    if (workflow_state(workflow) == WORKFLOW_PENDING) {
+        engine->pending_count++;
+        queue_push(&engine->pending, &(struct place){.id = id});
+        return;
+    }
+    for (size_t i = 0; i < workflow_waits(workflow); i++) {
+        const struct workflow_wait *wait = workflow_wait_at(workflow, i);
+        if (wait->is_timer)
+            set_timer(engine, wait->due_us, &id, wait->wait);
+        else
+            queue_push(&engine->ready, &(struct place){id, wait->wait});
+    }
+    set_timer(engine, workflow_deadline_us(workflow), &id, 0);
+}
+
+static void task_ended(struct engine *engine, const struct engine_event *event, struct engine_effects *effects)
+{
+    struct workflow *workflow = engine_find(engine, &event->id);
+    const struct workflow_wait *wait = workflow == NULL ? NULL : workflow_wait_find(workflow, event->wait);
+    if (wait == NULL || wait->is_timer || !wait->called || wait->attempt != event->attempt) {
+        effect_push(effects, ENGINE_STALE)->id = event->id;
+        return;
+    }
+    struct workflow_record answer = {
+        .kind = event->error == NULL ? RECORD_TASK_SUCCEEDED : RECORD_TASK_FAILED,
+        .at_us = event->now_us,
+        .wait = event->wait,
+        .attempt = event->attempt,
+        .duration_us = event->duration_us,
+        .random = event->random,
+        .error = event->error,
+        .cause = event->cause,
+        .payload = event->result,
+    };
+    (void)record(engine, workflow, &answer, effects);
+}
+
+static void tick(struct engine *engine, int64_t now_us, struct engine_effects *effects)
+{
+    struct timer timer;
+    while (timers_pop(&engine->timers, now_us, &timer)) {
+        struct workflow *workflow = engine_find(engine, &timer.id);
+        if (workflow == NULL || (timer.wait != 0 && workflow_wait_find(workflow, timer.wait) == NULL))
+            continue;
+        struct workflow_record fired = {.kind = RECORD_TIMER_FIRED, .at_us = now_us, .wait = timer.wait};
+        if (timer.wait == 0)
+            fired = (struct workflow_record){.kind = RECORD_TIMED_OUT,
+                                             .at_us = now_us,
+                                             .error = "States.Timeout",
+                                             .cause = "the workflow's time limit has passed"};
+        (void)record(engine, workflow, &fired, effects);
+    }
+}
+
+static void cancel(struct engine *engine, const struct engine_event *event, struct engine_effects *effects)
+{
+    struct workflow *workflow = engine_find(engine, &event->id);
+    struct workflow_record cancelled = {
+        .kind = RECORD_CANCELLED, .at_us = event->now_us, .error = "Workflow.Cancelled", .cause = event->cause};
+    if (workflow == NULL) {
+        effect_push(effects, ENGINE_UNKNOWN)->id = event->id;
+        return;
+    }
+    (void)record(engine, workflow, &cancelled, effects);
+}
+
+void engine_step(struct engine *engine, const struct engine_event *event, struct engine_effects *effects)
+{
+    keys_expire(engine, event->now_us);
+    switch (event->type) {
+    case ENGINE_SUBMIT:
+        submit(engine, event, effects);
+        break;
+    case ENGINE_LOAD:
+        load(engine, event->workflow);
+        break;
+    case ENGINE_TASK_ENDED:
+        task_ended(engine, event, effects);
+        break;
+    case ENGINE_TICK:
+        tick(engine, event->now_us, effects);
+        break;
+    case ENGINE_CANCEL:
+        cancel(engine, event, effects);
+        break;
+    }
+    dispatch(engine, event->now_us, effects);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* engine.h - the workflows of one worker's shards: admission, slots, timers, lanes. Pure: the same
+ * events give the same effects; the runtime (orchestrator/worker.h) carries effects out.
+ *
+ * Owns      The engine owns its workflows. An ended workflow passes to the effects list, which frees
+ *           it at the next engine_effects_clear.
+ * Lifetime  Effects are valid until engine_effects_clear.
+ * Threads   One thread owns an engine.
+ * Units     *_us microseconds since 1970 UTC.
+ * Errors    None to the caller: what is stale or not allowed is an effect of its own.
+ *
+ * Save before send: ENGINE_RECORDED effects are written and committed; only then are the ENGINE_CALL
+ * effects made, replies given and events published.
+ */
+#ifndef ORCHESTRATOR_CORE_ENGINE_H
+#define ORCHESTRATOR_CORE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "orchestrator/core/workflow.h"
+
+struct engine;
+
+#define BODY_HASH_BYTES 16
+/* How long the engine remembers keys: longer than the time between a reader's look at the database
+ * and the arrival of its submission (SUBMIT_AGE_US_MAX), so that no repeat slips between the two. */
+#define KEY_MEMORY_US 20000000
+#define SUBMIT_AGE_US_MAX 10000000
+_Static_assert(KEY_MEMORY_US > SUBMIT_AGE_US_MAX, "a key must be remembered longer than a submission travels");
+
+enum engine_event_type {
+    ENGINE_SUBMIT,     /* workflow, key, body_hash */
+    ENGINE_LOAD,       /* workflow with its records applied: at start and takeover */
+    ENGINE_TASK_ENDED, /* id, wait, attempt, duration_us, random, result or error and cause */
+    ENGINE_TICK,       /* the time has come for a timer */
+    ENGINE_CANCEL,     /* id, cause */
+};
+
+struct engine_event {
+    enum engine_event_type type;
+    int64_t now_us;
+    struct workflow *workflow; /* taken */
+    const char *key;           /* idempotency key, or NULL */
+    uint8_t body_hash[BODY_HASH_BYTES];
+    struct uuid id;
+    uint32_t wait;
+    uint32_t attempt;
+    int64_t duration_us;
+    double random;
+    const struct json *result;
+    const char *error;
+    const char *cause;
+};
+
+enum engine_effect_type {
+    ENGINE_RECORDED,  /* write: workflow, record, outcome, seq; is_new, ended */
+    ENGINE_CALL,      /* make the call of workflow's open wait, after the commit */
+    ENGINE_ABANDON,   /* stop the call of (id, wait) */
+    ENGINE_DUPLICATE, /* answer of ENGINE_SUBMIT: id has the key; same_body */
+    ENGINE_UNKNOWN,   /* answer of ENGINE_CANCEL: no live workflow has this id */
+    ENGINE_STALE,     /* an answer came for something nobody waits for */
+};
+
+struct engine_effect {
+    enum engine_effect_type type;
+    struct workflow *workflow; /* lent; of an ended one: owned by the list */
+    struct uuid id;
+    struct workflow_record record; /* texts and payload are those of the event */
+    struct workflow_outcome outcome;
+    int64_t seq; /* first lane number of the published events */
+    bool is_new;
+    bool ended;
+    bool same_body;
+    uint32_t wait;
+};
+
+struct engine_effects {
+    struct engine_effect *items;
+    size_t count;
+    size_t capacity; /* items beyond count keep their outcome's memory */
+};
+void engine_effects_clear(struct engine_effects *effects);
+void engine_effects_fini(struct engine_effects *effects);
+
+/* slots: calls in flight at most. */
+struct engine *engine_new(int64_t slots) MUST_USE;
+void engine_free(struct engine *engine); /* with all its workflows */
+void engine_lane_open(struct engine *engine, int16_t shard, int64_t next_seq);
+int64_t engine_lane_next(const struct engine *engine, int16_t shard);
+
+void engine_step(struct engine *engine, const struct engine_event *event, struct engine_effects *effects);
+
+int64_t engine_next_due_us(const struct engine *engine); /* of the earliest timer; INT64_MAX when none */
+size_t engine_live(const struct engine *engine);
+size_t engine_pending(const struct engine *engine); /* accepted, not started */
+size_t engine_in_flight(const struct engine *engine);
+struct workflow *engine_find(struct engine *engine, const struct uuid *id);
+
+#endif

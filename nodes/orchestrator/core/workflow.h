@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* workflow.h - one workflow: its life (PENDING, PROCESSING, then an end), its interpreter, and the
+ * events that are published for it. Pure, and a function of (contract, head, records) alone: recovery
+ * and republishing apply the same records again and get the same answers.
+ *
+ * Owns      A workflow holds its head's texts and json, and lends the contract (which the registry
+ *           keeps for the life of the process).
+ * Lifetime  What an outcome points to is valid until the next call on the workflow or the outcome.
+ * Threads   One thread at a time.
+ * Units     *_us microseconds since 1970 UTC, *_ms milliseconds.
+ * Errors    workflow_apply gives ERR_CONFLICT and changes nothing when the record names a wait that is
+ *           not open, or a command that the present state does not allow.
+ */
+#ifndef ORCHESTRATOR_CORE_WORKFLOW_H
+#define ORCHESTRATOR_CORE_WORKFLOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/uuid.h"
+#include "core/asl.h"
+#include "core/contract.h"
+#include "core/json.h"
+
+enum workflow_state { WORKFLOW_NONE, WORKFLOW_PENDING, WORKFLOW_PROCESSING, WORKFLOW_COMPLETED, WORKFLOW_FAILED, WORKFLOW_CANCELLED };
+const char *workflow_state_name(enum workflow_state state); /* "PENDING"; "" for WORKFLOW_NONE */
+enum workflow_state workflow_state_of_name(const char *name);
+bool workflow_state_ended(enum workflow_state state);
+
+/* Stored in workflow_events.kind: never renumber. */
+enum record_kind {
+    RECORD_ACCEPTED = 0,       /* committed, waits for a free slot */
+    RECORD_STARTED = 1,        /* begins; as first record it is accepted and started at once */
+    RECORD_TASK_SUCCEEDED = 2, /* payload: the result */
+    RECORD_TASK_FAILED = 3,    /* error, cause; random: jitter of the retry delay */
+    RECORD_TIMER_FIRED = 4,
+    RECORD_CANCELLED = 5,
+    RECORD_TIMED_OUT = 6, /* the workflow's own time limit */
+    RECORD_KINDS
+};
+
+/* One event from outside, as recorded. */
+struct workflow_record {
+    int32_t n; /* position in the workflow, from 0 */
+    enum record_kind kind;
+    int64_t at_us;
+    uint32_t wait;
+    uint32_t attempt;
+    int64_t duration_us;
+    double random;
+    const char *error;
+    const char *cause;
+    const struct json *payload;
+};
+
+struct workflow_head {
+    struct uuid id;
+    int16_t shard;
+    int16_t run;
+    char *namespace;
+    char *correlation_id; /* or NULL */
+    char *traceparent;    /* or NULL */
+    struct json *input;
+    struct json *metadata; /* or NULL */
+    int64_t created_us;
+};
+
+/* An outgoing call that waits for its answer, or a timer. */
+struct workflow_wait {
+    uint32_t wait;
+    uint32_t visit;
+    uint32_t attempt;
+    bool is_timer;
+    int64_t due_us;
+    int64_t timeout_ms;
+    char *state;
+    char *state_path;
+    char *resource;
+    struct json *parameters;
+    bool called; /* the shell was asked to make the call */
+};
+
+struct workflow_published {
+    const char *type;
+    struct json *payload;
+};
+
+/* What one record did. Zero it before first use; workflow_outcome_fini releases. */
+struct workflow_outcome {
+    enum workflow_state from, to; /* equal when the state did not change */
+    struct workflow_published *events;
+    size_t events_count, events_capacity;
+    uint32_t *opened; /* numbers of waits that opened */
+    size_t opened_count, opened_capacity;
+    uint32_t *abandoned; /* numbers of calls that nobody waits for any more */
+    size_t abandoned_count, abandoned_capacity;
+    char *state_path; /* of the call or timer that the record answered, or NULL */
+    int64_t deadline_us; /* set by the record that started the workflow, else 0 */
+};
+void workflow_outcome_clear(struct workflow_outcome *outcome);
+void workflow_outcome_fini(struct workflow_outcome *outcome);
+
+struct workflow;
+
+/* Takes the head's texts and json over. timeout_ms applies when the contract has none. */
+struct workflow *workflow_new(const struct contract *contract, const struct workflow_head *head, int64_t timeout_ms) MUST_USE;
+void workflow_free(struct workflow *workflow);
+
+enum error_code workflow_apply(struct workflow *workflow, const struct workflow_record *record,
+                               struct workflow_outcome *outcome) MUST_USE;
+
+const struct workflow_head *workflow_head(const struct workflow *workflow);
+const struct contract *workflow_contract(const struct workflow *workflow);
+enum workflow_state workflow_state(const struct workflow *workflow);
+int32_t workflow_records(const struct workflow *workflow); /* how many were applied: the next n */
+int64_t workflow_started_us(const struct workflow *workflow);
+int64_t workflow_completed_us(const struct workflow *workflow);
+int64_t workflow_deadline_us(const struct workflow *workflow);
+const char *workflow_current_step(const struct workflow *workflow); /* "" when none */
+const struct json *workflow_result(const struct workflow *workflow); /* of COMPLETED */
+const char *workflow_error(const struct workflow *workflow);         /* of FAILED, CANCELLED; else NULL */
+const char *workflow_cause(const struct workflow *workflow);
+/* Open waits: lent until the next workflow_apply. */
+size_t workflow_waits(const struct workflow *workflow);
+struct workflow_wait *workflow_wait_at(struct workflow *workflow, size_t index);
+struct workflow_wait *workflow_wait_find(struct workflow *workflow, uint32_t wait);
+
+/* The deterministic id of the event number `index` of record n: the same after any crash. */
+struct uuid workflow_event_id(const struct workflow *workflow, int32_t n, size_t index);
+
+#endif
