@@ -104,6 +104,22 @@ status: ## what of the stack runs
 logs: ## the stack's logs (PART=orchestrator for one)
 	@$(PYTHON) tools/stack/stack.py logs
 
+# The tests that need real servers; they start their own. PYTEST_ARGS="-k kill" chooses, KEEP=1 keeps
+# the directories with logs, TEST_SCALE=0.3 makes the big ones smaller.
+PYTEST := MODE=$(MODE) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p no:cacheprovider
+
+.PHONY: test test-integration test-kafka
+test: ## everything that proves the product on one machine
+	@tools/install-packages.sh build run test lint
+	@MODE=$(MODE) tools/run-tests.sh $(TEST_STEPS)
+TEST_STEPS := build test-unit test-io test-integration
+test-integration: build ## tests with real servers: PostgreSQL, the embedded broker, our programs
+	@tools/install-packages.sh build run test
+	@$(PYTEST) -m "not kafka" $(PYTEST_ARGS) tests/integration
+test-kafka: build ## tests that need a real Apache Kafka
+	@tools/install-packages.sh build run test kafka
+	@$(PYTEST) -m kafka $(PYTEST_ARGS) tests/integration
+
 .PHONY: help
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 22

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures: a PostgreSQL for all tests, a database and a bridge for each, a real Kafka when asked."""
+import os
+import pathlib
+import shutil
+import tempfile
+
+import harness
+import psycopg2
+import pytest
+from harness import Bridge, KafkaBroker, Postgres, free_port
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "kafka: needs a real Apache Kafka (make test-kafka)")
+    missing = [name for name in ("bridge-orchestrator", "bridge-reducer", "metadata-stamping", "onextree",
+                                 "bridgectl", "bridge-broker") if not (harness.PROGRAMS / name).exists()]
+    if missing:
+        pytest.exit(f"not built: {', '.join(missing)} (make build MODE={harness.MODE})", returncode=2)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """The bridge's logs belong to a failure's report."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.when != "call" or not report.failed:
+        return
+    for value in getattr(item, "funcargs", {}).values():
+        if isinstance(value, Bridge):
+            for name, server in value.servers.items():
+                if server.process is not None:
+                    report.sections.append((f"end of {name}'s log", server.process.log_tail(12)))
+
+
+@pytest.fixture(scope="session")
+def session_directory():
+    """Short, because a socket's path is; entered by PostgreSQL's user too."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="bridge-test-", dir="/tmp"))
+    directory.chmod(0o711)
+    yield directory
+    if os.environ.get("KEEP"):
+        print(f"\nkept: {directory}")
+    else:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def directory(session_directory):
+    """A directory of one test."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="", dir=session_directory))
+    path.chmod(0o711)
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres(session_directory):
+    """A PostgreSQL that no test stops."""
+    server = Postgres(session_directory / "pg", free_port(), session_directory / "postgres.log",
+                      durable=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_postgres(directory):
+    """A PostgreSQL that the test may stop, kill and start."""
+    server = Postgres(directory / "pg", free_port(), directory / "postgres.log", durable=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database_url(postgres):
+    """An empty database, dropped afterwards."""
+    name = harness.unique("test").replace("-", "_")
+    yield postgres.create_database(name)
+    connection = psycopg2.connect(postgres.url("postgres"))
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    connection.close()
+
+
+@pytest.fixture
+def empty_bridge(directory, database_url):
+    """A bridge of which nothing is started."""
+    bridge = Bridge(directory, database_url)
+    yield bridge
+    bridge.close()
+
+
+@pytest.fixture
+def bridge(empty_bridge):
+    """A whole running bridge with the embedded broker."""
+    return empty_bridge.start()
+
+
+@pytest.fixture(scope="session")
+def kafka(session_directory):
+    """A real Kafka that no test stops."""
+    broker = KafkaBroker(session_directory / "kafka", free_port(), free_port(),
+                         session_directory / "kafka.log")
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def own_kafka(directory):
+    """A real Kafka that the test may stop and start."""
+    broker = KafkaBroker(directory / "kafka", free_port(), free_port(), directory / "kafka.log")
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def stub():
+    """Makes services that misbehave: stub(port, behave)."""
+    made = []
+
+    def make(port, behave):
+        service = harness.StubService(port, behave)
+        made.append(service)
+        return service
+
+    yield make
+    for service in made:
+        service.close()
