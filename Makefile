@@ -113,11 +113,13 @@ test: ## everything that proves the product on one machine
 	@tools/install-packages.sh build run test lint
 	@MODE=$(MODE) tools/run-tests.sh $(TEST_STEPS)
 TEST_STEPS := build test-unit test-io test-integration
-test-integration: build ## tests with real servers: PostgreSQL, the embedded broker, our programs
+test-integration: ## tests with real servers: PostgreSQL, the embedded broker, our programs
 	@tools/install-packages.sh build run test
+	@$(MAKE) --no-print-directory build
 	@$(PYTEST) -m "not kafka" $(PYTEST_ARGS) tests/integration
-test-kafka: build ## tests that need a real Apache Kafka
+test-kafka: ## tests that need a real Apache Kafka
 	@tools/install-packages.sh build run test kafka
+	@$(MAKE) --no-print-directory build
 	@$(PYTEST) -m kafka $(PYTEST_ARGS) tests/integration
 
 .PHONY: help
