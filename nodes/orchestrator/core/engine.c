@@ -359,7 +359,9 @@ static void submit(struct engine *engine, const struct engine_event *event, stru
     bool at_once = engine->pending_count == 0 && engine->in_flight + (int64_t)engine->ready.count < engine->slots;
     struct workflow_record first = {.kind = at_once ? RECORD_STARTED : RECORD_ACCEPTED, .at_us = event->now_us};
     struct place place = {.id = head->id};
-    if (!record(engine, workflow, &first, effects))
+    bool lives = record(engine, workflow, &first, effects);
+    BUG_IF(effects->count == 0); /* a new workflow takes its first record */
+    if (!lives)
         return; /* it ended at once; the effects own it */
     add_live(engine, workflow);
     if (!at_once) {
