@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* contracts.c - checks contract files, and shows those that the orchestrator has loaded. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "bridgectl.h"
+#include "core/contract.h"
+
+#define CALL_TIMEOUT_MS 30000
+
+static bool is_contract_name(const char *path)
+{
+    static const char *const endings[] = {".yaml", ".yml", ".json"};
+    size_t bytes = strlen(path);
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        size_t ending = strlen(endings[i]);
+        if (bytes > ending && strcmp(path + bytes - ending, endings[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* False when the file cannot be read. */
+static bool check_file(const char *path, struct findings *findings)
+{
+    struct buffer text = {0};
+    struct error error = {0};
+    enum error_code code = read_whole(path, CONTRACT_BYTES_MAX, &text, &error);
+    if (code != ERR_OK)
+        fail(&error);
+    else
+        contract_free(contract_parse(path, buffer_text(&text), text.bytes, findings));
+    buffer_fini(&text);
+    return code == ERR_OK;
+}
+
+static void print_findings(const struct findings *findings, size_t files, size_t unread, bool as_json)
+{
+    if (as_json) {
+        struct json *object = json_object();
+        json_object_set(object, "valid", json_bool(findings->errors == 0 && unread == 0));
+        json_object_set(object, "files", json_int((int64_t)files));
+        json_object_set(object, "findings", findings_json(findings));
+        print_json(object);
+        json_release(object);
+        return;
+    }
+    struct buffer text = {0};
+    findings_write(findings, &text);
+    fputs(buffer_text(&text), stdout);
+    printf("%zu files, %zu errors, %zu warnings\n", files, findings->errors + unread, findings->count - findings->errors);
+    buffer_fini(&text);
+}
+
+static int check_all(const struct command *command, const struct documents *documents, bool named, bool as_json)
+{
+    struct findings findings = {0};
+    size_t files = 0, unread = (size_t)documents->missing;
+    for (size_t i = 0; i < documents->count; i++) {
+        /* In a directory other files may lie beside the contracts; one that is named is checked. */
+        if (!is_contract_name(documents->items[i].path) && !(named && documents->count == 1))
+            continue;
+        files++;
+        unread += !check_file(documents->items[i].path, &findings);
+    }
+    int outcome = findings.errors > 0 || unread > 0 ? EXIT_NO : EXIT_FINE;
+    if (files == 0 && unread == 0)
+        outcome = usage_fault(command, "there is no .yaml, .yml or .json file to check");
+    else
+        print_findings(&findings, files, unread, as_json);
+    findings_fini(&findings);
+    return outcome;
+}
+
+static int run_check(const struct ctl *ctl, const struct command *command, int argc, char **argv)
+{
+    bool as_json = false;
+    struct text_list paths = {0};
+    const struct argument table[] = {
+        {"--json", ARGUMENT_FLAG, &as_json, NULL, "print one JSON object with the findings", 0, 0}, {.name = NULL}};
+    int outcome = arguments_parse(command, table, argc, argv, 0, SIZE_MAX, &paths);
+    if (outcome == EXIT_GO_ON) {
+        struct documents documents = {0};
+        struct buffer standard = {0};
+        buffer_append_format(&standard, "%s/workflows", ctl->config->contracts_dir);
+        if (paths.count == 0)
+            documents_add(&documents, buffer_text(&standard));
+        for (size_t i = 0; i < paths.count; i++)
+            documents_add(&documents, paths.items[i]);
+        outcome = check_all(command, &documents, paths.count > 0, as_json);
+        documents_fini(&documents);
+        buffer_fini(&standard);
+    }
+    text_list_fini(&paths);
+    return outcome;
+}
+
+static void print_contracts(const struct ctl *ctl, const struct json *items)
+{
+    static const char *const head[] = {"NAME", "VERSION", "DESCRIPTION"};
+    struct table table;
+    table_start(&table, 3, head);
+    for (size_t i = 0; i < json_size(items); i++) {
+        table_cell(&table, json_string_or(json_get(json_at(items, i), "name"), ""));
+        table_cell(&table, json_string_or(json_get(json_at(items, i), "version"), ""));
+        char *first_line = must_strdup(json_string_or(json_get(json_at(items, i), "description"), ""));
+        first_line[strcspn(first_line, "\n")] = '\0';
+        table_cell(&table, first_line);
+        free(first_line);
+    }
+    table_print(&table, ctl);
+}
+
+static int run_list(const struct ctl *ctl, const struct command *command, int argc, char **argv)
+{
+    bool as_json = false;
+    struct text_list none = {0};
+    const struct argument table[] = {{"--json", ARGUMENT_FLAG, &as_json, NULL, "print a JSON array", 0, 0},
+                                     {.name = NULL}};
+    int outcome = arguments_parse(command, table, argc, argv, 0, 0, &none);
+    text_list_fini(&none);
+    if (outcome != EXIT_GO_ON)
+        return outcome;
+    struct api_answer answer = {0};
+    struct error error = {0};
+    struct api *api = api_new(ctl, ctl->config->orchestrator_url);
+    outcome = EXIT_FINE;
+    if (api_get(api, "GET", "/api/v1/contracts", CALL_TIMEOUT_MS, &answer, &error) != ERR_OK)
+        outcome = fail(&error);
+    else if (as_json)
+        print_json(json_get(answer.body, "items"));
+    else
+        print_contracts(ctl, json_get(answer.body, "items"));
+    api_answer_fini(&answer);
+    api_free(api);
+    return outcome;
+}
+
+const struct command contract_commands[] = {
+    {.name = "contracts check",
+     .summary = "check contract files: schemas, state machine, references",
+     .usage = "[PATH...] [--json]",
+     .prose = "PATH is a file or a directory; CONTRACTS_DIR/workflows without one. Findings are printed as\n"
+              "file:line:column. Exits 1 when one is an error; warnings alone exit 0.",
+     .example = "bridgectl contracts check contracts/workflows",
+     .run = run_check},
+    {.name = "contracts list",
+     .summary = "list the contracts that the orchestrator has loaded",
+     .usage = "[--json]",
+     .example = "bridgectl contracts list",
+     .run = run_list},
+    {.name = NULL},
+};
