@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: MIT */
+/* event_scan.c - a strict JSON walker that remembers wanted members and skips the rest. */
+#include "core/event_scan.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+
+enum container { EVENT_TOP, EVENT_PAYLOAD, EVENT_METADATA, EVENT_ELSEWHERE };
+
+struct scan {
+    const char *p;
+    const char *end;
+    const char *fault;
+    struct event_fields *fields;
+};
+
+struct token {
+    const char *data;
+    size_t bytes;
+    bool escaped;
+};
+
+struct field_name {
+    enum container container;
+    const char *name;
+    size_t bytes;
+};
+
+static const struct field_name names[] = {
+#define EVENT_FIELD(symbol, container, name) {container, name, sizeof(name) - 1},
+    EVENT_FIELDS
+#undef EVENT_FIELD
+};
+
+#define NAME_BYTES 32        /* longer member names are none of ours */
+#define NUMBER_BYTES_MAX 64  /* longer numbers are copied to the heap before strtod */
+#define FINITE_DIGITS_MAX 300 /* a number with fewer digits and no exponent is finite */
+
+const char *event_field_name(enum event_field field) { return names[field].name; }
+
+static bool fail(struct scan *scan, const char *fault)
+{
+    if (!scan->fault)
+        scan->fault = fault;
+    return false;
+}
+
+static void skip_space(struct scan *scan)
+{
+    const char *p = scan->p;
+    while (p < scan->end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
+        p++;
+    scan->p = p;
+}
+
+#define ONES 0x0101010101010101ull
+#define HIGHS 0x8080808080808080ull
+#define HAS_ZERO(v) (((v)-ONES) & ~(v)&HIGHS)
+
+/* True when all eight octets are plain: printable ASCII but for quote and backslash. */
+static bool eight_plain(const char *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof(word));
+    uint64_t control = (word - ONES * 0x20) & ~word & HIGHS;
+    uint64_t quote = HAS_ZERO(word ^ (ONES * '"'));
+    uint64_t backslash = HAS_ZERO(word ^ (ONES * '\\'));
+    return ((word & HIGHS) | control | quote | backslash) == 0;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    char lower = (char)(c | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/* Four hexadecimal digits at p, or -1. */
+static int32_t hex_four(const char *p, const char *end)
+{
+    int32_t value = 0;
+    if (end - p < 4)
+        return -1;
+    for (int i = 0; i < 4; i++) {
+        int digit = hex_digit(p[i]);
+        if (digit < 0)
+            return -1;
+        value = value * 16 + digit;
+    }
+    return value;
+}
+
+/* An escape at p (its backslash); gives the code point and the octets it takes, 0 when it is none. */
+static size_t read_escape(const char *p, const char *end, uint32_t *code_point)
+{
+    static const char plain[] = "\"\\/bfnrt";
+    static const char meaning[] = "\"\\/\b\f\n\r\t";
+    if (end - p < 2)
+        return 0;
+    if (p[1] != 'u') {
+        const char *found = p[1] ? strchr(plain, p[1]) : NULL;
+        if (!found)
+            return 0;
+        *code_point = (uint32_t)meaning[found - plain];
+        return 2;
+    }
+    int32_t unit = hex_four(p + 2, end);
+    if (unit <= 0 || (unit >= 0xdc00 && unit <= 0xdfff)) /* \u0000 cannot be stored by the database */
+        return 0;
+    *code_point = (uint32_t)unit;
+    if (unit < 0xd800 || unit > 0xdbff)
+        return 6;
+    if (end - p < 12 || p[6] != '\\' || p[7] != 'u')
+        return 0;
+    int32_t low = hex_four(p + 8, end);
+    if (low < 0xdc00 || low > 0xdfff)
+        return 0;
+    *code_point = 0x10000u + (((uint32_t)unit - 0xd800u) << 10) + ((uint32_t)low - 0xdc00u);
+    return 12;
+}
+
+/* Octets of the multi-octet UTF-8 character at p, 0 when it is none. */
+static size_t utf8_character(const char *text, const char *end)
+{
+    const uint8_t *p = (const uint8_t *)text;
+    size_t left = (size_t)(end - text);
+    size_t bytes = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+    if (p[0] < 0xc2 || p[0] > 0xf4 || left < bytes)
+        return 0;
+    for (size_t i = 1; i < bytes; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+        (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return bytes;
+}
+
+/* At the opening quote; leaves p after the closing one. */
+static bool scan_string(struct scan *scan, struct token *token)
+{
+    const char *p = scan->p + 1;
+    const char *start = p;
+    uint32_t ignored;
+    token->escaped = false;
+    for (;;) {
+        while (scan->end - p >= 8 && eight_plain(p))
+            p += 8;
+        if (p >= scan->end)
+            return fail(scan, "a string has no end");
+        unsigned char c = (unsigned char)*p;
+        if (c == '"')
+            break;
+        size_t step = 1;
+        if (c == '\\') {
+            token->escaped = true;
+            step = read_escape(p, scan->end, &ignored);
+            if (!step)
+                return fail(scan, "a string has an escape that JSON does not know");
+        } else if (c < 0x20) {
+            return fail(scan, "a string has a control character");
+        } else if (c >= 0x80) {
+            step = utf8_character(p, scan->end);
+            if (!step)
+                return fail(scan, "the text is not valid UTF-8");
+        }
+        p += step;
+    }
+    token->data = start;
+    token->bytes = (size_t)(p - start);
+    scan->p = p + 1;
+    return true;
+}
+
+static double to_double(const char *data, size_t bytes)
+{
+    char small[NUMBER_BYTES_MAX + 1];
+    char *text = bytes <= NUMBER_BYTES_MAX ? small : must_alloc(bytes + 1);
+    memcpy(text, data, bytes);
+    text[bytes] = 0;
+    double number = strtod(text, NULL);
+    if (text != small)
+        free(text);
+    return number;
+}
+
+static const char *skip_digits(const char *p, const char *end)
+{
+    while (p < end && *p >= '0' && *p <= '9')
+        p++;
+    return p;
+}
+
+static bool scan_number(struct scan *scan, struct token *token)
+{
+    const char *p = scan->p;
+    const char *end = scan->end;
+    const char *start = p;
+    bool exponent = false;
+    if (*p == '-')
+        p++;
+    const char *digits = p;
+    p = skip_digits(p, end);
+    if (p == digits || (*digits == '0' && p - digits > 1))
+        return fail(scan, "a number is malformed");
+    if (p < end && *p == '.') {
+        digits = ++p;
+        p = skip_digits(p, end);
+        if (p == digits)
+            return fail(scan, "a number is malformed");
+    }
+    if (p < end && (*p == 'e' || *p == 'E')) {
+        exponent = true;
+        p++;
+        if (p < end && (*p == '+' || *p == '-'))
+            p++;
+        digits = p;
+        p = skip_digits(p, end);
+        if (p == digits)
+            return fail(scan, "a number is malformed");
+    }
+    *token = (struct token){.data = start, .bytes = (size_t)(p - start)};
+    if ((exponent || token->bytes > FINITE_DIGITS_MAX) && !isfinite(to_double(token->data, token->bytes)))
+        return fail(scan, "a number is too large");
+    scan->p = p;
+    return true;
+}
+
+static bool scan_word(struct scan *scan, const char *word, size_t bytes, struct token *token)
+{
+    if ((size_t)(scan->end - scan->p) < bytes || memcmp(scan->p, word, bytes) != 0)
+        return fail(scan, "a value is no JSON");
+    *token = (struct token){.data = scan->p, .bytes = bytes};
+    scan->p += bytes;
+    return true;
+}
+
+static bool scan_value(struct scan *scan, enum container inside, int depth, enum json_type *type, struct token *token);
+
+static int field_of(enum container container, const struct token *name)
+{
+    char decoded[NAME_BYTES];
+    const char *data = name->data;
+    size_t bytes = name->bytes;
+    if (container == EVENT_ELSEWHERE)
+        return -1;
+    if (name->escaped) {
+        struct event_value value = {.type = JSON_STRING, .escaped = true, .data = data, .bytes = bytes};
+        struct buffer scratch = {0};
+        const char *text = event_value_text(&value, &scratch, &bytes);
+        bytes = bytes < sizeof(decoded) ? bytes : sizeof(decoded);
+        memcpy(decoded, text, bytes);
+        buffer_fini(&scratch);
+        data = decoded;
+    }
+    for (int i = 0; i < EVENT_FIELDS_COUNT; i++) {
+        if (names[i].bytes == bytes && names[i].container == container && memcmp(names[i].name, data, bytes) == 0)
+            return i;
+    }
+    return -1;
+}
+
+/* A container that comes a second time replaces what the first one said. */
+static void forget(struct scan *scan, enum container container)
+{
+    for (int i = 0; i < EVENT_FIELDS_COUNT; i++) {
+        if (names[i].container == container)
+            scan->fields->values[i] = (struct event_value){.type = JSON_ABSENT};
+    }
+}
+
+static bool scan_member(struct scan *scan, enum container container, int depth)
+{
+    struct token name;
+    struct token token = {0};
+    enum json_type type;
+    if (scan->p >= scan->end || *scan->p != '"')
+        return fail(scan, "an object's member has no name");
+    if (!scan_string(scan, &name))
+        return false;
+    skip_space(scan);
+    if (scan->p >= scan->end || *scan->p != ':')
+        return fail(scan, "a member's name is not followed by a colon");
+    scan->p++;
+    int field = field_of(container, &name);
+    enum container inside = EVENT_ELSEWHERE;
+    if (field == EVENT_FIELD_PAYLOAD)
+        inside = EVENT_PAYLOAD;
+    else if (field == EVENT_FIELD_METADATA)
+        inside = EVENT_METADATA;
+    if (inside != EVENT_ELSEWHERE && scan->fields->values[field].type != JSON_ABSENT)
+        forget(scan, inside);
+    if (!scan_value(scan, inside, depth, &type, &token))
+        return false;
+    if (field >= 0)
+        scan->fields->values[field] =
+            (struct event_value){.type = type, .escaped = token.escaped, .data = token.data, .bytes = token.bytes};
+    return true;
+}
+
+static bool scan_object(struct scan *scan, enum container container, int depth)
+{
+    scan->p++;
+    skip_space(scan);
+    if (scan->p < scan->end && *scan->p == '}') {
+        scan->p++;
+        return true;
+    }
+    for (;;) {
+        skip_space(scan);
+        if (!scan_member(scan, container, depth))
+            return false;
+        skip_space(scan);
+        if (scan->p < scan->end && *scan->p == '}')
+            break;
+        if (scan->p >= scan->end || *scan->p != ',')
+            return fail(scan, "an object has no end");
+        scan->p++;
+    }
+    scan->p++;
+    return true;
+}
+
+static bool scan_array(struct scan *scan, int depth)
+{
+    struct token token;
+    enum json_type type;
+    scan->p++;
+    skip_space(scan);
+    if (scan->p < scan->end && *scan->p == ']') {
+        scan->p++;
+        return true;
+    }
+    for (;;) {
+        if (!scan_value(scan, EVENT_ELSEWHERE, depth, &type, &token))
+            return false;
+        if (scan->p < scan->end && *scan->p == ']')
+            break;
+        if (scan->p >= scan->end || *scan->p != ',')
+            return fail(scan, "an array has no end");
+        scan->p++;
+    }
+    scan->p++;
+    return true;
+}
+
+/* Skips white space on both sides. Depth is that of the container around the value. */
+static bool scan_value(struct scan *scan, enum container inside, int depth, enum json_type *type, struct token *token)
+{
+    bool fine;
+    skip_space(scan);
+    if (scan->p >= scan->end)
+        return fail(scan, "the text ends too early");
+    const char *start = scan->p;
+    char c = *start;
+    token->escaped = false;
+    if (c == '"') {
+        *type = JSON_STRING;
+        fine = scan_string(scan, token);
+    } else if (c == '{' || c == '[') {
+        if (depth >= JSON_DEPTH_MAX)
+            return fail(scan, "the nesting is too deep");
+        *type = c == '{' ? JSON_OBJECT : JSON_ARRAY;
+        fine = c == '{' ? scan_object(scan, inside, depth + 1) : scan_array(scan, depth + 1);
+        *token = (struct token){.data = start, .bytes = (size_t)(scan->p - start)};
+    } else if (c == '-' || (c >= '0' && c <= '9')) {
+        *type = JSON_NUMBER;
+        fine = scan_number(scan, token);
+    } else if (c == 't') {
+        *type = JSON_TRUE;
+        fine = scan_word(scan, "true", 4, token);
+    } else if (c == 'f') {
+        *type = JSON_FALSE;
+        fine = scan_word(scan, "false", 5, token);
+    } else {
+        *type = JSON_NULL;
+        fine = scan_word(scan, "null", 4, token);
+    }
+    if (fine)
+        skip_space(scan);
+    return fine;
+}
+
+const char *event_scan(const char *text, size_t bytes, struct event_fields *fields)
+{
+    struct scan scan = {.p = text, .end = text + bytes, .fields = fields};
+    struct token token;
+    enum json_type type;
+    memset(fields, 0, sizeof(*fields));
+    _Static_assert(JSON_ABSENT == 0, "zeroed values are absent");
+    skip_space(&scan);
+    if (scan.p >= scan.end)
+        return "the record is empty";
+    if (!scan_value(&scan, EVENT_TOP, 0, &type, &token))
+        return scan.fault;
+    if (scan.p != scan.end)
+        return "something follows the JSON value";
+    if (type != JSON_OBJECT)
+        return "the record is not a JSON object";
+    return NULL;
+}
+
+static void append_utf8(struct buffer *out, uint32_t c)
+{
+    if (c < 0x80) {
+        buffer_append_char(out, (char)c);
+    } else if (c < 0x800) {
+        buffer_append_char(out, (char)(0xc0 | c >> 6));
+        buffer_append_char(out, (char)(0x80 | (c & 0x3f)));
+    } else {
+        if (c < 0x10000) {
+            buffer_append_char(out, (char)(0xe0 | c >> 12));
+        } else {
+            buffer_append_char(out, (char)(0xf0 | c >> 18));
+            buffer_append_char(out, (char)(0x80 | (c >> 12 & 0x3f)));
+        }
+        buffer_append_char(out, (char)(0x80 | (c >> 6 & 0x3f)));
+        buffer_append_char(out, (char)(0x80 | (c & 0x3f)));
+    }
+}
+
+const char *event_value_text(const struct event_value *value, struct buffer *scratch, size_t *bytes)
+{
+    if (value->type != JSON_STRING)
+        return NULL;
+    if (!value->escaped) {
+        *bytes = value->bytes;
+        return value->data;
+    }
+    const char *p = value->data;
+    const char *end = p + value->bytes;
+    buffer_clear(scratch);
+    while (p < end) {
+        if (*p != '\\') {
+            buffer_append_char(scratch, *p++);
+            continue;
+        }
+        uint32_t c = 0;
+        p += read_escape(p, end, &c);
+        append_utf8(scratch, c);
+    }
+    *bytes = scratch->bytes;
+    return buffer_text(scratch);
+}
+
+bool event_value_double(const struct event_value *value, double *number)
+{
+    if (value->type != JSON_NUMBER)
+        return false;
+    *number = to_double(value->data, value->bytes);
+    return true;
+}
+
+bool event_value_int(const struct event_value *value, int64_t *number)
+{
+    const int64_t limit = INT64_MAX / 10 - 1;
+    if (value->type != JSON_NUMBER)
+        return false;
+    const char *p = value->data;
+    const char *end = p + value->bytes;
+    bool negative = *p == '-';
+    int64_t sum = 0;
+    for (p += negative; p < end && *p >= '0' && *p <= '9'; p++) {
+        if (sum > limit)
+            return false;
+        sum = sum * 10 + (*p - '0');
+    }
+    if (p != end) { /* a fraction or an exponent: fine when the value is whole all the same */
+        double whole = to_double(value->data, value->bytes);
+        if (whole != floor(whole) || fabs(whole) > 9007199254740992.0)
+            return false;
+        *number = (int64_t)whole;
+        return true;
+    }
+    *number = negative ? -sum : sum;
+    return true;
+}

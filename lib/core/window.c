@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* window.c - arithmetic of windows and watermarks. */
+#include "core/window.h"
+
+int64_t window_start(int64_t event_us, int64_t size_us)
+{
+    int64_t into = event_us % size_us;
+    return event_us - (into < 0 ? into + size_us : into);
+}
+
+int64_t window_watermark(int64_t newest_us, const struct window_rules *rules)
+{
+    return newest_us == WINDOW_NO_TIME ? WINDOW_NO_TIME : newest_us - rules->tolerance_us;
+}
+
+enum window_arrival window_arrival(int64_t end_us, int64_t watermark_us, const struct window_rules *rules)
+{
+    if (watermark_us == WINDOW_NO_TIME || end_us > watermark_us)
+        return WINDOW_ON_TIME;
+    return window_is_closed(end_us, watermark_us, rules) ? WINDOW_TOO_LATE : WINDOW_LATE;
+}
+
+bool window_is_closed(int64_t end_us, int64_t watermark_us, const struct window_rules *rules)
+{
+    return watermark_us != WINDOW_NO_TIME && end_us + rules->lateness_us <= watermark_us;
+}
