@@ -93,6 +93,15 @@ static enum error_code check_stamp_values(const struct stamp_request *request, s
     return ERR_OK;
 }
 
+enum error_code stamp_content_fits(const struct json *body, struct error *error)
+{
+    size_t bytes;
+    if (json_string_value(json_get(body, "content"), &bytes) == NULL || bytes <= STAMP_CONTENT_BYTES_MAX)
+        return ERR_OK;
+    return error_set_field(error, ERR_TOO_LARGE, "content", "content has %zu octets, the limit is %u", bytes,
+                           STAMP_CONTENT_BYTES_MAX);
+}
+
 static void read_common(struct stamp_request *request, const struct json *body, const struct json *outer, const char *namespace)
 {
     const struct json *options = json_get(outer, "options");
@@ -121,7 +130,9 @@ static bool read_uuid(const struct json *body, const char *name, struct uuid *uu
 
 enum error_code stamp_request_read(struct stamp_request *request, const struct json *body, struct error *error)
 {
-    enum error_code code = fields_check(stamp_request_fields, body, "", error);
+    enum error_code code = stamp_content_fits(body, error);
+    if (code == ERR_OK)
+        code = fields_check(stamp_request_fields, body, "", error);
     if (code != ERR_OK)
         return code;
     read_common(request, body, body, STAMP_NAMESPACE_DEFAULT);

@@ -44,6 +44,8 @@ struct stamp_request {
     struct uuid workflow_id;
 };
 
+/* ERR_TOO_LARGE when the member "content" has more than STAMP_CONTENT_BYTES_MAX octets. */
+enum error_code stamp_content_fits(const struct json *body, struct error *error) MUST_USE;
 enum error_code stamp_request_read(struct stamp_request *request, const struct json *body, struct error *error) MUST_USE;
 /* One item of a batch, with the batch's options and defaults. */
 enum error_code stamp_request_read_item(struct stamp_request *request, const struct json *batch, size_t index,

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+#include "metadata-stamping/stamp_store.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/instant.h"
+#include "io/clock.h"
+#include "io/log.h"
+#include "io/postgres.h"
+#include "io/unified.h"
+
+#define PUT_ATTEMPTS_MAX 3
+#define PUT_VALUES 14
+
+struct stamp_store {
+    struct postgres_pool *pool;
+    pthread_mutex_t check_lock;
+    int64_t checked_us; /* monotonic; 0: never */
+    struct error check_error;
+};
+
+bool stamp_store_configured(void)
+{
+    static const char *const names[] = {"DATABASE_URL",         "DATABASE_URL_FILE",      "POSTGRES_HOST",
+                                        "POSTGRES_HOST_FILE",   "POSTGRES_PASSWORD",      "POSTGRES_PASSWORD_FILE"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = getenv(names[i]);
+        if (value != NULL && *value != '\0')
+            return true;
+    }
+    return false;
+}
+
+struct stamp_store *stamp_store_new(const struct config *config)
+{
+    struct stamp_store *store = must_calloc(1, sizeof *store);
+    char *url = config_database_url(config);
+    store->pool = postgres_pool_new(url, "metadata-stamping", (int)config->postgres_pool_min_size,
+                                    (int)config->postgres_pool_max_size, (int)config->postgres_query_timeout,
+                                    (int)config->postgres_acquire_timeout, (int)config->postgres_connection_max_age);
+    free(url);
+    pthread_mutex_init(&store->check_lock, NULL);
+    return store;
+}
+
+void stamp_store_free(struct stamp_store *store)
+{
+    if (store == NULL)
+        return;
+    postgres_pool_free(store->pool);
+    pthread_mutex_destroy(&store->check_lock);
+    free(store);
+}
+
+/* One statement on a pooled connection. Values that PostgreSQL cannot hold (SQLSTATE class 22) are
+ * the request's fault. */
+static enum error_code query(struct stamp_store *store, const char *sql, const struct postgres_value *values, int count,
+                             struct postgres_rows **rows, struct error *error)
+{
+    struct postgres *postgres;
+    enum error_code code = postgres_pool_get(store->pool, &postgres, error);
+    if (code != ERR_OK)
+        return code;
+    code = postgres_query(postgres, sql, values, count, rows, error);
+    char state[6];
+    snprintf(state, sizeof state, "%s", postgres_sqlstate(postgres));
+    bool bad_value = code == ERR_INTERNAL && strncmp(state, "22", 2) == 0;
+    bool no_table = code == ERR_INTERNAL && strcmp(state, "42P01") == 0;
+    postgres_pool_put(store->pool, postgres);
+    if (bad_value)
+        return error_set(error, ERR_INVALID, "a value of the request cannot be stored");
+    if (no_table)
+        return error_set(error, ERR_DATABASE, "the table metadata_stamps is missing; run bridgectl migrate up");
+    if (code == ERR_INTERNAL || code == ERR_TIMEOUT) {
+        log_error("statement failed", LOG_TEXT("sqlstate", state), LOG_TEXT("reason", error->text));
+        return error_set(error, ERR_DATABASE, "the database refused the statement (SQLSTATE %.5s)", state);
+    }
+    return code;
+}
+
+static void values_fini(struct postgres_value *values, int count)
+{
+    for (int i = 0; i < count; i++)
+        postgres_value_fini(&values[i]);
+}
+
+static void put_values(struct postgres_value *values, const struct stamp_request *request, const char *hash,
+                       const char *stamp_data, const struct stamp_row *row)
+{
+    char *intelligence = request->intelligence_data != NULL ? json_to_text(request->intelligence_data) : NULL;
+    postgres_set_uuid(&values[0], &row->id);
+    if (request->has_workflow_id)
+        postgres_set_uuid(&values[1], &request->workflow_id);
+    else
+        postgres_set_null(&values[1], PG_UUID);
+    postgres_set_string(&values[2], hash);
+    postgres_set_string(&values[3], request->file_path);
+    postgres_set_int8(&values[4], (int64_t)request->content_bytes);
+    postgres_set_string(&values[5], request->content_type);
+    postgres_set_string(&values[6], stamp_data);
+    postgres_set_string(&values[7], request->protocol_version);
+    postgres_set_string(&values[8], intelligence != NULL ? intelligence : "{}");
+    postgres_set_int4(&values[9], request->version);
+    postgres_set_uuid(&values[10], &row->op_id);
+    postgres_set_string(&values[11], request->namespace);
+    postgres_set_string(&values[12], request->metadata_version);
+    postgres_set_instant(&values[13], row->created_us);
+    free(intelligence);
+}
+
+/* No row comes back when another transaction wrote the same hash after our snapshot was taken: the
+ * caller then asks again. */
+static const char put_sql[] =
+    "WITH fresh AS (INSERT INTO metadata_stamps (id, workflow_id, file_hash, file_path, file_size, content_type,"
+    " stamp_data, protocol_version, intelligence_data, version, op_id, namespace, metadata_version, created_at, updated_at)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9::jsonb, $10, $11, $12, $13, $14, $14)"
+    " ON CONFLICT (namespace, file_hash) DO NOTHING RETURNING id, created_at, op_id, version, metadata_version)"
+    " SELECT id, created_at, op_id, version, metadata_version, true FROM fresh"
+    " UNION ALL SELECT id, created_at, op_id, version, metadata_version, false FROM metadata_stamps"
+    " WHERE namespace = $12 AND file_hash = $3 LIMIT 1";
+
+static bool is_worth_repeating(enum error_code code)
+{
+    return code == ERR_OUTCOME_UNKNOWN; /* the statement does nothing the second time */
+}
+
+enum error_code stamp_store_put(struct stamp_store *store, const struct stamp_request *request, const char *hash,
+                                const char *stamp_data, struct stamp_row *row, struct error *error)
+{
+    struct postgres_value values[PUT_VALUES] = {0};
+    enum error_code code = ERR_UNAVAILABLE;
+    put_values(values, request, hash, stamp_data, row);
+    error_set(error, code, "the stamp was written and removed again meanwhile");
+    for (int attempt = 0; attempt < PUT_ATTEMPTS_MAX; attempt++) {
+        struct postgres_rows *rows = NULL;
+        code = query(store, put_sql, values, PUT_VALUES, &rows, error);
+        if (code == ERR_OK && postgres_rows_count(rows) == 1) {
+            row->id = postgres_rows_uuid(rows, 0, 0);
+            row->created_us = postgres_rows_instant(rows, 0, 1);
+            row->op_id = postgres_rows_uuid(rows, 0, 2);
+            row->version = (int32_t)postgres_rows_int(rows, 0, 3);
+            snprintf(row->metadata_version, sizeof row->metadata_version, "%s", postgres_rows_text(rows, 0, 4, NULL));
+            row->created = postgres_rows_bool(rows, 0, 5);
+            postgres_rows_free(rows);
+            break;
+        }
+        postgres_rows_free(rows);
+        if (code != ERR_OK && !is_worth_repeating(code))
+            break;
+        if (code == ERR_OK)
+            code = ERR_UNAVAILABLE;
+    }
+    values_fini(values, PUT_VALUES);
+    return code;
+}
+
+#define ROW_COLUMNS                                                                                                \
+    "id, workflow_id, file_hash, file_path, file_size, content_type, stamp_data::text, protocol_version,"         \
+    " intelligence_data::text, version, op_id, namespace, metadata_version, created_at, updated_at"
+
+static void append_uuid(const struct postgres_rows *rows, int row, int column, const char *name, struct buffer *out)
+{
+    char text[UUID_TEXT_BYTES];
+    struct uuid uuid = postgres_rows_uuid(rows, row, column);
+    bool is_null = postgres_rows_null(rows, row, column);
+    unified_text(out, name, is_null ? NULL : uuid_format(&uuid, text));
+}
+
+static void append_row(const struct postgres_rows *rows, int row, struct buffer *out)
+{
+    char time[INSTANT_TEXT_BYTES];
+    buffer_append_char(out, '{');
+    append_uuid(rows, row, 0, "id", out);
+    append_uuid(rows, row, 0, "stamp_id", out);
+    append_uuid(rows, row, 1, "workflow_id", out);
+    unified_text(out, "file_hash", postgres_rows_text(rows, row, 2, NULL));
+    unified_text(out, "file_path", postgres_rows_text(rows, row, 3, NULL));
+    unified_int(out, "file_size", postgres_rows_int(rows, row, 4));
+    unified_text(out, "content_type", postgres_rows_text(rows, row, 5, NULL));
+    unified_json(out, "stamp_data", postgres_rows_text(rows, row, 6, NULL));
+    unified_text(out, "protocol_version", postgres_rows_text(rows, row, 7, NULL));
+    unified_json(out, "intelligence_data", postgres_rows_text(rows, row, 8, NULL));
+    unified_int(out, "version", postgres_rows_int(rows, row, 9));
+    append_uuid(rows, row, 10, "op_id", out);
+    unified_text(out, "namespace", postgres_rows_text(rows, row, 11, NULL));
+    unified_text(out, "metadata_version", postgres_rows_text(rows, row, 12, NULL));
+    unified_text(out, "created_at", instant_format_us(postgres_rows_instant(rows, row, 13), time));
+    unified_text(out, "updated_at", instant_format_us(postgres_rows_instant(rows, row, 14), time));
+    buffer_append_char(out, '}');
+}
+
+enum error_code stamp_store_get(struct stamp_store *store, const char *hash, const char *namespace, struct buffer *out,
+                                struct error *error)
+{
+    struct postgres_value values[2] = {0};
+    struct postgres_rows *rows = NULL;
+    postgres_set_string(&values[0], hash);
+    postgres_set_string(&values[1], namespace);
+    enum error_code code = query(store,
+                                 "SELECT " ROW_COLUMNS " FROM metadata_stamps WHERE file_hash = $1 AND"
+                                 " ($2::text IS NULL OR namespace = $2) ORDER BY created_at DESC, id DESC LIMIT 1",
+                                 values, 2, &rows, error);
+    if (code == ERR_OK && postgres_rows_count(rows) == 0)
+        code = error_set(error, ERR_NOT_FOUND, "no stamp has this hash");
+    else if (code == ERR_OK)
+        append_row(rows, 0, out);
+    postgres_rows_free(rows);
+    values_fini(values, 2);
+    return code;
+}
+
+static enum error_code count_namespace(struct stamp_store *store, const struct postgres_value *namespace, int64_t *total,
+                                       struct error *error)
+{
+    struct postgres_rows *rows = NULL;
+    enum error_code code =
+        query(store, "SELECT count(*) FROM metadata_stamps WHERE namespace = $1", namespace, 1, &rows, error);
+    *total = code == ERR_OK ? postgres_rows_int(rows, 0, 0) : 0;
+    postgres_rows_free(rows);
+    return code;
+}
+
+enum error_code stamp_store_list(struct stamp_store *store, const char *namespace, int64_t limit, int64_t offset,
+                                 struct buffer *out, int64_t *shown, int64_t *total, struct error *error)
+{
+    struct postgres_value values[3] = {0};
+    struct postgres_rows *rows = NULL;
+    postgres_set_string(&values[0], namespace);
+    postgres_set_int8(&values[1], limit);
+    postgres_set_int8(&values[2], offset);
+    enum error_code code = count_namespace(store, values, total, error);
+    if (code == ERR_OK)
+        code = query(store,
+                     "SELECT " ROW_COLUMNS " FROM metadata_stamps WHERE namespace = $1"
+                     " ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3",
+                     values, 3, &rows, error);
+    *shown = code == ERR_OK ? postgres_rows_count(rows) : 0;
+    buffer_append_char(out, '[');
+    for (int i = 0; i < *shown; i++) {
+        if (i > 0)
+            buffer_append_char(out, ',');
+        append_row(rows, i, out);
+    }
+    buffer_append_char(out, ']');
+    postgres_rows_free(rows);
+    values_fini(values, 3);
+    return code;
+}
+
+enum error_code stamp_store_check(struct stamp_store *store, struct error *error)
+{
+    pthread_mutex_lock(&store->check_lock);
+    int64_t now_us = clock_monotonic_us();
+    if (store->checked_us == 0 || now_us - store->checked_us > STORE_CHECK_MS * 1000) {
+        struct postgres_rows *rows = NULL;
+        enum error_code before = store->check_error.code;
+        store->check_error = (struct error){0};
+        store->check_error.code =
+            query(store, "SELECT id FROM metadata_stamps LIMIT 0", NULL, 0, &rows, &store->check_error);
+        postgres_rows_free(rows);
+        if (before != store->check_error.code)
+            log_info("database state changed", LOG_TEXT("state", error_code_name(store->check_error.code)));
+        store->checked_us = clock_monotonic_us();
+    }
+    *error = store->check_error;
+    pthread_mutex_unlock(&store->check_lock);
+    return error->code;
+}
