@@ -122,6 +122,15 @@ test-kafka: ## tests that need a real Apache Kafka
 	@$(MAKE) --no-print-directory build
 	@$(PYTEST) -m kafka $(PYTEST_ARGS) tests/integration
 
+PREFIX ?= /usr/local
+DATA := $(DESTDIR)$(PREFIX)/share/omninode-bridge
+.PHONY: install
+install: build ## programs, contracts and migrations under PREFIX=/usr/local (DESTDIR for packages)
+	@install -d $(DESTDIR)$(PREFIX)/bin $(DATA)
+	@install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	@cp -r contracts migrations $(DATA)
+	@echo "installed; set CONTRACTS_DIR=$(PREFIX)/share/omninode-bridge/contracts MIGRATIONS_DIR=$(PREFIX)/share/omninode-bridge/migrations"
+
 .PHONY: help
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 22

@@ -107,8 +107,7 @@ class Bridge:
         self.create_topics()
 
     def create_topics(self) -> None:
-        wait_until(lambda: self.bridgectl("topics", "create", check=False).returncode == 0, 30,
-                   "bridgectl topics create")
+        self.bridgectl("topics", "create")
 
     def server(self, name: str, program: str, environment: dict) -> Server:
         server = Server(name, PROGRAMS / program, self.url(name), {**self.settings, **environment},

@@ -186,10 +186,8 @@ class Postgres:
 
 def declared_topics(bridgectl: pathlib.Path, environment: dict) -> list[tuple[str, int]]:
     """Names and partition counts of all topics, as configuration and contracts/events.yaml say."""
-    listed = json.loads(run_program([bridgectl, "topics", "list", "--json"], environment,
-                                    "bridgectl topics list"))
-    items = listed["items"] if isinstance(listed, dict) else listed
-    return [(item["topic"], item["partitions"]) for item in items]
+    listed = run_program([bridgectl, "topics", "list", "--json"], environment, "bridgectl topics list")
+    return [(item["topic"], item["partitions"]) for item in json.loads(listed)]
 
 
 class EmbeddedBroker:

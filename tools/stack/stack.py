@@ -23,7 +23,7 @@ import parts
 import web
 from parts import ROOT, EmbeddedBroker, KafkaBroker, Postgres, run_program
 from plan import Plan, Settings, instance_name, settings_from, variable_name
-from process import Failure, Process, port_holder, port_is_free, wait_until
+from process import Failure, Process, port_holder, port_is_free
 
 RUN = ROOT / "build" / "run"
 EXIT_FINE, EXIT_NO = 0, 1
@@ -85,7 +85,7 @@ class Stack:
         control = {**parts.clean_environment(), **self.plan.common(postgres.url(), broker.address)}
         bridgectl = self.plan.programs / "bridgectl"
         run_program([bridgectl, "migrate", "up"], control, "bridgectl migrate up")
-        self.create_topics(bridgectl, control)
+        run_program([bridgectl, "topics", "create"], control, "bridgectl topics create")
         self.start_servers(postgres.url(), broker.address)
         self.write_environment(postgres, broker.address)
 
@@ -158,23 +158,6 @@ class Stack:
             topics = parts.declared_topics(self.plan.programs / "bridgectl", environment)
             self.remember("broker", broker.start(topics))
         return broker
-
-    def create_topics(self, bridgectl: pathlib.Path, environment: dict) -> None:
-        """Repeats until a broker that has just started takes it; says the last reason if it never does."""
-        reason = [""]
-
-        def created() -> bool:
-            try:
-                run_program([bridgectl, "topics", "create"], environment, "bridgectl topics create")
-                return True
-            except Failure as failure:
-                reason[0] = str(failure)
-                return False
-
-        try:
-            wait_until(created, 30, "creating topics", interval=0.2)
-        except Failure:
-            raise Failure(reason[0]) from None
 
     def start_servers(self, database_url: str, bootstrap: str) -> None:
         servers = self.plan.servers(database_url, bootstrap)
