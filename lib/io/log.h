@@ -21,7 +21,9 @@ struct log_field {
     int64_t number;
 };
 
-#define LOG_TEXT(field_name, value) ((struct log_field){.name = (field_name), .text = (value) ? (value) : ""})
+static inline const char *log_text_or_empty(const char *text) { return text != NULL ? text : ""; }
+
+#define LOG_TEXT(field_name, value) ((struct log_field){.name = (field_name), .text = log_text_or_empty(value)})
 #define LOG_INT(field_name, value) ((struct log_field){.name = (field_name), .number = (int64_t)(value)})
 
 void log_init(const char *service, const char *level); /* level as LOG_LEVEL has it */
