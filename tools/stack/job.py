@@ -98,9 +98,9 @@ def stamp_tree(plan, directory: str | None) -> bool:
 
 def show(account: dict, expected: dict, latest: dict) -> bool:
     seconds = max(account.get("seconds", 0), 0.001)
-    print(f"  submitted {account['submitted']}, completed {account['completed']}, failed {account['failed']}, "
-          f"refused {account['refused']}, skipped {account['skipped']} (binary or empty), "
-          f"{account['completed'] / seconds:.0f} workflows/s")
+    print(f"  submitted {account['submitted']}, completed {account['completed']}, "
+          f"failed {account['failed']}, refused {account['refused']}, "
+          f"skipped {account['skipped']} (binary or empty), {account['completed'] / seconds:.0f} workflows/s")
     fine = account["submitted"] == account["completed"] > 0 and account["refused"] == 0
     for name, value in expected.items():
         same = latest.get(name) == value

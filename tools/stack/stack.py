@@ -30,7 +30,11 @@ EXIT_FINE, EXIT_NO = 0, 1
 
 
 def say(text: str) -> None:
-    print(text, flush=True)
+    """Prints; a reader that went away (`make up | head`) is no reason to stop half-way."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Stack:
