@@ -122,6 +122,16 @@ test-kafka: ## tests that need a real Apache Kafka
 	@$(MAKE) --no-print-directory build
 	@$(PYTEST) -m kafka $(PYTEST_ARGS) tests/integration
 
+# The guards of the layers, and the documents that are made from tables (config.def, metrics.def, error.def).
+.PHONY: lint format docs
+lint: $(BUILD)/bridgectl $(TEST_UNITS) ## layers, pure objects, licences, scripts, generated documents
+	@status=0; for check in "layers.sh" "files.sh" "pure.sh $(PURE_OBJECTS)" "units.sh $(TEST_UNITS)" \
+	  "generated.sh $(BUILD)/bridgectl"; do tools/lint/$$check || status=1; done; exit $$status
+format: ## rewrite the C files as .clang-format says
+	@git ls-files 'lib/*.[ch]' 'nodes/*.[ch]' 'tools/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
+docs: $(BUILD)/bridgectl ## rewrite .env.example and docs/reference from the tables
+	@tools/lint/generated.sh --write $<
+
 PREFIX ?= /usr/local
 DATA := $(DESTDIR)$(PREFIX)/share/omninode-bridge
 .PHONY: install
