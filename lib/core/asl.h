@@ -109,6 +109,8 @@ struct asl_identity {
 struct asl_execution *asl_execution_new(const struct asl_machine *machine, const struct asl_identity *identity,
                                         const struct json *input) MUST_USE; /* holds input */
 void asl_execution_free(struct asl_execution *execution);
+/* Another bound on the data of a state than STATE_DATA_BYTES_MAX; before the first step. */
+void asl_execution_limit_data(struct asl_execution *execution, size_t bytes_max);
 
 /* The one way forward. Appends to *effects. */
 enum error_code asl_step(struct asl_execution *execution, const struct asl_event *event,

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "core/asl_internal.h"
+
+#define ON(type) (1u << (type))
+#define ON_ALL (ON(ASL_STATE_TYPES) - 1u)
+#define ON_WORK (ON(ASL_TASK) | ON(ASL_PARALLEL))
+#define ON_RESULT (ON_WORK | ON(ASL_PASS))
+#define ON_NEXT (ON_RESULT | ON(ASL_WAIT))
+#define ON_DATA (ON_ALL & ~ON(ASL_FAIL))
+#define NOT_YET 0u
+
+static const struct field {
+    const char *name;
+    unsigned types; /* the kinds of states that have it; NOT_YET: refused as unsupported */
+} fields[] = {
+    {"Type", ON_ALL},
+    {"Comment", ON_ALL},
+    {"QueryLanguage", ON_ALL},
+    {"InputPath", ON_DATA},
+    {"OutputPath", ON_DATA},
+    {"Next", ON_NEXT},
+    {"End", ON_NEXT},
+    {"ResultPath", ON_RESULT},
+    {"Parameters", ON_RESULT},
+    {"ResultSelector", ON_WORK},
+    {"Retry", ON_WORK},
+    {"Catch", ON_WORK},
+    {"Result", ON(ASL_PASS)},
+    {"Resource", ON(ASL_TASK)},
+    {"TimeoutSeconds", ON(ASL_TASK)},
+    {"TimeoutSecondsPath", ON(ASL_TASK)},
+    {"Seconds", ON(ASL_WAIT)},
+    {"SecondsPath", ON(ASL_WAIT)},
+    {"Timestamp", ON(ASL_WAIT)},
+    {"TimestampPath", ON(ASL_WAIT)},
+    {"Choices", ON(ASL_CHOICE)},
+    {"Default", ON(ASL_CHOICE)},
+    {"Error", ON(ASL_FAIL)},
+    {"Cause", ON(ASL_FAIL)},
+    {"ErrorPath", ON(ASL_FAIL)},
+    {"CausePath", ON(ASL_FAIL)},
+    {"Branches", ON(ASL_PARALLEL)},
+    {"Assign", NOT_YET},
+    {"Arguments", NOT_YET},
+    {"Output", NOT_YET},
+    {"Items", NOT_YET},
+    {"HeartbeatSeconds", NOT_YET},
+    {"HeartbeatSecondsPath", NOT_YET},
+    {"Credentials", NOT_YET},
+};
+
+/* Reports every field that a state of this type cannot have. */
+bool asl_fields_check(struct asl_compiler *compiler, const struct json *document, enum asl_state_type type) {
+    size_t before = compiler->findings->errors;
+    for (size_t i = 0; i < json_size(document); i++) {
+        const char *name = json_name_at(document, i, NULL);
+        size_t f = 0, count = sizeof fields / sizeof *fields;
+        while (f < count && strcmp(fields[f].name, name) != 0)
+            f++;
+        if (f == count)
+            asl_report_at(compiler, name, "ASL_UNKNOWN_FIELD", "a %s state has no field \"%s\"",
+                          asl_state_type_names[type], name);
+        else if (fields[f].types == NOT_YET)
+            asl_report_at(compiler, name, "ASL_UNSUPPORTED_FIELD", "the field \"%s\" is not supported yet", name);
+        else if (!(fields[f].types & ON(type)))
+            asl_report_at(compiler, name, "ASL_UNKNOWN_FIELD", "\"%s\" cannot stand in a %s state", name,
+                          asl_state_type_names[type]);
+    }
+    return compiler->findings->errors == before;
+}

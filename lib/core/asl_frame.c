@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/asl_frame.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/instant.h"
+
+/* -- ready frames, first in first out -- */
+
+void asl_ready_add(struct asl_execution *execution, struct asl_frame *frame) {
+    BUG_IF(frame->ready);
+    frame->ready = true;
+    frame->ready_before = execution->ready_last;
+    frame->ready_after = NULL;
+    if (execution->ready_last)
+        execution->ready_last->ready_after = frame;
+    else
+        execution->ready_first = frame;
+    execution->ready_last = frame;
+}
+
+static void ready_remove(struct asl_execution *execution, struct asl_frame *frame) {
+    if (!frame->ready)
+        return;
+    if (frame->ready_before)
+        frame->ready_before->ready_after = frame->ready_after;
+    else
+        execution->ready_first = frame->ready_after;
+    if (frame->ready_after)
+        frame->ready_after->ready_before = frame->ready_before;
+    else
+        execution->ready_last = frame->ready_before;
+    frame->ready = false;
+}
+
+struct asl_frame *asl_ready_take(struct asl_execution *execution) {
+    struct asl_frame *frame = execution->ready_first;
+    if (frame)
+        ready_remove(execution, frame);
+    return frame;
+}
+
+/* -- waits -- */
+
+uint32_t asl_wait_open(struct asl_execution *execution, struct asl_frame *frame) {
+    BUG_IF(frame->wait);
+    if (execution->waits_count == execution->waits_capacity) {
+        execution->waits_capacity = execution->waits_capacity ? execution->waits_capacity * 2 : 4;
+        execution->waits =
+            must_realloc(execution->waits, execution->waits_capacity * sizeof *execution->waits);
+    }
+    frame->wait = ++execution->waits_given;
+    execution->waits[execution->waits_count++] = (struct asl_open_wait){frame->wait, frame};
+    return frame->wait;
+}
+
+static size_t wait_place(const struct asl_execution *execution, uint32_t number) {
+    size_t low = 0, high = execution->waits_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (execution->waits[middle].number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct asl_frame *asl_wait_find(const struct asl_execution *execution, uint32_t number) {
+    size_t place = wait_place(execution, number);
+    bool found = place < execution->waits_count && execution->waits[place].number == number;
+    return found ? execution->waits[place].frame : NULL;
+}
+
+void asl_wait_close(struct asl_execution *execution, uint32_t number) {
+    size_t place = wait_place(execution, number);
+    BUG_IF(place >= execution->waits_count || execution->waits[place].number != number);
+    execution->waits[place].frame->wait = 0;
+    execution->waits_count--;
+    memmove(&execution->waits[place], &execution->waits[place + 1],
+            (execution->waits_count - place) * sizeof *execution->waits);
+}
+
+/* -- frames -- */
+
+struct asl_frame *asl_frame_new(struct asl_frame *parent, const struct asl_scope *scope, uint32_t branch) {
+    struct asl_frame *frame = must_calloc(1, sizeof *frame);
+    frame->parent = parent;
+    frame->scope = scope;
+    frame->branch = branch;
+    return frame;
+}
+
+void asl_frame_clear_children(struct asl_execution *execution, struct asl_frame *frame) {
+    for (size_t i = 0; i < frame->children_count; i++) {
+        if (frame->children[i])
+            asl_frame_free(execution, frame->children[i]);
+        json_release(frame->results[i]);
+    }
+    free(frame->children);
+    free(frame->results);
+    frame->children = NULL;
+    frame->results = NULL;
+    frame->children_count = frame->running = frame->results_bytes_max = 0;
+}
+
+void asl_frame_free(struct asl_execution *execution, struct asl_frame *frame) {
+    asl_frame_clear_children(execution, frame);
+    ready_remove(execution, frame);
+    if (frame->wait)
+        asl_wait_close(execution, frame->wait);
+    json_release(frame->raw.json);
+    free(frame->retries);
+    free(frame);
+}
+
+static bool is_within(const struct asl_frame *frame, const struct asl_frame *top) {
+    while (frame && frame != top)
+        frame = frame->parent;
+    return frame != NULL;
+}
+
+void asl_frame_abandon(struct asl_execution *execution, struct asl_frame *top) {
+    for (size_t i = 0; i < execution->waits_count; i++) {
+        struct asl_frame *frame = execution->waits[i].frame;
+        if (!is_within(frame, top))
+            continue;
+        struct asl_effect *effect = asl_effect_add(execution->effects, ASL_ABANDON, frame->state);
+        effect->wait = frame->wait;
+        effect->visit = frame->visit;
+        effect->attempt = frame->attempt;
+        effect->retry = frame->retrying;
+    }
+}
+
+/* -- executions -- */
+
+static struct json *context_new(const struct asl_identity *identity, const struct json *input) {
+    char start[INSTANT_TEXT_BYTES];
+    struct json *execution = json_object();
+    json_object_set(execution, "Id", json_text(identity->execution_id));
+    json_object_set(execution, "Input", json_hold(input));
+    json_object_set(execution, "Name", json_text(identity->execution_name));
+    json_object_set(execution, "StartTime", json_text(instant_format(identity->start_us, start)));
+    struct json *machine = json_object();
+    json_object_set(machine, "Id", json_text(identity->machine_id));
+    json_object_set(machine, "Name", json_text(identity->machine_name));
+    struct json *context = json_object();
+    json_object_set(context, "Execution", execution);
+    json_object_set(context, "StateMachine", machine);
+    return context;
+}
+
+struct asl_execution *asl_execution_new(const struct asl_machine *machine, const struct asl_identity *identity,
+                                        const struct json *input) {
+    struct asl_execution *execution = must_calloc(1, sizeof *execution);
+    execution->machine = machine;
+    execution->input = json_hold(input);
+    execution->context = context_new(identity, input);
+    execution->seed = must_strdup(identity->execution_id ? identity->execution_id : "");
+    execution->visits = must_calloc(machine->states_count, sizeof *execution->visits);
+    execution->data_bytes_max = STATE_DATA_BYTES_MAX;
+    return execution;
+}
+
+void asl_execution_free(struct asl_execution *execution) {
+    if (!execution)
+        return;
+    if (execution->root)
+        asl_frame_free(execution, execution->root);
+    json_release(execution->input);
+    json_release(execution->context);
+    free(execution->seed);
+    free(execution->visits);
+    free(execution->waits);
+    free(execution);
+}
+
+void asl_execution_limit_data(struct asl_execution *execution, size_t bytes_max) {
+    execution->data_bytes_max = bytes_max;
+}
+
+bool asl_execution_ended(const struct asl_execution *execution) {
+    return execution->ended;
+}
+
+const char *asl_execution_current(const struct asl_execution *execution) {
+    const struct asl_frame *root = execution->root;
+    return root && root->state ? root->state->name : "";
+}

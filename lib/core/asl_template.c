@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/asl_internal.h"
+
+enum template_type { TEMPLATE_CONSTANT, TEMPLATE_PATH, TEMPLATE_CALL, TEMPLATE_OBJECT, TEMPLATE_ARRAY };
+
+struct asl_template {
+    enum template_type type;
+    struct json *constant;
+    size_t constant_bytes; /* as text, names of members included */
+    struct jsonpath *path;
+    struct asl_call *call;
+    char *name; /* as a member of an object, ".$" cut off */
+    size_t name_bytes;
+    struct asl_template **members;
+    size_t count;
+};
+
+struct json *asl_view_get(const struct asl_view *view, const struct jsonpath *path) {
+    return jsonpath_get(path, jsonpath_is_context(path) ? view->context : view->data);
+}
+
+void asl_template_free(struct asl_template *template) {
+    if (!template)
+        return;
+    for (size_t i = 0; i < template->count; i++)
+        asl_template_free(template->members[i]);
+    free(template->members);
+    json_release(template->constant);
+    jsonpath_free(template->path);
+    asl_call_free(template->call);
+    free(template->name);
+    free(template);
+}
+
+/* -- compiling -- */
+
+static struct asl_template *template_new(enum template_type type, size_t count) {
+    struct asl_template *template = must_calloc(1, sizeof *template);
+    template->type = type;
+    template->count = count;
+    template->members = count ? must_calloc(count, sizeof *template->members) : NULL;
+    return template;
+}
+
+static struct asl_template *constant_new(const struct json *value) {
+    struct asl_template *template = template_new(TEMPLATE_CONSTANT, 0);
+    template->constant = json_hold(value);
+    template->constant_bytes = json_text_bytes(value);
+    return template;
+}
+
+/* The value of a field whose name ends in ".$": a path or an intrinsic function. */
+static struct asl_template *dynamic_compile(struct asl_compiler *compiler, const struct json *value) {
+    size_t bytes = 0;
+    const char *text = json_string_value(value, &bytes);
+    if (!text) {
+        asl_report(compiler, FINDING_ERROR, "ASL_BAD_TEMPLATE",
+                   "a field whose name ends in \".$\" must be a text with a path or an intrinsic function, not %s",
+                   json_type_name(value));
+        return constant_new(value);
+    }
+    struct asl_template *template = template_new(text[0] == '$' ? TEMPLATE_PATH : TEMPLATE_CALL, 0);
+    if (template->type == TEMPLATE_PATH)
+        template->path = asl_compile_path(compiler, value, ASL_ANY_PATH);
+    else
+        template->call = asl_call_compile(compiler, text, bytes);
+    return template;
+}
+
+static bool ends_dynamic(const char *name, size_t bytes) {
+    return bytes >= 2 && memcmp(name + bytes - 2, ".$", 2) == 0;
+}
+
+static struct asl_template *member_compile(struct asl_compiler *compiler, const struct json *object, size_t index) {
+    size_t bytes = 0;
+    const char *name = json_name_at(object, index, &bytes);
+    const struct json *value = json_member_at(object, index);
+    size_t place = compiler->pointer.bytes;
+    pointer_append(&compiler->pointer, name, bytes);
+
+    bool dynamic = ends_dynamic(name, bytes);
+    if (dynamic && json_get_bytes(object, name, bytes - 2))
+        asl_report(compiler, FINDING_ERROR, "ASL_BAD_TEMPLATE",
+                   "\"%s\" and the same name without \".$\" are both given", name);
+    struct asl_template *member = dynamic ? dynamic_compile(compiler, value)
+                                          : asl_template_compile(compiler, value);
+    member->name_bytes = dynamic ? bytes - 2 : bytes;
+    member->name = must_strndup(name, member->name_bytes);
+    pointer_cut(&compiler->pointer, place);
+    return member;
+}
+
+/* A container without anything dynamic inside is a constant: it is shared, not built again. */
+static struct asl_template *fold(struct asl_template *template, const struct json *document) {
+    for (size_t i = 0; i < template->count; i++) {
+        if (template->members[i]->type != TEMPLATE_CONSTANT)
+            return template;
+    }
+    asl_template_free(template);
+    return constant_new(document);
+}
+
+struct asl_template *asl_template_compile(struct asl_compiler *compiler, const struct json *document) {
+    enum json_type type = json_type_of(document);
+    if (type != JSON_OBJECT && type != JSON_ARRAY)
+        return constant_new(document);
+    if (compiler->depth >= JSON_DEPTH_MAX) {
+        asl_report(compiler, FINDING_ERROR, "ASL_TOO_DEEP", "the template is nested more than %d deep",
+                   JSON_DEPTH_MAX);
+        return constant_new(document);
+    }
+    compiler->depth++;
+    size_t count = json_size(document);
+    struct asl_template *template = template_new(type == JSON_OBJECT ? TEMPLATE_OBJECT : TEMPLATE_ARRAY, count);
+    template->constant_bytes = 2;
+    for (size_t i = 0; i < count; i++) {
+        if (type == JSON_OBJECT) {
+            template->members[i] = member_compile(compiler, document, i);
+            template->constant_bytes += template->members[i]->name_bytes * 6 + 4;
+        } else {
+            size_t place = compiler->pointer.bytes;
+            pointer_append_index(&compiler->pointer, i);
+            template->members[i] = asl_template_compile(compiler, json_at(document, i));
+            pointer_cut(&compiler->pointer, place);
+            template->constant_bytes += 1;
+        }
+    }
+    compiler->depth--;
+    return fold(template, document);
+}
+
+/* -- evaluating -- */
+
+static struct json *container_run(const struct asl_template *template, const struct asl_view *view,
+                                  size_t data_bytes_max, size_t *bytes_max, struct asl_failure *failure) {
+    bool object = template->type == TEMPLATE_OBJECT;
+    struct json *result = object ? json_object() : json_array();
+    size_t total = template->constant_bytes;
+    for (size_t i = 0; i < template->count; i++) {
+        const struct asl_template *member = template->members[i];
+        size_t bytes = 0;
+        struct json *value = asl_template_run(member, view, data_bytes_max, &bytes, failure);
+        if (!value) {
+            json_release(result);
+            return NULL;
+        }
+        total += bytes;
+        if (object)
+            json_object_set_bytes(result, member->name, member->name_bytes, value);
+        else
+            json_array_append(result, value);
+    }
+    *bytes_max = total;
+    return result;
+}
+
+static struct json *path_run(const struct asl_template *template, const struct asl_view *view,
+                             size_t data_bytes_max, size_t *bytes_max, struct asl_failure *failure) {
+    struct json *value = asl_view_get(view, template->path);
+    if (!value) {
+        asl_failure_set(failure, ASL_ERROR_PARAMETER_PATH,
+                        "The path %s given for the field \"%s.$\" finds nothing in the %s.",
+                        jsonpath_text(template->path), template->name ? template->name : "",
+                        jsonpath_is_context(template->path) ? "context object" : "state's data");
+        return NULL;
+    }
+    /* What a path selects is a part of the data, and of an array that has two brackets more. */
+    *bytes_max = jsonpath_is_context(template->path) ? json_text_bytes(value) : data_bytes_max + 2;
+    return value;
+}
+
+struct json *asl_template_run(const struct asl_template *template, const struct asl_view *view,
+                              size_t data_bytes_max, size_t *bytes_max, struct asl_failure *failure) {
+    switch (template->type) {
+    case TEMPLATE_CONSTANT:
+        *bytes_max = template->constant_bytes;
+        return json_hold(template->constant);
+    case TEMPLATE_PATH:
+        return path_run(template, view, data_bytes_max, bytes_max, failure);
+    case TEMPLATE_CALL: {
+        struct json *value = asl_call_run(template->call, view, failure);
+        if (value)
+            *bytes_max = json_text_bytes(value);
+        return value;
+    }
+    case TEMPLATE_OBJECT:
+    case TEMPLATE_ARRAY:
+        return container_run(template, view, data_bytes_max, bytes_max, failure);
+    }
+    return NULL;
+}
+
+/* -- templates outside a state machine -- */
+
+void asl_template_check(const struct json *template, const char *pointer, const struct source_map *source,
+                        struct findings *findings) {
+    struct asl_compiler compiler = {.source = source, .findings = findings};
+    buffer_append_text(&compiler.pointer, pointer);
+    asl_template_free(asl_template_compile(&compiler, template));
+    buffer_fini(&compiler.pointer);
+}
+
+struct json *asl_template_evaluate(const struct json *template, const struct json *data, const struct json *context,
+                                   struct error *error) {
+    struct findings findings = {0};
+    struct asl_compiler compiler = {.findings = &findings};
+    struct asl_template *compiled = asl_template_compile(&compiler, template);
+    struct json *value = NULL;
+    if (findings.errors) {
+        error_set(error, ERR_INVALID, "%s", findings.items[0].text);
+    } else {
+        struct asl_view view = {.data = data, .context = context};
+        struct asl_failure failure = {0};
+        size_t bytes = 0;
+        value = asl_template_run(compiled, &view, 0, &bytes, &failure);
+        if (!value)
+            error_set(error, ERR_INVALID, "%s: %s", failure.error, failure.cause);
+        asl_failure_clear(&failure);
+    }
+    asl_template_free(compiled);
+    buffer_fini(&compiler.pointer);
+    findings_fini(&findings);
+    return value;
+}
