@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures: a PostgreSQL for all tests, a database and a bridge for each, a real Kafka when asked."""
+"""Fixtures: one PostgreSQL, a database and a bridge for each test, a real Kafka when asked."""
+
 import os
 import pathlib
 import shutil
@@ -13,10 +14,22 @@ from harness import Bridge, KafkaBroker, Postgres, free_port
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "kafka: needs a real Apache Kafka (make test-kafka)")
-    missing = [name for name in ("bridge-orchestrator", "bridge-reducer", "metadata-stamping", "onextree",
-                                 "bridgectl", "bridge-broker") if not (harness.PROGRAMS / name).exists()]
+    missing = [
+        name
+        for name in (
+            "bridge-orchestrator",
+            "bridge-reducer",
+            "metadata-stamping",
+            "onextree",
+            "bridgectl",
+            "bridge-broker",
+        )
+        if not (harness.PROGRAMS / name).exists()
+    ]
     if missing:
-        pytest.exit(f"not built: {', '.join(missing)} (make build MODE={harness.MODE})", returncode=2)
+        pytest.exit(
+            f"not built: {', '.join(missing)} (make build MODE={harness.MODE})", returncode=2
+        )
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -56,8 +69,9 @@ def directory(session_directory):
 @pytest.fixture(scope="session")
 def postgres(session_directory):
     """A PostgreSQL that no test stops."""
-    server = Postgres(session_directory / "pg", free_port(), session_directory / "postgres.log",
-                      durable=False)
+    server = Postgres(
+        session_directory / "pg", free_port(), session_directory / "postgres.log", durable=False
+    )
     server.start()
     yield server
     server.stop()
@@ -101,8 +115,9 @@ def bridge(empty_bridge):
 @pytest.fixture(scope="session")
 def kafka(session_directory):
     """A real Kafka that no test stops."""
-    broker = KafkaBroker(session_directory / "kafka", free_port(), free_port(),
-                         session_directory / "kafka.log")
+    broker = KafkaBroker(
+        session_directory / "kafka", free_port(), free_port(), session_directory / "kafka.log"
+    )
     broker.start()
     yield broker
     broker.stop()

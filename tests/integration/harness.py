@@ -4,6 +4,7 @@
 Variables: MODE chooses build/<mode>/; DEADLINE_FACTOR stretches deadlines; KEEP=1 keeps the
 directories with logs; TEST_SCALE=0.3 makes the big tests smaller (1 is the full size).
 """
+
 import collections
 import contextlib
 import http.server
@@ -40,6 +41,7 @@ def scaled(count: int) -> int:
 
 # -- a private bridge --
 
+
 class Bridge:
     """Companions, orchestrators and reducers around one database and one broker, on free ports.
 
@@ -72,20 +74,31 @@ class Bridge:
     def settings(self) -> dict:
         """Variables that every program of this bridge gets."""
         return {
-            "BIND_ADDRESS": "127.0.0.1", "HTTP_THREADS": "64", "ENVIRONMENT": "development",
-            "LOG_LEVEL": "info", "CONTRACTS_DIR": str(ROOT / "contracts"),
-            "MIGRATIONS_DIR": str(ROOT / "migrations"), "DATABASE_URL": self.database_url,
+            "BIND_ADDRESS": "127.0.0.1",
+            "HTTP_THREADS": "64",
+            "ENVIRONMENT": "development",
+            "LOG_LEVEL": "info",
+            "CONTRACTS_DIR": str(ROOT / "contracts"),
+            "MIGRATIONS_DIR": str(ROOT / "migrations"),
+            "DATABASE_URL": self.database_url,
             "KAFKA_BOOTSTRAP_SERVERS": self.broker.address if self.broker else "127.0.0.1:1",
-            "ORCHESTRATOR_URL": self.url("orchestrator"), "REDUCER_URL": self.url("reducer"),
+            "ORCHESTRATOR_URL": self.url("orchestrator"),
+            "REDUCER_URL": self.url("reducer"),
             "METADATA_STAMPING_SERVICE_URL": self.url("stamping"),
             "ONEXTREE_SERVICE_URL": self.url("onextree"),
-            **self.environment}
+            **self.environment,
+        }
 
     def bridgectl(self, *arguments, check: bool = True, stdin: bytes = b"", **environment):
         """Runs bridgectl; the finished process with text output."""
-        done = subprocess.run([str(PROGRAMS / "bridgectl"), *map(str, arguments)], input=stdin,
-                              capture_output=True, check=False, timeout=120 * deadline_factor(),
-                              env={**parts.clean_environment(), **self.settings, **environment})
+        done = subprocess.run(
+            [str(PROGRAMS / "bridgectl"), *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            check=False,
+            timeout=120 * deadline_factor(),
+            env={**parts.clean_environment(), **self.settings, **environment},
+        )
         done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
         if check:
             assert done.returncode == 0, f"bridgectl {arguments}: {done.stdout}{done.stderr}"
@@ -110,29 +123,44 @@ class Bridge:
         self.bridgectl("topics", "create")
 
     def server(self, name: str, program: str, environment: dict) -> Server:
-        server = Server(name, PROGRAMS / program, self.url(name), {**self.settings, **environment},
-                        self.log(name))
+        server = Server(
+            name,
+            PROGRAMS / program,
+            self.url(name),
+            {**self.settings, **environment},
+            self.log(name),
+        )
         self.servers[name] = server
         return server
 
     def start_stamping(self, **environment) -> Server:
-        server = self.server("stamping", "metadata-stamping",
-                             {"METADATA_STAMPING_PORT": str(self.port("stamping")), **environment})
+        server = self.server(
+            "stamping",
+            "metadata-stamping",
+            {"METADATA_STAMPING_PORT": str(self.port("stamping")), **environment},
+        )
         server.start()
         return server
 
     def start_onextree(self, **environment) -> Server:
-        server = self.server("onextree", "onextree",
-                             {"ONEXTREE_PORT": str(self.port("onextree")), **environment})
+        server = self.server(
+            "onextree", "onextree", {"ONEXTREE_PORT": str(self.port("onextree")), **environment}
+        )
         server.start()
         return server
 
     def orchestrator_server(self, name: str = "orchestrator", **environment) -> Server:
         """Made, not started."""
-        return self.server(name, "bridge-orchestrator", {
-            "ORCHESTRATOR_PORT": str(self.port(name)),
-            "ORCHESTRATOR_METRICS_PORT": str(self.port(f"{name}-metrics")),
-            "ORCHESTRATOR_ADVERTISED_URL": self.url(name), **environment})
+        return self.server(
+            name,
+            "bridge-orchestrator",
+            {
+                "ORCHESTRATOR_PORT": str(self.port(name)),
+                "ORCHESTRATOR_METRICS_PORT": str(self.port(f"{name}-metrics")),
+                "ORCHESTRATOR_ADVERTISED_URL": self.url(name),
+                **environment,
+            },
+        )
 
     def start_orchestrator(self, name: str = "orchestrator", **environment) -> Server:
         server = self.orchestrator_server(name, **environment)
@@ -141,10 +169,16 @@ class Bridge:
 
     def reducer_server(self, name: str = "reducer", **environment) -> Server:
         """Made, not started."""
-        return self.server(name, "bridge-reducer", {
-            "REDUCER_PORT": str(self.port(name)),
-            "REDUCER_METRICS_PORT": str(self.port(f"{name}-metrics")),
-            "REDUCER_INSTANCE_ID": name, **environment})
+        return self.server(
+            name,
+            "bridge-reducer",
+            {
+                "REDUCER_PORT": str(self.port(name)),
+                "REDUCER_METRICS_PORT": str(self.port(f"{name}-metrics")),
+                "REDUCER_INSTANCE_ID": name,
+                **environment,
+            },
+        )
 
     def start_reducer(self, name: str = "reducer", **environment) -> Server:
         server = self.reducer_server(name, **environment)
@@ -189,15 +223,23 @@ class Bridge:
         finally:
             connection.close()
 
-    def call(self, method: str, path: str, body=None, headers=None, timeout: float = 30) -> web.Answer:
+    def call(
+        self, method: str, path: str, body=None, headers=None, timeout: float = 30
+    ) -> web.Answer:
         """One call to the orchestrator."""
         return web.call(method, self.url("orchestrator") + path, body, headers, timeout)
 
     def get(self, path: str) -> web.Answer:
         return self.call("GET", path)
 
-    def submit(self, content: str = "hello", *, wait_ms: int | None = None, key: str | None = None,
-               **fields) -> web.Answer:
+    def submit(
+        self,
+        content: str = "hello",
+        *,
+        wait_ms: int | None = None,
+        key: str | None = None,
+        **fields,
+    ) -> web.Answer:
         """The flat form of a stamping workflow."""
         path = "/api/v1/workflows" + (f"?wait={wait_ms}" if wait_ms is not None else "")
         headers = {"Idempotency-Key": key} if key else None
@@ -210,21 +252,32 @@ class Bridge:
 
     def wait_workflow(self, workflow_id: str, seconds: float = 30) -> dict:
         """The workflow when it has ended."""
+
         def ended():
             answer = self.get(f"/api/v1/workflows/{workflow_id}")
-            return answer.json if answer.status == 200 and answer.json["state"] in TERMINAL else None
+            return (
+                answer.json if answer.status == 200 and answer.json["state"] in TERMINAL else None
+            )
+
         return wait_until(ended, seconds, f"the end of workflow {workflow_id}")
 
     def states(self, namespace: str) -> collections.Counter:
         """Number of workflows by state, from the database."""
-        return collections.Counter(dict(self.sql(
-            "SELECT current_state, count(*) FROM workflow_executions WHERE namespace = %s GROUP BY 1",
-            namespace)))
+        return collections.Counter(
+            dict(
+                self.sql(
+                    "SELECT current_state, count(*) FROM workflow_executions"
+                    " WHERE namespace = %s GROUP BY 1",
+                    namespace,
+                )
+            )
+        )
 
     def wait_all_ended(self, namespace: str, count: int, seconds: float) -> collections.Counter:
         def ended():
             states = self.states(namespace)
             return states if sum(states[state] for state in TERMINAL) >= count else None
+
         try:
             return wait_until(ended, seconds, f"the end of {count} workflows", interval=0.1)
         except Failure as failure:
@@ -242,11 +295,13 @@ class Bridge:
 
     def wait_total(self, namespace: str, stamps: int, seconds: float = 60) -> dict:
         """Waits until the reducer has counted so many stamps; more than that fails at once."""
+
         def reached():
             totals = self.totals(namespace)
             counted = totals.get("total_stamps", 0)
             assert counted <= stamps, f"the reducer counted {counted} stamps, there are {stamps}"
             return totals if counted == stamps else None
+
         try:
             return wait_until(reached, seconds, f"the reducer's total of {stamps}", interval=0.1)
         except Failure as failure:
@@ -276,11 +331,18 @@ class Bridge:
 
 # -- load --
 
+
 class Load:
     """Clients that submit until each submission is accepted; repeats carry the same key."""
 
-    def __init__(self, bridge: Bridge, namespace: str, count: int, clients: int = 16,
-                 content="document {n} of {namespace}\n"):
+    def __init__(
+        self,
+        bridge: Bridge,
+        namespace: str,
+        count: int,
+        clients: int = 16,
+        content="document {n} of {namespace}\n",
+    ):
         self.bridge = bridge
         self.namespace = namespace
         self.count = count
@@ -311,11 +373,15 @@ class Load:
         client.close()
 
     def submit_one(self, client: web.Client, n: int) -> None:
-        body = {"content": self.content.format(n=n, namespace=self.namespace),
-                "file_path": f"docs/{n}.txt", "namespace": self.namespace}
+        body = {
+            "content": self.content.format(n=n, namespace=self.namespace),
+            "file_path": f"docs/{n}.txt",
+            "namespace": self.namespace,
+        }
         while not self.stopping.is_set():
-            answer = client.call("POST", "/api/v1/workflows", body,
-                                 {"Idempotency-Key": f"{self.namespace}-{n}"})
+            answer = client.call(
+                "POST", "/api/v1/workflows", body, {"Idempotency-Key": f"{self.namespace}-{n}"}
+            )
             if answer.status in (200, 201, 202):
                 with self.lock:
                     self.accepted[n] = answer.json["workflow_id"]
@@ -355,16 +421,41 @@ Record = collections.namedtuple("Record", "topic partition offset key headers va
 
 def consume(address: str, topic: str) -> list[Record]:
     """Every record that is on a topic now, by partition and offset (kcat)."""
-    done = subprocess.run(["kcat", "-C", "-b", address, "-t", topic, "-o", "beginning", "-e", "-q", "-J",
-                           "-X", "check.crcs=true"],
-                          capture_output=True, check=False, timeout=120 * deadline_factor())
+    done = subprocess.run(
+        [
+            "kcat",
+            "-C",
+            "-b",
+            address,
+            "-t",
+            topic,
+            "-o",
+            "beginning",
+            "-e",
+            "-q",
+            "-J",
+            "-X",
+            "check.crcs=true",
+        ],
+        capture_output=True,
+        check=False,
+        timeout=120 * deadline_factor(),
+    )
     assert done.returncode == 0, done.stderr.decode()
     records = []
     for line in done.stdout.splitlines():
         item = json.loads(line)
         pairs = item.get("headers") or []
-        records.append(Record(item["topic"], item["partition"], item["offset"], item["key"],
-                              dict(zip(pairs[::2], pairs[1::2])), json.loads(item["payload"])))
+        records.append(
+            Record(
+                item["topic"],
+                item["partition"],
+                item["offset"],
+                item["key"],
+                dict(zip(pairs[::2], pairs[1::2])),
+                json.loads(item["payload"]),
+            )
+        )
     return sorted(records, key=lambda record: (record.partition, record.offset))
 
 
@@ -378,11 +469,14 @@ def lanes(records: list[Record]) -> dict[str, list[int]]:
 
 def check_lanes(records: list[Record]) -> None:
     """Gapless: each lane has every seq from 1 to its last one; in order: inside a partition a seq
-    that is seen for the first time is higher than all before it, and prev_seq names the one before."""
+    that is seen for the first time is higher than all before it, and prev_seq names the one before.
+    """
     for lane, numbers in lanes(records).items():
         seen = set(numbers)
         missing = set(range(1, max(seen) + 1)) - seen
-        assert not missing, f"lane {lane}: seq {sorted(missing)[:10]} of {max(seen)} are not on the topic"
+        assert (
+            not missing
+        ), f"lane {lane}: seq {sorted(missing)[:10]} of {max(seen)} are not on the topic"
     highest: dict[tuple, int] = {}
     for record in records:
         place = (record.headers["lane"], record.partition)
@@ -391,7 +485,9 @@ def check_lanes(records: list[Record]) -> None:
         if seq <= last:
             continue  # a repeat; the reader drops it by this very rule
         previous = int(record.headers["prev_seq"])
-        assert previous == last, f"{place}: seq {seq} names prev_seq {previous}, the one before is {last}"
+        assert (
+            previous == last
+        ), f"{place}: seq {seq} names prev_seq {previous}, the one before is {last}"
         highest[place] = seq
 
 
@@ -406,8 +502,9 @@ def check_no_conflict(records: list[Record]) -> None:
 
 # -- a service that misbehaves --
 
+
 class StubService:
-    """An HTTP server that answers what its `behave` says: (status, body bytes) or None to hang up."""
+    """An HTTP server that answers what `behave` says: (status, body bytes) or None to hang up."""
 
     def __init__(self, port: int, behave):
         self.calls: list[tuple[str, str, bytes, dict]] = []
@@ -461,6 +558,7 @@ class StubService:
 
 
 # -- directories --
+
 
 def remove(directory: pathlib.Path) -> None:
     if not os.environ.get("KEEP"):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What stops a start: one sentence that says what, where and what is allowed, and exit status 2."""
+
 import json
 import os
 import shutil
@@ -9,12 +10,14 @@ import pytest
 from harness import ROOT, unique
 
 NODES = ("orchestrator", "reducer")
-SERVERS = {"orchestrator": ("orchestrator_server", "ORCHESTRATOR_PORT"),
-           "reducer": ("reducer_server", "REDUCER_PORT")}
+SERVERS = {
+    "orchestrator": ("orchestrator_server", "ORCHESTRATOR_PORT"),
+    "reducer": ("reducer_server", "REDUCER_PORT"),
+}
 
 
 def refused(server, seconds=30) -> str:
-    """Launches a server that must end with status 2; the sentences it said, without JSON log lines."""
+    """Launches a server that must end with status 2; what it said, without JSON log lines."""
     server.launch()
     code = server.process.wait_end(seconds)
     text = server.log.read_text(encoding="utf-8", errors="replace")
@@ -43,19 +46,25 @@ def prepared(empty_bridge):
 
 @pytest.mark.parametrize("name", NODES)
 def test_bad_values_are_told_all_at_once_with_range(prepared, name):
-    said = refused(node(prepared, name, LOG_LEVEL="loud", HTTP_THREADS="lots",
-                        POSTGRES_POOL_MAX_SIZE="0"))
+    said = refused(
+        node(prepared, name, LOG_LEVEL="loud", HTTP_THREADS="lots", POSTGRES_POOL_MAX_SIZE="0")
+    )
     lines = [line for line in said.splitlines() if line.strip()]
-    for variable, value, allowed in [("LOG_LEVEL", "loud", "debug"), ("HTTP_THREADS", "lots", "8192"),
-                                     ("POSTGRES_POOL_MAX_SIZE", "0", "1000")]:
+    for variable, value, allowed in [
+        ("LOG_LEVEL", "loud", "debug"),
+        ("HTTP_THREADS", "lots", "8192"),
+        ("POSTGRES_POOL_MAX_SIZE", "0", "1000"),
+    ]:
         line = next((line for line in lines if variable in line), None)
         assert line is not None, said
         assert value in line and allowed in line, line
 
 
 def test_companions_refuse_bad_values_too(prepared):
-    for name, program, variable in [("stamping", "metadata-stamping", "METADATA_STAMPING_PORT"),
-                                    ("onextree", "onextree", "ONEXTREE_PORT")]:
+    for name, program, variable in [
+        ("stamping", "metadata-stamping", "METADATA_STAMPING_PORT"),
+        ("onextree", "onextree", "ONEXTREE_PORT"),
+    ]:
         said = refused(prepared.server(name, program, {variable: "99999"}))
         assert variable in said and "99999" in said and "65535" in said, said
 
@@ -68,8 +77,13 @@ def test_production_insists_on_secrets(prepared, name):
 
 def test_a_secret_is_never_printed(prepared):
     secret = "hunter2-" + unique("secret")
-    server = node(prepared, "orchestrator", API_KEY=secret, LOG_LEVEL="loud",
-                  DATABASE_URL=f"postgresql://someone:{secret}@127.0.0.1:1/none")
+    server = node(
+        prepared,
+        "orchestrator",
+        API_KEY=secret,
+        LOG_LEVEL="loud",
+        DATABASE_URL=f"postgresql://someone:{secret}@127.0.0.1:1/none",
+    )
     refused(server)
     assert secret not in server.log.read_text(encoding="utf-8")
 
@@ -88,8 +102,10 @@ def test_a_busy_port_names_port_and_holder(prepared, name):
 
 @pytest.mark.parametrize("name", NODES)
 def test_an_unknown_schema_version_is_refused_with_what_to_run(prepared, name):
-    prepared.sql("INSERT INTO schema_migrations (version, name, checksum, applied_at)"
-                 " SELECT 9999, 'from_the_future', checksum, now() FROM schema_migrations LIMIT 1")
+    prepared.sql(
+        "INSERT INTO schema_migrations (version, name, checksum, applied_at)"
+        " SELECT 9999, 'from_the_future', checksum, now() FROM schema_migrations LIMIT 1"
+    )
     said = refused(node(prepared, name))
     assert "9999" in said, said
 
@@ -103,7 +119,8 @@ def test_an_empty_database_is_refused_with_what_to_run(empty_bridge, name):
 
 BROKEN = {
     "not yaml": ("{{{", "broken.yaml"),
-    "unknown state": ("""
+    "unknown state": (
+        """
 contract_version: 1.0.0
 name: broken
 version: 1.0.0
@@ -111,8 +128,11 @@ state_machine:
   StartAt: First
   States:
     First: {Type: Pass, Next: Nowhere}
-""", "Nowhere"),
-    "unknown type": ("""
+""",
+        "Nowhere",
+    ),
+    "unknown type": (
+        """
 contract_version: 1.0.0
 name: broken
 version: 1.0.0
@@ -120,7 +140,9 @@ state_machine:
   StartAt: First
   States:
     First: {Type: Dance, End: true}
-""", "Dance"),
+""",
+        "Dance",
+    ),
 }
 
 

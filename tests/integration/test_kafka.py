@@ -1,18 +1,40 @@
 # SPDX-License-Identifier: MIT
 """With a real Kafka: the broker's loss, order, keys, headers and envelopes, and missing topics."""
+
 import datetime
 import subprocess
 import uuid
 
 import pytest
-from harness import (TYPED_TOPIC, WORKFLOW_TOPIC, Load, check_lanes, check_no_conflict, consume, lanes, scaled,
-                     unique, wait_until)
+from harness import (
+    TYPED_TOPIC,
+    WORKFLOW_TOPIC,
+    Load,
+    check_lanes,
+    check_no_conflict,
+    consume,
+    lanes,
+    scaled,
+    unique,
+    wait_until,
+)
 
 pytestmark = pytest.mark.kafka
 
-ENVELOPE_FIELDS = {"envelope_version", "event_id", "event_type", "event_version", "event_timestamp",
-                   "source_node_id", "source_service", "source_version", "correlation_id", "environment",
-                   "payload", "metadata"}
+ENVELOPE_FIELDS = {
+    "envelope_version",
+    "event_id",
+    "event_type",
+    "event_version",
+    "event_timestamp",
+    "source_node_id",
+    "source_service",
+    "source_version",
+    "correlation_id",
+    "environment",
+    "payload",
+    "metadata",
+}
 CLOUD_EVENT_HEADERS = {"ce_id", "ce_type", "ce_source", "ce_specversion", "ce_time", "content-type"}
 
 
@@ -35,12 +57,16 @@ def check_all_on_topic(bridge, ids):
     last = dict(bridge.sql("SELECT shard, next_seq - 1 FROM shards WHERE next_seq > 1"))
     found = {int(lane.rpartition(".")[2]): max(numbers) for lane, numbers in lanes(records).items()}
     assert found == last, "every lane on the topic ends where the database's does"
-    keys = {record.key for record in records if record.value["event_type"] == "stamp_workflow_completed"}
+    keys = {
+        record.key for record in records if record.value["event_type"] == "stamp_workflow_completed"
+    }
     assert keys == ids
     return records
 
 
-def test_broker_stopped_workflows_go_on_and_afterwards_every_event_is_there(kafka_bridge, own_kafka):
+def test_broker_stopped_workflows_go_on_and_afterwards_every_event_is_there(
+    kafka_bridge, own_kafka
+):
     bridge, namespace = kafka_bridge, unique("broker")
     count = scaled(600)
     load = Load(bridge, namespace, count, clients=8).start()
@@ -94,13 +120,23 @@ def test_keys_headers_and_envelopes(kafka_bridge):
     bridge, namespace = kafka_bridge, unique("envelope")
     content = "what a follower sees\n"
     correlation = str(uuid.uuid4())
-    answer = bridge.submit(content, namespace=namespace, correlation_id=correlation, file_path="a/b.md",
-                           content_type="text/markdown", wait_ms=30000)
+    answer = bridge.submit(
+        content,
+        namespace=namespace,
+        correlation_id=correlation,
+        file_path="a/b.md",
+        content_type="text/markdown",
+        wait_ms=30000,
+    )
     assert answer.status == 200 and answer.json["state"] == "COMPLETED", answer
     workflow_id = answer.json["workflow_id"]
     wait_until(lambda: published(bridge), 30, "the outbox being empty")
 
-    records = [record for record in consume(bridge.broker.address, WORKFLOW_TOPIC) if record.key == workflow_id]
+    records = [
+        record
+        for record in consume(bridge.broker.address, WORKFLOW_TOPIC)
+        if record.key == workflow_id
+    ]
     assert len({record.partition for record in records}) == 1, "one workflow, one partition"
     types = [record.value["event_type"] for record in records]
     assert types[0] == "stamp_workflow_started" and types[-1] == "stamp_workflow_completed", types
@@ -108,8 +144,14 @@ def test_keys_headers_and_envelopes(kafka_bridge):
     for record in records:
         check_envelope(record, workflow_id, correlation)
 
-    typed = [record for record in consume(bridge.broker.address, TYPED_TOPIC) if record.key == workflow_id]
-    assert [record.value for record in typed] == [records[-1].value], "the same event on its typed topic"
+    typed = [
+        record
+        for record in consume(bridge.broker.address, TYPED_TOPIC)
+        if record.key == workflow_id
+    ]
+    assert [record.value for record in typed] == [
+        records[-1].value
+    ], "the same event on its typed topic"
     payload = typed[0].value["payload"]
     assert payload["file_size"] == len(content) and payload["file_path"] == "a/b.md"
     assert payload["content_type"] == "text/markdown" and payload["namespace"] == namespace
@@ -135,11 +177,17 @@ def test_events_of_the_nodes_themselves_are_on_their_own_topics_only(kafka_bridg
     bridge = kafka_bridge
     bridge.submit("one", wait_ms=30000)
     wait_until(lambda: published(bridge), 30, "the outbox being empty")
-    types = {record.value["event_type"] for record in consume(bridge.broker.address, WORKFLOW_TOPIC)}
+    types = {
+        record.value["event_type"] for record in consume(bridge.broker.address, WORKFLOW_TOPIC)
+    }
     assert not {kind for kind in types if "heartbeat" in kind or "introspection" in kind}, types
     introspection = "dev.omninode_bridge.onex.evt.node-introspection.v1"
-    wait_until(lambda: len(consume(bridge.broker.address, introspection)) >= 2, 30,
-               "introspection events of both nodes", interval=0.5)
+    wait_until(
+        lambda: len(consume(bridge.broker.address, introspection)) >= 2,
+        30,
+        "introspection events of both nodes",
+        interval=0.5,
+    )
 
 
 def test_two_orchestrators_and_two_reducers_share_the_work(kafka_bridge):
@@ -179,6 +227,7 @@ def test_topics_are_created_once_with_their_partitions(empty_bridge, kafka):
     bridge.bridgectl("topics", "create")
     bridge.bridgectl("topics", "create")
     assert bridge.bridgectl("topics", "check", check=False).returncode == 0
-    listed = subprocess.run(["kcat", "-L", "-b", kafka.address, "-t", topic], text=True, check=True,
-                            capture_output=True).stdout
+    listed = subprocess.run(
+        ["kcat", "-L", "-b", kafka.address, "-t", topic], text=True, check=True, capture_output=True
+    ).stdout
     assert f'topic "{topic}" with 7 partitions' in listed, listed

@@ -2,11 +2,21 @@
 """kill -9 in the middle of work: nothing lost, nothing doubled, totals exact.
 
 The full size is 5,000 workflows by 16 clients (TEST_SCALE makes it smaller). The embedded broker
-keeps about 5 MB per partition, so these tests give the workflow topic enough partitions to keep all.
+keeps about 5 MB per partition, so the workflow topic gets enough partitions to keep all.
 """
+
 import pytest
-from harness import (TERMINAL, WORKFLOW_TOPIC, Load, check_lanes, check_no_conflict, consume, lanes,
-                     scaled, unique)
+from harness import (
+    TERMINAL,
+    WORKFLOW_TOPIC,
+    Load,
+    check_lanes,
+    check_no_conflict,
+    consume,
+    lanes,
+    scaled,
+    unique,
+)
 
 WORKFLOWS = 5000
 PARTITIONS = "32"
@@ -19,22 +29,28 @@ def wide_bridge(empty_bridge):
 
 
 def check_story(bridge, namespace, accepted):
-    """Every accepted workflow ended COMPLETED exactly once; returns nothing, fails with what is wrong."""
+    """Every accepted workflow ended COMPLETED exactly once; fails with what is wrong."""
     ids = set(accepted.values())
     assert len(ids) == len(accepted), "one idempotency key, one workflow"
     states = bridge.states(namespace)
     assert states == {"COMPLETED": len(ids)}, dict(states)
-    stored = {str(row[0]) for row in bridge.sql(
-        "SELECT id FROM workflow_executions WHERE namespace = %s", namespace)}
+    stored = {
+        str(row[0])
+        for row in bridge.sql("SELECT id FROM workflow_executions WHERE namespace = %s", namespace)
+    }
     assert stored == ids, "what was accepted is what is stored"
     doubled = bridge.sql(
-        "SELECT entity_id, count(*) FROM fsm_transitions t JOIN workflow_executions w ON w.id = t.entity_id"
-        " WHERE w.namespace = %s AND to_state = ANY(%s) GROUP BY 1 HAVING count(*) <> 1",
-        namespace, list(TERMINAL))
+        "SELECT entity_id, count(*) FROM fsm_transitions t"
+        " JOIN workflow_executions w ON w.id = t.entity_id WHERE w.namespace = %s AND to_state = ANY(%s) GROUP BY 1 HAVING count(*) <> 1",
+        namespace,
+        list(TERMINAL),
+    )
     assert not doubled, f"not one terminal transition: {doubled[:5]}"
     ended = bridge.sql(
         "SELECT count(DISTINCT entity_id) FROM fsm_transitions t JOIN workflow_executions w"
-        " ON w.id = t.entity_id WHERE w.namespace = %s AND to_state = 'COMPLETED'", namespace)[0][0]
+        " ON w.id = t.entity_id WHERE w.namespace = %s AND to_state = 'COMPLETED'",
+        namespace,
+    )[0][0]
     assert ended == len(ids)
 
 
@@ -46,9 +62,14 @@ def check_topic(bridge, ids):
     last = {int(row[0]): row[1] for row in bridge.sql("SELECT shard, next_seq - 1 FROM shards")}
     for lane, numbers in lanes(records).items():
         shard = int(lane.rpartition(".")[2])
-        assert max(numbers) == last[shard], f"lane {lane} ends at {max(numbers)}, the database at {last[shard]}"
-    completed = {record.value["event_id"]: record.key for record in records
-                 if record.value["event_type"] == "stamp_workflow_completed"}
+        assert (
+            max(numbers) == last[shard]
+        ), f"lane {lane} ends at {max(numbers)}, the database at {last[shard]}"
+    completed = {
+        record.value["event_id"]: record.key
+        for record in records
+        if record.value["event_type"] == "stamp_workflow_completed"
+    }
     assert len(completed) == len(ids) and set(completed.values()) == ids
 
 
@@ -56,8 +77,16 @@ def test_orchestrator_and_reducer_killed_in_the_middle(wide_bridge):
     bridge, namespace = wide_bridge, unique("kill")
     count = scaled(WORKFLOWS)
     load = Load(bridge, namespace, count, clients=16).start()
-    kills = ["orchestrator", "reducer", "orchestrator", "orchestrator", "reducer", "orchestrator",
-             "reducer", "orchestrator"]
+    kills = [
+        "orchestrator",
+        "reducer",
+        "orchestrator",
+        "orchestrator",
+        "reducer",
+        "orchestrator",
+        "reducer",
+        "orchestrator",
+    ]
     for n, name in enumerate(kills):
         load.wait_accepted(count * (n + 1) // (len(kills) + 2))
         bridge.servers[name].kill()
@@ -102,7 +131,7 @@ def test_companion_killed_in_the_middle(wide_bridge):
 
 
 def test_reducer_starts_again_from_nothing_but_the_database(wide_bridge):
-    """Killed with rows not yet committed: what it counts afterwards is exact, not more, not less."""
+    """Killed with rows not yet committed: what it counts afterwards is exact."""
     bridge, namespace = wide_bridge, unique("reducer")
     count = scaled(600)
     for round_number in range(3):

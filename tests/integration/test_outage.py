@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """PostgreSQL away, companions down, slow, answering 500 or garbage: what the promises say then."""
+
 import json
 import signal
 import time
@@ -31,6 +32,7 @@ def accepts_again(bridge, seconds=60):
     def accepted():
         answer = bridge.submit("is it back?", namespace="probe")
         return answer if answer.status in (200, 202) else None
+
     return wait_until(accepted, seconds, "submissions being accepted again")
 
 
@@ -44,10 +46,15 @@ def test_postgresql_stopped_refuses_and_recovers_by_itself(bridge_on_own_postgre
     for n in range(10):
         check_refused(bridge.submit(f"during {n}", namespace=namespace, key=f"{namespace}-{n}"))
     assert bridge.get("/health/live").status == 200, "live depends on nobody"
-    wait_until(lambda: bridge.get("/health/ready").status == 503, 20, "not ready without PostgreSQL")
+    wait_until(
+        lambda: bridge.get("/health/ready").status == 503, 20, "not ready without PostgreSQL"
+    )
     assert web.get(bridge.url("reducer") + "/health/live").status == 200
-    wait_until(lambda: web.get(bridge.url("reducer") + "/health/ready").status == 503, 20,
-               "the reducer not ready without PostgreSQL")
+    wait_until(
+        lambda: web.get(bridge.url("reducer") + "/health/ready").status == 503,
+        20,
+        "the reducer not ready without PostgreSQL",
+    )
 
     own_postgres.start()
     after = bridge.sql("SELECT count(*) FROM workflow_executions")[0][0]
@@ -60,11 +67,16 @@ def test_postgresql_stopped_refuses_and_recovers_by_itself(bridge_on_own_postgre
         assert answer.status in (200, 202), answer
     bridge.wait_all_ended(namespace, 11, 60)
     bridge.wait_total(namespace, 11)
-    assert pids == {name: server.process.pid for name, server in bridge.servers.items()
-                    if server.process.running}, "nobody had to be restarted"
+    assert pids == {
+        name: server.process.pid
+        for name, server in bridge.servers.items()
+        if server.process.running
+    }, "nobody had to be restarted"
 
 
-def test_postgresql_killed_under_load_loses_nothing_that_was_accepted(bridge_on_own_postgres, own_postgres):
+def test_postgresql_killed_under_load_loses_nothing_that_was_accepted(
+    bridge_on_own_postgres, own_postgres
+):
     bridge, namespace = bridge_on_own_postgres, unique("crash")
     load = Load(bridge, namespace, 3 * MANY, clients=16).start()
     for n in range(2):
@@ -75,13 +87,16 @@ def test_postgresql_killed_under_load_loses_nothing_that_was_accepted(bridge_on_
     ids = set(accepted.values())
     states = bridge.wait_all_ended(namespace, len(ids), 120)
     assert states == {"COMPLETED": len(ids)}, dict(states)
-    stored = {str(row[0]) for row in bridge.sql(
-        "SELECT id FROM workflow_executions WHERE namespace = %s", namespace)}
+    stored = {
+        str(row[0])
+        for row in bridge.sql("SELECT id FROM workflow_executions WHERE namespace = %s", namespace)
+    }
     assert stored == ids
     bridge.wait_total(namespace, len(ids))
 
 
 # -- companions --
+
 
 def test_onextree_down_degrades_and_never_fails_the_workflow(bridge):
     bridge.servers["onextree"].kill()
@@ -98,9 +113,17 @@ def test_onextree_that_hangs_costs_its_timeout_not_the_workflow(bridge):
     bridge.servers["onextree"].process.send(signal.SIGCONT)
 
 
-@pytest.mark.parametrize("outcome", [(500, b'{"detail": "boom"}'), (200, b"<html>not json</html>"),
-                                     (200, b""), (200, b"{\"cut"), None],
-                         ids=["500", "html", "empty", "cut", "hangs up"])
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        (500, b'{"detail": "boom"}'),
+        (200, b"<html>not json</html>"),
+        (200, b""),
+        (200, b"{\"cut"),
+        None,
+    ],
+    ids=["500", "html", "empty", "cut", "hangs up"],
+)
 def test_onextree_talking_nonsense_degrades(bridge, stub, outcome):
     bridge.servers["onextree"].stop()
     service = stub(bridge.port("onextree"), lambda *_call: outcome)

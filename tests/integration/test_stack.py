@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""make up, status and down as a user has them: its own ports, idempotent, stack.env, clear refusals.
+"""make up, status and down as a user has them: own ports, idempotent, stack.env, clear refusals.
 
 Runs the scripts of a clone-like copy (links to tools, build and so on), so that a stack that the
 developer has running in this tree is left alone.
 """
+
 import os
 import pathlib
 import signal
@@ -46,18 +47,31 @@ class Clone:
         (self.root / "build").mkdir(parents=True)
         (self.root / "tools" / "stack").mkdir(parents=True)
         for script in (ROOT / "tools" / "stack").glob("*.py"):
-            (self.root / "tools" / "stack" / script.name).write_text(script.read_text(encoding="utf-8"),
-                                                                     encoding="utf-8")
+            (self.root / "tools" / "stack" / script.name).write_text(
+                script.read_text(encoding="utf-8"), encoding="utf-8"
+            )
         for name in LINKED:
             (self.root / name).symlink_to(ROOT / name)
         (self.root / "build" / harness.MODE).symlink_to(harness.PROGRAMS)
 
     def stack(self, command: str, check: bool = True, **variables) -> subprocess.CompletedProcess:
-        environment = {**os.environ, "MODE": harness.MODE, "PORT_BASE": str(self.base),
-                       "HTTP_THREADS": "64", **variables}
-        done = subprocess.run(["/usr/bin/python3", str(self.root / "tools/stack/stack.py"), command],
-                              cwd=self.root, env=environment, text=True, capture_output=True,
-                              stdin=subprocess.DEVNULL, timeout=180 * deadline_factor(), check=False)
+        environment = {
+            **os.environ,
+            "MODE": harness.MODE,
+            "PORT_BASE": str(self.base),
+            "HTTP_THREADS": "64",
+            **variables,
+        }
+        done = subprocess.run(
+            ["/usr/bin/python3", str(self.root / "tools/stack/stack.py"), command],
+            cwd=self.root,
+            env=environment,
+            text=True,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=180 * deadline_factor(),
+            check=False,
+        )
         if check:
             assert done.returncode == 0, done.stdout + done.stderr
         return done
@@ -87,8 +101,14 @@ def test_up_is_ready_idempotent_and_down_ends_all(clone):
     for name in ("ORCHESTRATOR_METRICS_URL", "REDUCER_METRICS_URL"):
         assert web.get(first[name] + "/metrics").status == 200, name
     pids = {name: value for name, value in first.items() if name.endswith("_PID")}
-    assert set(pids) == {"ORCHESTRATOR_PID", "REDUCER_PID", "STAMPING_PID", "ONEXTREE_PID",
-                         "POSTGRES_PID", "BROKER_PID"}
+    assert set(pids) == {
+        "ORCHESTRATOR_PID",
+        "REDUCER_PID",
+        "STAMPING_PID",
+        "ONEXTREE_PID",
+        "POSTGRES_PID",
+        "BROKER_PID",
+    }
     program = os.readlink(f"/proc/{first['ORCHESTRATOR_PID']}/exe")
     assert program.endswith("/bridge-orchestrator"), "the PID is the process itself"
 
@@ -128,8 +148,12 @@ def test_up_after_the_broker_died_restarts_the_nodes_on_the_new_address(clone):
         assert after[name] != before[name], name
     for name in ("POSTGRES_PID", "STAMPING_PID", "ONEXTREE_PID"):
         assert after[name] == before[name], name
-    answer = web.call("POST", after["ORCHESTRATOR_URL"] + "/api/v1/workflows?wait=20000",
-                      {"content": "after the broker came back"}, timeout=30)
+    answer = web.call(
+        "POST",
+        after["ORCHESTRATOR_URL"] + "/api/v1/workflows?wait=20000",
+        {"content": "after the broker came back"},
+        timeout=30,
+    )
     assert answer.status == 200 and answer.json["state"] == "COMPLETED", answer
 
 
@@ -143,7 +167,9 @@ def test_more_instances_have_names_urls_and_pids(clone):
 
 def test_variables_reach_the_nodes(clone):
     clone.stack("up", LOG_LEVEL="debug", AGGREGATION_WINDOW_SIZE_MS="1234")
-    environment = pathlib.Path(f"/proc/{clone.environment['REDUCER_PID']}/environ").read_bytes().split(b"\0")
+    environment = (
+        pathlib.Path(f"/proc/{clone.environment['REDUCER_PID']}/environ").read_bytes().split(b"\0")
+    )
     assert b"LOG_LEVEL=debug" in environment
     assert b"AGGREGATION_WINDOW_SIZE_MS=1234" in environment
 
@@ -160,11 +186,14 @@ def test_a_busy_port_names_who_holds_it_and_starts_nothing(clone):
     assert clone.stack("status", check=False).returncode == 1
 
 
-@pytest.mark.parametrize("variables, said", [
-    ({"PORT_BASE": "eighty"}, "PORT_BASE"),
-    ({"ORCHESTRATORS": "0"}, "from 1 to 9"),
-    ({"BROKER": "rabbit"}, "embedded or kafka"),
-])
+@pytest.mark.parametrize(
+    "variables, said",
+    [
+        ({"PORT_BASE": "eighty"}, "PORT_BASE"),
+        ({"ORCHESTRATORS": "0"}, "from 1 to 9"),
+        ({"BROKER": "rabbit"}, "embedded or kafka"),
+    ],
+)
 def test_a_wrong_variable_is_one_sentence(clone, variables, said):
     done = clone.stack("up", check=False, **variables)
     assert done.returncode == 1
@@ -174,15 +203,18 @@ def test_a_wrong_variable_is_one_sentence(clone, variables, said):
 def test_a_node_that_cannot_start_is_told_with_its_reason(clone):
     done = clone.stack("up", check=False, REDUCER_WORKERS="many")
     assert done.returncode == 1
-    assert "reducer ended with exit status 2" in done.stderr and "REDUCER_WORKERS" in done.stderr, done.stderr
+    assert (
+        "reducer ended with exit status 2" in done.stderr and "REDUCER_WORKERS" in done.stderr
+    ), done.stderr
 
 
 def test_run_stamps_a_directory_and_the_totals_agree(clone, directory):
     tree = directory / "documents"
     (tree / "sub").mkdir(parents=True)
     for n in range(25):
-        (tree / ("sub" if n % 2 else ".") / f"{n}.md").write_text(f"# Document {n}\n" + "word " * n,
-                                                                   encoding="utf-8")
+        (tree / ("sub" if n % 2 else ".") / f"{n}.md").write_text(
+            f"# Document {n}\n" + "word " * n, encoding="utf-8"
+        )
     (tree / "empty.txt").write_text("", encoding="utf-8")
     (tree / "picture.bin").write_bytes(b"\x89PNG\0\0\xff")
     done = clone.stack("run", DIR=str(tree))

@@ -6,9 +6,10 @@
     tools/kafka/kafka.py run DIRECTORY [--port N] broker on 127.0.0.1:N (29092), data in DIRECTORY,
                                                   in the foreground until ^C
 
-`make up BROKER=kafka` and `make test-kafka` use the functions below. The broker keeps its data, so it
-can be stopped and started again in the same directory; topics are never created by themselves.
+`make up BROKER=kafka` and `make test-kafka` use the functions below. The broker keeps its data, so
+it can be stopped and started again in the same directory; topics are never created by themselves.
 """
+
 import argparse
 import os
 import pathlib
@@ -40,9 +41,18 @@ def libraries() -> pathlib.Path:
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         fetched = pathlib.Path(scratch) / "libs"
         subprocess.run(
-            ["mvn", "-B", "-q", "-f", str(HERE / "pom.xml"), "dependency:copy-dependencies",
-             f"-DoutputDirectory={fetched}"],
-            check=True, stdin=subprocess.DEVNULL)
+            [
+                "mvn",
+                "-B",
+                "-q",
+                "-f",
+                str(HERE / "pom.xml"),
+                "dependency:copy-dependencies",
+                f"-DoutputDirectory={fetched}",
+            ],
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
         try:
             fetched.rename(target)  # all or nothing; a second fetch at the same time is as good
         except OSError:
@@ -53,33 +63,44 @@ def libraries() -> pathlib.Path:
 
 def java(main_class: str, *arguments: str) -> list[str]:
     """The command line of one of Kafka's programs."""
-    return ["java", HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4",
-            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-            "-Dorg.slf4j.simpleLogger.showDateTime=true",
-            "-cp", f"{libraries()}/*", main_class, *arguments]
+    return [
+        "java",
+        HEAP,
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=4",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        "-cp",
+        f"{libraries()}/*",
+        main_class,
+        *arguments,
+    ]
 
 
 def properties(data: pathlib.Path, port: int, controller_port: int) -> str:
     """server.properties of a single node that is broker and controller."""
-    return "\n".join([
-        "process.roles=broker,controller",
-        "node.id=1",
-        f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}",
-        "controller.listener.names=CONTROLLER",
-        f"controller.quorum.voters=1@127.0.0.1:{controller_port}",
-        f"log.dirs={data}",
-        "auto.create.topics.enable=false",
-        "offsets.topic.replication.factor=1",
-        "offsets.topic.num.partitions=4",
-        "transaction.state.log.replication.factor=1",
-        "transaction.state.log.min.isr=1",
-        "share.coordinator.state.topic.replication.factor=1",
-        "group.initial.rebalance.delay.ms=0",
-        "num.network.threads=2",
-        "num.io.threads=4",
-        "log.cleaner.dedupe.buffer.size=16777216",
-        ""])
+    return "\n".join(
+        [
+            "process.roles=broker,controller",
+            "node.id=1",
+            f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+            f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}",
+            "controller.listener.names=CONTROLLER",
+            f"controller.quorum.voters=1@127.0.0.1:{controller_port}",
+            f"log.dirs={data}",
+            "auto.create.topics.enable=false",
+            "offsets.topic.replication.factor=1",
+            "offsets.topic.num.partitions=4",
+            "transaction.state.log.replication.factor=1",
+            "transaction.state.log.min.isr=1",
+            "share.coordinator.state.topic.replication.factor=1",
+            "group.initial.rebalance.delay.ms=0",
+            "num.network.threads=2",
+            "num.io.threads=4",
+            "log.cleaner.dedupe.buffer.size=16777216",
+            "",
+        ]
+    )
 
 
 def prepare(directory: pathlib.Path, port: int, controller_port: int) -> list[str]:
@@ -89,20 +110,31 @@ def prepare(directory: pathlib.Path, port: int, controller_port: int) -> list[st
     settings = directory / "server.properties"
     settings.write_text(properties(data, port, controller_port), encoding="utf-8")
     if not (data / "meta.properties").is_file():
-        identity = subprocess.run(
-            java("kafka.tools.StorageTool", "random-uuid"), check=True, text=True,
-            capture_output=True).stdout.strip().splitlines()[-1]
+        identity = (
+            subprocess.run(
+                java("kafka.tools.StorageTool", "random-uuid"),
+                check=True,
+                text=True,
+                capture_output=True,
+            )
+            .stdout.strip()
+            .splitlines()[-1]
+        )
         done = subprocess.run(
             java("kafka.tools.StorageTool", "format", "-t", identity, "-c", str(settings)),
-            text=True, capture_output=True, check=False)
+            text=True,
+            capture_output=True,
+            check=False,
+        )
         if done.returncode != 0:
             raise RuntimeError(f"formatting Kafka's storage failed: {done.stdout}{done.stderr}")
     return java("kafka.Kafka", str(settings))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("fetch", help="fetch the jars")
     run = commands.add_parser("run", help="run a broker in the foreground")

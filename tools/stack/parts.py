@@ -4,6 +4,7 @@
 Each part has start(), stop() and a Process. Used by stack.py for `make up` and by the integration
 tests, so both run the same thing.
 """
+
 import glob
 import hashlib
 import json
@@ -29,16 +30,29 @@ SOCKET_PATH_BYTES_MAX = 100  # the system's limit is 107 with the NUL
 
 
 def clean_environment() -> dict:
-    """Our environment without make's own variables and without what each part is told by the stack."""
-    dropped = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "DATABASE_URL_FILE",
-               "KAFKA_BOOTSTRAP_SERVERS_FILE", "NOTIFY_SOCKET")
+    """Our environment without make's own variables and what would win over the stack's."""
+    dropped = (
+        "MAKEFLAGS",
+        "MFLAGS",
+        "MAKELEVEL",
+        "MAKEOVERRIDES",
+        "DATABASE_URL_FILE",
+        "KAFKA_BOOTSTRAP_SERVERS_FILE",
+        "NOTIFY_SOCKET",
+    )
     return {name: value for name, value in os.environ.items() if name not in dropped}
 
 
 def run_program(command: list, environment: dict | None = None, what: str = "") -> str:
     """Runs a short command; its output, or Failure with what it said."""
-    done = subprocess.run([str(word) for word in command], env=environment, text=True, check=False,
-                          stdin=subprocess.DEVNULL, capture_output=True)
+    done = subprocess.run(
+        [str(word) for word in command],
+        env=environment,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+    )
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
         raise Failure(f"{what or command[0]} failed ({done.returncode}): " + "\n".join(said[-5:]))
@@ -46,6 +60,7 @@ def run_program(command: list, environment: dict | None = None, what: str = "") 
 
 
 # -- PostgreSQL --
+
 
 def server_user() -> pwd.struct_passwd:
     """PostgreSQL refuses to run as root."""
@@ -61,8 +76,10 @@ def server_user() -> pwd.struct_passwd:
 
 def postgres_program(name: str) -> str:
     """A program of the newest installed server."""
+
     def version(path: str) -> float:
         return float(path.split("/")[-3])
+
     found = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), key=version)
     if not found:
         raise Failure("PostgreSQL is missing: run tools/install-packages.sh run")
@@ -80,8 +97,12 @@ def server_directory(wanted: pathlib.Path, user: pwd.struct_passwd) -> pathlib.P
     """Where data and socket go: `wanted`, or a folder under /var/tmp when the user cannot enter the
     way to it or the socket's path would be too long."""
     wanted.parent.mkdir(parents=True, exist_ok=True)
-    enters = subprocess.run(["test", "-x", str(wanted.parent)], check=False, cwd="/",
-                            **as_user(user)).returncode == 0
+    enters = (
+        subprocess.run(
+            ["test", "-x", str(wanted.parent)], check=False, cwd="/", **as_user(user)
+        ).returncode
+        == 0
+    )
     if enters and len(str(wanted)) + len("/.s.PGSQL.65535") <= SOCKET_PATH_BYTES_MAX:
         return wanted
     mark = hashlib.sha256(str(wanted).encode()).hexdigest()[:12]
@@ -91,7 +112,9 @@ def server_directory(wanted: pathlib.Path, user: pwd.struct_passwd) -> pathlib.P
 class Postgres:
     """A private PostgreSQL on 127.0.0.1 with a password of its own."""
 
-    def __init__(self, directory: pathlib.Path, port: int, log: pathlib.Path, *, durable: bool = True):
+    def __init__(
+        self, directory: pathlib.Path, port: int, log: pathlib.Path, *, durable: bool = True
+    ):
         self.user = server_user()
         self.directory = server_directory(directory, self.user)
         self.port = port
@@ -123,48 +146,111 @@ class Postgres:
         for path in (self.directory, password):
             os.chown(path, self.user.pw_uid, self.user.pw_gid)
         done = subprocess.run(
-            [postgres_program("initdb"), "-D", str(self.data), "-U", ROLE, "-A", "scram-sha-256",
-             "--pwfile", str(password), "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
-            cwd=self.directory, text=True, capture_output=True, check=False, **as_user(self.user))
+            [
+                postgres_program("initdb"),
+                "-D",
+                str(self.data),
+                "-U",
+                ROLE,
+                "-A",
+                "scram-sha-256",
+                "--pwfile",
+                str(password),
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+            ],
+            cwd=self.directory,
+            text=True,
+            capture_output=True,
+            check=False,
+            **as_user(self.user),
+        )
         if done.returncode != 0:
             raise Failure(f"initdb failed: {done.stderr.strip()}")
 
     def start(self) -> Process:
-        """Starts the server and waits until it answers. A new start right after a kill -9 is refused
+        """Starts the server, waits until it answers. A start right after a kill -9 is refused
         until the old server's children are gone, so it is tried until the deadline."""
         self.initialise()
-        settings = {"listen_addresses": "127.0.0.1", "port": self.port,
-                    "unix_socket_directories": self.directory, "max_connections": 300,
-                    "fsync": "on" if self.durable else "off", "shared_buffers": "128MB",
-                    "log_line_prefix": "%m [%p] %a "}
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": self.directory,
+            "max_connections": 300,
+            "fsync": "on" if self.durable else "off",
+            "shared_buffers": "128MB",
+            "log_line_prefix": "%m [%p] %a ",
+        }
         command = [postgres_program("postgres"), "-D", str(self.data)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
 
         def attempt() -> bool:
             if self.process is None or not self.process.running:
-                self.process = Process.start("postgres", command, clean_environment(), self.log,
-                                             settings={"port": self.port}, user=self.user,
-                                             directory=self.directory)
+                self.process = Process.start(
+                    "postgres",
+                    command,
+                    clean_environment(),
+                    self.log,
+                    settings={"port": self.port},
+                    user=self.user,
+                    directory=self.directory,
+                )
             return self.answers()
 
         try:
             wait_until(attempt, 60, "PostgreSQL")
         except Failure as failure:
             self.stop()
-            raise Failure(f"{failure}; its log {self.log} ends:\n{self.process.log_tail()}") from None
+            raise Failure(
+                f"{failure}; its log {self.log} ends:\n{self.process.log_tail()}"
+            ) from None
         self.create_database(DATABASE)
         return self.process
 
     def answers(self) -> bool:
-        return subprocess.run([postgres_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p",
-                               str(self.port), "-t", "2"], check=False).returncode == 0
+        return (
+            subprocess.run(
+                [
+                    postgres_program("pg_isready"),
+                    "-q",
+                    "-h",
+                    "127.0.0.1",
+                    "-p",
+                    str(self.port),
+                    "-t",
+                    "2",
+                ],
+                check=False,
+            ).returncode
+            == 0
+        )
 
     def psql(self, statement: str, database: str = "postgres") -> str:
         environment = {**clean_environment(), "PGPASSWORD": self.password}  # not seen in ps
-        return run_program([postgres_program("psql"), "-X", "-q", "-A", "-t", "-h", "127.0.0.1", "-p",
-                            self.port, "-U", ROLE, "-d", database, "-c", statement],
-                           environment, "psql").strip()
+        return run_program(
+            [
+                postgres_program("psql"),
+                "-X",
+                "-q",
+                "-A",
+                "-t",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                self.port,
+                "-U",
+                ROLE,
+                "-d",
+                database,
+                "-c",
+                statement,
+            ],
+            environment,
+            "psql",
+        ).strip()
 
     def create_database(self, name: str) -> str:
         """The URL of a database that exists afterwards."""
@@ -184,9 +270,12 @@ class Postgres:
 
 # -- brokers --
 
+
 def declared_topics(bridgectl: pathlib.Path, environment: dict) -> list[tuple[str, int]]:
     """Names and partition counts of all topics, as configuration and contracts/events.yaml say."""
-    listed = run_program([bridgectl, "topics", "list", "--json"], environment, "bridgectl topics list")
+    listed = run_program(
+        [bridgectl, "topics", "list", "--json"], environment, "bridgectl topics list"
+    )
     return [(item["topic"], item["partitions"]) for item in json.loads(listed)]
 
 
@@ -205,10 +294,21 @@ class EmbeddedBroker:
         address_file = self.directory / "broker.address"
         topics_file = self.directory / "broker.topics"
         address_file.unlink(missing_ok=True)
-        topics_file.write_text("".join(f"{name}:{count}\n" for name, count in topics), encoding="utf-8")
+        topics_file.write_text(
+            "".join(f"{name}:{count}\n" for name, count in topics), encoding="utf-8"
+        )
         self.process = Process.start(
-            "broker", [str(self.program), "--address-file", str(address_file), "--topics-file",
-                       str(topics_file)], clean_environment(), self.log)
+            "broker",
+            [
+                str(self.program),
+                "--address-file",
+                str(address_file),
+                "--topics-file",
+                str(topics_file),
+            ],
+            clean_environment(),
+            self.log,
+        )
 
         def has_address() -> bool:
             if not self.process.running:
@@ -247,8 +347,9 @@ class KafkaBroker:
             command = kafka.prepare(self.directory, self.port, self.controller_port)
         except (RuntimeError, subprocess.CalledProcessError) as error:
             raise Failure(f"Kafka: {error}") from None
-        self.process = Process.start("kafka", command, clean_environment(), self.log,
-                                     settings={"address": self.address})
+        self.process = Process.start(
+            "kafka", command, clean_environment(), self.log, settings={"address": self.address}
+        )
 
         def listens() -> bool:
             if not self.process.running:
@@ -267,10 +368,13 @@ class KafkaBroker:
 
 # -- our own servers --
 
+
 class Server:
     """One of our programs with an HTTP address; everything it is told comes by the environment."""
 
-    def __init__(self, name: str, program: pathlib.Path, url: str, environment: dict, log: pathlib.Path):
+    def __init__(
+        self, name: str, program: pathlib.Path, url: str, environment: dict, log: pathlib.Path
+    ):
         self.name = name
         self.program = program
         self.url = url
@@ -280,9 +384,13 @@ class Server:
 
     def launch(self, settings: dict | None = None) -> Process:
         """Starts it without waiting."""
-        self.process = Process.start(self.name, [str(self.program)],
-                                     {**clean_environment(), **self.environment}, self.log,
-                                     settings=settings)
+        self.process = Process.start(
+            self.name,
+            [str(self.program)],
+            {**clean_environment(), **self.environment},
+            self.log,
+            settings=settings,
+        )
         return self.process
 
     def wait_ready(self, seconds: float = 60) -> None:
@@ -290,7 +398,9 @@ class Server:
             if not self.process.running:
                 code = self.process.exit_code
                 how = "" if code is None else f" with exit status {code}"
-                raise Failure(f"{self.name} ended{how}; {self.log} ends:\n{self.process.log_tail()}")
+                raise Failure(
+                    f"{self.name} ended{how}; {self.log} ends:\n{self.process.log_tail()}"
+                )
             return web.is_ready(self.url)
 
         try:
@@ -299,8 +409,10 @@ class Server:
             if not self.process.running:
                 raise
             answer = web.get(self.url + "/health/ready", timeout=2)
-            raise Failure(f"{failure}; {self.url}/health/ready says {answer}; {self.log} ends:\n"
-                          f"{self.process.log_tail()}") from None
+            raise Failure(
+                f"{failure}; {self.url}/health/ready says {answer}; {self.log} ends:\n"
+                f"{self.process.log_tail()}"
+            ) from None
 
     def start(self, settings: dict | None = None) -> Process:
         self.launch(settings)

@@ -12,9 +12,9 @@ Ports                seed      PORT_BASE=B   further instances (n = 2, 3, ...)
   Kafka              29092     B + 7         -    (the embedded broker takes any free port)
   Kafka controller   29093     B + 8         -
 
-Without PORT_BASE the variables ORCHESTRATOR_PORT, REDUCER_PORT, METADATA_STAMPING_PORT and so on move
-single ports.
+The variables ORCHESTRATOR_PORT, REDUCER_PORT, METADATA_STAMPING_PORT and so on move single ports.
 """
+
 import dataclasses
 import os
 import pathlib
@@ -77,8 +77,9 @@ def settings_from(environment, running: Settings | None) -> Settings:
         for field in Settings.FIXED:
             now, wanted = getattr(running, field), getattr(chosen, field)
             if now != wanted:
-                raise Failure(f"the stack runs with {field.upper()}={now}, not {wanted}: "
-                              "`make down` first")
+                raise Failure(
+                    f"the stack runs with {field.upper()}={now}, not {wanted}: " "`make down` first"
+                )
     return chosen
 
 
@@ -120,26 +121,48 @@ class Plan:
         found = {}
 
         def add(name: str, program: str, url: str, environment: dict) -> None:
-            found[name] = Server(name, self.programs / program, url, {**common, **environment},
-                                 self.log(name))
+            found[name] = Server(
+                name, self.programs / program, url, {**common, **environment}, self.log(name)
+            )
 
-        add("stamping", "metadata-stamping", self.url("stamping"),
-            {"METADATA_STAMPING_PORT": str(self.port("stamping"))})
-        add("onextree", "onextree", self.url("onextree"), {"ONEXTREE_PORT": str(self.port("onextree"))})
+        add(
+            "stamping",
+            "metadata-stamping",
+            self.url("stamping"),
+            {"METADATA_STAMPING_PORT": str(self.port("stamping"))},
+        )
+        add(
+            "onextree",
+            "onextree",
+            self.url("onextree"),
+            {"ONEXTREE_PORT": str(self.port("onextree"))},
+        )
         for n in range(1, self.settings.orchestrators + 1):
-            add(instance_name("orchestrator", n), "bridge-orchestrator", self.url("orchestrator", n), {
-                "ORCHESTRATOR_PORT": str(self.port("orchestrator", n)),
-                "ORCHESTRATOR_METRICS_PORT": str(self.port("orchestrator-metrics", n)),
-                "ORCHESTRATOR_ADVERTISED_URL": self.advertised(n),
-                "METADATA_STAMPING_SERVICE_URL": self.service("METADATA_STAMPING_SERVICE_URL", "stamping"),
-                "ONEXTREE_SERVICE_URL": self.service("ONEXTREE_SERVICE_URL", "onextree"),
-            })
+            add(
+                instance_name("orchestrator", n),
+                "bridge-orchestrator",
+                self.url("orchestrator", n),
+                {
+                    "ORCHESTRATOR_PORT": str(self.port("orchestrator", n)),
+                    "ORCHESTRATOR_METRICS_PORT": str(self.port("orchestrator-metrics", n)),
+                    "ORCHESTRATOR_ADVERTISED_URL": self.advertised(n),
+                    "METADATA_STAMPING_SERVICE_URL": self.service(
+                        "METADATA_STAMPING_SERVICE_URL", "stamping"
+                    ),
+                    "ONEXTREE_SERVICE_URL": self.service("ONEXTREE_SERVICE_URL", "onextree"),
+                },
+            )
         for n in range(1, self.settings.reducers + 1):
-            add(instance_name("reducer", n), "bridge-reducer", self.url("reducer", n), {
-                "REDUCER_PORT": str(self.port("reducer", n)),
-                "REDUCER_METRICS_PORT": str(self.port("reducer-metrics", n)),
-                "REDUCER_INSTANCE_ID": self.member(n),
-            })
+            add(
+                instance_name("reducer", n),
+                "bridge-reducer",
+                self.url("reducer", n),
+                {
+                    "REDUCER_PORT": str(self.port("reducer", n)),
+                    "REDUCER_METRICS_PORT": str(self.port("reducer-metrics", n)),
+                    "REDUCER_INSTANCE_ID": self.member(n),
+                },
+            )
         return found
 
     def service(self, variable: str, name: str) -> str:
@@ -158,8 +181,11 @@ class Plan:
         """Ports that a part (orchestrator-2, postgres, kafka, ...) listens on."""
         name, _, suffix = part.partition("-")
         instance = int(suffix) if suffix else 1
-        return [self.port(port, instance) for port in (name, f"{name}-metrics", f"{name}-controller")
-                if port in PORTS]
+        return [
+            self.port(port, instance)
+            for port in (name, f"{name}-metrics", f"{name}-controller")
+            if port in PORTS
+        ]
 
 
 def instance_name(name: str, instance: int) -> str:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Processes that outlive the one that starts them, who holds a port, and waiting with a deadline.
 
-A process is known by its pid and its start time, so a number that the system has given away again is
-never mistaken for ours. All waiting is for a condition; deadlines grow with DEADLINE_FACTOR.
+A process is known by its pid and its start time, so a number that the system has given away again
+is never mistaken for ours. All waiting is for a condition; deadlines grow with DEADLINE_FACTOR.
 """
+
 import contextlib
 import json
 import os
@@ -65,17 +66,32 @@ class Process:
         self.child: subprocess.Popen | None = None
 
     @classmethod
-    def start(cls, name: str, command: list[str], environment: dict, log: pathlib.Path, *,
-              settings: dict | None = None, user: pwd.struct_passwd | None = None,
-              directory: pathlib.Path | None = None) -> "Process":
+    def start(
+        cls,
+        name: str,
+        command: list[str],
+        environment: dict,
+        log: pathlib.Path,
+        *,
+        settings: dict | None = None,
+        user: pwd.struct_passwd | None = None,
+        directory: pathlib.Path | None = None,
+    ) -> "Process":
         log.parent.mkdir(parents=True, exist_ok=True)
         identity = {}
         if user is not None and user.pw_uid != os.geteuid():
             identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         with open(log, "ab") as output:
             child = subprocess.Popen(
-                command, env=environment, cwd=directory or log.parent, stdin=subprocess.DEVNULL,
-                stdout=output, stderr=subprocess.STDOUT, start_new_session=True, **identity)
+                command,
+                env=environment,
+                cwd=directory or log.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **identity,
+            )
         process = cls(name, child.pid, start_time(child.pid), settings or {}, str(log))
         process.child = child
         return process
@@ -90,9 +106,18 @@ class Process:
         return process if process.running else None
 
     def save(self, path: pathlib.Path) -> None:
-        path.write_text(json.dumps({
-            "name": self.name, "pid": self.pid, "started": self.started,
-            "settings": self.settings, "log": str(self.log)}), encoding="utf-8")
+        path.write_text(
+            json.dumps(
+                {
+                    "name": self.name,
+                    "pid": self.pid,
+                    "started": self.started,
+                    "settings": self.settings,
+                    "log": str(self.log),
+                }
+            ),
+            encoding="utf-8",
+        )
 
     @property
     def running(self) -> bool:

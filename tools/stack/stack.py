@@ -6,8 +6,10 @@
 
 Everything lives under build/run: stack.env (addresses and pids for scripts), logs/, state of each
 part, and the private PostgreSQL's data. Variables: MODE, BROKER=embedded|kafka, PORT_BASE,
-ORCHESTRATORS, REDUCERS, and every option of the programs. `down` keeps the data; PURGE=1 removes it.
+ORCHESTRATORS, REDUCERS, and every option of the programs. `down` keeps the data; PURGE=1 removes
+it.
 """
+
 import argparse
 import dataclasses
 import fcntl
@@ -58,8 +60,9 @@ class Stack:
             return None
 
     def save_settings(self) -> None:
-        self.settings_file.write_text(json.dumps(dataclasses.asdict(self.plan.settings)),
-                                      encoding="utf-8")
+        self.settings_file.write_text(
+            json.dumps(dataclasses.asdict(self.plan.settings)), encoding="utf-8"
+        )
 
     def process(self, name: str) -> Process | None:
         return Process.load(self.state / f"{name}.json")
@@ -94,19 +97,32 @@ class Stack:
         self.write_environment(postgres, broker.address)
 
     def check_built(self) -> None:
-        programs = ["bridge-orchestrator", "bridge-reducer", "metadata-stamping", "onextree", "bridgectl"]
+        programs = [
+            "bridge-orchestrator",
+            "bridge-reducer",
+            "metadata-stamping",
+            "onextree",
+            "bridgectl",
+        ]
         if self.plan.settings.broker == "embedded":
             programs.append("bridge-broker")
         missing = [name for name in programs if not (self.plan.programs / name).exists()]
         if missing:
-            raise Failure(f"not built: {', '.join(missing)} (make build MODE={self.plan.settings.mode})")
+            raise Failure(
+                f"not built: {', '.join(missing)} (make build MODE={self.plan.settings.mode})"
+            )
 
     def wanted(self) -> list[str]:
         """All parts of the stack in the order in which they start."""
         settings = self.plan.settings
-        return ["postgres", "broker", "stamping", "onextree",
-                *(instance_name("orchestrator", n + 1) for n in range(settings.orchestrators)),
-                *(instance_name("reducer", n + 1) for n in range(settings.reducers))]
+        return [
+            "postgres",
+            "broker",
+            "stamping",
+            "onextree",
+            *(instance_name("orchestrator", n + 1) for n in range(settings.orchestrators)),
+            *(instance_name("reducer", n + 1) for n in range(settings.reducers)),
+        ]
 
     def stop_surplus(self, running: dict[str, Process]) -> None:
         """Stops instances above the wanted numbers."""
@@ -133,7 +149,9 @@ class Stack:
             raise Failure("; ".join(busy) + "; stop it, or choose other ports with PORT_BASE=20000")
 
     def postgres(self) -> Postgres:
-        return Postgres(self.run / "postgres", self.plan.port("postgres"), self.plan.log("postgres"))
+        return Postgres(
+            self.run / "postgres", self.plan.port("postgres"), self.plan.log("postgres")
+        )
 
     def start_postgres(self) -> Postgres:
         postgres = self.postgres()
@@ -146,8 +164,9 @@ class Stack:
     def start_broker(self) -> EmbeddedBroker | KafkaBroker:
         log = self.plan.log("broker")
         if self.plan.settings.broker == "kafka":
-            broker = KafkaBroker(self.run / "kafka", self.plan.port("kafka"),
-                                 self.plan.port("kafka-controller"), log)
+            broker = KafkaBroker(
+                self.run / "kafka", self.plan.port("kafka"), self.plan.port("kafka-controller"), log
+            )
         else:
             broker = EmbeddedBroker(self.plan.programs / "bridge-broker", self.run, log)
         broker.process = self.process("broker")
@@ -189,13 +208,14 @@ class Stack:
             if kind not in ("postgres", "broker"):
                 values[variable_name(name, "URL")] = plan.url(kind, instance)
             if kind in ("orchestrator", "reducer"):
-                values[variable_name(name, "METRICS_URL")] = \
-                    plan.url(f"{kind}-metrics", instance)
+                values[variable_name(name, "METRICS_URL")] = plan.url(f"{kind}-metrics", instance)
             if name in running:
                 values[variable_name(name, "PID")] = str(running[name].pid)
         target = self.run / "stack.env"
         beside = self.run / "stack.env.new"
-        beside.write_text("".join(f"{name}={value}\n" for name, value in values.items()), encoding="utf-8")
+        beside.write_text(
+            "".join(f"{name}={value}\n" for name, value in values.items()), encoding="utf-8"
+        )
         beside.chmod(0o600)
         beside.rename(target)
 
@@ -255,8 +275,11 @@ class Stack:
     def logs(self) -> None:
         """The last lines of all logs, or of PART=name; goes on following on a terminal."""
         wanted = os.environ.get("PART")
-        files = [str(path) for path in sorted((self.run / "logs").glob("*.log"))
-                 if not wanted or path.stem == wanted]
+        files = [
+            str(path)
+            for path in sorted((self.run / "logs").glob("*.log"))
+            if not wanted or path.stem == wanted
+        ]
         if not files:
             raise Failure(f"no log{f' of {wanted}' if wanted else ''} in {self.run / 'logs'}")
         follow = ["-F"] if sys.stdout.isatty() else []
@@ -265,20 +288,22 @@ class Stack:
     # -- run --
 
     def urls(self) -> None:
-        plan = self.plan
-        say(f"""
-  orchestrator  {plan.url('orchestrator')}       API description: /docs, metrics: {plan.url('orchestrator-metrics')}/metrics
-  reducer       {plan.url('reducer')}       API description: /docs, metrics: {plan.url('reducer-metrics')}/metrics
-  stamping      {plan.url('stamping')}
-  onextree      {plan.url('onextree')}
-  addresses and pids for scripts: build/run/stack.env
-
-It keeps running: `make status` shows it, `make logs` follows it, `make down` stops it.""")
+        say("")
+        for name in ("orchestrator", "reducer"):
+            metrics = self.plan.url(f"{name}-metrics") + "/metrics"
+            say(f"  {name:<13} {self.plan.url(name)}   (/docs describes the API)   {metrics}")
+        for name in ("stamping", "onextree"):
+            say(f"  {name:<13} {self.plan.url(name)}")
+        say("  build/run/stack.env holds all addresses and pids, for scripts\n")
+        say(
+            "It keeps running: `make status` shows it, `make logs` follows it, `make down` stops it."
+        )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("command", choices=["up", "down", "status", "logs", "run"])
     command = parser.parse_args().command
     stack = Stack(RUN)

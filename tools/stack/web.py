@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """HTTP with the standard library: one call, one answer, JSON both ways."""
+
 import http.client
 import json
 import urllib.parse
@@ -40,7 +41,9 @@ class Client:
             self.connection.close()
             self.connection = None
 
-    def call(self, method: str, path: str, body=None, headers=None, timeout: float | None = None) -> Answer:
+    def call(
+        self, method: str, path: str, body=None, headers=None, timeout: float | None = None
+    ) -> Answer:
         """Sends once; never repeats by itself, because the first one may have been taken."""
         sent = dict(headers or {})
         if body is not None and not isinstance(body, (bytes, str)):
