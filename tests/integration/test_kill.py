@@ -41,7 +41,8 @@ def check_story(bridge, namespace, accepted):
     assert stored == ids, "what was accepted is what is stored"
     doubled = bridge.sql(
         "SELECT entity_id, count(*) FROM fsm_transitions t"
-        " JOIN workflow_executions w ON w.id = t.entity_id WHERE w.namespace = %s AND to_state = ANY(%s) GROUP BY 1 HAVING count(*) <> 1",
+        " JOIN workflow_executions w ON w.id = t.entity_id"
+        " WHERE w.namespace = %s AND to_state = ANY(%s) GROUP BY 1 HAVING count(*) <> 1",
         namespace,
         list(TERMINAL),
     )

@@ -295,9 +295,7 @@ class Stack:
         for name in ("stamping", "onextree"):
             say(f"  {name:<13} {self.plan.url(name)}")
         say("  build/run/stack.env holds all addresses and pids, for scripts\n")
-        say(
-            "It keeps running: `make status` shows it, `make logs` follows it, `make down` stops it."
-        )
+        say("It keeps running: `make status` shows it, `make logs` reads it, `make down` ends it.")
 
 
 def main() -> int:
