@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* reducer.h - the reducer's decisions: for each record of the topic whether it counts, is a repeat, is late
+ * or cannot be understood, and which rows it changes. A pure function of the records and the stored state.
+ *
+ * Each partition is a state of its own: next offset, newest event time, last seq of each lane, rows of open
+ * windows. reducer_record moves it; the runtime writes what changed (reducer_dirty_*) together with the
+ * offsets in one transaction, and after a crash loads it again.
+ *
+ * Repeats   A record with lane and seq is a repeat when seq <= the last seq of that lane on its partition. A
+ *           record without them counts once by its offset.
+ * Late      Judged by the newest event time at lower offsets of the same partition, never by a clock.
+ * Totals    Rows for all time count every stamp that was understood, also one too late for its window.
+ *
+ * Owns      Everything it points to.
+ * Threads   One.
+ * Errors    None: a record that cannot be understood is a verdict with a reason.
+ */
+#ifndef REDUCER_CORE_REDUCER_H
+#define REDUCER_CORE_REDUCER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/window.h"
+#include "reducer/core/aggregate.h"
+
+#define LANE_BYTES_MAX 40
+#define LANES_MAX 65536         /* lanes of one partition; records of further ones are dead letters */
+#define PARTITIONS_MAX 1024
+
+struct reducer_lane {
+    char name[LANE_BYTES_MAX + 1];
+    uint64_t hash;
+    int64_t last_seq;
+    bool dirty;
+};
+
+struct reducer_partition {
+    int32_t number;
+    int64_t epoch;           /* of the assignment, given by the store */
+    int64_t next_offset;     /* of the record to be read next */
+    int64_t committed_offset; /* next_offset as the store will have it after the last snapshot */
+    int64_t newest_us;       /* WINDOW_NO_TIME: no event yet */
+    int64_t complete_us;     /* rows of windows that end after this are in memory; others must be loaded */
+    bool dirty;
+    struct aggregate **rows; /* open addressing */
+    size_t rows_count, rows_capacity;
+    struct reducer_lane *lanes; /* open addressing, name "" is free */
+    size_t lanes_count, lanes_capacity;
+    int64_t *loaded_starts; /* windows at or before complete_us that were loaded */
+    size_t loaded_count;
+    int64_t swept_us; /* watermark at the last reducer_sweep */
+};
+
+struct reducer {
+    struct window_rules rules;
+    struct reducer_partition *partitions[PARTITIONS_MAX]; /* NULL: not ours */
+    struct aggregate **dirty; /* rows changed since the last snapshot */
+    size_t dirty_count, dirty_capacity;
+    size_t rows_count; /* of all partitions */
+    struct event event; /* the last record */
+};
+
+struct reducer_record {
+    int32_t partition;
+    int64_t offset;
+    int64_t timestamp_ms;
+    const char *key, *value;
+    size_t key_bytes, value_bytes;
+    const char *lane, *seq, *prev_seq; /* headers, NULL when absent */
+    size_t lane_bytes, seq_bytes, prev_seq_bytes;
+};
+
+enum reducer_verdict {
+    RECORD_COUNTED,
+    RECORD_IGNORED, /* understood, and counts for nothing here */
+    RECORD_LATE,    /* counted in a new revision */
+    RECORD_REPEAT,
+    RECORD_TOO_LATE,  /* dead letter; only totals count it */
+    RECORD_MALFORMED, /* dead letter */
+    RECORD_SKIPPED,   /* not ours, or an offset that was read before: nothing changed */
+    RECORD_NEEDS_WINDOW, /* nothing changed: load the window, then give the record again */
+};
+
+struct reducer_outcome {
+    enum reducer_verdict verdict;
+    const char *reason;     /* of a dead letter; valid until the next record */
+    bool missing;           /* prev_seq proves that a record of the lane was never seen */
+    int64_t window_start_us; /* RECORD_NEEDS_WINDOW */
+};
+
+void reducer_init(struct reducer *reducer, const struct window_rules *rules);
+void reducer_fini(struct reducer *reducer);
+
+/* Takes a partition on with what is stored of it; then come reducer_load_lane and rows. */
+struct reducer_partition *reducer_assign(struct reducer *reducer, int32_t partition, int64_t epoch, int64_t next_offset,
+                                         int64_t newest_us, int64_t complete_us);
+void reducer_revoke(struct reducer *reducer, int32_t partition);
+void reducer_load_lane(struct reducer_partition *partition, const char *lane, size_t bytes, int64_t last_seq);
+/* The row, made when it is new; the caller fills in what is stored. */
+struct aggregate *reducer_row(struct reducer *reducer, struct reducer_partition *partition, enum aggregation_type type,
+                              int64_t start_us, const char *group, size_t group_bytes);
+void reducer_window_loaded(struct reducer_partition *partition, int64_t start_us);
+
+struct reducer_outcome reducer_record(struct reducer *reducer, const struct reducer_record *record);
+
+/* After dirty rows, lanes and partitions were copied into a transaction. */
+void reducer_snapshot_taken(struct reducer *reducer);
+/* Forgets rows of windows that no record of their partition can change any more. */
+void reducer_sweep(struct reducer *reducer);
+
+int64_t reducer_watermark(const struct reducer *reducer, const struct reducer_partition *partition);
+int64_t reducer_lane_seq(const struct reducer_partition *partition, const char *lane, size_t bytes); /* -1: unknown */
+
+#endif
