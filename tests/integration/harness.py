@@ -39,6 +39,13 @@ def scaled(count: int) -> int:
     return max(1, int(count * float(os.environ.get("TEST_SCALE") or 1)))
 
 
+def program(name: str) -> pathlib.Path:
+    """One of our programs, built."""
+    path = PROGRAMS / name
+    assert path.exists(), f"{path} is not built: make build MODE={MODE}"
+    return path
+
+
 # -- a private bridge --
 
 
@@ -92,7 +99,7 @@ class Bridge:
     def bridgectl(self, *arguments, check: bool = True, stdin: bytes = b"", **environment):
         """Runs bridgectl; the finished process with text output."""
         done = subprocess.run(
-            [str(PROGRAMS / "bridgectl"), *map(str, arguments)],
+            [str(program("bridgectl")), *map(str, arguments)],
             input=stdin,
             capture_output=True,
             check=False,
@@ -109,8 +116,8 @@ class Bridge:
 
     def start_embedded_broker(self) -> EmbeddedBroker:
         environment = {**parts.clean_environment(), **self.settings}
-        broker = EmbeddedBroker(PROGRAMS / "bridge-broker", self.directory, self.log("broker"))
-        broker.start(parts.declared_topics(PROGRAMS / "bridgectl", environment))
+        broker = EmbeddedBroker(program("bridge-broker"), self.directory, self.log("broker"))
+        broker.start(parts.declared_topics(program("bridgectl"), environment))
         self.broker = broker
         return broker
 
@@ -122,10 +129,10 @@ class Bridge:
     def create_topics(self) -> None:
         self.bridgectl("topics", "create")
 
-    def server(self, name: str, program: str, environment: dict) -> Server:
+    def server(self, name: str, program_name: str, environment: dict) -> Server:
         server = Server(
             name,
-            PROGRAMS / program,
+            program(program_name),
             self.url(name),
             {**self.settings, **environment},
             self.log(name),
