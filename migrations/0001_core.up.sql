@@ -125,7 +125,7 @@ CREATE TABLE workflow_events (
     payload json,
     PRIMARY KEY (workflow_id, n)
 ) PARTITION BY RANGE (workflow_id);
-CREATE INDEX workflow_events_lane ON workflow_events (shard, seq) WHERE seq_count > 0;
+CREATE INDEX workflow_events_lane ON workflow_events (shard, (seq + seq_count)) WHERE seq_count > 0;
 
 CREATE TABLE fsm_transitions (
     entity_id uuid NOT NULL,

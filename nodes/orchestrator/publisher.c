@@ -1,0 +1,625 @@
+/* SPDX-License-Identifier: MIT */
+#include "orchestrator/publisher.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/instant.h"
+#include "base/limits.h"
+#include "base/metrics.h"
+#include "core/envelope.h"
+#include "core/murmur2.h"
+#include "io/clock.h"
+#include "io/log.h"
+#include "orchestrator/store.h"
+
+#define BACKLOG_CHUNK 500        /* records read from the log at a time */
+#define SEED_RECORDS 1000        /* looked through for the last seq on each partition */
+#define BROKER_TIMEOUT_MS 3000   /* of questions at start */
+#define RETRY_US 200000          /* between tries while the broker or the database is away */
+#define IDLE_US 1000000          /* the thread's look around when nothing was reported */
+#define PARTITIONS_MAX 1024
+
+enum lane_mode { LANE_CLOSED, LANE_BACKLOG, LANE_LIVE };
+
+struct lane {
+    pthread_mutex_t lock;
+    enum lane_mode mode;
+    bool seeded;        /* previous_seq is known */
+    uint32_t generation; /* answers to older ones are stale */
+    int64_t committed_seq;
+    int64_t produced_seq;
+    int64_t published_seq;
+    uint8_t *unacknowledged; /* copies of published_seq + 1 + i; a ring */
+    size_t ring_capacity, ring_head;
+    int64_t previous_seq[PARTITIONS_MAX]; /* -1: not known */
+};
+
+struct publisher {
+    const struct config *config;
+    char *node_id;
+    int64_t incarnation;
+    struct registry *registry;
+    const struct event_routes *routes;
+    struct postgres *postgres;
+    struct kafka_producer *producer;
+    int32_t partitions; /* 0 until the broker was asked */
+    char *cluster_id;
+    struct lane lanes[SHARDS_MAX];
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool woken, stopping, started;
+    bool told_unreachable;
+    atomic_bool reachable;
+};
+
+/* -- events in memory -- */
+
+void publisher_events_clear(struct publisher_events *events)
+{
+    events->count = 0;
+    buffer_clear(&events->values);
+}
+
+void publisher_events_fini(struct publisher_events *events)
+{
+    free(events->items);
+    buffer_fini(&events->values);
+    *events = (struct publisher_events){0};
+}
+
+static struct publisher_event *push_event(struct publisher_events *events)
+{
+    if (events->count == events->capacity) {
+        events->capacity = events->capacity == 0 ? 32 : events->capacity * 2;
+        events->items = must_realloc(events->items, events->capacity * sizeof *events->items);
+    }
+    return &events->items[events->count++];
+}
+
+/* A payload too large for the broker is replaced: its event keeps its place and its identity. */
+static void shorten(struct envelope *envelope, struct buffer *values, size_t offset)
+{
+    struct json *payload = json_object();
+    json_object_set(payload, "workflow_id", json_hold(json_get(envelope->payload, "workflow_id")));
+    json_object_set(payload, "namespace", json_hold(json_get(envelope->payload, "namespace")));
+    json_object_set(payload, "payload_omitted", json_text("larger than EVENT_BYTES_MAX"));
+    envelope->payload = payload;
+    values->bytes = offset;
+    envelope_write(values, envelope);
+    json_release(payload);
+}
+
+void publisher_build(const struct publisher *publisher, const struct workflow *workflow, const struct workflow_record *record,
+                     const struct workflow_outcome *outcome, int64_t seq, struct publisher_events *events)
+{
+    const struct workflow_head *head = workflow_head(workflow);
+    char key[UUID_TEXT_BYTES];
+    uuid_format(&head->id, key);
+    for (size_t i = 0; i < outcome->events_count; i++) {
+        size_t offset = events->values.bytes;
+        struct envelope envelope = {
+            .event_id = workflow_event_id(workflow, record->n, i),
+            .event_type = outcome->events[i].type,
+            .event_us = record->at_us,
+            .source_node_id = publisher->node_id,
+            .correlation_id = head->correlation_id,
+            .environment = publisher->config->environment,
+            .partition_key = key,
+            .payload = outcome->events[i].payload,
+            .event_category = "workflow_orchestration",
+            .node_type = "orchestrator",
+            .namespace = head->namespace,
+        };
+        envelope_write(&events->values, &envelope);
+        if (events->values.bytes - offset > EVENT_BYTES_MAX)
+            shorten(&envelope, &events->values, offset);
+        struct publisher_event *event = push_event(events);
+        *event = (struct publisher_event){
+            .shard = head->shard, .seq = seq + (int64_t)i, .at_us = record->at_us, .workflow_id = head->id,
+            .event_id = envelope.event_id, .type = envelope.event_type, .value_offset = offset,
+            .value_bytes = events->values.bytes - offset};
+        if (head->traceparent != NULL) {
+            event->traceparent_offset = events->values.bytes;
+            event->traceparent_bytes = strlen(head->traceparent);
+            buffer_append(&events->values, head->traceparent, event->traceparent_bytes);
+        }
+    }
+}
+
+/* -- lanes; the lane's lock is held -- */
+
+static uint8_t *copies_of(struct lane *lane, int64_t seq)
+{
+    return &lane->unacknowledged[(lane->ring_head + (size_t)(seq - lane->published_seq - 1)) & (lane->ring_capacity - 1)];
+}
+
+static void ring_reserve(struct lane *lane, int64_t seq)
+{
+    size_t needed = (size_t)(seq - lane->published_seq);
+    if (needed <= lane->ring_capacity)
+        return;
+    size_t capacity = lane->ring_capacity == 0 ? 256 : lane->ring_capacity;
+    while (capacity < needed)
+        capacity *= 2;
+    uint8_t *ring = must_calloc(capacity, 1);
+    for (size_t i = 0; i < lane->ring_capacity; i++)
+        ring[i] = lane->unacknowledged[(lane->ring_head + i) & (lane->ring_capacity - 1)];
+    free(lane->unacknowledged);
+    lane->unacknowledged = ring;
+    lane->ring_capacity = capacity;
+    lane->ring_head = 0;
+}
+
+static void advance_published(struct lane *lane)
+{
+    while (lane->published_seq < lane->produced_seq && *copies_of(lane, lane->published_seq + 1) == 0) {
+        lane->ring_head = (lane->ring_head + 1) & (lane->ring_capacity - 1);
+        lane->published_seq++;
+    }
+}
+
+static void set_backlog(struct lane *lane)
+{
+    lane->mode = LANE_BACKLOG;
+    lane->generation++;
+    lane->produced_seq = lane->published_seq;
+    lane->seeded = false;
+    if (lane->unacknowledged != NULL)
+        memset(lane->unacknowledged, 0, lane->ring_capacity);
+}
+
+#define TAG(shard, generation) ((uint64_t)(uint16_t)(shard) << 32 | (generation))
+
+static void wake(struct publisher *publisher)
+{
+    pthread_mutex_lock(&publisher->lock);
+    publisher->woken = true;
+    pthread_cond_signal(&publisher->wake);
+    pthread_mutex_unlock(&publisher->lock);
+}
+
+static void on_delivered(void *context, uint64_t tag_a, uint64_t tag_b, enum error_code code, const char *text)
+{
+    struct publisher *publisher = context;
+    struct lane *lane = &publisher->lanes[(tag_a >> 32) & (SHARDS_MAX - 1)];
+    int64_t seq = (int64_t)tag_b;
+    bool failed = code != ERR_OK && code != ERR_STOPPING;
+    if (tag_b == 0)
+        return; /* an event of the node itself, outside the lanes */
+    pthread_mutex_lock(&lane->lock);
+    if (lane->generation == (uint32_t)tag_a && seq > lane->published_seq && seq <= lane->produced_seq + 1) {
+        if (failed) {
+            set_backlog(lane);
+        } else if (code == ERR_OK && *copies_of(lane, seq) > 0) {
+            (*copies_of(lane, seq))--;
+            advance_published(lane);
+        }
+    }
+    pthread_mutex_unlock(&lane->lock);
+    metrics_add(METRIC_EVENTS_PUBLISHED, failed, 0, 1);
+    if (failed) {
+        log_error("Failed to publish Kafka event", LOG_INT("shard", (int64_t)(tag_a >> 32)), LOG_INT("seq", seq), LOG_TEXT("error", text));
+        wake(publisher);
+    }
+}
+
+#define EVENT_HEADERS_MAX 10
+
+struct header_texts {
+    char lane[32], seq[24], previous[24], id[UUID_TEXT_BYTES], time[INSTANT_TEXT_BYTES];
+};
+
+static int make_headers(struct kafka_header *headers, struct header_texts *texts, const struct publisher *publisher,
+                        const struct publisher_event *event, const char *values, int64_t previous)
+{
+    int count = 0;
+    publisher_lane_name(publisher, event->shard, texts->lane);
+    snprintf(texts->seq, sizeof texts->seq, "%lld", (long long)event->seq);
+    snprintf(texts->previous, sizeof texts->previous, "%lld", (long long)previous);
+    uuid_format(&event->event_id, texts->id);
+    instant_format_us(event->at_us, texts->time);
+    headers[count++] = (struct kafka_header){"lane", texts->lane, strlen(texts->lane)};
+    headers[count++] = (struct kafka_header){"seq", texts->seq, strlen(texts->seq)};
+    if (previous >= 0)
+        headers[count++] = (struct kafka_header){"prev_seq", texts->previous, strlen(texts->previous)};
+    if (event->traceparent_bytes > 0)
+        headers[count++] = (struct kafka_header){"traceparent", values + event->traceparent_offset, event->traceparent_bytes};
+    headers[count++] = (struct kafka_header){"ce_id", texts->id, strlen(texts->id)};
+    headers[count++] = (struct kafka_header){"ce_type", event->type, strlen(event->type)};
+    headers[count++] = (struct kafka_header){"ce_source", ENVELOPE_CE_SOURCE, strlen(ENVELOPE_CE_SOURCE)};
+    headers[count++] = (struct kafka_header){"ce_specversion", "1.0", 3};
+    headers[count++] = (struct kafka_header){"ce_time", texts->time, strlen(texts->time)};
+    headers[count++] = (struct kafka_header){"content-type", ENVELOPE_CONTENT_TYPE, strlen(ENVELOPE_CONTENT_TYPE)};
+    return count;
+}
+
+/* Hands one event over: to the workflow topic and, when it has a route, to its typed topic. */
+static bool produce(struct publisher *publisher, struct lane *lane, const struct publisher_event *event, const char *values)
+{
+    if (kafka_producer_queue(publisher->producer) + 2 > publisher->config->kafka_queue_events_max)
+        return false;
+    char key[UUID_TEXT_BYTES];
+    uuid_format(&event->workflow_id, key);
+    int32_t partition = kafka_partition_of_key(key, UUID_TEXT_BYTES - 1, publisher->partitions);
+    struct kafka_header headers[EVENT_HEADERS_MAX];
+    struct header_texts texts;
+    struct kafka_message message = {
+        .topic = publisher->config->kafka_workflow_topic,
+        .partition = partition,
+        .key = key,
+        .key_bytes = UUID_TEXT_BYTES - 1,
+        .value = values + event->value_offset,
+        .value_bytes = event->value_bytes,
+        .headers = headers,
+        .headers_count = make_headers(headers, &texts, publisher, event, values, lane->previous_seq[partition]),
+        .timestamp_ms = event->at_us / 1000,
+        .tag_a = TAG(event->shard, lane->generation),
+        .tag_b = (uint64_t)event->seq,
+    };
+    const char *topic = event_routes_topic(publisher->routes, event->type);
+    ring_reserve(lane, event->seq);
+    *copies_of(lane, event->seq) = topic == NULL ? 1 : 2;
+    if (kafka_produce(publisher->producer, &message, NULL) != ERR_OK)
+        return false;
+    if (topic != NULL) {
+        message.topic = topic;
+        message.partition = -1;
+        if (kafka_produce(publisher->producer, &message, NULL) != ERR_OK)
+            return false;
+    }
+    lane->previous_seq[partition] = event->seq;
+    lane->produced_seq = event->seq;
+    return true;
+}
+
+void publisher_commit(struct publisher *publisher, const struct publisher_events *events)
+{
+    bool behind = false;
+    for (size_t i = 0; i < events->count;) {
+        int16_t shard = events->items[i].shard;
+        struct lane *lane = &publisher->lanes[shard];
+        pthread_mutex_lock(&lane->lock);
+        for (; i < events->count && events->items[i].shard == shard; i++) {
+            const struct publisher_event *event = &events->items[i];
+            if (lane->mode == LANE_LIVE && lane->produced_seq + 1 == event->seq &&
+                !produce(publisher, lane, event, events->values.data))
+                lane->mode = LANE_BACKLOG;
+            if (event->seq > lane->committed_seq)
+                lane->committed_seq = event->seq;
+        }
+        behind = behind || lane->mode == LANE_BACKLOG;
+        pthread_mutex_unlock(&lane->lock);
+    }
+    if (behind)
+        wake(publisher);
+}
+
+void publisher_lane_open(struct publisher *publisher, int16_t shard, int64_t next_seq, int64_t published_seq, const char *cluster_id)
+{
+    struct lane *lane = &publisher->lanes[shard];
+    pthread_mutex_lock(&lane->lock);
+    /* What was published speaks of one cluster; another one has seen nothing of this lane. */
+    bool same = publisher->cluster_id == NULL || strcmp(cluster_id, publisher->cluster_id) == 0;
+    lane->published_seq = same ? published_seq : 0;
+    lane->committed_seq = next_seq - 1;
+    set_backlog(lane);
+    pthread_mutex_unlock(&lane->lock);
+    wake(publisher);
+}
+
+void publisher_lane_close(struct publisher *publisher, int16_t shard)
+{
+    struct lane *lane = &publisher->lanes[shard];
+    pthread_mutex_lock(&lane->lock);
+    lane->mode = LANE_CLOSED;
+    lane->generation++;
+    pthread_mutex_unlock(&lane->lock);
+}
+
+int64_t publisher_published(struct publisher *publisher, int16_t shard, const char **cluster_id)
+{
+    struct lane *lane = &publisher->lanes[shard];
+    pthread_mutex_lock(&lane->lock);
+    int64_t seq = lane->published_seq;
+    pthread_mutex_unlock(&lane->lock);
+    *cluster_id = publisher->cluster_id == NULL ? "" : publisher->cluster_id;
+    return seq;
+}
+
+void publisher_lane_name(const struct publisher *publisher, int16_t shard, char name[32])
+{
+    snprintf(name, 32, "%lld.%d", (long long)publisher->incarnation, shard);
+}
+
+/* -- the backlog thread -- */
+
+static const char sql_seed[] = "SELECT workflow_id, seq + seq_count - 1 FROM workflow_events "
+                               "WHERE shard = $1 AND seq + seq_count <= $2 + 1 AND seq_count > 0 "
+                               "ORDER BY seq + seq_count DESC LIMIT $3";
+
+/* Learns the lane's last seq on each partition before published_seq, for the prev_seq header. */
+static enum error_code seed(struct publisher *publisher, int16_t shard, int64_t published_seq, int64_t *previous, struct error *error)
+{
+    struct postgres_value values[3] = {{0}};
+    struct postgres_rows *rows = NULL;
+    for (int32_t i = 0; i < publisher->partitions; i++)
+        previous[i] = published_seq == 0 ? 0 : -1;
+    if (published_seq == 0)
+        return ERR_OK;
+    postgres_set_int2(&values[0], shard);
+    postgres_set_int8(&values[1], published_seq);
+    postgres_set_int8(&values[2], SEED_RECORDS);
+    enum error_code code = postgres_query(publisher->postgres, sql_seed, values, 3, &rows, error);
+    int count = code == ERR_OK ? postgres_rows_count(rows) : 0;
+    for (int i = 0; i < count; i++) {
+        struct uuid id = postgres_rows_uuid(rows, i, 0);
+        char key[UUID_TEXT_BYTES];
+        uuid_format(&id, key);
+        int32_t partition = kafka_partition_of_key(key, UUID_TEXT_BYTES - 1, publisher->partitions);
+        if (previous[partition] < 0)
+            previous[partition] = postgres_rows_int(rows, i, 1);
+    }
+    postgres_rows_free(rows);
+    for (int i = 0; i < 3; i++)
+        postgres_value_fini(&values[i]);
+    return code;
+}
+
+struct rebuilding {
+    struct publisher *publisher;
+    struct publisher_events events;
+    int64_t after_seq, last_seq;
+    int16_t shard;
+};
+
+static void on_record(void *context, const struct workflow *workflow, const struct workflow_record *record,
+                      const struct workflow_outcome *outcome, int64_t seq)
+{
+    struct rebuilding *rebuilding = context;
+    if (seq + (int64_t)outcome->events_count > rebuilding->after_seq + 1)
+        publisher_build(rebuilding->publisher, workflow, record, outcome, seq, &rebuilding->events);
+}
+
+static int by_seq(const void *a, const void *b)
+{
+    int64_t x = ((const struct publisher_event *)a)->seq, y = ((const struct publisher_event *)b)->seq;
+    return x < y ? -1 : x > y;
+}
+
+/* Hands over what was rebuilt; true when the producer took all of it. */
+static bool produce_rebuilt(struct publisher *publisher, struct lane *lane, struct rebuilding *rebuilding, uint32_t generation)
+{
+    bool all = true;
+    qsort(rebuilding->events.items, rebuilding->events.count, sizeof *rebuilding->events.items, by_seq);
+    pthread_mutex_lock(&lane->lock);
+    for (size_t i = 0; i < rebuilding->events.count && all && lane->generation == generation; i++) {
+        const struct publisher_event *event = &rebuilding->events.items[i];
+        if (event->seq == lane->produced_seq + 1 && event->seq <= rebuilding->last_seq)
+            all = produce(publisher, lane, event, rebuilding->events.values.data);
+    }
+    pthread_mutex_unlock(&lane->lock);
+    return all;
+}
+
+/* One step of a lane in BACKLOG. True when there may be more to do at once. */
+static bool work_off(struct publisher *publisher, int16_t shard, struct error *error)
+{
+    struct lane *lane = &publisher->lanes[shard];
+    pthread_mutex_lock(&lane->lock);
+    uint32_t generation = lane->generation;
+    bool seeded = lane->seeded;
+    int64_t produced = lane->produced_seq, published = lane->published_seq;
+    bool caught_up = seeded && lane->mode == LANE_BACKLOG && produced >= lane->committed_seq;
+    bool wanted = lane->mode == LANE_BACKLOG && !caught_up;
+    if (caught_up)
+        lane->mode = LANE_LIVE;
+    pthread_mutex_unlock(&lane->lock);
+    if (!wanted)
+        return false;
+    if (!seeded) {
+        int64_t *previous = must_calloc(PARTITIONS_MAX, sizeof *previous);
+        bool known = seed(publisher, shard, published, previous, error) == ERR_OK;
+        pthread_mutex_lock(&lane->lock);
+        if (known && lane->generation == generation) {
+            memcpy(lane->previous_seq, previous, PARTITIONS_MAX * sizeof *previous);
+            lane->seeded = true;
+        }
+        pthread_mutex_unlock(&lane->lock);
+        free(previous);
+        return known;
+    }
+    struct rebuilding rebuilding = {.publisher = publisher, .after_seq = produced, .shard = shard};
+    bool more = store_read_lane(publisher->postgres, publisher->registry, shard, produced, BACKLOG_CHUNK,
+                                publisher->config->orchestrator_workflow_timeout_ms, on_record, &rebuilding,
+                                &rebuilding.last_seq, error) == ERR_OK &&
+                rebuilding.last_seq > produced && produce_rebuilt(publisher, lane, &rebuilding, generation);
+    publisher_events_fini(&rebuilding.events);
+    return more;
+}
+
+/* Asks the broker who it is; lanes opened before that look again at what they know of it. */
+static enum error_code ask_broker(struct publisher *publisher, int timeout_ms, struct error *error)
+{
+    char *id = NULL;
+    int32_t partitions = 0;
+    enum error_code code = kafka_topic_partitions(publisher->producer, publisher->config->kafka_workflow_topic, timeout_ms,
+                                                  &partitions, error);
+    for (size_t i = 0; i < publisher->routes->count && code == ERR_OK; i++) {
+        int32_t ignored;
+        code = kafka_topic_partitions(publisher->producer, publisher->routes->items[i].topic, timeout_ms, &ignored, error);
+    }
+    if (code == ERR_OK)
+        code = kafka_cluster_id(publisher->producer, timeout_ms, &id, error);
+    if (code != ERR_OK)
+        return code;
+    publisher->cluster_id = id;
+    publisher->partitions = partitions > PARTITIONS_MAX ? PARTITIONS_MAX : partitions;
+    return ERR_OK;
+}
+
+static void renew_producer(struct publisher *publisher)
+{
+    struct kafka_producer *fresh = NULL, *old = publisher->producer;
+    struct error error = {0};
+    log_error("Failed to publish Kafka event", LOG_TEXT("error", "fatal producer error; a new producer takes over"));
+    if (kafka_producer_new(&fresh, publisher->config, "bridge-orchestrator", on_delivered, publisher, &error) != ERR_OK)
+        return;
+    for (int i = 0; i < SHARDS_MAX; i++)
+        pthread_mutex_lock(&publisher->lanes[i].lock);
+    publisher->producer = fresh;
+    for (int i = 0; i < SHARDS_MAX; i++) {
+        if (publisher->lanes[i].mode != LANE_CLOSED)
+            set_backlog(&publisher->lanes[i]);
+        pthread_mutex_unlock(&publisher->lanes[i].lock);
+    }
+    kafka_producer_free(old);
+}
+
+static void look_around(struct publisher *publisher)
+{
+    int64_t backlog = 0;
+    for (int i = 0; i < SHARDS_MAX; i++) {
+        struct lane *lane = &publisher->lanes[i];
+        pthread_mutex_lock(&lane->lock);
+        if (lane->mode != LANE_CLOSED)
+            backlog += lane->committed_seq - lane->published_seq;
+        pthread_mutex_unlock(&lane->lock);
+    }
+    metrics_gauge_set(METRIC_OUTBOX_BACKLOG, 0, 0, (double)backlog);
+    bool reachable = kafka_producer_reachable(publisher->producer);
+    atomic_store(&publisher->reachable, reachable);
+    if (!reachable && !publisher->told_unreachable)
+        log_warning("Failed to publish Kafka event", LOG_TEXT("error", "no broker can be reached; events wait in the outbox"),
+                    LOG_INT("backlog", backlog));
+    publisher->told_unreachable = !reachable;
+    if (kafka_producer_fatal(publisher->producer))
+        renew_producer(publisher);
+}
+
+static bool work_off_all(struct publisher *publisher)
+{
+    bool more = false;
+    struct error error = {0};
+    if (publisher->partitions == 0 && ask_broker(publisher, BROKER_TIMEOUT_MS, &error) != ERR_OK)
+        return false;
+    for (int16_t shard = 0; shard < SHARDS_MAX; shard++)
+        more = work_off(publisher, shard, &error) || more;
+    if (error.code != ERR_OK)
+        log_warning("backlog cannot be read", LOG_TEXT("error", error.text));
+    return more && error.code == ERR_OK;
+}
+
+static bool any_backlog(struct publisher *publisher)
+{
+    bool any = false;
+    for (int i = 0; i < SHARDS_MAX; i++) {
+        pthread_mutex_lock(&publisher->lanes[i].lock);
+        any = any || publisher->lanes[i].mode == LANE_BACKLOG;
+        pthread_mutex_unlock(&publisher->lanes[i].lock);
+    }
+    return any;
+}
+
+static void wait_for_work(struct publisher *publisher, int64_t wait_us)
+{
+    int64_t due = clock_now_us() + wait_us;
+    struct timespec until = {due / 1000000, due % 1000000 * 1000};
+    pthread_mutex_lock(&publisher->lock);
+    while (!publisher->woken && !publisher->stopping)
+        if (pthread_cond_timedwait(&publisher->wake, &publisher->lock, &until) != 0)
+            break;
+    publisher->woken = false;
+    pthread_mutex_unlock(&publisher->lock);
+}
+
+static void *run(void *context)
+{
+    struct publisher *publisher = context;
+    int64_t looked_us = 0;
+    while (!publisher->stopping) {
+        bool more = work_off_all(publisher);
+        if (clock_monotonic_us() - looked_us >= IDLE_US) {
+            look_around(publisher);
+            looked_us = clock_monotonic_us();
+        }
+        if (!more)
+            wait_for_work(publisher, any_backlog(publisher) ? RETRY_US : IDLE_US);
+    }
+    return NULL;
+}
+
+/* -- life -- */
+
+enum error_code publisher_open(struct publisher **out, const struct publisher_options *options, struct error *error)
+{
+    struct publisher *publisher = must_calloc(1, sizeof *publisher);
+    publisher->config = options->config;
+    publisher->node_id = must_strdup(options->node_id);
+    publisher->incarnation = options->incarnation;
+    publisher->registry = options->registry;
+    publisher->routes = options->routes;
+    publisher->postgres = postgres_new(options->database_url, "bridge-orchestrator outbox", STORE_SETTINGS);
+    pthread_mutex_init(&publisher->lock, NULL);
+    pthread_cond_init(&publisher->wake, NULL);
+    for (int i = 0; i < SHARDS_MAX; i++)
+        pthread_mutex_init(&publisher->lanes[i].lock, NULL);
+    enum error_code code = kafka_producer_new(&publisher->producer, options->config, "bridge-orchestrator", on_delivered, publisher, error);
+    if (code == ERR_OK) {
+        struct error fault = {0};
+        code = ask_broker(publisher, BROKER_TIMEOUT_MS, &fault);
+        atomic_store(&publisher->reachable, code == ERR_OK);
+        if (code == ERR_NOT_FOUND)
+            error_set(error, ERR_NOT_FOUND, "%s; run: bridgectl topics create", fault.text);
+        else
+            code = ERR_OK;
+    }
+    if (code != ERR_OK) {
+        publisher_close(publisher, 0);
+        return code;
+    }
+    *out = publisher;
+    return ERR_OK;
+}
+
+void publisher_start(struct publisher *publisher)
+{
+    int failed = pthread_create(&publisher->thread, NULL, run, publisher);
+    BUG_IF(failed);
+    publisher->started = true;
+}
+
+void publisher_close(struct publisher *publisher, int flush_ms)
+{
+    if (publisher == NULL)
+        return;
+    pthread_mutex_lock(&publisher->lock);
+    publisher->stopping = true;
+    pthread_cond_signal(&publisher->wake);
+    pthread_mutex_unlock(&publisher->lock);
+    if (publisher->started)
+        pthread_join(publisher->thread, NULL);
+    if (publisher->producer != NULL) {
+        if (flush_ms > 0)
+            kafka_producer_flush(publisher->producer, flush_ms);
+        kafka_producer_free(publisher->producer);
+    }
+    postgres_free(publisher->postgres);
+    for (int i = 0; i < SHARDS_MAX; i++) {
+        free(publisher->lanes[i].unacknowledged);
+        pthread_mutex_destroy(&publisher->lanes[i].lock);
+    }
+    pthread_mutex_destroy(&publisher->lock);
+    pthread_cond_destroy(&publisher->wake);
+    free(publisher->cluster_id);
+    free(publisher->node_id);
+    free(publisher);
+}
+
+struct kafka_producer *publisher_producer(struct publisher *publisher) { return publisher->producer; }
+bool publisher_reachable(const struct publisher *publisher) { return atomic_load(&publisher->reachable); }

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/metrics.h"
+#include "io/log.h"
+#include "orchestrator/store.h"
+
+#define LOAD_CHUNK 500 /* workflows read at a time */
+
+static const char sql_live_ids[] =
+    "SELECT id FROM workflow_executions WHERE shard = ANY($1) AND completed_at IS NULL ORDER BY id";
+static const char sql_heads[] =
+    "SELECT id, shard, run, correlation_id, workflow_type, contract_version, namespace, input, metadata, traceparent, created_at "
+    "FROM workflow_executions WHERE id = ANY($1) ORDER BY id";
+static const char sql_records[] =
+    "SELECT workflow_id, n, seq, kind, wait, attempt, duration_us, at, random, error, cause, payload "
+    "FROM workflow_events WHERE workflow_id = ANY($1) ORDER BY workflow_id, n";
+static const char sql_lane[] = "SELECT workflow_id, seq + seq_count - 1 FROM workflow_events "
+                               "WHERE shard = $1 AND seq + seq_count > $2 + 1 AND seq_count > 0 "
+                               "ORDER BY seq + seq_count LIMIT $3";
+
+struct reading {
+    struct registry *registry;
+    struct postgres *postgres;
+    int64_t timeout_ms;
+    store_on_record *on_record;
+    store_on_workflow *on_workflow;
+    void *context;
+};
+
+static char *text_or_null(const struct postgres_rows *rows, int row, int column)
+{
+    size_t bytes;
+    const char *text = postgres_rows_text(rows, row, column, &bytes);
+    return text == NULL ? NULL : must_strndup(text, bytes);
+}
+
+static struct json *json_or_null(const struct postgres_rows *rows, int row, int column)
+{
+    size_t bytes;
+    const char *text = postgres_rows_text(rows, row, column, &bytes);
+    return text == NULL ? NULL : json_parse(text, bytes, NULL, NULL);
+}
+
+static struct workflow *read_head(const struct reading *reading, const struct postgres_rows *rows, int row)
+{
+    char *name = text_or_null(rows, row, 4), *version = text_or_null(rows, row, 5);
+    const struct contract *contract = registry_version(reading->registry, reading->postgres, name, version);
+    struct uuid id = postgres_rows_uuid(rows, row, 0);
+    struct workflow *workflow = NULL;
+    if (contract == NULL) {
+        char text[UUID_TEXT_BYTES];
+        log_error("contract of a workflow is missing", LOG_TEXT("workflow_id", uuid_format(&id, text)), LOG_TEXT("contract", name),
+                  LOG_TEXT("version", version));
+    } else {
+        struct workflow_head head = {
+            .id = id,
+            .shard = (int16_t)postgres_rows_int(rows, row, 1),
+            .run = (int16_t)postgres_rows_int(rows, row, 2),
+            .correlation_id = text_or_null(rows, row, 3),
+            .namespace = text_or_null(rows, row, 6),
+            .input = json_or_null(rows, row, 7),
+            .metadata = json_or_null(rows, row, 8),
+            .traceparent = text_or_null(rows, row, 9),
+            .created_us = postgres_rows_instant(rows, row, 10),
+        };
+        workflow = workflow_new(contract, &head, reading->timeout_ms);
+    }
+    free(name);
+    free(version);
+    return workflow;
+}
+
+static enum error_code apply_row(const struct reading *reading, struct workflow *workflow, const struct postgres_rows *rows,
+                                 int row, struct workflow_outcome *outcome)
+{
+    char *error = text_or_null(rows, row, 9), *cause = text_or_null(rows, row, 10);
+    struct json *payload = json_or_null(rows, row, 11);
+    struct workflow_record record = {
+        .n = (int32_t)postgres_rows_int(rows, row, 1),
+        .kind = (enum record_kind)postgres_rows_int(rows, row, 3),
+        .wait = (uint32_t)postgres_rows_int(rows, row, 4),
+        .attempt = (uint32_t)postgres_rows_int(rows, row, 5),
+        .duration_us = postgres_rows_int(rows, row, 6),
+        .at_us = postgres_rows_instant(rows, row, 7),
+        .random = postgres_rows_double(rows, row, 8),
+        .error = error,
+        .cause = cause,
+        .payload = payload,
+    };
+    enum error_code code = workflow_apply(workflow, &record, outcome);
+    if (code == ERR_OK && reading->on_record != NULL)
+        reading->on_record(reading->context, workflow, &record, outcome, postgres_rows_int(rows, row, 2));
+    free(error);
+    free(cause);
+    json_release(payload);
+    return code;
+}
+
+static void diverged(const struct workflow *workflow, int64_t n)
+{
+    char text[UUID_TEXT_BYTES];
+    metrics_add(METRIC_REPLAY_DIVERGENCE, 0, 0, 1);
+    log_error("ReplayDivergence: a record does not fit its workflow, which is stopped",
+              LOG_TEXT("workflow_id", uuid_format(&workflow_head(workflow)->id, text)), LOG_INT("record", n));
+}
+
+/* Both results are ordered by workflow id: one walk over the two. */
+static void replay(const struct reading *reading, const struct postgres_rows *heads, const struct postgres_rows *records)
+{
+    struct workflow_outcome outcome = {0};
+    int row = 0, rows = postgres_rows_count(records);
+    for (int i = 0; i < postgres_rows_count(heads); i++) {
+        struct uuid id = postgres_rows_uuid(heads, i, 0);
+        struct workflow *workflow = read_head(reading, heads, i);
+        bool fits = workflow != NULL;
+        for (; row < rows; row++) {
+            struct uuid of = postgres_rows_uuid(records, row, 0);
+            if (!uuid_equal(&of, &id))
+                break;
+            if (fits && apply_row(reading, workflow, records, row, &outcome) != ERR_OK) {
+                diverged(workflow, postgres_rows_int(records, row, 1));
+                fits = false;
+            }
+        }
+        if (fits && reading->on_workflow != NULL)
+            reading->on_workflow(reading->context, workflow);
+        else
+            workflow_free(workflow);
+    }
+    workflow_outcome_fini(&outcome);
+}
+
+static enum error_code read_workflows(const struct reading *reading, const struct postgres_value *ids, struct error *error)
+{
+    struct postgres_rows *heads = NULL, *records = NULL;
+    enum error_code code = postgres_query(reading->postgres, sql_heads, ids, 1, &heads, error);
+    if (code == ERR_OK)
+        code = postgres_query(reading->postgres, sql_records, ids, 1, &records, error);
+    if (code == ERR_OK)
+        replay(reading, heads, records);
+    postgres_rows_free(heads);
+    postgres_rows_free(records);
+    return code;
+}
+
+enum error_code store_load_live(struct postgres *postgres, struct registry *registry, const int16_t *shards, int count,
+                                int64_t timeout_ms, store_on_workflow *on_workflow, void *context, struct error *error)
+{
+    struct reading reading = {.registry = registry, .postgres = postgres, .timeout_ms = timeout_ms,
+                              .on_workflow = on_workflow, .context = context};
+    struct postgres_value value = {0}, ids = {0};
+    struct postgres_rows *rows = NULL;
+    postgres_array_start(&value, PG_INT2);
+    for (int i = 0; i < count; i++)
+        postgres_push_int2(&value, shards[i]);
+    enum error_code code = postgres_query(postgres, sql_live_ids, &value, 1, &rows, error);
+    int total = code == ERR_OK ? postgres_rows_count(rows) : 0;
+    for (int first = 0; first < total && code == ERR_OK; first += LOAD_CHUNK) {
+        postgres_array_start(&ids, PG_UUID);
+        for (int i = first; i < total && i < first + LOAD_CHUNK; i++) {
+            struct uuid id = postgres_rows_uuid(rows, i, 0);
+            postgres_push_uuid(&ids, &id);
+        }
+        code = read_workflows(&reading, &ids, error);
+    }
+    postgres_rows_free(rows);
+    postgres_value_fini(&value);
+    postgres_value_fini(&ids);
+    return code;
+}
+
+enum error_code store_read_lane(struct postgres *postgres, struct registry *registry, int16_t shard, int64_t after_seq,
+                                int limit, int64_t timeout_ms, store_on_record *on_record, void *context,
+                                int64_t *last_seq, struct error *error)
+{
+    struct reading reading = {.registry = registry, .postgres = postgres, .timeout_ms = timeout_ms,
+                              .on_record = on_record, .context = context};
+    struct postgres_value values[3] = {{0}}, ids = {0};
+    struct postgres_rows *rows = NULL;
+    *last_seq = after_seq;
+    postgres_set_int2(&values[0], shard);
+    postgres_set_int8(&values[1], after_seq);
+    postgres_set_int8(&values[2], limit);
+    enum error_code code = postgres_query(postgres, sql_lane, values, 3, &rows, error);
+    if (code == ERR_OK && postgres_rows_count(rows) > 0) {
+        postgres_array_start(&ids, PG_UUID);
+        for (int i = 0; i < postgres_rows_count(rows); i++) {
+            struct uuid id = postgres_rows_uuid(rows, i, 0);
+            postgres_push_uuid(&ids, &id);
+            *last_seq = postgres_rows_int(rows, i, 1);
+        }
+        code = read_workflows(&reading, &ids, error);
+    }
+    postgres_rows_free(rows);
+    for (int i = 0; i < 3; i++)
+        postgres_value_fini(&values[i]);
+    postgres_value_fini(&ids);
+    return code;
+}
