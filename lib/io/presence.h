@@ -3,7 +3,7 @@
  * its row in node_registrations.
  *
  * Owns      struct presence owns its thread, one database connection and copies of all texts. The
- *           producer is the caller's and must outlive it.
+ *           producer is the caller's and must outlive it: stop presence, then flush the producer.
  * Lifetime  presence_start after the HTTP listener is up; presence_stop says "shutdown" and frees.
  * Threads   Start and stop from one thread. The status function is called on the presence thread.
  * Units     Heartbeats every 30 s, introspection every 300 s; one database statement per heartbeat.
@@ -16,21 +16,18 @@
 #include <stdint.h>
 
 #include "base/config.h"
-#include "core/json.h"
+#include "core/presence_payload.h"
 #include "io/kafka.h"
 
 struct presence;
 
+#define PRESENCE_TAG UINT64_MAX
 #define PRESENCE_HEARTBEAT_MS 30000
 #define PRESENCE_INTROSPECTION_BEATS 10 /* heartbeats between two periodic introspections */
 
-/* What a node says about itself at a beat. Filled by the node's status function. */
-struct presence_status {
-    const char *health;       /* literal: healthy, degraded, unhealthy, critical, recovering */
-    int64_t active_operations;
-    int64_t last_activity_us; /* 0: now */
-    struct json *active_states; /* object state -> count, or NULL; taken */
-};
+/* The node's own functions. ask fills the status (zeroed but for health) at each beat; active_states is
+ * taken over. */
+typedef enum error_code presence_publish(void *context, const struct kafka_message *message, struct error *error);
 typedef void presence_ask(void *context, struct presence_status *status);
 
 struct presence_options {
@@ -40,9 +37,13 @@ struct presence_options {
     const char *api_url;         /* "http://host:8060", as others reach it */
     const char *metrics_url;     /* "http://host:9091/metrics" */
     const char *database_url;    /* NULL: no row is kept */
-    struct kafka_producer *producer; /* NULL: no events */
+    /* Where events go: the node's own function (for a node that may change its producer), else the
+     * producer, else nowhere. Their tag_a is PRESENCE_TAG, so that the owner's delivery callback can
+     * tell them from its own. */
+    presence_publish *publish;
+    struct kafka_producer *producer;
     presence_ask *ask;           /* NULL: always healthy */
-    void *context;
+    void *context;               /* of ask and publish */
     int heartbeat_ms;            /* 0: PRESENCE_HEARTBEAT_MS */
 };
 
