@@ -14,7 +14,8 @@ def snapshot(bridge) -> dict:
     """Number and content of the rows of every table that a batch writes."""
     return {
         table: bridge.sql(
-            f"SELECT count(*), md5(coalesce(string_agg(t::text, ',' ORDER BY t::text), '')) FROM {table} t"
+            "SELECT count(*), md5(coalesce(string_agg(t::text, ',' ORDER BY t::text), ''))"
+            f" FROM {table} t"
         )[0]
         for table in TABLES
     }
@@ -30,12 +31,13 @@ class OtherInstance:
         with self.connection.cursor() as cursor:
             # The old owner's sessions are ended first: one stopped inside a batch holds row locks.
             cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-                " AND pid <> pg_backend_pid() AND application_name LIKE '%orchestrator%'"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE '%orchestrator%'"
             )
             cursor.execute("SELECT pg_advisory_lock(424242)")
             cursor.execute(
-                "INSERT INTO instances (instance_id, advertised_url, lock_key, lease_expires_at, version)"
+                "INSERT INTO instances"
+                " (instance_id, advertised_url, lock_key, lease_expires_at, version)"
                 " VALUES (%s, 'http://127.0.0.1:1', 424242, now() + interval '1 hour', 'test')",
                 (self.id,),
             )
