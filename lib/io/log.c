@@ -13,6 +13,7 @@
 static const char *const level_names[] = {"debug", "info", "warning", "error"};
 static atomic_int least_level = LOG_LEVEL_INFO;
 static const char *service_name = "";
+static atomic_int output = STDOUT_FILENO;
 
 void log_set_level(const char *level)
 {
@@ -26,6 +27,8 @@ void log_init(const char *service, const char *level)
     service_name = service;
     log_set_level(level);
 }
+
+void log_to_standard_error(void) { atomic_store(&output, STDERR_FILENO); }
 
 static void append_member(struct buffer *line, const char *name, const char *text)
 {
@@ -58,7 +61,7 @@ void log_write(enum log_level level, const char *event, ...)
     }
     va_end(fields);
     buffer_append_text(&line, "}\n");
-    ssize_t written = write(STDOUT_FILENO, line.data, line.bytes);
+    ssize_t written = write(atomic_load_explicit(&output, memory_order_relaxed), line.data, line.bytes);
     (void)written;
     buffer_fini(&line);
 }

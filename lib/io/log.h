@@ -28,6 +28,7 @@ static inline const char *log_text_or_empty(const char *text) { return text != N
 
 void log_init(const char *service, const char *level); /* level as LOG_LEVEL has it */
 void log_set_level(const char *level);
+void log_to_standard_error(void); /* for the command line, whose standard output is the answer */
 /* Fields follow as struct log_field, ended by LOG_END; the macros below add it. */
 void log_write(enum log_level level, const char *event, ...);
 

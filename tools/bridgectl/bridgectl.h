@@ -88,6 +88,8 @@ void table_cell(struct table *table, const char *text); /* NULL prints "-" */
 void table_cell_int(struct table *table, int64_t value);
 void table_print(struct table *table, const struct ctl *ctl); /* and releases it */
 
+/* A copy in which control characters are "?": what a server says must not steer a terminal. */
+char *plain_text(const char *text) MUST_USE;
 void print_json(const struct json *value); /* one line */
 /* "error: <sentence>" on standard error; gives EXIT_NO. */
 int fail(const struct error *error);

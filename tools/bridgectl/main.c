@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "bridgectl.h"
+#include "io/log.h"
 
 static const struct command *const groups[] = {
     submit_commands,  workflow_commands, totals_commands, contract_commands,
@@ -126,6 +127,9 @@ int main(int argc, char **argv)
         config_fini(&config);
         return EXIT_USAGE;
     }
+    /* Faults are told as sentences; the libraries' own log is for LOG_LEVEL=debug. */
+    log_init("bridgectl", strcmp(config.log_level, "debug") == 0 ? "debug" : "error");
+    log_to_standard_error();
     const char *no_colour = getenv("NO_COLOR");
     struct ctl ctl = {
         .config = &config,

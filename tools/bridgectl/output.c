@@ -11,6 +11,19 @@
 #define PROGRESS_CELLS 30
 #define PROGRESS_EVERY_US 100000
 
+char *plain_text(const char *text)
+{
+    char *copy = must_strdup(text);
+    for (unsigned char *p = (unsigned char *)copy; *p != '\0'; p++) {
+        bool second_half = p[0] == 0xC2 && p[1] >= 0x80 && p[1] <= 0x9F; /* U+0080 to U+009F */
+        if (*p < 0x20 || *p == 0x7F || second_half)
+            *p = '?';
+        if (second_half)
+            *++p = '?';
+    }
+    return copy;
+}
+
 void table_start(struct table *table, int columns, const char *const *head)
 {
     *table = (struct table){.columns = columns};
@@ -20,7 +33,7 @@ void table_start(struct table *table, int columns, const char *const *head)
 
 void table_cell(struct table *table, const char *text)
 {
-    text_list_add(&table->cells, must_strdup(text != NULL && text[0] != '\0' ? text : "-"));
+    text_list_add(&table->cells, plain_text(text != NULL && text[0] != '\0' ? text : "-"));
 }
 
 void table_cell_int(struct table *table, int64_t value)
@@ -86,10 +99,12 @@ int fail_text(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fputs("error: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    char text[2 * ERROR_TEXT_BYTES];
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    char *plain = plain_text(text);
+    fprintf(stderr, "error: %s\n", plain);
+    free(plain);
     return EXIT_NO;
 }
 

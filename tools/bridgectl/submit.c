@@ -170,10 +170,12 @@ static void print_faults(const struct run *run)
         bool ended_well = submission->state == SUBMISSION_COMPLETED || submission->state == SUBMISSION_SKIPPED;
         if (ended_well || (submission->state == SUBMISSION_ACCEPTED && submission->error == NULL))
             continue;
+        char *plain = plain_text(submission->error != NULL ? submission->error : "it did not complete");
         fprintf(stderr, "%s %s%s%s: %s\n", submission_state_name(submission->state),
                 submission->document != NULL ? submission->document->path : run->options->workflow,
-                submission->workflow_id != NULL ? " " : "", submission->workflow_id != NULL ? submission->workflow_id : "",
-                submission->error != NULL ? submission->error : "it did not complete");
+                submission->workflow_id != NULL ? " " : "",
+                submission->workflow_id != NULL ? submission->workflow_id : "", plain);
+        free(plain);
     }
 }
 

@@ -46,7 +46,9 @@ static void print_field(const struct ctl *ctl, const char *name, const struct js
     char *text = shown(value);
     if (text[0] != '\0') {
         const char *colour = state_colour(ctl, text);
-        printf("%-16s %s%s%s\n", name, colour, text, colour[0] != '\0' ? colour_end(ctl) : "");
+        char *plain = plain_text(text);
+        printf("%-16s %s%s%s\n", name, colour, plain, colour[0] != '\0' ? colour_end(ctl) : "");
+        free(plain);
     }
     free(text);
 }
@@ -272,8 +274,12 @@ static void print_change(const struct ctl *ctl, const struct json *workflow, str
     buffer_append_format(&now, "%s %s", state, step);
     if (strcmp(buffer_text(&now), buffer_text(last)) != 0) {
         const char *colour = state_colour(ctl, state);
-        printf("%s%s%s%s%s\n", colour, state, colour[0] != '\0' ? colour_end(ctl) : "", step[0] != '\0' ? "  " : "", step);
+        char *plain_state = plain_text(state), *plain_step = plain_text(step);
+        printf("%s%s%s%s%s\n", colour, plain_state, colour[0] != '\0' ? colour_end(ctl) : "",
+               step[0] != '\0' ? "  " : "", plain_step);
         fflush(stdout);
+        free(plain_state);
+        free(plain_step);
     }
     buffer_fini(last);
     *last = now;
