@@ -32,7 +32,8 @@ class OtherInstance:
             # The old owner's sessions are ended first: one stopped inside a batch holds row locks.
             cursor.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE '%orchestrator%'"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " AND application_name LIKE '%orchestrator%'"
             )
             cursor.execute("SELECT pg_advisory_lock(424242)")
             cursor.execute(
