@@ -46,7 +46,7 @@ static enum error_code keep(struct service *service, const struct stamp_request 
     return code;
 }
 
-static enum error_code make(struct service *service, const struct stamp_request *request, bool store, struct made *made,
+static enum error_code make(struct service *service, struct stamp_request *request, bool store, struct made *made,
                             struct error *error)
 {
     *made = (struct made){.row = {.id = clock_uuid_v7(), .created_us = clock_now_us(), .version = request->version, .created = true}};

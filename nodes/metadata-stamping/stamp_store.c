@@ -98,7 +98,7 @@ static void put_values(struct postgres_value *values, const struct stamp_request
         postgres_set_null(&values[1], PG_UUID);
     postgres_set_string(&values[2], hash);
     postgres_set_string(&values[3], request->file_path);
-    postgres_set_int8(&values[4], (int64_t)request->content_bytes);
+    postgres_set_int8(&values[4], (int64_t)request->file_bytes);
     postgres_set_string(&values[5], request->content_type);
     postgres_set_string(&values[6], stamp_data);
     postgres_set_string(&values[7], request->protocol_version);

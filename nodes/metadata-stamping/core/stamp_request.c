@@ -154,7 +154,7 @@ enum error_code stamp_request_read_item(struct stamp_request *request, const str
     return check_stamp_values(request, error);
 }
 
-enum error_code stamp_request_prepare(const struct stamp_request *request, struct buffer *content,
+enum error_code stamp_request_prepare(struct stamp_request *request, struct buffer *content,
                                       char hash[CONTENT_HASH_TEXT_BYTES], struct error *error)
 {
     enum error_code code = stamp_strip(request->content, request->content_bytes, content, error);
@@ -163,6 +163,7 @@ enum error_code stamp_request_prepare(const struct stamp_request *request, struc
     if (request->type == STAMP_RICH && stamp_opens_rich(buffer_text(content), content->bytes))
         return error_set_field(error, ERR_INVALID, "content",
                                "content has the start of a rich stamp without its end; a rich stamp cannot be told from it");
+    request->file_bytes = content->bytes;
     struct buffer scratch = {0};
     stamp_hash(buffer_text(content), content->bytes, &scratch, hash);
     buffer_fini(&scratch);
@@ -184,7 +185,7 @@ void stamp_request_stamp(const struct stamp_request *request, const char *hash, 
         .version = with ? fields_text(request->metadata, "version", NULL) : NULL,
         .file_path = with ? request->file_path : NULL,
         .content_type = with ? request->content_type : NULL,
-        .file_size_bytes = with ? (int64_t)request->content_bytes : -1,
+        .file_size_bytes = with ? (int64_t)request->file_bytes : -1,
         .integrity = request->validate_integrity,
     };
     buffer_clear(stamp);

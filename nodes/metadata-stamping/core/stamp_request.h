@@ -27,6 +27,7 @@ extern const struct field protocol_request_fields[];
 struct stamp_request {
     const char *content;
     size_t content_bytes;
+    size_t file_bytes; /* without stamps; stamp_request_prepare tells */
     enum stamp_type type;
     bool include_metadata;
     bool validate_integrity;
@@ -52,7 +53,7 @@ enum error_code stamp_request_read_item(struct stamp_request *request, const str
                                         struct error *error) MUST_USE;
 
 /* The content without stamps and its hash. */
-enum error_code stamp_request_prepare(const struct stamp_request *request, struct buffer *content,
+enum error_code stamp_request_prepare(struct stamp_request *request, struct buffer *content,
                                       char hash[CONTENT_HASH_TEXT_BYTES], struct error *error) MUST_USE;
 /* The text of the request's stamp. */
 void stamp_request_stamp(const struct stamp_request *request, const char *hash, const struct uuid *uid,
