@@ -175,13 +175,18 @@ static enum error_code create_patiently(const struct ctl *ctl, struct topics *to
     }
 }
 
+static int fail_broker(const struct ctl *ctl, const struct error *error)
+{
+    return fail_text("%s (KAFKA_BOOTSTRAP_SERVERS=%s)", error->text, ctl->config->kafka_bootstrap_servers);
+}
+
 static int create(const struct ctl *ctl, struct topics *topics, int64_t wait_seconds, bool as_json)
 {
     const char *statuses[TOPICS_MAX];
     struct error error = {0};
     int outcome = EXIT_FINE;
     if (create_patiently(ctl, topics, wait_seconds, &error) != ERR_OK)
-        return fail(&error);
+        return fail_broker(ctl, &error);
     for (int i = 0; i < topics->count; i++) {
         const struct kafka_topic *topic = &topics->items[i];
         statuses[i] = topic->code != ERR_OK ? "refused" : topic->created ? "created" : "exists";
@@ -200,7 +205,7 @@ static int check(const struct ctl *ctl, struct topics *topics, bool as_json)
     struct error error = {0};
     int outcome = EXIT_FINE;
     if (kafka_topics_list(ctl->config, CALL_TIMEOUT_MS, &present, &count, &error) != ERR_OK)
-        return fail(&error);
+        return fail_broker(ctl, &error);
     for (int i = 0; i < topics->count; i++) {
         struct kafka_topic *topic = &topics->items[i];
         statuses[i] = "missing";
