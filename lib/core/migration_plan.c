@@ -23,7 +23,8 @@ struct migration *migration_plan_find(struct migration_plan *plan, int version)
     return NULL;
 }
 
-static struct migration *add(struct migration_plan *plan, int version, const char *name, size_t name_bytes)
+static struct migration *add(struct migration_plan *plan, int version, const char *name,
+                             size_t name_bytes)
 {
     if (plan->count == plan->capacity) {
         plan->capacity = plan->capacity == 0 ? 16 : plan->capacity * 2;
@@ -48,8 +49,8 @@ static bool is_name(const char *text, size_t bytes)
     return strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_") >= bytes;
 }
 
-enum error_code migration_plan_add_file(struct migration_plan *plan, const char *file_name, bool *taken,
-                                        struct error *error)
+enum error_code migration_plan_add_file(struct migration_plan *plan, const char *file_name,
+                                        bool *taken, struct error *error)
 {
     size_t bytes = strlen(file_name);
     *taken = false;
@@ -64,14 +65,17 @@ enum error_code migration_plan_add_file(struct migration_plan *plan, const char 
     int version = fits ? atoi(file_name) : 0;
     if (version == 0)
         return error_set(error, ERR_CONFIG,
-                         "%s: the name must be NNNN_name.up.sql or NNNN_name.down.sql, with NNNN from 0001 and a name "
-                         "of a-z, 0-9 and _.", file_name);
+                         "%s: the name must be NNNN_name.up.sql or NNNN_name.down.sql, with NNNN "
+                         "from 0001 and a name "
+                         "of a-z, 0-9 and _.",
+                         file_name);
     const char *name = file_name + VERSION_DIGITS + 1;
     size_t name_bytes = bytes - VERSION_DIGITS - 1 - end_bytes;
     struct migration *migration = migration_plan_find(plan, version);
-    if (migration != NULL && (strlen(migration->name) != name_bytes || memcmp(migration->name, name, name_bytes) != 0))
-        return error_set(error, ERR_CONFIG, "%s: the number %04d is already used by %04d_%s.", file_name, version,
-                         version, migration->name);
+    if (migration != NULL &&
+        (strlen(migration->name) != name_bytes || memcmp(migration->name, name, name_bytes) != 0))
+        return error_set(error, ERR_CONFIG, "%s: the number %04d is already used by %04d_%s.",
+                         file_name, version, version, migration->name);
     if (migration == NULL)
         migration = add(plan, version, name, name_bytes);
     *(up ? &migration->has_up : &migration->has_down) = true;
@@ -79,11 +83,13 @@ enum error_code migration_plan_add_file(struct migration_plan *plan, const char 
     return ERR_OK;
 }
 
-enum error_code migration_plan_add_applied(struct migration_plan *plan, int version, const char *name,
-                                           const char *checksum, int64_t applied_us, struct error *error)
+enum error_code migration_plan_add_applied(struct migration_plan *plan, int version,
+                                           const char *name, const char *checksum,
+                                           int64_t applied_us, struct error *error)
 {
     if (version < 1 || version > MIGRATION_VERSION_MAX)
-        return error_set(error, ERR_SCHEMA, "schema_migrations holds the version %d, which is not within 1 to %d.",
+        return error_set(error, ERR_SCHEMA,
+                         "schema_migrations holds the version %d, which is not within 1 to %d.",
                          version, MIGRATION_VERSION_MAX);
     struct migration *migration = migration_plan_find(plan, version);
     if (migration == NULL)
@@ -107,11 +113,12 @@ enum error_code migration_plan_check_files(struct migration_plan *plan, struct e
     for (int i = 0; i < plan->count; i++) {
         const struct migration *migration = &plan->items[i];
         if (migration->version != i + 1)
-            return error_set(error, ERR_CONFIG, "%04d_%s: there is a gap before it; number %04d is missing.",
+            return error_set(error, ERR_CONFIG,
+                             "%04d_%s: there is a gap before it; number %04d is missing.",
                              migration->version, migration->name, i + 1);
         if (!migration->has_up || !migration->has_down)
-            return error_set(error, ERR_CONFIG, "%04d_%s.%s.sql is missing.", migration->version, migration->name,
-                             migration->has_up ? "down" : "up");
+            return error_set(error, ERR_CONFIG, "%04d_%s.%s.sql is missing.", migration->version,
+                             migration->name, migration->has_up ? "down" : "up");
     }
     return ERR_OK;
 }
@@ -123,15 +130,20 @@ enum error_code migration_plan_check_applied(const struct migration_plan *plan, 
         const struct migration *migration = &plan->items[i];
         if (migration->applied && !migration->has_up)
             return error_set(error, ERR_SCHEMA,
-                             "The database has migration %04d (%s), which this release does not know. Use the release "
-                             "that applied it.", migration->version, migration->name);
+                             "The database has migration %04d (%s), which this release does not "
+                             "know. Use the release "
+                             "that applied it.",
+                             migration->version, migration->name);
         if (migration->applied && strcmp(migration->checksum, migration->applied_checksum) != 0)
             return error_set(error, ERR_CONFIG,
-                             "%04d_%s.up.sql has changed since it was applied (SHA-256 is %.12s, was %.12s). Restore the "
-                             "file and put the change into a new migration.", migration->version, migration->name,
-                             migration->checksum, migration->applied_checksum);
+                             "%04d_%s.up.sql has changed since it was applied (SHA-256 is %.12s, "
+                             "was %.12s). Restore the "
+                             "file and put the change into a new migration.",
+                             migration->version, migration->name, migration->checksum,
+                             migration->applied_checksum);
         if (!migration->applied && migration->version < version)
-            return error_set(error, ERR_SCHEMA, "Migration %04d (%s) was never applied, but %04d was.",
+            return error_set(error, ERR_SCHEMA,
+                             "Migration %04d (%s) was never applied, but %04d was.",
                              migration->version, migration->name, version);
     }
     return ERR_OK;

@@ -42,17 +42,20 @@ struct migration_plan {
 void migration_plan_fini(struct migration_plan *plan);
 
 /* Takes one directory entry. Names that do not end in ".sql" are ignored; *taken tells. */
-enum error_code migration_plan_add_file(struct migration_plan *plan, const char *file_name, bool *taken,
-                                        struct error *error) MUST_USE;
+enum error_code migration_plan_add_file(struct migration_plan *plan, const char *file_name,
+                                        bool *taken, struct error *error) MUST_USE;
 /* The item of a version, or NULL. Lent until the next add. */
 struct migration *migration_plan_find(struct migration_plan *plan, int version);
 /* Takes one row of schema_migrations. */
-enum error_code migration_plan_add_applied(struct migration_plan *plan, int version, const char *name,
-                                           const char *checksum, int64_t applied_us, struct error *error) MUST_USE;
+enum error_code migration_plan_add_applied(struct migration_plan *plan, int version,
+                                           const char *name, const char *checksum,
+                                           int64_t applied_us, struct error *error) MUST_USE;
 /* Sorts the files and finds gaps and missing halves. Once all files are added. */
-enum error_code migration_plan_check_files(struct migration_plan *plan, struct error *error) MUST_USE;
+enum error_code migration_plan_check_files(struct migration_plan *plan,
+                                           struct error *error) MUST_USE;
 /* Holds the applied rows against the files. */
-enum error_code migration_plan_check_applied(const struct migration_plan *plan, struct error *error) MUST_USE;
+enum error_code migration_plan_check_applied(const struct migration_plan *plan,
+                                             struct error *error) MUST_USE;
 int migration_plan_version(const struct migration_plan *plan); /* highest applied, 0 when none */
 int migration_plan_newest(const struct migration_plan *plan);  /* highest file, 0 when none */
 

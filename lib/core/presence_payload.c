@@ -27,24 +27,28 @@ static struct json *rounded(double value, double digits)
 
 static struct json *operations(const struct presence_node *node)
 {
-    static const char *const orchestrator[] = {"execute_orchestration", "coordinate_workflow", "manage_state",
-                                               "route_operations", NULL};
-    static const char *const reducer[] = {"execute_reduction", "aggregate_data", "reduce_results", "manage_state", NULL};
+    static const char *const orchestrator[] = {"execute_orchestration", "coordinate_workflow",
+                                               "manage_state", "route_operations", NULL};
+    static const char *const reducer[] = {"execute_reduction", "aggregate_data", "reduce_results",
+                                          "manage_state", NULL};
     return texts(is_reducer(node) ? reducer : orchestrator);
 }
 
 static struct json *fsm_states(const struct presence_status *status)
 {
-    static const char *const states[] = {"PENDING", "PROCESSING", "COMPLETED", "FAILED", "CANCELLED", NULL};
+    static const char *const states[] = {"PENDING", "PROCESSING", "COMPLETED",
+                                         "FAILED",  "CANCELLED",  NULL};
     struct json *object = json_object();
     json_object_set(object, "supported_states", texts(states));
     json_object_set(object, "active_workflows", json_int(status->active_operations));
     json_object_set(object, "active_states",
-                    status->active_states == NULL ? json_object() : json_hold(status->active_states));
+                    status->active_states == NULL ? json_object()
+                                                  : json_hold(status->active_states));
     return object;
 }
 
-struct json *presence_capabilities(const struct presence_node *node, const struct presence_usage *usage,
+struct json *presence_capabilities(const struct presence_node *node,
+                                   const struct presence_usage *usage,
                                    const struct presence_status *status)
 {
     struct json *object = json_object();
@@ -53,8 +57,10 @@ struct json *presence_capabilities(const struct presence_node *node, const struc
     json_object_set(object, "supported_operations", operations(node));
     struct json *limits = json_object();
     json_object_set(limits, "cpu_cores_available", json_int(usage->cpu_cores));
-    json_object_set(limits, "memory_available_gb", rounded(usage->memory_available_bytes / (1 << 30), 100));
-    json_object_set(limits, "current_memory_usage_mb", rounded(usage->memory_bytes / (1 << 20), 10));
+    json_object_set(limits, "memory_available_gb",
+                    rounded(usage->memory_available_bytes / (1 << 30), 100));
+    json_object_set(limits, "current_memory_usage_mb",
+                    rounded(usage->memory_bytes / (1 << 20), 10));
     json_object_set(object, "resource_limits", limits);
     if (!is_reducer(node)) {
         struct json *services = json_object();
@@ -104,9 +110,10 @@ static struct json *instant(int64_t instant_us)
     return json_text(instant_format_us(instant_us, text));
 }
 
-struct json *presence_introspection(const struct presence_node *node, const struct presence_usage *usage,
-                                    const struct presence_status *status, const char *environment, const char *reason,
-                                    int64_t now_us)
+struct json *presence_introspection(const struct presence_node *node,
+                                    const struct presence_usage *usage,
+                                    const struct presence_status *status, const char *environment,
+                                    const char *reason, int64_t now_us)
 {
     struct json *object = json_object();
     json_object_set(object, "node_id", json_text(node->node_id));
@@ -119,14 +126,17 @@ struct json *presence_introspection(const struct presence_node *node, const stru
     return object;
 }
 
-struct json *presence_heartbeat(const struct presence_node *node, const struct presence_usage *usage,
-                                const struct presence_status *status, const char *environment, int64_t now_us)
+struct json *presence_heartbeat(const struct presence_node *node,
+                                const struct presence_usage *usage,
+                                const struct presence_status *status, const char *environment,
+                                int64_t now_us)
 {
     struct json *object = json_object(), *resources = json_object();
     json_object_set(resources, "cpu_percent", rounded(usage->cpu_percent, 10));
     json_object_set(resources, "memory_mb", rounded(usage->memory_bytes / (1 << 20), 10));
     double total = usage->memory_total_bytes;
-    json_object_set(resources, "memory_percent", rounded(total > 0 ? usage->memory_bytes / total * 100 : 0, 100));
+    json_object_set(resources, "memory_percent",
+                    rounded(total > 0 ? usage->memory_bytes / total * 100 : 0, 100));
     json_object_set(object, "node_id", json_text(node->node_id));
     json_object_set(object, "node_type", json_text(node->node_type));
     json_object_set(object, "health_status", json_text(status->health));

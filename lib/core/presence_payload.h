@@ -37,14 +37,18 @@ struct presence_status {
     struct json *active_states; /* object state -> count, or NULL; a reference of its own */
 };
 
-struct json *presence_capabilities(const struct presence_node *node, const struct presence_usage *usage,
+struct json *presence_capabilities(const struct presence_node *node,
+                                   const struct presence_usage *usage,
                                    const struct presence_status *status) MUST_USE;
 struct json *presence_endpoints(const struct presence_node *node) MUST_USE;
 struct json *presence_metadata(const char *environment, const char *reason) MUST_USE;
-struct json *presence_introspection(const struct presence_node *node, const struct presence_usage *usage,
-                                    const struct presence_status *status, const char *environment, const char *reason,
-                                    int64_t now_us) MUST_USE;
-struct json *presence_heartbeat(const struct presence_node *node, const struct presence_usage *usage,
-                                const struct presence_status *status, const char *environment, int64_t now_us) MUST_USE;
+struct json *presence_introspection(const struct presence_node *node,
+                                    const struct presence_usage *usage,
+                                    const struct presence_status *status, const char *environment,
+                                    const char *reason, int64_t now_us) MUST_USE;
+struct json *presence_heartbeat(const struct presence_node *node,
+                                const struct presence_usage *usage,
+                                const struct presence_status *status, const char *environment,
+                                int64_t now_us) MUST_USE;
 
 #endif

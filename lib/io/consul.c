@@ -71,7 +71,8 @@ static struct json *meta(const struct consul_options *options)
     json_object_set(meta, "node_id", json_text(options->node_id));
     json_object_set(meta, "node_type", json_text(options->node_type));
     json_object_set(meta, "version", json_text(VERSION));
-    json_object_set(meta, "environment", json_text(options->environment == NULL ? "" : options->environment));
+    json_object_set(meta, "environment",
+                    json_text(options->environment == NULL ? "" : options->environment));
     if (options->metrics_port > 0) {
         snprintf(port, sizeof port, "%d", options->metrics_port);
         json_object_set(meta, "metrics_port", json_text(port));
@@ -103,7 +104,8 @@ static struct json *check(const struct consul_options *options)
     return check;
 }
 
-static char *registration_of(const struct consul_options *options, const char *name, const char *service_id)
+static char *registration_of(const struct consul_options *options, const char *name,
+                             const char *service_id)
 {
     struct json *document = json_object();
     json_object_set(document, "ID", json_text(service_id));
@@ -121,8 +123,8 @@ static char *registration_of(const struct consul_options *options, const char *n
 /* -- calls -- */
 
 /* The status, or 0 when the agent could not be reached. */
-static int call_agent(struct consul *consul, const char *method, const char *path, const char *id, const char *body,
-                      struct error *error)
+static int call_agent(struct consul *consul, const char *method, const char *path, const char *id,
+                      const char *body, struct error *error)
 {
     struct buffer url = {0};
     buffer_append_text(&url, consul->agent_url);
@@ -142,8 +144,10 @@ static int call_agent(struct consul *consul, const char *method, const char *pat
 static void complain(struct consul *consul, int status, const struct error *error)
 {
     if (!consul->complained)
-        log_warning("Consul registration failed, will try again", LOG_TEXT("agent", consul->agent_url),
-                    LOG_INT("status", status), LOG_TEXT("error", status == 0 ? error->text : buffer_text(&consul->reply.body)));
+        log_warning(
+            "Consul registration failed, will try again", LOG_TEXT("agent", consul->agent_url),
+            LOG_INT("status", status),
+            LOG_TEXT("error", status == 0 ? error->text : buffer_text(&consul->reply.body)));
     consul->complained = true;
 }
 
@@ -157,14 +161,16 @@ static void set_registered(struct consul *consul, bool registered)
 static bool register_once(struct consul *consul)
 {
     struct error error = {0};
-    int status = call_agent(consul, "PUT", "/v1/agent/service/register", "", consul->registration, &error);
+    int status =
+        call_agent(consul, "PUT", "/v1/agent/service/register", "", consul->registration, &error);
     if (status / 100 != 2) {
         complain(consul, status, &error);
         return false;
     }
     consul->complained = false;
     set_registered(consul, true);
-    log_info("registered with Consul", LOG_TEXT("agent", consul->agent_url), LOG_TEXT("service_id", consul->service_id));
+    log_info("registered with Consul", LOG_TEXT("agent", consul->agent_url),
+             LOG_TEXT("service_id", consul->service_id));
     return true;
 }
 
@@ -175,7 +181,8 @@ static bool still_known(struct consul *consul)
     int status = call_agent(consul, "GET", "/v1/agent/service/", consul->service_id, NULL, &error);
     if (status != 404)
         return true;
-    log_warning("Consul has forgotten this node, registering again", LOG_TEXT("service_id", consul->service_id));
+    log_warning("Consul has forgotten this node, registering again",
+                LOG_TEXT("service_id", consul->service_id));
     set_registered(consul, false);
     return false;
 }
@@ -183,11 +190,13 @@ static bool still_known(struct consul *consul)
 static void deregister(struct consul *consul)
 {
     struct error error = {0};
-    int status = call_agent(consul, "PUT", "/v1/agent/service/deregister/", consul->service_id, NULL, &error);
+    int status = call_agent(consul, "PUT", "/v1/agent/service/deregister/", consul->service_id,
+                            NULL, &error);
     if (status / 100 == 2)
         log_info("deregistered from Consul", LOG_TEXT("service_id", consul->service_id));
     else
-        log_warning("Consul deregistration failed", LOG_TEXT("service_id", consul->service_id), LOG_INT("status", status));
+        log_warning("Consul deregistration failed", LOG_TEXT("service_id", consul->service_id),
+                    LOG_INT("status", status));
     set_registered(consul, false);
 }
 
@@ -240,8 +249,10 @@ struct consul *consul_start(const struct consul_options *options)
     consul->service_id = buffer_take(&text);
     consul->registration = registration_of(options, name, consul->service_id);
     free(name);
-    consul->watch_interval_ms = options->watch_interval_ms > 0 ? options->watch_interval_ms : CONSUL_WATCH_INTERVAL_MS;
-    consul->retry_interval_ms = options->retry_interval_ms > 0 ? options->retry_interval_ms : CONSUL_RETRY_INTERVAL_MS;
+    consul->watch_interval_ms =
+        options->watch_interval_ms > 0 ? options->watch_interval_ms : CONSUL_WATCH_INTERVAL_MS;
+    consul->retry_interval_ms =
+        options->retry_interval_ms > 0 ? options->retry_interval_ms : CONSUL_RETRY_INTERVAL_MS;
     consul->client = http_client_new();
     pthread_mutex_init(&consul->lock, NULL);
     pthread_condattr_t attributes;
@@ -300,7 +311,8 @@ static char *address_towards(const char *peer_host, int peer_port)
         int s = socket(peer->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         if (s >= 0 && connect(s, peer->ai_addr, peer->ai_addrlen) == 0 &&
             getsockname(s, (struct sockaddr *)&own, &own_bytes) == 0 &&
-            getnameinfo((struct sockaddr *)&own, own_bytes, host, sizeof host, NULL, 0, NI_NUMERICHOST) == 0)
+            getnameinfo((struct sockaddr *)&own, own_bytes, host, sizeof host, NULL, 0,
+                        NI_NUMERICHOST) == 0)
             address = must_strdup(host);
         if (s >= 0)
             close(s);
@@ -325,14 +337,15 @@ char *advertised_host(const struct config *config, const char *peer_host, int pe
     return must_strdup(name);
 }
 
-struct consul *consul_start_from_config(const struct config *config, const char *node_type, const char *node_id,
-                                        int port, int metrics_port)
+struct consul *consul_start_from_config(const struct config *config, const char *node_type,
+                                        const char *node_id, int port, int metrics_port)
 {
     if (config->consul_host[0] == '\0' || !config->consul_enable_registration)
         return NULL;
     char batch_size[48], window_seconds[48];
     bool reducer = strcmp(node_type, "reducer") == 0;
-    snprintf(batch_size, sizeof batch_size, "batch_size:%lld", (long long)config->aggregation_batch_size);
+    snprintf(batch_size, sizeof batch_size, "batch_size:%lld",
+             (long long)config->aggregation_batch_size);
     snprintf(window_seconds, sizeof window_seconds, "window_seconds:%g",
              (double)config->aggregation_window_size_ms / 1000);
     const char *const tags[] = {batch_size, window_seconds, NULL};

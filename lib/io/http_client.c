@@ -16,10 +16,7 @@ struct http_client {
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 
-static void start_curl(void)
-{
-    BUG_IF(curl_global_init(CURL_GLOBAL_ALL) != 0);
-}
+static void start_curl(void) { BUG_IF(curl_global_init(CURL_GLOBAL_ALL) != 0); }
 
 struct http_client *http_client_new(void)
 {
@@ -86,15 +83,16 @@ static size_t take_body(char *data, size_t size, size_t count, void *context)
     return bytes;
 }
 
-static enum error_code failure(struct http_client *client, const struct exchange *exchange, CURLcode result,
-                               struct error *error)
+static enum error_code failure(struct http_client *client, const struct exchange *exchange,
+                               CURLcode result, struct error *error)
 {
     const struct http_call *call = exchange->call;
     const char *why = client->text[0] != '\0' ? client->text : curl_easy_strerror(result);
     const char *method = call->method == NULL ? "GET" : call->method;
     bool only_reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     if (exchange->too_large)
-        return error_set(error, ERR_TOO_LARGE, "%s: the answer is longer than %zu bytes.", call->url, exchange->bytes_max);
+        return error_set(error, ERR_TOO_LARGE, "%s: the answer is longer than %zu bytes.",
+                         call->url, exchange->bytes_max);
     switch ((int)result) {
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
@@ -106,7 +104,8 @@ static enum error_code failure(struct http_client *client, const struct exchange
     case CURLE_SEND_ERROR:
     case CURLE_PARTIAL_FILE:
     case CURLE_WEIRD_SERVER_REPLY:
-        return error_set(error, only_reads ? ERR_UNAVAILABLE : ERR_OUTCOME_UNKNOWN, "%s %s: %s", method, call->url, why);
+        return error_set(error, only_reads ? ERR_UNAVAILABLE : ERR_OUTCOME_UNKNOWN, "%s %s: %s",
+                         method, call->url, why);
     default:
         return error_set(error, ERR_UNAVAILABLE, "%s %s: %s", method, call->url, why);
     }
@@ -114,7 +113,8 @@ static enum error_code failure(struct http_client *client, const struct exchange
 
 static bool takes_body(const char *method)
 {
-    return method != NULL && (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0);
+    return method != NULL && (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+                              strcmp(method, "PATCH") == 0);
 }
 
 static struct curl_slist *header_list(const struct http_call *call)
@@ -125,7 +125,8 @@ static struct curl_slist *header_list(const struct http_call *call)
         buffer_append_format(&line, "Content-Type: %s",
                              call->content_type == NULL ? "application/json" : call->content_type);
         list = curl_slist_append(list, buffer_text(&line));
-        list = curl_slist_append(list, "Expect:"); /* no wait for 100 Continue before a large body */
+        list =
+            curl_slist_append(list, "Expect:"); /* no wait for 100 Continue before a large body */
         buffer_fini(&line);
     } else if (takes_body(call->method)) {
         list = curl_slist_append(list, "Content-Type:"); /* an empty body has no type */
@@ -135,7 +136,8 @@ static struct curl_slist *header_list(const struct http_call *call)
     return list;
 }
 
-static void prepare(struct http_client *client, struct exchange *exchange, const struct curl_slist *headers)
+static void prepare(struct http_client *client, struct exchange *exchange,
+                    const struct curl_slist *headers)
 {
     const struct http_call *call = exchange->call;
     CURL *curl = client->curl;
@@ -149,7 +151,8 @@ static void prepare(struct http_client *client, struct exchange *exchange, const
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "omninode-bridge/" VERSION);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)HTTP_CLIENT_CONNECT_TIMEOUT_MS);
     if (call->timeout_ms >= 0)
-        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(call->timeout_ms == 0 ? HTTP_CLIENT_TIMEOUT_MS : call->timeout_ms));
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
+                         (long)(call->timeout_ms == 0 ? HTTP_CLIENT_TIMEOUT_MS : call->timeout_ms));
     if (headers != NULL)
         curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     if (call->body != NULL || takes_body(call->method)) {
@@ -166,14 +169,15 @@ static void prepare(struct http_client *client, struct exchange *exchange, const
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
 }
 
-enum error_code http_client_call(struct http_client *client, const struct http_call *call, struct http_reply *reply,
-                                 struct error *error)
+enum error_code http_client_call(struct http_client *client, const struct http_call *call,
+                                 struct http_reply *reply, struct error *error)
 {
     struct exchange exchange = {
         .curl = client->curl,
         .call = call,
         .reply = reply,
-        .bytes_max = call->response_bytes_max == 0 ? HTTP_RESPONSE_BYTES_MAX : call->response_bytes_max,
+        .bytes_max =
+            call->response_bytes_max == 0 ? HTTP_RESPONSE_BYTES_MAX : call->response_bytes_max,
     };
     reply->status = 0;
     buffer_clear(&reply->body);
@@ -196,7 +200,8 @@ const char *http_reply_header(struct http_reply *reply, const char *name)
     size_t name_bytes = strlen(name);
     const char *line = buffer_text(&reply->headers);
     for (const char *end; (end = strstr(line, "\r\n")) != NULL; line = end + 2) {
-        if ((size_t)(end - line) <= name_bytes || strncasecmp(line, name, name_bytes) != 0 || line[name_bytes] != ':')
+        if ((size_t)(end - line) <= name_bytes || strncasecmp(line, name, name_bytes) != 0 ||
+            line[name_bytes] != ':')
             continue;
         const char *value = line + name_bytes + 1;
         value += strspn(value, " \t");
@@ -210,7 +215,8 @@ const char *http_reply_header(struct http_reply *reply, const char *name)
 
 void http_url_encode(struct buffer *out, const char *text)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
     for (; *text != '\0'; text++) {
         if (strchr(plain, *text) != NULL)
             buffer_append_char(out, *text);

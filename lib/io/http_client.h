@@ -58,8 +58,8 @@ struct http_reply {
 
 struct http_client *http_client_new(void) MUST_USE;
 void http_client_free(struct http_client *client); /* NULL is fine */
-enum error_code http_client_call(struct http_client *client, const struct http_call *call, struct http_reply *reply,
-                                 struct error *error) MUST_USE;
+enum error_code http_client_call(struct http_client *client, const struct http_call *call,
+                                 struct http_reply *reply, struct error *error) MUST_USE;
 /* Value of a header, or NULL. Valid until the next http_reply_header or http_client_call on this reply. */
 const char *http_reply_header(struct http_reply *reply, const char *name);
 void http_reply_fini(struct http_reply *reply);

@@ -26,18 +26,21 @@
 typedef void migrate_step(void *context, const struct migration *migration, bool up, bool dry_run);
 
 /* Applies what is missing up to `target` (0: all files). */
-enum error_code migrate_up(struct postgres *postgres, const char *directory, int target, bool dry_run,
-                           migrate_step *step, void *context, struct error *error) MUST_USE;
+enum error_code migrate_up(struct postgres *postgres, const char *directory, int target,
+                           bool dry_run, migrate_step *step, void *context,
+                           struct error *error) MUST_USE;
 /* Takes back what is above `target` (0: everything; MIGRATE_ONE: the last one). */
 #define MIGRATE_ONE (-1)
-enum error_code migrate_down(struct postgres *postgres, const char *directory, int target, bool dry_run,
-                             migrate_step *step, void *context, struct error *error) MUST_USE;
+enum error_code migrate_down(struct postgres *postgres, const char *directory, int target,
+                             bool dry_run, migrate_step *step, void *context,
+                             struct error *error) MUST_USE;
 /* Fills *plan (zeroed; migration_plan_fini) with files and applied rows, sorted by version. Changed
  * checksums and versions without files are left for the caller to see (migration_plan_check_applied). */
-enum error_code migrate_status(struct postgres *postgres, const char *directory, struct migration_plan *plan,
-                               struct error *error) MUST_USE;
+enum error_code migrate_status(struct postgres *postgres, const char *directory,
+                               struct migration_plan *plan, struct error *error) MUST_USE;
 
 /* ERR_SCHEMA, with what to run, unless the database's version lies within the two. */
-enum error_code migrate_check_schema(struct postgres *postgres, int oldest, int newest, struct error *error) MUST_USE;
+enum error_code migrate_check_schema(struct postgres *postgres, int oldest, int newest,
+                                     struct error *error) MUST_USE;
 
 #endif

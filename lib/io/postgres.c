@@ -64,10 +64,7 @@ int postgres_backend_pid(const struct postgres *postgres)
     return postgres->connection == NULL ? 0 : PQbackendPID(postgres->connection);
 }
 
-const char *postgres_sqlstate(const struct postgres *postgres)
-{
-    return postgres->sqlstate;
-}
+const char *postgres_sqlstate(const struct postgres *postgres) { return postgres->sqlstate; }
 
 /* -- errors -- */
 
@@ -96,7 +93,8 @@ static enum error_code code_of(const char *sqlstate)
     return postgres_sqlstate_is_connection(sqlstate) ? ERR_DATABASE : ERR_INTERNAL;
 }
 
-enum error_code postgres_result_error(struct postgres *postgres, const PGresult *result, struct error *error)
+enum error_code postgres_result_error(struct postgres *postgres, const PGresult *result,
+                                      struct error *error)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
@@ -107,8 +105,8 @@ enum error_code postgres_result_error(struct postgres *postgres, const PGresult 
     snprintf(postgres->sqlstate, sizeof postgres->sqlstate, "%s", sqlstate);
     if (strcmp(sqlstate, "0A000") == 0 || strcmp(sqlstate, "26000") == 0)
         postgres->stale = true;
-    return error_set(error, code_of(sqlstate), "PostgreSQL: %.*s (SQLSTATE %s)", (int)strcspn(message, "\n"), message,
-                     sqlstate);
+    return error_set(error, code_of(sqlstate), "PostgreSQL: %.*s (SQLSTATE %s)",
+                     (int)strcspn(message, "\n"), message, sqlstate);
 }
 
 /* Gives the connection up; the next call makes a new one. */
@@ -118,7 +116,8 @@ enum error_code postgres_lost(struct postgres *postgres, enum error_code code, s
     if (message[0] == '\0')
         message = "the connection was closed";
     error_set(error, code, "%s PostgreSQL: %.*s",
-              code == ERR_OUTCOME_UNKNOWN ? "The transaction was sent and its outcome is not known." : "No connection to",
+              code == ERR_OUTCOME_UNKNOWN ? "The transaction was sent and its outcome is not known."
+                                          : "No connection to",
               (int)strcspn(message, "\n"), message);
     snprintf(postgres->sqlstate, sizeof postgres->sqlstate, "08006");
     postgres_disconnect(postgres);
@@ -129,10 +128,13 @@ enum error_code postgres_lost(struct postgres *postgres, enum error_code code, s
 
 int64_t postgres_reply_deadline_us(const struct postgres *postgres)
 {
-    return postgres->reply_timeout_ms == 0 ? 0 : clock_monotonic_us() + (int64_t)postgres->reply_timeout_ms * 1000;
+    return postgres->reply_timeout_ms == 0
+               ? 0
+               : clock_monotonic_us() + (int64_t)postgres->reply_timeout_ms * 1000;
 }
 
-enum error_code postgres_wait(struct postgres *postgres, bool for_write, int64_t deadline_us, struct error *error)
+enum error_code postgres_wait(struct postgres *postgres, bool for_write, int64_t deadline_us,
+                              struct error *error)
 {
     struct pollfd place = {.fd = PQsocket(postgres->connection),
                            .events = (short)(for_write ? POLLIN | POLLOUT : POLLIN)};
@@ -164,7 +166,8 @@ bool postgres_is_dead(const struct postgres *postgres)
     if (!PQconsumeInput(postgres->connection) || PQstatus(postgres->connection) != CONNECTION_OK)
         return true;
     (void)PQisBusy(postgres->connection); /* parses what came in */
-    return postgres->stale || (poll(&place, 1, 0) > 0 && (place.revents & (POLLHUP | POLLERR)) != 0);
+    return postgres->stale ||
+           (poll(&place, 1, 0) > 0 && (place.revents & (POLLHUP | POLLERR)) != 0);
 }
 
 /* -- connecting -- */
@@ -199,17 +202,26 @@ enum error_code postgres_connect(struct postgres *postgres, struct error *error)
     postgres->stale = false;
     char *options = all_options(postgres);
     /* What stands before dbname can be changed by the url, what stands behind cannot. */
-    const char *const names[] = {"connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval",
-                                 "keepalives_count", "tcp_user_timeout", "application_name", "dbname",
-                                 "client_encoding", "options", NULL};
-    const char *const values[] = {"5", "1", "5", "2", "3", "10000", postgres->name, postgres->url,
-                                  "UTF8", options, NULL};
+    const char *const names[] = {"connect_timeout",
+                                 "keepalives",
+                                 "keepalives_idle",
+                                 "keepalives_interval",
+                                 "keepalives_count",
+                                 "tcp_user_timeout",
+                                 "application_name",
+                                 "dbname",
+                                 "client_encoding",
+                                 "options",
+                                 NULL};
+    const char *const values[] = {"5",           "1",    "5",     "2", "3", "10000", postgres->name,
+                                  postgres->url, "UTF8", options, NULL};
     postgres->connection = PQconnectdbParams(names, values, 1);
     free(options);
     if (!postgres_connected(postgres))
         return postgres_lost(postgres, ERR_DATABASE, error);
     PQsetNoticeReceiver(postgres->connection, take_notice, postgres);
-    if (PQsetnonblocking(postgres->connection, 1) != 0 || !PQenterPipelineMode(postgres->connection))
+    if (PQsetnonblocking(postgres->connection, 1) != 0 ||
+        !PQenterPipelineMode(postgres->connection))
         return postgres_lost(postgres, ERR_DATABASE, error);
     postgres->connected_us = clock_monotonic_us();
     return ERR_OK;
@@ -266,8 +278,9 @@ static bool only_reads(const char *sql)
     return strncasecmp(sql, "select", 6) == 0 || strncasecmp(sql, "show", 4) == 0;
 }
 
-enum error_code postgres_query(struct postgres *postgres, const char *sql, const struct postgres_value *values,
-                               int count, struct postgres_rows **rows, struct error *error)
+enum error_code postgres_query(struct postgres *postgres, const char *sql,
+                               const struct postgres_value *values, int count,
+                               struct postgres_rows **rows, struct error *error)
 {
     if (rows != NULL)
         *rows = NULL;

@@ -48,7 +48,8 @@ struct postgres_value {
     bool is_null;
     int32_t count; /* elements of an array */
     bool has_null;
-    struct buffer wire; /* binary form as it is sent; an array's header is kept right by each push */
+    struct buffer
+        wire; /* binary form as it is sent; an array's header is kept right by each push */
 };
 
 /* Scalars. Each replaces what the value held; wire memory is kept for the next use. */
@@ -83,34 +84,40 @@ void postgres_value_fini(struct postgres_value *value);
 struct postgres *postgres_new(const char *url, const char *name, const char *settings) MUST_USE;
 void postgres_free(struct postgres *postgres);
 bool postgres_connected(const struct postgres *postgres);
-enum error_code postgres_connect(struct postgres *postgres, struct error *error) MUST_USE; /* no-op when up */
+enum error_code postgres_connect(struct postgres *postgres,
+                                 struct error *error) MUST_USE; /* no-op when up */
 void postgres_disconnect(struct postgres *postgres);
 /* Longest blocking wait for an answer; past it the connection is given up. 0 (the default): no bound. */
 void postgres_set_reply_timeout(struct postgres *postgres, int timeout_ms);
-int postgres_socket(const struct postgres *postgres);  /* -1 when down */
+int postgres_socket(const struct postgres *postgres); /* -1 when down */
 int postgres_backend_pid(const struct postgres *postgres);
-const char *postgres_sqlstate(const struct postgres *postgres); /* of the last server error, or "" */
+const char *postgres_sqlstate(
+    const struct postgres *postgres); /* of the last server error, or "" */
 
 /* One statement and its rows. Statements are prepared on first use, keyed by the sql pointer's text,
  * so pass literals. `rows` may be NULL. */
-enum error_code postgres_query(struct postgres *postgres, const char *sql, const struct postgres_value *values,
-                               int count, struct postgres_rows **rows, struct error *error) MUST_USE;
+enum error_code postgres_query(struct postgres *postgres, const char *sql,
+                               const struct postgres_value *values, int count,
+                               struct postgres_rows **rows, struct error *error) MUST_USE;
 /* Several statements without parameters (migrations), as one simple query. */
-enum error_code postgres_script(struct postgres *postgres, const char *sql, struct error *error) MUST_USE;
+enum error_code postgres_script(struct postgres *postgres, const char *sql,
+                                struct error *error) MUST_USE;
 
 /* A pipelined transaction: begin, add statements, then either run (blocking) or start + poll.
  * All statements between begin and end are one transaction (libpq pipeline, one sync). */
 enum error_code postgres_batch_begin(struct postgres *postgres, struct error *error) MUST_USE;
-enum error_code postgres_batch_add(struct postgres *postgres, const char *sql, const struct postgres_value *values,
-                                   int count, struct error *error) MUST_USE;
+enum error_code postgres_batch_add(struct postgres *postgres, const char *sql,
+                                   const struct postgres_value *values, int count,
+                                   struct error *error) MUST_USE;
 /* Blocking: sends, waits, returns the outcome of the transaction. When `rows` is not NULL it takes
  * the result of the statement numbered `rows_of` (from 0). */
-enum error_code postgres_batch_run(struct postgres *postgres, int rows_of, struct postgres_rows **rows,
-                                   struct error *error) MUST_USE;
+enum error_code postgres_batch_run(struct postgres *postgres, int rows_of,
+                                   struct postgres_rows **rows, struct error *error) MUST_USE;
 /* Non-blocking: start sends what it can; poll reads and writes what the socket allows.
  * *done becomes true when the outcome (the return value) is known; wants_write tells whether to wait
  * for the socket to become writable as well. The result of statement rows_of is kept. */
-enum error_code postgres_batch_start(struct postgres *postgres, int rows_of, struct error *error) MUST_USE;
+enum error_code postgres_batch_start(struct postgres *postgres, int rows_of,
+                                     struct error *error) MUST_USE;
 enum error_code postgres_batch_poll(struct postgres *postgres, bool *done, bool *wants_write,
                                     struct postgres_rows **rows, struct error *error) MUST_USE;
 
@@ -118,20 +125,25 @@ enum error_code postgres_batch_poll(struct postgres *postgres, bool *done, bool 
 int postgres_rows_count(const struct postgres_rows *rows);
 bool postgres_rows_null(const struct postgres_rows *rows, int row, int column);
 bool postgres_rows_bool(const struct postgres_rows *rows, int row, int column);
-int64_t postgres_rows_int(const struct postgres_rows *rows, int row, int column); /* int2, int4, int8 */
+int64_t postgres_rows_int(const struct postgres_rows *rows, int row,
+                          int column); /* int2, int4, int8 */
 double postgres_rows_double(const struct postgres_rows *rows, int row, int column);
-const char *postgres_rows_text(const struct postgres_rows *rows, int row, int column, size_t *bytes); /* text, json, bytea; NULL for null */
+const char *postgres_rows_text(const struct postgres_rows *rows, int row, int column,
+                               size_t *bytes); /* text, json, bytea; NULL for null */
 struct uuid postgres_rows_uuid(const struct postgres_rows *rows, int row, int column);
-int64_t postgres_rows_instant(const struct postgres_rows *rows, int row, int column); /* us since 1970 */
+int64_t postgres_rows_instant(const struct postgres_rows *rows, int row,
+                              int column);           /* us since 1970 */
 void postgres_rows_free(struct postgres_rows *rows); /* NULL is fine */
 
 /* A pool for reads. postgres_pool_get waits up to the acquire timeout, then ERR_UNAVAILABLE and the
  * log line "Connection pool exhausted". Utilisation moves db_connection_pool_utilization. */
 struct postgres_pool;
-struct postgres_pool *postgres_pool_new(const char *url, const char *name, int min_size, int max_size,
-                                        int query_timeout_s, int acquire_timeout_s, int max_age_s) MUST_USE;
+struct postgres_pool *postgres_pool_new(const char *url, const char *name, int min_size,
+                                        int max_size, int query_timeout_s, int acquire_timeout_s,
+                                        int max_age_s) MUST_USE;
 void postgres_pool_free(struct postgres_pool *pool);
-enum error_code postgres_pool_get(struct postgres_pool *pool, struct postgres **postgres, struct error *error) MUST_USE;
+enum error_code postgres_pool_get(struct postgres_pool *pool, struct postgres **postgres,
+                                  struct error *error) MUST_USE;
 void postgres_pool_put(struct postgres_pool *pool, struct postgres *postgres);
 
 #endif

@@ -11,7 +11,8 @@
 enum error_code postgres_batch_begin(struct postgres *postgres, struct error *error)
 {
     BUG_IF(postgres->state == BATCH_SENT);
-    if (postgres->state == BATCH_BUILDING) /* given up by the caller; its statements may be on the way */
+    if (postgres->state ==
+        BATCH_BUILDING) /* given up by the caller; its statements may be on the way */
         postgres_disconnect(postgres);
     postgres->sqlstate[0] = '\0';
     enum error_code code = postgres_connect(postgres, error);
@@ -29,9 +30,11 @@ enum error_code postgres_batch_begin(struct postgres *postgres, struct error *er
 static void remember(struct postgres *postgres, int prepares)
 {
     if (postgres->operations_count == postgres->operations_capacity) {
-        postgres->operations_capacity = postgres->operations_capacity == 0 ? 32 : postgres->operations_capacity * 2;
-        postgres->operations = must_realloc(postgres->operations, (size_t)postgres->operations_capacity *
-                                                                      sizeof *postgres->operations);
+        postgres->operations_capacity =
+            postgres->operations_capacity == 0 ? 32 : postgres->operations_capacity * 2;
+        postgres->operations =
+            must_realloc(postgres->operations,
+                         (size_t)postgres->operations_capacity * sizeof *postgres->operations);
     }
     postgres->operations[postgres->operations_count++].prepares = prepares;
 }
@@ -41,9 +44,12 @@ static void lend_values(struct postgres *postgres, const struct postgres_value *
     if (count > postgres->send_capacity) {
         size_t n = (size_t)count;
         postgres->send_capacity = count;
-        postgres->send_values = must_realloc(postgres->send_values, n * sizeof *postgres->send_values);
-        postgres->send_lengths = must_realloc(postgres->send_lengths, n * sizeof *postgres->send_lengths);
-        postgres->send_formats = must_realloc(postgres->send_formats, n * sizeof *postgres->send_formats);
+        postgres->send_values =
+            must_realloc(postgres->send_values, n * sizeof *postgres->send_values);
+        postgres->send_lengths =
+            must_realloc(postgres->send_lengths, n * sizeof *postgres->send_lengths);
+        postgres->send_formats =
+            must_realloc(postgres->send_formats, n * sizeof *postgres->send_formats);
     }
     for (int i = 0; i < count; i++) {
         const struct postgres_value *value = &values[i];
@@ -54,7 +60,8 @@ static void lend_values(struct postgres *postgres, const struct postgres_value *
     }
 }
 
-static bool send_unprepared(struct postgres *postgres, const char *sql, const struct postgres_value *values, int count)
+static bool send_unprepared(struct postgres *postgres, const char *sql,
+                            const struct postgres_value *values, int count)
 {
     uint32_t *types = must_calloc((size_t)count + 1, sizeof *types);
     for (int i = 0; i < count; i++)
@@ -76,19 +83,21 @@ static bool send_prepared(struct postgres *postgres, int number, int count)
         statement->pending = true;
         remember(postgres, number);
     }
-    return PQsendQueryPrepared(postgres->connection, name, count, postgres->send_values, postgres->send_lengths,
-                               postgres->send_formats, 1) != 0;
+    return PQsendQueryPrepared(postgres->connection, name, count, postgres->send_values,
+                               postgres->send_lengths, postgres->send_formats, 1) != 0;
 }
 
-enum error_code postgres_batch_add(struct postgres *postgres, const char *sql, const struct postgres_value *values,
-                                   int count, struct error *error)
+enum error_code postgres_batch_add(struct postgres *postgres, const char *sql,
+                                   const struct postgres_value *values, int count,
+                                   struct error *error)
 {
     BUG_IF(postgres->state == BATCH_SENT);
     if (postgres->state != BATCH_BUILDING)
         return error_set(error, ERR_DATABASE, "The batch has already failed.");
     lend_values(postgres, values, count);
     int number = postgres_statement_find(postgres, sql, values, count);
-    bool sent = number < 0 ? send_unprepared(postgres, sql, values, count) : send_prepared(postgres, number, count);
+    bool sent = number < 0 ? send_unprepared(postgres, sql, values, count)
+                           : send_prepared(postgres, number, count);
     if (!sent)
         return postgres_lost(postgres, ERR_DATABASE, error);
     remember(postgres, -1);
@@ -181,7 +190,8 @@ static void next_operation(struct postgres *postgres)
         postgres->executions_done++;
 }
 
-static enum error_code finish(struct postgres *postgres, struct postgres_rows **rows, struct error *error)
+static enum error_code finish(struct postgres *postgres, struct postgres_rows **rows,
+                              struct error *error)
 {
     postgres->state = BATCH_NONE;
     if (!postgres->failed && rows != NULL)
@@ -227,8 +237,8 @@ enum error_code postgres_batch_poll(struct postgres *postgres, bool *done, bool 
     return ERR_OK;
 }
 
-enum error_code postgres_batch_run(struct postgres *postgres, int rows_of, struct postgres_rows **rows,
-                                   struct error *error)
+enum error_code postgres_batch_run(struct postgres *postgres, int rows_of,
+                                   struct postgres_rows **rows, struct error *error)
 {
     if (rows != NULL)
         *rows = NULL;

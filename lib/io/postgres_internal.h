@@ -39,7 +39,8 @@ struct postgres {
     int reply_timeout_ms; /* longest blocking wait for an answer; 0: no bound */
     int64_t connected_us; /* monotonic */
     char sqlstate[6];
-    bool stale; /* the server leaves, or prepared statements no longer fit: reconnect at the next use */
+    bool
+        stale; /* the server leaves, or prepared statements no longer fit: reconnect at the next use */
 
     struct postgres_statement *statements;
     int statements_count;
@@ -69,17 +70,20 @@ struct postgres {
 uint32_t postgres_value_oid(const struct postgres_value *value);
 
 /* postgres_statements.c: the cache of prepared statements of one connection. */
-int postgres_statement_find(struct postgres *postgres, const char *sql, const struct postgres_value *values, int count);
+int postgres_statement_find(struct postgres *postgres, const char *sql,
+                            const struct postgres_value *values, int count);
 void postgres_statements_forget(struct postgres *postgres); /* the server lost them */
 void postgres_statements_free(struct postgres *postgres);
 
 /* postgres.c */
 bool postgres_is_dead(const struct postgres *postgres);
 /* Fills the error from a server's result and remembers its SQLSTATE. */
-enum error_code postgres_result_error(struct postgres *postgres, const PGresult *result, struct error *error);
+enum error_code postgres_result_error(struct postgres *postgres, const PGresult *result,
+                                      struct error *error);
 enum error_code postgres_lost(struct postgres *postgres, enum error_code code, struct error *error);
 /* Waits until the socket can be read (or written, when asked). ERR_TIMEOUT when deadline_us passes; 0: none. */
-enum error_code postgres_wait(struct postgres *postgres, bool for_write, int64_t deadline_us, struct error *error);
+enum error_code postgres_wait(struct postgres *postgres, bool for_write, int64_t deadline_us,
+                              struct error *error);
 int64_t postgres_reply_deadline_us(const struct postgres *postgres);
 bool postgres_sqlstate_is_connection(const char *sqlstate);
 

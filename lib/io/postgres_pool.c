@@ -11,7 +11,7 @@
 #include "io/log.h"
 #include "io/postgres_internal.h"
 
-#define IDLE_US 60000000 /* a connection beyond the smallest size is closed after this time */
+#define IDLE_US 60000000    /* a connection beyond the smallest size is closed after this time */
 #define REPLY_GRACE_MS 2000 /* the server ends a long query; past this the server itself is stuck */
 
 struct idle {
@@ -35,8 +35,9 @@ struct postgres_pool {
     struct idle *idle;
 };
 
-struct postgres_pool *postgres_pool_new(const char *url, const char *name, int min_size, int max_size,
-                                        int query_timeout_s, int acquire_timeout_s, int max_age_s)
+struct postgres_pool *postgres_pool_new(const char *url, const char *name, int min_size,
+                                        int max_size, int query_timeout_s, int acquire_timeout_s,
+                                        int max_age_s)
 {
     struct postgres_pool *pool = must_calloc(1, sizeof *pool);
     pool->url = must_strdup(url);
@@ -82,12 +83,14 @@ static bool wait_for_return(struct postgres_pool *pool)
     int64_t until_us = clock_monotonic_us() + pool->acquire_us;
     struct timespec until = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
     while (pool->lent == pool->max_size)
-        if (pthread_cond_timedwait(&pool->returned, &pool->lock, &until) != 0 && pool->lent == pool->max_size)
+        if (pthread_cond_timedwait(&pool->returned, &pool->lock, &until) != 0 &&
+            pool->lent == pool->max_size)
             return false;
     return true;
 }
 
-enum error_code postgres_pool_get(struct postgres_pool *pool, struct postgres **postgres, struct error *error)
+enum error_code postgres_pool_get(struct postgres_pool *pool, struct postgres **postgres,
+                                  struct error *error)
 {
     *postgres = NULL;
     pthread_mutex_lock(&pool->lock);
@@ -100,14 +103,17 @@ enum error_code postgres_pool_get(struct postgres_pool *pool, struct postgres **
     }
     pthread_mutex_unlock(&pool->lock);
     if (!free_one) {
-        log_warning("Connection pool exhausted", LOG_TEXT("pool", pool->name), LOG_INT("max_size", pool->max_size));
-        return error_set(error, ERR_UNAVAILABLE, "All %d database connections of the pool are in use.", pool->max_size);
+        log_warning("Connection pool exhausted", LOG_TEXT("pool", pool->name),
+                    LOG_INT("max_size", pool->max_size));
+        return error_set(error, ERR_UNAVAILABLE,
+                         "All %d database connections of the pool are in use.", pool->max_size);
     }
     if (*postgres == NULL) {
         *postgres = postgres_new(pool->url, pool->name, pool->settings);
         postgres_set_reply_timeout(*postgres, pool->reply_timeout_ms);
     }
-    if (postgres_connected(*postgres) && clock_monotonic_us() - (*postgres)->connected_us > pool->max_age_us)
+    if (postgres_connected(*postgres) &&
+        clock_monotonic_us() - (*postgres)->connected_us > pool->max_age_us)
         postgres_disconnect(*postgres);
     return ERR_OK;
 }
@@ -120,7 +126,8 @@ void postgres_pool_put(struct postgres_pool *pool, struct postgres *postgres)
     int64_t now_us = clock_monotonic_us();
     pthread_mutex_lock(&pool->lock);
     pool->lent--;
-    if (pool->idle_count >= pool->min_size && pool->idle_count > 0 && now_us - pool->idle[0].since_us > IDLE_US) {
+    if (pool->idle_count >= pool->min_size && pool->idle_count > 0 &&
+        now_us - pool->idle[0].since_us > IDLE_US) {
         surplus = pool->idle[0].postgres;
         pool->idle_count--;
         for (int i = 0; i < pool->idle_count; i++)

@@ -32,15 +32,16 @@ static void grow(struct postgres *postgres)
     postgres->statements =
         must_realloc(postgres->statements, (size_t)capacity * sizeof *postgres->statements);
     postgres->slots_count = capacity * 2;
-    postgres->slots = must_realloc(postgres->slots, (size_t)postgres->slots_count * sizeof *postgres->slots);
+    postgres->slots =
+        must_realloc(postgres->slots, (size_t)postgres->slots_count * sizeof *postgres->slots);
     for (int i = 0; i < postgres->slots_count; i++)
         postgres->slots[i] = -1;
     for (int i = 0; i < postgres->statements_count; i++)
         *slot_for(postgres, postgres->statements[i].hash) = i;
 }
 
-static int add(struct postgres *postgres, uint64_t hash, const char *sql, const struct postgres_value *values,
-               int count)
+static int add(struct postgres *postgres, uint64_t hash, const char *sql,
+               const struct postgres_value *values, int count)
 {
     if (postgres->statements_count == POSTGRES_STATEMENTS_MAX)
         return -1;
@@ -57,7 +58,8 @@ static int add(struct postgres *postgres, uint64_t hash, const char *sql, const 
 }
 
 /* The statement's number, or -1 when the cache is full: then it is sent without preparation. */
-int postgres_statement_find(struct postgres *postgres, const char *sql, const struct postgres_value *values, int count)
+int postgres_statement_find(struct postgres *postgres, const char *sql,
+                            const struct postgres_value *values, int count)
 {
     uint64_t hash = XXH3_64bits(sql, strlen(sql));
     if (postgres->slots_count > 0) {

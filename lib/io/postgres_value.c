@@ -12,7 +12,14 @@
 #define NULL_LENGTH UINT32_MAX        /* -1 */
 
 /* Array header: dimensions, has-null flag, element type, then length and lower bound. */
-enum { AT_DIMENSIONS = 0, AT_HAS_NULL = 4, AT_ELEMENT = 8, AT_COUNT = 12, AT_LOWER = 16, ARRAY_HEADER_BYTES = 20 };
+enum {
+    AT_DIMENSIONS = 0,
+    AT_HAS_NULL = 4,
+    AT_ELEMENT = 8,
+    AT_COUNT = 12,
+    AT_LOWER = 16,
+    ARRAY_HEADER_BYTES = 20
+};
 
 /* Types of the catalogue that only appear in results. */
 enum { TYPE_NAME = 19, TYPE_OID = 26, TYPE_FLOAT4 = 700, TYPE_NUMERIC = 1700, TYPE_JSONB = 3802 };
@@ -74,16 +81,26 @@ uint32_t postgres_value_oid(const struct postgres_value *value)
     if (!value->is_array)
         return (uint32_t)value->type;
     switch (value->type) {
-    case PG_BOOL: return 1000;
-    case PG_BYTEA: return 1001;
-    case PG_INT8: return 1016;
-    case PG_INT2: return 1005;
-    case PG_INT4: return 1007;
-    case PG_TEXT: return 1009;
-    case PG_JSON: return 199;
-    case PG_DOUBLE: return 1022;
-    case PG_TIMESTAMPTZ: return 1185;
-    case PG_UUID: return 2951;
+    case PG_BOOL:
+        return 1000;
+    case PG_BYTEA:
+        return 1001;
+    case PG_INT8:
+        return 1016;
+    case PG_INT2:
+        return 1005;
+    case PG_INT4:
+        return 1007;
+    case PG_TEXT:
+        return 1009;
+    case PG_JSON:
+        return 199;
+    case PG_DOUBLE:
+        return 1022;
+    case PG_TIMESTAMPTZ:
+        return 1185;
+    case PG_UUID:
+        return 2951;
     }
     bug_stop(__FILE__, __LINE__, "array of an unknown type");
 }
@@ -107,11 +124,26 @@ void postgres_set_null(struct postgres_value *value, enum postgres_type type)
     value->is_null = true;
 }
 
-void postgres_set_bool(struct postgres_value *value, bool v) { buffer_append_char(scalar(value, PG_BOOL), v ? 1 : 0); }
-void postgres_set_int2(struct postgres_value *value, int16_t v) { append16(scalar(value, PG_INT2), (uint16_t)v); }
-void postgres_set_int4(struct postgres_value *value, int32_t v) { append32(scalar(value, PG_INT4), (uint32_t)v); }
-void postgres_set_int8(struct postgres_value *value, int64_t v) { append64(scalar(value, PG_INT8), (uint64_t)v); }
-void postgres_set_double(struct postgres_value *value, double v) { append_double(scalar(value, PG_DOUBLE), v); }
+void postgres_set_bool(struct postgres_value *value, bool v)
+{
+    buffer_append_char(scalar(value, PG_BOOL), v ? 1 : 0);
+}
+void postgres_set_int2(struct postgres_value *value, int16_t v)
+{
+    append16(scalar(value, PG_INT2), (uint16_t)v);
+}
+void postgres_set_int4(struct postgres_value *value, int32_t v)
+{
+    append32(scalar(value, PG_INT4), (uint32_t)v);
+}
+void postgres_set_int8(struct postgres_value *value, int64_t v)
+{
+    append64(scalar(value, PG_INT8), (uint64_t)v);
+}
+void postgres_set_double(struct postgres_value *value, double v)
+{
+    append_double(scalar(value, PG_DOUBLE), v);
+}
 
 void postgres_set_text(struct postgres_value *value, const char *text, size_t bytes)
 {
@@ -177,11 +209,26 @@ void postgres_push_null(struct postgres_value *value)
     store32(value->wire.data + AT_HAS_NULL, 1);
 }
 
-void postgres_push_bool(struct postgres_value *value, bool v) { buffer_append_char(element(value, PG_BOOL, 1), v ? 1 : 0); }
-void postgres_push_int2(struct postgres_value *value, int16_t v) { append16(element(value, PG_INT2, 2), (uint16_t)v); }
-void postgres_push_int4(struct postgres_value *value, int32_t v) { append32(element(value, PG_INT4, 4), (uint32_t)v); }
-void postgres_push_int8(struct postgres_value *value, int64_t v) { append64(element(value, PG_INT8, 8), (uint64_t)v); }
-void postgres_push_double(struct postgres_value *value, double v) { append_double(element(value, PG_DOUBLE, 8), v); }
+void postgres_push_bool(struct postgres_value *value, bool v)
+{
+    buffer_append_char(element(value, PG_BOOL, 1), v ? 1 : 0);
+}
+void postgres_push_int2(struct postgres_value *value, int16_t v)
+{
+    append16(element(value, PG_INT2, 2), (uint16_t)v);
+}
+void postgres_push_int4(struct postgres_value *value, int32_t v)
+{
+    append32(element(value, PG_INT4, 4), (uint32_t)v);
+}
+void postgres_push_int8(struct postgres_value *value, int64_t v)
+{
+    append64(element(value, PG_INT8, 8), (uint64_t)v);
+}
+void postgres_push_double(struct postgres_value *value, double v)
+{
+    append_double(element(value, PG_DOUBLE, 8), v);
+}
 
 void postgres_push_text(struct postgres_value *value, const char *text, size_t bytes)
 {
@@ -275,13 +322,20 @@ int64_t postgres_rows_int(const struct postgres_rows *rows, int row, int column)
     if (postgres_rows_null(rows, row, column))
         return 0;
     switch (PQftype(result_of(rows), column)) {
-    case PG_INT2: return (int16_t)load16(data);
-    case PG_INT4: return (int32_t)load32(data);
-    case PG_INT8: return (int64_t)load64(data);
-    case PG_BOOL: return data[0] != 0;
-    case TYPE_OID: return load32(data);
-    case TYPE_NUMERIC: return numeric_int(data, bytes);
-    default: bug_stop(__FILE__, __LINE__, "the column is no integer");
+    case PG_INT2:
+        return (int16_t)load16(data);
+    case PG_INT4:
+        return (int32_t)load32(data);
+    case PG_INT8:
+        return (int64_t)load64(data);
+    case PG_BOOL:
+        return data[0] != 0;
+    case TYPE_OID:
+        return load32(data);
+    case TYPE_NUMERIC:
+        return numeric_int(data, bytes);
+    default:
+        bug_stop(__FILE__, __LINE__, "the column is no integer");
     }
 }
 
@@ -304,8 +358,10 @@ double postgres_rows_double(const struct postgres_rows *rows, int row, int colum
         bits32 = load32(data);
         memcpy(&narrow, &bits32, sizeof narrow);
         return (double)narrow;
-    case TYPE_NUMERIC: return numeric(data, bytes);
-    default: return (double)postgres_rows_int(rows, row, column);
+    case TYPE_NUMERIC:
+        return numeric(data, bytes);
+    default:
+        return (double)postgres_rows_int(rows, row, column);
     }
 }
 
@@ -317,7 +373,8 @@ const char *postgres_rows_text(const struct postgres_rows *rows, int row, int co
         *bytes = 0;
     if (postgres_rows_null(rows, row, column))
         return NULL;
-    if (PQftype(result_of(rows), column) == TYPE_JSONB) { /* its binary form begins with a version */
+    if (PQftype(result_of(rows), column) ==
+        TYPE_JSONB) { /* its binary form begins with a version */
         BUG_IF(length < 1 || data[0] != 1);
         data++;
         length--;
@@ -349,7 +406,4 @@ int64_t postgres_rows_instant(const struct postgres_rows *rows, int row, int col
     return (int64_t)load64(data) + EPOCH_2000_US;
 }
 
-void postgres_rows_free(struct postgres_rows *rows)
-{
-    PQclear((PGresult *)rows);
-}
+void postgres_rows_free(struct postgres_rows *rows) { PQclear((PGresult *)rows); }

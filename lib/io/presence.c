@@ -38,17 +38,24 @@ struct presence {
 static char *topic(const struct config *config, const char *name)
 {
     struct buffer text = {0};
-    buffer_append_format(&text, "%s.omninode_bridge.onex.evt.%s.v1", config_topic_environment(config), name);
+    buffer_append_format(&text, "%s.omninode_bridge.onex.evt.%s.v1",
+                         config_topic_environment(config), name);
     return buffer_take(&text);
 }
 
-char *presence_introspection_topic(const struct config *config) { return topic(config, "node-introspection"); }
-char *presence_heartbeat_topic(const struct config *config) { return topic(config, "node-heartbeat"); }
+char *presence_introspection_topic(const struct config *config)
+{
+    return topic(config, "node-introspection");
+}
+char *presence_heartbeat_topic(const struct config *config)
+{
+    return topic(config, "node-heartbeat");
+}
 
 /* -- events -- */
 
-static enum error_code publish_message(struct presence *presence, const struct kafka_message *message,
-                                       struct error *error)
+static enum error_code publish_message(struct presence *presence,
+                                       const struct kafka_message *message, struct error *error)
 {
     if (presence->options.publish != NULL)
         return presence->options.publish(presence->options.context, message, error);
@@ -56,8 +63,8 @@ static enum error_code publish_message(struct presence *presence, const struct k
 }
 
 /* Takes the payload. */
-static void publish(struct presence *presence, const char *topic_name, const char *type, struct json *payload,
-                    int64_t now_us)
+static void publish(struct presence *presence, const char *topic_name, const char *type,
+                    struct json *payload, int64_t now_us)
 {
     struct buffer value = {0};
     struct envelope envelope = {.event_id = clock_uuid_v7(),
@@ -94,7 +101,8 @@ static void publish(struct presence *presence, const char *topic_name, const cha
                                     .tag_a = PRESENCE_TAG};
     struct error error = {0};
     if (publish_message(presence, &message, &error) != ERR_OK)
-        log_warning("Failed to publish Kafka event", LOG_TEXT("topic", topic_name), LOG_TEXT("error", error.text));
+        log_warning("Failed to publish Kafka event", LOG_TEXT("topic", topic_name),
+                    LOG_TEXT("error", error.text));
     buffer_fini(&value);
     json_release(payload);
 }
@@ -102,11 +110,14 @@ static void publish(struct presence *presence, const char *topic_name, const cha
 /* -- the row -- */
 
 static const char upsert_sql[] =
-    "INSERT INTO node_registrations AS r (node_id, node_type, node_version, capabilities, endpoints, metadata,"
+    "INSERT INTO node_registrations AS r (node_id, node_type, node_version, capabilities, "
+    "endpoints, metadata,"
     " health_status, health_endpoint, last_heartbeat)"
     " VALUES ($1, $2, $3, $4::jsonb, $5::jsonb, $6::jsonb, upper($7), $8, now())"
-    " ON CONFLICT (node_id) DO UPDATE SET node_type = excluded.node_type, node_version = excluded.node_version,"
-    " capabilities = excluded.capabilities, endpoints = excluded.endpoints, metadata = excluded.metadata,"
+    " ON CONFLICT (node_id) DO UPDATE SET node_type = excluded.node_type, node_version = "
+    "excluded.node_version,"
+    " capabilities = excluded.capabilities, endpoints = excluded.endpoints, metadata = "
+    "excluded.metadata,"
     " health_status = excluded.health_status, health_endpoint = excluded.health_endpoint,"
     " last_heartbeat = excluded.last_heartbeat, updated_at = now()";
 
@@ -122,8 +133,8 @@ static void set_json(struct postgres_value *value, struct json *json)
     json_release(json);
 }
 
-static void save_row(struct presence *presence, const struct presence_usage *usage, const struct presence_status *status,
-                     const char *reason, bool first)
+static void save_row(struct presence *presence, const struct presence_usage *usage,
+                     const struct presence_status *status, const char *reason, bool first)
 {
     struct postgres_value values[8] = {0};
     struct buffer health_endpoint = {0};
@@ -141,7 +152,8 @@ static void save_row(struct presence *presence, const struct presence_usage *usa
     if (code == ERR_OK && first)
         code = postgres_query(presence->postgres, forget_sql, NULL, 0, NULL, &error);
     if (code != ERR_OK && !presence->database_complained)
-        log_warning("node registration could not be saved, will try again", LOG_TEXT("error", error.text));
+        log_warning("node registration could not be saved, will try again",
+                    LOG_TEXT("error", error.text));
     presence->database_complained = code != ERR_OK;
     buffer_fini(&health_endpoint);
     for (int i = 0; i < 8; i++)
@@ -178,7 +190,8 @@ static bool publishes(const struct presence *presence)
 /* A beat that cannot be sent now would only mislead when the broker is back. */
 static bool broker_is_away(const struct presence *presence)
 {
-    return presence->options.publish == NULL && !kafka_producer_reachable(presence->options.producer);
+    return presence->options.publish == NULL &&
+           !kafka_producer_reachable(presence->options.producer);
 }
 
 /* One heartbeat; `reason` adds an introspection. */
@@ -195,10 +208,13 @@ static void beat(struct presence *presence, const char *reason, bool first, bool
         status.last_activity_us = now_us;
     if (publishes(presence) && reason != NULL && (first || !broker_is_away(presence)))
         publish(presence, presence->introspection_topic, "node_introspection",
-                presence_introspection(&presence->node, &usage, &status, presence->environment, reason, now_us), now_us);
+                presence_introspection(&presence->node, &usage, &status, presence->environment,
+                                       reason, now_us),
+                now_us);
     if (publishes(presence) && !last && (first || !broker_is_away(presence)))
         publish(presence, presence->heartbeat_topic, "node_heartbeat",
-                presence_heartbeat(&presence->node, &usage, &status, presence->environment, now_us), now_us);
+                presence_heartbeat(&presence->node, &usage, &status, presence->environment, now_us),
+                now_us);
     if (presence->postgres != NULL && (!last || postgres_connected(presence->postgres)))
         save_row(presence, &usage, &status, reason == NULL ? "heartbeat" : reason, first);
     json_release(status.active_states);
@@ -221,7 +237,9 @@ static void *run(void *context)
     int64_t period_us = (int64_t)presence->options.heartbeat_ms * 1000;
     int64_t next_us = presence->started_us;
     for (int64_t number = 0;; number++) {
-        const char *reason = number == 0 ? "startup" : number % PRESENCE_INTROSPECTION_BEATS == 0 ? "periodic" : NULL;
+        const char *reason = number == 0                                  ? "startup"
+                             : number % PRESENCE_INTROSPECTION_BEATS == 0 ? "periodic"
+                                                                          : NULL;
         beat(presence, reason, number == 0, false);
         next_us += period_us;
         if (next_us < clock_monotonic_us()) /* stopped for a while: no burst of missed beats */
@@ -255,7 +273,8 @@ struct presence *presence_start(const struct presence_options *options)
     presence->introspection_topic = presence_introspection_topic(options->config);
     presence->heartbeat_topic = presence_heartbeat_topic(options->config);
     if (options->database_url != NULL) {
-        presence->postgres = postgres_new(options->database_url, "bridge-presence", "-c statement_timeout=5s");
+        presence->postgres =
+            postgres_new(options->database_url, "bridge-presence", "-c statement_timeout=5s");
         postgres_set_reply_timeout(presence->postgres, REPLY_TIMEOUT_MS);
     }
     presence->started_us = presence->cpu_us = clock_monotonic_us();

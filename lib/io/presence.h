@@ -27,7 +27,8 @@ struct presence;
 
 /* The node's own functions. ask fills the status (zeroed but for health) at each beat; active_states is
  * taken over. */
-typedef enum error_code presence_publish(void *context, const struct kafka_message *message, struct error *error);
+typedef enum error_code presence_publish(void *context, const struct kafka_message *message,
+                                         struct error *error);
 typedef void presence_ask(void *context, struct presence_status *status);
 
 struct presence_options {
@@ -42,9 +43,9 @@ struct presence_options {
      * tell them from its own. */
     presence_publish *publish;
     struct kafka_producer *producer;
-    presence_ask *ask;           /* NULL: always healthy */
-    void *context;               /* of ask and publish */
-    int heartbeat_ms;            /* 0: PRESENCE_HEARTBEAT_MS */
+    presence_ask *ask; /* NULL: always healthy */
+    void *context;     /* of ask and publish */
+    int heartbeat_ms;  /* 0: PRESENCE_HEARTBEAT_MS */
 };
 
 struct presence *presence_start(const struct presence_options *options);

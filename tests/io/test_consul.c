@@ -30,7 +30,8 @@ static void on_register(struct http_request *request, struct http_response *resp
     (void)context;
     struct json *document = json_parse(request->body, request->body_bytes, NULL, NULL);
     pthread_mutex_lock(&agent.lock);
-    if (agent.refuse > 0 || document == NULL || strcmp(request->content_type, "application/json") != 0) {
+    if (agent.refuse > 0 || document == NULL ||
+        strcmp(request->content_type, "application/json") != 0) {
         agent.refuse--;
         response->status = 500;
         json_release(document);
@@ -49,7 +50,8 @@ static void on_get(struct http_request *request, struct http_response *response,
     const char *id = http_path_parameter(request, "id");
     pthread_mutex_lock(&agent.lock);
     agent.asked++;
-    bool known = agent.document != NULL && strcmp(json_string_or(json_get(agent.document, "ID"), ""), id) == 0;
+    bool known = agent.document != NULL &&
+                 strcmp(json_string_or(json_get(agent.document, "ID"), ""), id) == 0;
     if (known)
         http_json(response, 200, agent.document);
     else
@@ -58,7 +60,8 @@ static void on_get(struct http_request *request, struct http_response *response,
     pthread_mutex_unlock(&agent.lock);
 }
 
-static void on_deregister(struct http_request *request, struct http_response *response, void *context)
+static void on_deregister(struct http_request *request, struct http_response *response,
+                          void *context)
 {
     (void)context;
     (void)response;
@@ -70,9 +73,15 @@ static void on_deregister(struct http_request *request, struct http_response *re
 }
 
 static const struct http_route routes[] = {
-    {.method = "PUT", .path = "/v1/agent/service/register", .handler = on_register, .flags = HTTP_OPEN},
+    {.method = "PUT",
+     .path = "/v1/agent/service/register",
+     .handler = on_register,
+     .flags = HTTP_OPEN},
     {.method = "GET", .path = "/v1/agent/service/{id}", .handler = on_get, .flags = HTTP_OPEN},
-    {.method = "PUT", .path = "/v1/agent/service/deregister/{id}", .handler = on_deregister, .flags = HTTP_OPEN},
+    {.method = "PUT",
+     .path = "/v1/agent/service/deregister/{id}",
+     .handler = on_deregister,
+     .flags = HTTP_OPEN},
     {0},
 };
 
@@ -93,7 +102,8 @@ static void start_agent(int port)
 static void setup(void)
 {
     struct buffer faults = {0};
-    ck_assert_msg(config_load(&config, FOR_REDUCER, lookup, NULL, &faults) == 0, "%s", buffer_text(&faults));
+    ck_assert_msg(config_load(&config, FOR_REDUCER, lookup, NULL, &faults) == 0, "%s",
+                  buffer_text(&faults));
     buffer_fini(&faults);
     agent.registered = agent.asked = agent.deregistered = agent.refuse = 0;
     start_agent(0);
@@ -116,16 +126,24 @@ static void wait_for(const int *counter, int value)
     until.tv_sec += 20;
     pthread_mutex_lock(&agent.lock);
     while (*counter < value)
-        ck_assert_msg(pthread_cond_timedwait(&agent.changed, &agent.lock, &until) == 0, "nothing came in time");
+        ck_assert_msg(pthread_cond_timedwait(&agent.changed, &agent.lock, &until) == 0,
+                      "nothing came in time");
     pthread_mutex_unlock(&agent.lock);
 }
 
 static struct consul *start(int port)
 {
-    return consul_start(&(struct consul_options){.agent_host = "127.0.0.1", .agent_port = port, .node_type = "reducer",
-                                                 .node_id = ID, .host = "10.1.2.3", .port = 8061, .metrics_port = 9092,
-                                                 .namespace = "space", .environment = "staging",
-                                                 .watch_interval_ms = 20, .retry_interval_ms = 20});
+    return consul_start(&(struct consul_options){.agent_host = "127.0.0.1",
+                                                 .agent_port = port,
+                                                 .node_type = "reducer",
+                                                 .node_id = ID,
+                                                 .host = "10.1.2.3",
+                                                 .port = 8061,
+                                                 .metrics_port = 9092,
+                                                 .namespace = "space",
+                                                 .environment = "staging",
+                                                 .watch_interval_ms = 20,
+                                                 .retry_interval_ms = 20});
 }
 
 static const char *text(const struct json *object, const char *name)
@@ -142,15 +160,17 @@ START_TEST(what_is_registered)
     ck_assert_str_eq(text(agent.document, "ID"), SERVICE);
     ck_assert_str_eq(text(agent.document, "Address"), "10.1.2.3");
     ck_assert_int_eq(json_int_value(json_get(agent.document, "Port")), 8061);
-    const struct json *check = json_get(agent.document, "Check"), *meta = json_get(agent.document, "Meta");
+    const struct json *check = json_get(agent.document, "Check"),
+                      *meta = json_get(agent.document, "Meta");
     ck_assert_str_eq(text(check, "HTTP"), "http://10.1.2.3:8061/health");
     ck_assert_str_eq(text(check, "Interval"), "10s");
     ck_assert_str_eq(text(check, "DeregisterCriticalServiceAfter"), "90s");
     ck_assert_str_eq(text(meta, "metrics_port"), "9092");
     ck_assert_str_eq(text(meta, "version"), VERSION);
     char *tags = json_to_text(json_get(agent.document, "Tags"));
-    ck_assert_ptr_nonnull(strstr(tags, "[\"onex\",\"bridge\",\"reducer\",\"version:" VERSION "\",\"omninode_bridge\","
-                                       "\"node_type:reducer\",\"namespace:space\",\"kafka_enabled:true\"]"));
+    ck_assert_ptr_nonnull(
+        strstr(tags, "[\"onex\",\"bridge\",\"reducer\",\"version:" VERSION "\",\"omninode_bridge\","
+                     "\"node_type:reducer\",\"namespace:space\",\"kafka_enabled:true\"]"));
     free(tags);
     consul_stop(consul);
     ck_assert_int_eq(agent.deregistered, 1);
@@ -213,7 +233,8 @@ START_TEST(from_the_configuration)
     config.consul_port = http_server_port(server);
     struct consul *consul = consul_start_from_config(&config, "reducer", ID, 18061, 0);
     wait_for(&agent.registered, 1);
-    ck_assert_str_eq(text(agent.document, "Address"), "127.0.0.1"); /* our address as the agent sees it */
+    ck_assert_str_eq(text(agent.document, "Address"),
+                     "127.0.0.1"); /* our address as the agent sees it */
     char *tags = json_to_text(json_get(agent.document, "Tags"));
     ck_assert_ptr_nonnull(strstr(tags, "\"batch_size:100\",\"window_seconds:5\"]"));
     free(tags);

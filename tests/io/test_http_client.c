@@ -41,7 +41,8 @@ static void *serve(void *context)
     int connection = accept(p->listener, NULL, NULL);
     size_t start = 0;
     for (int i = 0; p->silent || (i < 4 && p->answers[i] != NULL);) {
-        ssize_t got = recv(connection, p->request + p->request_bytes, sizeof p->request - 1 - p->request_bytes, 0);
+        ssize_t got = recv(connection, p->request + p->request_bytes,
+                           sizeof p->request - 1 - p->request_bytes, 0);
         if (got <= 0)
             break;
         p->request_bytes += (size_t)got;
@@ -113,7 +114,9 @@ START_TEST(get_and_post_on_one_connection)
     ck_assert_str_eq(http_reply_header(&reply, "X-Empty"), "");
     ck_assert_ptr_null(http_reply_header(&reply, "X-Wor"));
     const char *headers[] = {"X-API-Key: secret", NULL};
-    ck_assert_int_eq(call((struct http_call){.method = "POST", .body = "{}", .body_bytes = 2, .headers = headers}), ERR_OK);
+    ck_assert_int_eq(call((struct http_call){
+                         .method = "POST", .body = "{}", .body_bytes = 2, .headers = headers}),
+                     ERR_OK);
     ck_assert_int_eq(reply.status, 404);
     ck_assert_uint_eq(reply.body.bytes, 0);
     ck_assert_ptr_null(http_reply_header(&reply, "x-word"));
@@ -146,7 +149,8 @@ START_TEST(nobody_listens)
     gone();
     client = http_client_new();
     snprintf(url, sizeof url, "http://127.0.0.1:%d/", port);
-    ck_assert_int_eq(call((struct http_call){.method = "POST", .body = "", .body_bytes = 0}), ERR_UNAVAILABLE);
+    ck_assert_int_eq(call((struct http_call){.method = "POST", .body = "", .body_bytes = 0}),
+                     ERR_UNAVAILABLE);
     ck_assert_ptr_nonnull(strstr(error.text, url));
 }
 END_TEST
@@ -158,7 +162,8 @@ START_TEST(a_lost_answer)
     gone();
     client = http_client_new();
     answer("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhalf", NULL);
-    ck_assert_int_eq(call((struct http_call){.method = "POST", .body = "x", .body_bytes = 1}), ERR_OUTCOME_UNKNOWN);
+    ck_assert_int_eq(call((struct http_call){.method = "POST", .body = "x", .body_bytes = 1}),
+                     ERR_OUTCOME_UNKNOWN);
     ck_assert_int_eq(reply.status, 0);
     gone();
 }
@@ -198,7 +203,9 @@ static bool first_line(void *context, const char *data, size_t bytes)
 START_TEST(pieces_until_enough)
 {
     struct buffer got = {0};
-    answer("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 100\r\n\r\nid: 1\n", NULL);
+    answer(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 100\r\n\r\nid: 1\n",
+        NULL);
     ck_assert_int_eq(call((struct http_call){.piece = first_line, .context = &got}), ERR_OK);
     ck_assert_int_eq(reply.status, 200);
     ck_assert_str_eq(buffer_text(&got), "id: 1\n");

@@ -46,7 +46,8 @@ static void setup(void)
     db = postgres_new(getenv("DATABASE_URL"), "test", NULL);
     strcpy(directory, "/tmp/test-migrate-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(directory));
-    ck_assert_int_eq(postgres_script(db, "DROP SCHEMA public CASCADE; CREATE SCHEMA public", &error), ERR_OK);
+    ck_assert_int_eq(
+        postgres_script(db, "DROP SCHEMA public CASCADE; CREATE SCHEMA public", &error), ERR_OK);
     put("0001_one.up.sql", "CREATE TABLE one(a int)");
     put("0001_one.down.sql", "DROP TABLE one");
     put("0002_two.up.sql", "CREATE TABLE two(a int); -- a comment at the end");
@@ -67,7 +68,8 @@ static bool table(const char *name)
     struct postgres_value v = {0};
     struct postgres_rows *rows;
     postgres_set_string(&v, name);
-    ck_assert_int_eq(postgres_query(db, "SELECT to_regclass($1) IS NOT NULL", &v, 1, &rows, &error), ERR_OK);
+    ck_assert_int_eq(postgres_query(db, "SELECT to_regclass($1) IS NOT NULL", &v, 1, &rows, &error),
+                     ERR_OK);
     bool there = postgres_rows_bool(rows, 0, 0);
     postgres_rows_free(rows);
     postgres_value_fini(&v);
@@ -139,8 +141,10 @@ START_TEST(a_changed_file_is_refused_and_shown)
     struct migration_plan plan = {0};
     ck_assert_int_eq(migrate_status(db, directory, &plan, &error), ERR_OK);
     ck_assert_int_eq(plan.count, 2);
-    ck_assert(plan.items[0].applied && strcmp(plan.items[0].checksum, plan.items[0].applied_checksum) != 0);
-    ck_assert(plan.items[1].applied && strcmp(plan.items[1].checksum, plan.items[1].applied_checksum) == 0);
+    ck_assert(plan.items[0].applied &&
+              strcmp(plan.items[0].checksum, plan.items[0].applied_checksum) != 0);
+    ck_assert(plan.items[1].applied &&
+              strcmp(plan.items[1].checksum, plan.items[1].applied_checksum) == 0);
     ck_assert(plan.items[1].applied_us > 1700000000000000);
     migration_plan_fini(&plan);
 }
@@ -158,7 +162,8 @@ END_TEST
 START_TEST(versions_a_program_accepts)
 {
     ck_assert_int_eq(migrate_check_schema(db, 1, 2, &error), ERR_SCHEMA);
-    ck_assert_str_eq(error.text, "The database schema is at version 0; this program needs 1 to 2. Run: bridgectl migrate up");
+    ck_assert_str_eq(error.text, "The database schema is at version 0; this program needs 1 to 2. "
+                                 "Run: bridgectl migrate up");
     ck_assert_int_eq(up(1), ERR_OK);
     ck_assert_int_eq(migrate_check_schema(db, 1, 2, &error), ERR_OK);
     ck_assert_int_eq(migrate_check_schema(db, 2, 2, &error), ERR_SCHEMA);
@@ -196,18 +201,26 @@ END_TEST
 START_TEST(the_real_migrations_go_up_and_down_and_up)
 {
     for (int i = 0; i < 2; i++) {
-        ck_assert_msg(migrate_up(db, "migrations", 0, false, NULL, NULL, &error) == ERR_OK, "%s", error.text);
-        ck_assert_msg(migrate_check_schema(db, SCHEMA_VERSION_OLDEST, SCHEMA_VERSION_NEWEST, &error) == ERR_OK, "%s",
+        ck_assert_msg(migrate_up(db, "migrations", 0, false, NULL, NULL, &error) == ERR_OK, "%s",
                       error.text);
-        ck_assert_msg(migrate_down(db, "migrations", 0, false, NULL, NULL, &error) == ERR_OK, "%s", error.text);
+        ck_assert_msg(migrate_check_schema(db, SCHEMA_VERSION_OLDEST, SCHEMA_VERSION_NEWEST,
+                                           &error) == ERR_OK,
+                      "%s", error.text);
+        ck_assert_msg(migrate_down(db, "migrations", 0, false, NULL, NULL, &error) == ERR_OK, "%s",
+                      error.text);
         struct postgres_rows *rows;
-        ck_assert_int_eq(postgres_query(db,
-                                        "SELECT (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
-                                        " WHERE nspname = 'public' AND relname !~ '^schema_migrations')"
-                                        " + (SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace"
-                                        " WHERE nspname = 'public') + (SELECT count(*) FROM pg_type t JOIN pg_namespace n"
-                                        " ON n.oid = typnamespace WHERE nspname = 'public' AND typname !~ 'schema_migrations')",
-                                        NULL, 0, &rows, &error), ERR_OK);
+        ck_assert_int_eq(
+            postgres_query(
+                db,
+                "SELECT (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = "
+                "relnamespace"
+                " WHERE nspname = 'public' AND relname !~ '^schema_migrations')"
+                " + (SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace"
+                " WHERE nspname = 'public') + (SELECT count(*) FROM pg_type t JOIN pg_namespace n"
+                " ON n.oid = typnamespace WHERE nspname = 'public' AND typname !~ "
+                "'schema_migrations')",
+                NULL, 0, &rows, &error),
+            ERR_OK);
         ck_assert_int_eq(postgres_rows_int(rows, 0, 0), 0); /* nothing is left behind */
         postgres_rows_free(rows);
     }

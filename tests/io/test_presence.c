@@ -37,7 +37,8 @@ static struct config config;
 static struct postgres *db;
 static struct error error;
 
-static enum error_code catch_message(void *context, const struct kafka_message *message, struct error *failure)
+static enum error_code catch_message(void *context, const struct kafka_message *message,
+                                     struct error *failure)
 {
     (void)context;
     pthread_mutex_lock(&seen.lock);
@@ -71,7 +72,9 @@ static void ask(void *context, struct presence_status *status)
 static const char *lookup(const char *name, void *context)
 {
     (void)context;
-    return strcmp(name, "ENVIRONMENT") == 0 ? "staging" : strcmp(name, "API_KEY") == 0 ? "k1234567890abcdefgh" : NULL;
+    return strcmp(name, "ENVIRONMENT") == 0 ? "staging"
+           : strcmp(name, "API_KEY") == 0   ? "k1234567890abcdefgh"
+                                            : NULL;
 }
 
 static void run_file(const char *path)
@@ -90,10 +93,12 @@ static void run_file(const char *path)
 static void setup(void)
 {
     struct buffer faults = {0};
-    ck_assert_msg(config_load(&config, FOR_ORCHESTRATOR, lookup, NULL, &faults) == 0, "%s", buffer_text(&faults));
+    ck_assert_msg(config_load(&config, FOR_ORCHESTRATOR, lookup, NULL, &faults) == 0, "%s",
+                  buffer_text(&faults));
     buffer_fini(&faults);
     db = postgres_new(getenv("DATABASE_URL"), "test", NULL);
-    ck_assert_int_eq(postgres_script(db, "DROP SCHEMA public CASCADE; CREATE SCHEMA public", &error), ERR_OK);
+    ck_assert_int_eq(
+        postgres_script(db, "DROP SCHEMA public CASCADE; CREATE SCHEMA public", &error), ERR_OK);
     run_file("migrations/0004_node_registrations.up.sql");
 }
 
@@ -117,7 +122,8 @@ static void wait_for_messages(int count)
     until.tv_sec += 20;
     pthread_mutex_lock(&seen.lock);
     while (seen.count < count)
-        ck_assert_msg(pthread_cond_timedwait(&seen.changed, &seen.lock, &until) == 0, "nothing came in time");
+        ck_assert_msg(pthread_cond_timedwait(&seen.changed, &seen.lock, &until) == 0,
+                      "nothing came in time");
     pthread_mutex_unlock(&seen.lock);
 }
 
@@ -156,9 +162,11 @@ START_TEST(startup_beat_and_shutdown)
         ck_assert_str_eq(member(m[i].value, "payload", "node_id"), ID);
         ck_assert_str_eq(member(m[i].value, "metadata", "event_category"), "node_lifecycle");
     }
-    const struct json *first = json_get(m[0].value, "payload"), *beat = json_get(m[1].value, "payload");
+    const struct json *first = json_get(m[0].value, "payload"),
+                      *beat = json_get(m[1].value, "payload");
     ck_assert_str_eq(member(first, "metadata", "reason"), "startup");
-    ck_assert_str_eq(member(first, "endpoints", "orchestration"), "http://host:8060/api/v1/workflows");
+    ck_assert_str_eq(member(first, "endpoints", "orchestration"),
+                     "http://host:8060/api/v1/workflows");
     ck_assert_str_eq(member(first, "endpoints", "metrics"), "http://host:9091/metrics");
     ck_assert_str_eq(json_string_or(json_get(beat, "health_status"), ""), "degraded");
     ck_assert_int_eq(json_int_value(json_get(beat, "active_operations")), 3);
@@ -171,31 +179,41 @@ static char *row(const char *sql)
 {
     struct postgres_rows *rows = NULL;
     ck_assert_msg(postgres_query(db, sql, NULL, 0, &rows, &error) == ERR_OK, "%s", error.text);
-    char *text = postgres_rows_count(rows) == 0 ? strdup("") : strdup(postgres_rows_text(rows, 0, 0, NULL));
+    char *text =
+        postgres_rows_count(rows) == 0 ? strdup("") : strdup(postgres_rows_text(rows, 0, 0, NULL));
     postgres_rows_free(rows);
     return text;
 }
 
-#define ck_row(sql, expected)          \
-    do {                               \
-        char *text_ = row(sql);        \
-        ck_assert_str_eq(text_, expected); \
-        free(text_);                   \
+#define ck_row(sql, expected)                                                                      \
+    do {                                                                                           \
+        char *text_ = row(sql);                                                                    \
+        ck_assert_str_eq(text_, expected);                                                         \
+        free(text_);                                                                               \
     } while (0)
 
 START_TEST(the_row_follows)
 {
-    ck_assert_int_eq(postgres_script(db, "INSERT INTO node_registrations(node_id, node_type, node_version, last_heartbeat)"
-                                         " VALUES ('old', 'reducer', '1', now() - interval '2 days'),"
-                                         " ('live', 'reducer', '1', now())", &error), ERR_OK);
+    ck_assert_int_eq(
+        postgres_script(
+            db,
+            "INSERT INTO node_registrations(node_id, node_type, node_version, last_heartbeat)"
+            " VALUES ('old', 'reducer', '1', now() - interval '2 days'),"
+            " ('live', 'reducer', '1', now())",
+            &error),
+        ERR_OK);
     struct presence *presence = start(30, getenv("DATABASE_URL"));
     wait_for_messages(1 + 3); /* the third heartbeat: the first two rows are written */
-    ck_row("SELECT health_status || ' ' || health_endpoint || ' ' || (capabilities -> 'fsm_states' ->> 'active_workflows')"
-           " FROM node_registrations WHERE node_id = '" ID "'", "DEGRADED http://host:8060/health 3");
+    ck_row("SELECT health_status || ' ' || health_endpoint || ' ' || (capabilities -> 'fsm_states' "
+           "->> 'active_workflows')"
+           " FROM node_registrations WHERE node_id = '" ID "'",
+           "DEGRADED http://host:8060/health 3");
     ck_row("SELECT string_agg(node_id, ',' ORDER BY node_id) FROM node_registrations", ID ",live");
     presence_stop(presence);
-    ck_row("SELECT health_status || ' ' || (metadata ->> 'reason') || ' ' || (registered_at < updated_at)"
-           " FROM node_registrations WHERE node_id = '" ID "'", "STOPPED shutdown true");
+    ck_row("SELECT health_status || ' ' || (metadata ->> 'reason') || ' ' || (registered_at < "
+           "updated_at)"
+           " FROM node_registrations WHERE node_id = '" ID "'",
+           "STOPPED shutdown true");
 }
 END_TEST
 
@@ -206,10 +224,14 @@ START_TEST(introspection_is_repeated)
     presence_stop(presence);
     int periodic = 0;
     for (int i = 1; i < seen.count; i++)
-        periodic += strcmp(member(json_get(seen.messages[i].value, "payload"), "metadata", "reason"), "periodic") == 0;
+        periodic +=
+            strcmp(member(json_get(seen.messages[i].value, "payload"), "metadata", "reason"),
+                   "periodic") == 0;
     ck_assert_int_ge(periodic, 1);
-    ck_assert_str_eq(member(json_get(seen.messages[1 + PRESENCE_INTROSPECTION_BEATS].value, "payload"), "metadata", "reason"),
-                     "periodic");
+    ck_assert_str_eq(
+        member(json_get(seen.messages[1 + PRESENCE_INTROSPECTION_BEATS].value, "payload"),
+               "metadata", "reason"),
+        "periodic");
 }
 END_TEST
 

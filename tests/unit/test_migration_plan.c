@@ -56,9 +56,10 @@ END_TEST
 
 START_TEST(names_that_do_not_fit)
 {
-    static const char *const bad[] = {"1_a.up.sql", "00001_a.up.sql", "0001-a.up.sql", "0001_.up.sql", "0001_A.up.sql",
-                                      "0001_a.sql", "0000_a.up.sql",  "a.up.sql",      ".sql.up.sql" + 1, "0001.up.sql",
-                                      "0001_a b.up.sql"};
+    static const char *const bad[] = {"1_a.up.sql",    "00001_a.up.sql", "0001-a.up.sql",
+                                      "0001_.up.sql",  "0001_A.up.sql",  "0001_a.sql",
+                                      "0000_a.up.sql", "a.up.sql",       ".sql.up.sql" + 1,
+                                      "0001.up.sql",   "0001_a b.up.sql"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ck_assert_msg(file(bad[i]) == ERR_CONFIG, "%s", bad[i]);
         ck_assert_ptr_nonnull(strstr(error.text, bad[i]));
@@ -125,7 +126,8 @@ START_TEST(an_applied_file_has_changed)
     checksums();
     ck_assert_int_eq(migration_plan_add_applied(&plan, 1, "a", "bbbb", 5, &error), ERR_OK);
     ck_assert_int_eq(migration_plan_check_applied(&plan, &error), ERR_CONFIG);
-    ck_assert_ptr_nonnull(strstr(error.text, "0001_a.up.sql has changed since it was applied (SHA-256 is aaaa, was bbbb)"));
+    ck_assert_ptr_nonnull(strstr(
+        error.text, "0001_a.up.sql has changed since it was applied (SHA-256 is aaaa, was bbbb)"));
 }
 END_TEST
 
