@@ -6,7 +6,7 @@
 
 #include "base/limits.h"
 #include "bridgectl.h"
-#include "core/contract.h"
+#include "core/event_routes.h"
 #include "io/clock.h"
 #include "io/kafka_admin.h"
 
@@ -41,18 +41,6 @@ static void add(const struct ctl *ctl, struct topics *topics, char *name, int64_
         .name = name, .partitions = (int32_t)partitions, .replicas = (int32_t)ctl->config->kafka_replication_factor};
 }
 
-/* "{env}" of a name stands for the environment's first part of topic names. */
-static char *with_environment(const struct ctl *ctl, const char *name)
-{
-    struct buffer text = {0};
-    const char *mark = strstr(name, "{env}");
-    if (mark == NULL)
-        return must_strdup(name);
-    buffer_append_format(&text, "%.*s%s%s", (int)(mark - name), name, config_topic_environment(ctl->config),
-                         mark + strlen("{env}"));
-    return buffer_take(&text);
-}
-
 static void add_with_dead_letters(const struct ctl *ctl, struct topics *topics, const char *name, int64_t partitions)
 {
     struct buffer dead = {0};
@@ -61,40 +49,26 @@ static void add_with_dead_letters(const struct ctl *ctl, struct topics *topics, 
     add(ctl, topics, buffer_take(&dead), ctl->config->kafka_default_partitions);
 }
 
-/* Members of `routes`: event type to topic name. */
-static void add_routes(const struct ctl *ctl, struct topics *topics, const struct json *routes)
-{
-    for (size_t i = 0; i < json_size(routes) && topics->count < TOPICS_MAX; i++) {
-        const char *name = json_string_or(json_member_at(routes, i), NULL);
-        if (name != NULL)
-            add(ctl, topics, with_environment(ctl, name), ctl->config->kafka_default_partitions);
-    }
-}
-
 /* The workflow topic with its dead-letter topic, then the typed topics of contracts/events.yaml. */
 static enum error_code declared(const struct ctl *ctl, struct topics *topics, struct error *error)
 {
     struct buffer path = {0}, text = {0};
     struct findings findings = {0};
-    struct source_map *map = NULL;
-    struct json *document = NULL;
+    struct event_routes *routes = NULL;
     topics->items = must_calloc(TOPICS_MAX, sizeof *topics->items);
     add_with_dead_letters(ctl, topics, ctl->config->kafka_workflow_topic, ctl->config->kafka_workflow_partitions);
     buffer_append_format(&path, "%s/events.yaml", ctl->config->contracts_dir);
     enum error_code code = read_whole(buffer_text(&path), CONTRACT_BYTES_MAX, &text, error);
     if (code == ERR_OK) {
-        document = yaml_parse(buffer_text(&path), buffer_text(&text), text.bytes, &map, &findings);
-        if (document == NULL)
+        routes = event_routes_parse(buffer_text(&path), buffer_text(&text), text.bytes,
+                                    config_topic_environment(ctl->config), &findings);
+        if (routes == NULL)
             code = error_set(error, ERR_CONFIG, "%s:%d:%d: %s", buffer_text(&path), findings.items[0].line,
                              findings.items[0].column, findings.items[0].text);
-        else if (json_type_of(json_get(document, "routes")) != JSON_OBJECT)
-            code = error_set(error, ERR_CONFIG, "%s: \"routes\" must be a mapping of event types to topic names",
-                             buffer_text(&path));
     }
-    if (code == ERR_OK)
-        add_routes(ctl, topics, json_get(document, "routes"));
-    json_release(document);
-    source_map_free(map);
+    for (size_t i = 0; routes != NULL && i < routes->count && topics->count < TOPICS_MAX; i++)
+        add(ctl, topics, must_strdup(routes->items[i].topic), ctl->config->kafka_default_partitions);
+    event_routes_free(routes);
     findings_fini(&findings);
     buffer_fini(&path);
     buffer_fini(&text);
