@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/contract_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/limits.h"
+
+/* A temporary or hidden file is no contract; neither are test files beside one. */
+static int is_contract_name(const struct dirent *entry) {
+    static const char *const endings[] = {".yaml", ".yml", ".json"};
+    const char *name = entry->d_name;
+    size_t bytes = strlen(name);
+    if (name[0] == '.' || strstr(name, ".test."))
+        return 0;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        size_t ending = strlen(endings[i]);
+        if (bytes > ending && strcmp(name + bytes - ending, endings[i]) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+static void io_finding(struct findings *findings, const char *file, const char *what) {
+    struct source_map *map = source_map_new(file);
+    finding_add(findings, FINDING_ERROR, map, "", "CONTRACT_UNREADABLE", "the file cannot be read: %s", what);
+    source_map_free(map);
+}
+
+/* Reads one octet more than is allowed, so that a file too large is seen and not read whole. */
+static char *file_read(const char *file, size_t *bytes, struct findings *findings) {
+    FILE *stream = fopen(file, "rbe");
+    if (!stream) {
+        io_finding(findings, file, strerror(errno));
+        return NULL;
+    }
+    char *text = must_alloc(CONTRACT_BYTES_MAX + 2ul);
+    *bytes = fread(text, 1, CONTRACT_BYTES_MAX + 1ul, stream);
+    bool broken = ferror(stream) != 0;
+    int code = errno;
+    fclose(stream);
+    if (broken) {
+        io_finding(findings, file, strerror(code));
+        free(text);
+        return NULL;
+    }
+    text[*bytes] = '\0';
+    return text;
+}
+
+struct contract *contract_file_load(const char *file, struct findings *findings) {
+    size_t bytes = 0;
+    char *text = file_read(file, &bytes, findings);
+    struct contract *contract = text ? contract_parse(file, text, bytes, findings) : NULL;
+    free(text);
+    return contract;
+}
+
+enum error_code contract_files_load(const char *directory, struct contract_files *files, struct findings *findings,
+                                    struct error *error) {
+    struct buffer path = {0};
+    buffer_append_format(&path, "%s/workflows", directory);
+    struct dirent **entries = NULL;
+    int count = scandir(buffer_text(&path), &entries, is_contract_name, alphasort);
+    if (count < 0) {
+        error_set(error, ERR_IO, "the contracts directory %s cannot be read: %s", buffer_text(&path),
+                  strerror(errno));
+        buffer_fini(&path);
+        return ERR_IO;
+    }
+    *files = (struct contract_files){must_calloc((size_t)count + 1, sizeof *files->items), 0};
+    size_t directory_bytes = path.bytes;
+    for (int i = 0; i < count; i++) {
+        path.bytes = directory_bytes;
+        buffer_append_format(&path, "/%s", entries[i]->d_name);
+        struct contract *contract = contract_file_load(buffer_text(&path), findings);
+        if (contract)
+            files->items[files->count++] = contract;
+        free(entries[i]);
+    }
+    free(entries);
+    buffer_fini(&path);
+    return ERR_OK;
+}
+
+void contract_files_fini(struct contract_files *files) {
+    for (size_t i = 0; i < files->count; i++)
+        contract_free(files->items[i]);
+    free(files->items);
+    *files = (struct contract_files){0};
+}
