@@ -1,1 +1,2 @@
+-- SPDX-License-Identifier: MIT
 DROP TABLE metadata_stamps;

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Stamps of MetadataStamping: one per namespace and content hash. Rows are written once.
 CREATE TABLE metadata_stamps (
     id                uuid PRIMARY KEY,
