@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/limits.h"
 #include "bridgectl.h"
 #include "core/contract.h"
+#include "io/contract_files.h"
 
 #define CALL_TIMEOUT_MS 30000
 
@@ -21,25 +21,11 @@ static bool is_contract_name(const char *path)
     return false;
 }
 
-/* False when the file cannot be read. */
-static bool check_file(const char *path, struct findings *findings)
-{
-    struct buffer text = {0};
-    struct error error = {0};
-    enum error_code code = read_whole(path, CONTRACT_BYTES_MAX, &text, &error);
-    if (code != ERR_OK)
-        fail(&error);
-    else
-        contract_free(contract_parse(path, buffer_text(&text), text.bytes, findings));
-    buffer_fini(&text);
-    return code == ERR_OK;
-}
-
-static void print_findings(const struct findings *findings, size_t files, size_t unread, bool as_json)
+static void print_findings(const struct findings *findings, size_t files, size_t missing, bool as_json)
 {
     if (as_json) {
         struct json *object = json_object();
-        json_object_set(object, "valid", json_bool(findings->errors == 0 && unread == 0));
+        json_object_set(object, "valid", json_bool(findings->errors == 0 && missing == 0));
         json_object_set(object, "files", json_int((int64_t)files));
         json_object_set(object, "findings", findings_json(findings));
         print_json(object);
@@ -49,26 +35,26 @@ static void print_findings(const struct findings *findings, size_t files, size_t
     struct buffer text = {0};
     findings_write(findings, &text);
     fputs(buffer_text(&text), stdout);
-    printf("%zu files, %zu errors, %zu warnings\n", files, findings->errors + unread, findings->count - findings->errors);
+    printf("%zu files, %zu errors, %zu warnings\n", files, findings->errors + missing, findings->count - findings->errors);
     buffer_fini(&text);
 }
 
 static int check_all(const struct command *command, const struct documents *documents, bool named, bool as_json)
 {
     struct findings findings = {0};
-    size_t files = 0, unread = (size_t)documents->missing;
+    size_t files = 0, missing = (size_t)documents->missing;
     for (size_t i = 0; i < documents->count; i++) {
         /* In a directory other files may lie beside the contracts; one that is named is checked. */
         if (!is_contract_name(documents->items[i].path) && !(named && documents->count == 1))
             continue;
         files++;
-        unread += !check_file(documents->items[i].path, &findings);
+        contract_free(contract_file_load(documents->items[i].path, &findings));
     }
-    int outcome = findings.errors > 0 || unread > 0 ? EXIT_NO : EXIT_FINE;
-    if (files == 0 && unread == 0)
+    int outcome = findings.errors > 0 || missing > 0 ? EXIT_NO : EXIT_FINE;
+    if (files == 0 && missing == 0)
         outcome = usage_fault(command, "there is no .yaml, .yml or .json file to check");
     else
-        print_findings(&findings, files, unread, as_json);
+        print_findings(&findings, files, missing, as_json);
     findings_fini(&findings);
     return outcome;
 }
