@@ -321,30 +321,25 @@ START_TEST(a_changed_table_heals_the_statement)
 }
 END_TEST
 
-/* A batch of many megabytes, without blocking: the server is stopped until the socket takes no more. */
+/* More than any socket's buffers hold: the server is stopped until the socket takes no more. */
 START_TEST(a_large_batch_without_blocking)
 {
-    enum { ROWS = 400000 };
-    struct postgres_value v[2] = {0};
-    postgres_array_start(&v[0], PG_INT4);
-    postgres_array_start(&v[1], PG_TEXT);
-    for (int i = 0; i < ROWS; i++) {
-        postgres_push_int4(&v[0], i);
-        postgres_push_string(&v[1], "0123456789012345678901234567890123456789");
-    }
+    enum { BYTES = 80 << 20 };
+    struct postgres_value v = {0};
+    char *large = calloc(1, BYTES);
+    postgres_set_bytea(&v, large, BYTES);
+    free(large);
     ok(postgres_batch_begin(db, &error));
-    ok(postgres_batch_add(db, "INSERT INTO t(id, word) SELECT * FROM unnest($1, $2)", v, 2,
-                          &error));
-    ok(postgres_batch_add(db, "SELECT word FROM t", NULL, 0, &error));
-    ck_assert_int_eq(kill(postgres_backend_pid(db), SIGSTOP), 0);
-    enum error_code started = postgres_batch_start(db, 1, &error);
+    ok(add(1, "a"));
+    kill(postgres_backend_pid(db), SIGSTOP);
+    ok(postgres_batch_add(db, "SELECT length($1), $1 FROM t", &v, 1, &error));
+    ok(postgres_batch_start(db, 1, &error));
     bool done = false, wants_write = false;
     struct postgres_rows *r = NULL;
-    enum error_code polled = postgres_batch_poll(db, &done, &wants_write, &r, &error);
-    ck_assert_int_eq(kill(postgres_backend_pid(db), SIGCONT), 0);
-    ok(started);
-    ok(polled);
-    ck_assert(!done && wants_write);
+    enum error_code code = postgres_batch_poll(db, &done, &wants_write, &r, &error);
+    kill(postgres_backend_pid(db), SIGCONT);
+    ok(code);
+    ck_assert_msg(!done && wants_write, "done %d, wants_write %d", done, wants_write);
     int64_t until_us = clock_monotonic_us() + 100000000;
     while (ok(postgres_batch_poll(db, &done, &wants_write, &r, &error)), !done) {
         ck_assert(clock_monotonic_us() < until_us);
@@ -352,7 +347,31 @@ START_TEST(a_large_batch_without_blocking)
                                .events = (short)(wants_write ? POLLIN | POLLOUT : POLLIN)};
         poll(&place, 1, 1000);
     }
+    size_t bytes;
+    ck_assert_int_eq(postgres_rows_int(r, 0, 0), BYTES);
+    ck_assert_ptr_nonnull(postgres_rows_text(r, 0, 1, &bytes));
+    ck_assert_uint_eq(bytes, BYTES);
+    postgres_rows_free(r);
+    postgres_value_fini(&v);
+}
+END_TEST
+
+START_TEST(many_rows_by_arrays)
+{
+    enum { ROWS = 20000 };
+    struct postgres_value v[2] = {0};
+    postgres_array_start(&v[0], PG_INT4);
+    postgres_array_start(&v[1], PG_TEXT);
+    for (int i = 0; i < ROWS; i++) {
+        postgres_push_int4(&v[0], i);
+        postgres_push_string(&v[1], "0123456789012345678901234567890123456789");
+    }
+    ok(postgres_query(db, "INSERT INTO t(id, word) SELECT * FROM unnest($1, $2)", v, 2, NULL,
+                      &error));
+    struct postgres_rows *r;
+    ok(postgres_query(db, "SELECT id, word FROM t ORDER BY id", NULL, 0, &r, &error));
     ck_assert_int_eq(postgres_rows_count(r), ROWS);
+    ck_assert_int_eq(postgres_rows_int(r, ROWS - 1, 0), ROWS - 1);
     postgres_rows_free(r);
     for (int i = 0; i < 2; i++)
         postgres_value_fini(&v[i]);
@@ -534,6 +553,7 @@ int main(void)
     tcase_add_test(tests, many_statements_past_the_bound);
     tcase_add_test(tests, a_changed_table_heals_the_statement);
     tcase_add_test(tests, a_large_batch_without_blocking);
+    tcase_add_test(tests, many_rows_by_arrays);
     tcase_add_test(tests, an_idle_connection_that_was_closed_heals_unseen);
     tcase_add_test(tests, a_backend_ended_in_the_middle_is_a_plain_loss);
     tcase_add_test(tests, a_batch_given_up_leaves_nothing);
