@@ -219,7 +219,7 @@ static void syntax_finding(struct source_map *map, struct fy_diag *diag, struct 
     if (error)
         source_map_add(map, "", error->line > 0 ? error->line : 1, error->column > 0 ? error->column : 1);
     finding_add(findings, FINDING_ERROR, map, "", "YAML_SYNTAX", "the file is no YAML: %s",
-                error && error->msg ? error->msg : "it has no document");
+                error && error->msg ? error->msg : "it must have one document");
 }
 
 struct json *yaml_parse(const char *file, const char *text, size_t bytes, struct source_map **map,
@@ -235,19 +235,27 @@ struct json *yaml_parse(const char *file, const char *text, size_t bytes, struct
                                             FYPCF_JSON_NONE,
                                    .diag = diag};
     struct json *value = NULL;
-    reader.document = fy_document_build_from_string(&options, text, bytes);
+    struct fy_parser *parser = fy_parser_create(&options);
+    BUG_IF(!parser || fy_parser_set_string(parser, text, bytes) != 0);
+    reader.document = fy_parse_load_document(parser);
     struct fy_node *root = reader.document ? fy_document_root(reader.document) : NULL;
-    if (root) {
+    struct fy_document *second = root ? fy_parse_load_document(parser) : NULL;
+    if (second || (root && fy_diag_got_error(diag))) {
+        reader.broken = true;
+        syntax_finding(reader.map, diag, findings);
+    } else if (root) {
         source_map_add(reader.map, "", 1, 1);
         value = node_read(&reader, root);
     } else {
         syntax_finding(reader.map, diag, findings);
     }
+    fy_parse_document_destroy(parser, second);
     if (reader.broken) {
         json_release(value);
         value = NULL;
     }
-    fy_document_destroy(reader.document);
+    fy_parse_document_destroy(parser, reader.document);
+    fy_parser_destroy(parser);
     fy_diag_destroy(diag);
     buffer_fini(&reader.pointer);
     if (map)
