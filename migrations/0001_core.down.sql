@@ -1,4 +1,5 @@
 -- SPDX-License-Identifier: MIT
+DROP FUNCTION shards_claim(uuid, smallint[]);
 DROP FUNCTION ensure_partitions(integer);
 DROP FUNCTION uuid_floor(timestamptz);
 DROP VIEW workflow_steps;

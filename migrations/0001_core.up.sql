@@ -16,6 +16,7 @@ CREATE TABLE bridge_identity (
 INSERT INTO bridge_identity (incarnation, system_identifier, shards)
 SELECT extract(epoch FROM clock_timestamp())::bigint, system_identifier, 16 FROM pg_control_system();
 
+-- One row per orchestrator process that is alive.
 CREATE TABLE instances (
     instance_id uuid PRIMARY KEY,
     advertised_url text NOT NULL,
@@ -177,3 +178,32 @@ BEGIN
     RETURN made;
 END $$;
 SELECT ensure_partitions(3);
+
+-- Takes the shards that nobody alive owns: never owned, left by a dead process (its advisory lock is
+-- free), by a lost host (its lease has run out), or ours already but not in p_held. Each gets a higher
+-- epoch, so that whatever the old owner still sends raises in shard_fence.
+CREATE FUNCTION shards_claim(p_instance uuid, p_held smallint[])
+RETURNS TABLE (shard smallint, epoch bigint, commits bigint, next_seq bigint, published_seq bigint, cluster_id text)
+LANGUAGE plpgsql AS $$
+DECLARE
+    other record;
+    dead uuid[] := '{}';
+BEGIN
+    FOR other IN SELECT DISTINCT s.owner AS id, i.lock_key AS lock_key, i.lease_expires_at AS lease
+                   FROM shards s LEFT JOIN instances i ON i.instance_id = s.owner
+                  WHERE s.owner IS NOT NULL AND s.owner <> p_instance LOOP
+        IF other.lock_key IS NULL OR other.lease < clock_timestamp() THEN
+            dead := dead || other.id;
+        ELSIF pg_try_advisory_lock(other.lock_key) THEN
+            PERFORM pg_advisory_unlock(other.lock_key);
+            dead := dead || other.id;
+        END IF;
+    END LOOP;
+    -- A process stopped in the middle of a transaction holds row locks: end its sessions first.
+    PERFORM pg_terminate_backend(a.pid) FROM pg_stat_activity a
+      WHERE a.application_name = ANY (SELECT 'bridge-orchestrator ' || d FROM unnest(dead) d);
+    DELETE FROM instances i WHERE i.instance_id = ANY (dead);
+    RETURN QUERY UPDATE shards s SET owner = p_instance, epoch = s.epoch + 1
+      WHERE s.owner IS NULL OR s.owner = ANY (dead) OR (s.owner = p_instance AND NOT s.shard = ANY (p_held))
+      RETURNING s.shard, s.epoch, s.commits, s.next_seq, s.published_seq, s.cluster_id;
+END $$;

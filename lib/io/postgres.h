@@ -87,6 +87,8 @@ bool postgres_connected(const struct postgres *postgres);
 enum error_code postgres_connect(struct postgres *postgres,
                                  struct error *error) MUST_USE; /* no-op when up */
 void postgres_disconnect(struct postgres *postgres);
+/* True when the server has closed an idle connection; for a socket that became readable between queries. */
+bool postgres_is_dead(const struct postgres *postgres);
 /* Longest blocking wait for an answer; past it the connection is given up. 0 (the default): no bound. */
 void postgres_set_reply_timeout(struct postgres *postgres, int timeout_ms);
 int postgres_socket(const struct postgres *postgres); /* -1 when down */

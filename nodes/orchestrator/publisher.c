@@ -23,6 +23,7 @@
 #define RETRY_US 200000          /* between tries while the broker or the database is away */
 #define IDLE_US 1000000          /* the thread's look around when nothing was reported */
 #define PARTITIONS_MAX 1024
+#define PRODUCERS_RETIRED_MAX 16
 
 enum lane_mode { LANE_CLOSED, LANE_BACKLOG, LANE_LIVE };
 
@@ -34,6 +35,7 @@ struct lane {
     int64_t committed_seq;
     int64_t produced_seq;
     int64_t published_seq;
+    char cluster_id[PUBLISHER_CLUSTER_BYTES]; /* of the broker that published_seq speaks of */
     uint8_t *unacknowledged; /* copies of published_seq + 1 + i; a ring */
     size_t ring_capacity, ring_head;
     int64_t previous_seq[PARTITIONS_MAX]; /* -1: not known */
@@ -53,7 +55,10 @@ struct publisher {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool woken, stopping, started;
+    bool woken, started;
+    atomic_bool stopping;
+    struct kafka_producer *retired[PRODUCERS_RETIRED_MAX]; /* others may still hold them */
+    int retired_count;
     bool told_unreachable;
     atomic_bool reachable;
 };
@@ -300,13 +305,22 @@ void publisher_commit(struct publisher *publisher, const struct publisher_events
         wake(publisher);
 }
 
+/* What was published speaks of one cluster; another one has seen nothing of this lane. */
+static void fit_cluster(struct publisher *publisher, struct lane *lane)
+{
+    if (publisher->cluster_id == NULL || strcmp(lane->cluster_id, publisher->cluster_id) == 0)
+        return;
+    snprintf(lane->cluster_id, sizeof lane->cluster_id, "%s", publisher->cluster_id);
+    lane->published_seq = 0;
+}
+
 void publisher_lane_open(struct publisher *publisher, int16_t shard, int64_t next_seq, int64_t published_seq, const char *cluster_id)
 {
     struct lane *lane = &publisher->lanes[shard];
     pthread_mutex_lock(&lane->lock);
-    /* What was published speaks of one cluster; another one has seen nothing of this lane. */
-    bool same = publisher->cluster_id == NULL || strcmp(cluster_id, publisher->cluster_id) == 0;
-    lane->published_seq = same ? published_seq : 0;
+    lane->published_seq = published_seq;
+    snprintf(lane->cluster_id, sizeof lane->cluster_id, "%s", cluster_id);
+    fit_cluster(publisher, lane);
     lane->committed_seq = next_seq - 1;
     set_backlog(lane);
     pthread_mutex_unlock(&lane->lock);
@@ -322,13 +336,13 @@ void publisher_lane_close(struct publisher *publisher, int16_t shard)
     pthread_mutex_unlock(&lane->lock);
 }
 
-int64_t publisher_published(struct publisher *publisher, int16_t shard, const char **cluster_id)
+int64_t publisher_published(struct publisher *publisher, int16_t shard, char cluster_id[PUBLISHER_CLUSTER_BYTES])
 {
     struct lane *lane = &publisher->lanes[shard];
     pthread_mutex_lock(&lane->lock);
     int64_t seq = lane->published_seq;
+    memcpy(cluster_id, lane->cluster_id, PUBLISHER_CLUSTER_BYTES);
     pthread_mutex_unlock(&lane->lock);
-    *cluster_id = publisher->cluster_id == NULL ? "" : publisher->cluster_id;
     return seq;
 }
 
@@ -443,6 +457,18 @@ static bool work_off(struct publisher *publisher, int16_t shard, struct error *e
     return more;
 }
 
+static void lock_lanes(struct publisher *publisher)
+{
+    for (int i = 0; i < SHARDS_MAX; i++)
+        pthread_mutex_lock(&publisher->lanes[i].lock);
+}
+
+static void unlock_lanes(struct publisher *publisher)
+{
+    for (int i = 0; i < SHARDS_MAX; i++)
+        pthread_mutex_unlock(&publisher->lanes[i].lock);
+}
+
 /* Asks the broker who it is; lanes opened before that look again at what they know of it. */
 static enum error_code ask_broker(struct publisher *publisher, int timeout_ms, struct error *error)
 {
@@ -458,8 +484,16 @@ static enum error_code ask_broker(struct publisher *publisher, int timeout_ms, s
         code = kafka_cluster_id(publisher->producer, timeout_ms, &id, error);
     if (code != ERR_OK)
         return code;
+    lock_lanes(publisher);
     publisher->cluster_id = id;
     publisher->partitions = partitions > PARTITIONS_MAX ? PARTITIONS_MAX : partitions;
+    for (int i = 0; i < SHARDS_MAX; i++) {
+        if (publisher->lanes[i].mode == LANE_CLOSED)
+            continue;
+        fit_cluster(publisher, &publisher->lanes[i]);
+        set_backlog(&publisher->lanes[i]);
+    }
+    unlock_lanes(publisher);
     return ERR_OK;
 }
 
@@ -467,18 +501,18 @@ static void renew_producer(struct publisher *publisher)
 {
     struct kafka_producer *fresh = NULL, *old = publisher->producer;
     struct error error = {0};
+    if (publisher->retired_count == PRODUCERS_RETIRED_MAX)
+        return;
     log_error("Failed to publish Kafka event", LOG_TEXT("error", "fatal producer error; a new producer takes over"));
     if (kafka_producer_new(&fresh, publisher->config, "bridge-orchestrator", on_delivered, publisher, &error) != ERR_OK)
         return;
-    for (int i = 0; i < SHARDS_MAX; i++)
-        pthread_mutex_lock(&publisher->lanes[i].lock);
+    lock_lanes(publisher);
     publisher->producer = fresh;
-    for (int i = 0; i < SHARDS_MAX; i++) {
+    for (int i = 0; i < SHARDS_MAX; i++)
         if (publisher->lanes[i].mode != LANE_CLOSED)
             set_backlog(&publisher->lanes[i]);
-        pthread_mutex_unlock(&publisher->lanes[i].lock);
-    }
-    kafka_producer_free(old);
+    unlock_lanes(publisher);
+    publisher->retired[publisher->retired_count++] = old;
 }
 
 static void look_around(struct publisher *publisher)
@@ -609,6 +643,8 @@ void publisher_close(struct publisher *publisher, int flush_ms)
             kafka_producer_flush(publisher->producer, flush_ms);
         kafka_producer_free(publisher->producer);
     }
+    for (int i = 0; i < publisher->retired_count; i++)
+        kafka_producer_free(publisher->retired[i]);
     postgres_free(publisher->postgres);
     for (int i = 0; i < SHARDS_MAX; i++) {
         free(publisher->lanes[i].unacknowledged);

@@ -25,6 +25,8 @@
 #include "orchestrator/core/workflow.h"
 #include "orchestrator/registry.h"
 
+#define PUBLISHER_CLUSTER_BYTES 64
+
 struct publisher;
 
 /* Events of one or more records, made before the commit and handed over after it. */
@@ -75,8 +77,8 @@ void publisher_lane_open(struct publisher *publisher, int16_t shard, int64_t nex
 void publisher_lane_close(struct publisher *publisher, int16_t shard);
 /* Everything up to last_seq is committed; events holds what was committed now. */
 void publisher_commit(struct publisher *publisher, const struct publisher_events *events);
-/* What the next commit shall store. cluster_id lives as long as the publisher. */
-int64_t publisher_published(struct publisher *publisher, int16_t shard, const char **cluster_id);
+/* What the next commit shall store. */
+int64_t publisher_published(struct publisher *publisher, int16_t shard, char cluster_id[PUBLISHER_CLUSTER_BYTES]);
 /* "1763742660.7" */
 void publisher_lane_name(const struct publisher *publisher, int16_t shard, char name[32]);
 

@@ -30,7 +30,7 @@ struct store_lane {
     int64_t commits; /* before this transaction */
     int64_t next_seq;
     int64_t published_seq;
-    const char *cluster_id;
+    char cluster_id[64];
 };
 
 struct store_batch; /* arrays of the statements */

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "orchestrator/ticket.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "io/clock.h"
+
+struct ticket_sync {
+    pthread_mutex_t lock;
+    pthread_cond_t answered;
+    atomic_int holders;
+};
+
+struct ticket *ticket_new(void)
+{
+    struct ticket *ticket = must_calloc(1, sizeof *ticket);
+    struct ticket_sync *sync = must_calloc(1, sizeof *sync);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&sync->lock, NULL);
+    pthread_cond_init(&sync->answered, &attributes);
+    pthread_condattr_destroy(&attributes);
+    atomic_init(&sync->holders, 2);
+    ticket->internal = sync;
+    return ticket;
+}
+
+struct ticket *ticket_hold(struct ticket *ticket)
+{
+    struct ticket_sync *sync = ticket->internal;
+    atomic_fetch_add(&sync->holders, 1);
+    return ticket;
+}
+
+void ticket_release(struct ticket *ticket)
+{
+    struct ticket_sync *sync = ticket->internal;
+    if (atomic_fetch_sub(&sync->holders, 1) != 1)
+        return;
+    pthread_mutex_destroy(&sync->lock);
+    pthread_cond_destroy(&sync->answered);
+    free(sync);
+    workflow_free(ticket->workflow);
+    free(ticket->key);
+    free(ticket->cause);
+    json_release(ticket->result);
+    free(ticket->error);
+    free(ticket->error_cause);
+    free(ticket);
+}
+
+void ticket_lock(struct ticket *ticket)
+{
+    struct ticket_sync *sync = ticket->internal;
+    pthread_mutex_lock(&sync->lock);
+}
+
+void ticket_answer(struct ticket *ticket, enum ticket_stage stage)
+{
+    struct ticket_sync *sync = ticket->internal;
+    ticket->stage = stage;
+    pthread_cond_signal(&sync->answered);
+    pthread_mutex_unlock(&sync->lock);
+}
+
+bool ticket_wait(struct ticket *ticket, enum ticket_stage stage, int64_t deadline_us)
+{
+    struct ticket_sync *sync = ticket->internal;
+    struct timespec until = {deadline_us / 1000000, deadline_us % 1000000 * 1000};
+    pthread_mutex_lock(&sync->lock);
+    while (ticket->stage == stage)
+        if (pthread_cond_timedwait(&sync->answered, &sync->lock, &until) != 0)
+            break;
+    bool moved = ticket->stage != stage;
+    pthread_mutex_unlock(&sync->lock);
+    return moved;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* ticket.h - a request on its way from an HTTP thread to a worker and its answer back.
+ *
+ * Owns      A ticket is shared by the thread that waits and the worker that answers; the last one to
+ *           release it frees it, whatever answered in the meantime.
+ * Threads   The waiting thread and one worker.
+ * Units     *_us: deadlines by clock_monotonic_us, times since 1970 UTC.
+ */
+#ifndef ORCHESTRATOR_TICKET_H
+#define ORCHESTRATOR_TICKET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "orchestrator/core/engine.h"
+
+enum ticket_stage {
+    TICKET_OPEN,     /* no answer yet */
+    TICKET_ACCEPTED, /* committed: id, state and times are filled */
+    TICKET_ENDED,    /* the workflow ended: result, error, after */
+    TICKET_DUPLICATE, /* the key belongs to the workflow `id`; same_body */
+    TICKET_REFUSED,  /* code says why */
+    TICKET_NOT_LIVE, /* no live workflow here has the id: the database knows */
+};
+
+struct ticket {
+    /* the question */
+    enum { TICKET_SUBMIT, TICKET_CANCEL, TICKET_WATCH } question;
+    struct uuid id;
+    struct workflow *workflow; /* TICKET_SUBMIT: taken by the worker */
+    char *key;                 /* or NULL */
+    uint8_t body_hash[BODY_HASH_BYTES];
+    int64_t read_us; /* clock_monotonic_us of the look for the key in the database */
+    char *cause;     /* TICKET_CANCEL */
+    bool wants_end;  /* answer the end of the workflow too */
+    struct ticket *next; /* in a mailbox or among the watchers of a workflow */
+    /* the answer; read it after ticket_wait */
+    enum ticket_stage stage;
+    enum error_code code;
+    bool same_body;
+    enum workflow_state state;
+    int64_t created_us, started_us, completed_us;
+    struct json *result;
+    char *error, *error_cause;
+    int16_t shard;
+    int64_t after_seq;
+    void *internal;
+};
+
+struct ticket *ticket_new(void) MUST_USE;        /* held twice: by the caller and for the worker */
+void ticket_release(struct ticket *ticket);      /* by either side */
+struct ticket *ticket_hold(struct ticket *ticket);
+/* The worker's side: changes the answer under the lock and wakes the waiter. */
+void ticket_lock(struct ticket *ticket);
+void ticket_answer(struct ticket *ticket, enum ticket_stage stage); /* locked before; unlocks */
+/* The waiter's side: true when the stage is no longer `stage` before the deadline. */
+bool ticket_wait(struct ticket *ticket, enum ticket_stage stage, int64_t deadline_us);
+
+#endif

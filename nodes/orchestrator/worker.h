@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* worker.h - an engine thread: carries out what the pure engine decides for its shards. One epoll over
+ * the mailbox, the PostgreSQL socket and libcurl's sockets; one transaction in flight while the next
+ * batch gathers (group commit without a timer); calls, replies and events only after the commit.
+ *
+ * Owns      Its thread, engine, database connection and outgoing calls.
+ * Threads   worker_post and the questions from any thread; the rest is the worker's own.
+ * Errors    A batch whose outcome is unknown is looked up (shards.commits) and sent again when it is
+ *           not in. A fenced batch makes the worker forget its shards. Any other refusal of a batch
+ *           makes it load its shards anew; those who wait get ERR_OUTCOME_UNKNOWN.
+ */
+#ifndef ORCHESTRATOR_WORKER_H
+#define ORCHESTRATOR_WORKER_H
+
+#include "orchestrator/orchestrator.h"
+#include "orchestrator/ticket.h"
+
+struct worker;
+
+struct worker_lane {
+    int16_t shard;
+    int64_t epoch, commits, next_seq, published_seq;
+    char cluster_id[PUBLISHER_CLUSTER_BYTES];
+};
+
+struct worker *worker_start(struct orchestrator *orchestrator, int index) MUST_USE;
+/* The worker's reference of the ticket goes along. */
+void worker_post(struct worker *worker, struct ticket *ticket);
+/* The shards are ours: load them and go on. The array is copied. */
+void worker_take(struct worker *worker, const struct worker_lane *lanes, int count);
+bool worker_database_up(const struct worker *worker);
+bool worker_settled(const struct worker *worker); /* all shards handed to it are loaded */
+int64_t worker_live(const struct worker *worker); /* workflows in memory */
+/* Finishes the transaction in flight, gives back the shards, ends the thread, frees. */
+void worker_stop(struct worker *worker);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* worker_internal.h - what the files worker*.c share; nobody else includes it.
+ *
+ *     worker.c         life of the thread, epoll, mailbox, taking shards
+ *     worker_batch.c   effects to rows, the transaction, what follows the commit
+ *     worker_call.c    calls to services
+ */
+#ifndef ORCHESTRATOR_WORKER_INTERNAL_H
+#define ORCHESTRATOR_WORKER_INTERNAL_H
+
+#include <pthread.h>
+#include <uthash.h>
+
+#include "io/http_multi.h"
+#include "orchestrator/store.h"
+#include "orchestrator/worker.h"
+
+/* A call to make once the commit is confirmed. */
+struct batch_call {
+    struct uuid id;
+    uint32_t wait;
+};
+
+/* What those who wait are told once the commit is confirmed. */
+struct batch_reply {
+    struct ticket *ticket;
+    enum ticket_stage stage;
+    struct uuid id;
+    enum workflow_state state;
+    int16_t shard;
+    int64_t created_us, started_us, completed_us, after_seq;
+    struct json *result;
+    char *error, *cause;
+};
+
+struct batch_end {
+    enum workflow_state state;
+    int64_t took_us;
+};
+
+struct batch {
+    struct store_batch *store;
+    struct publisher_events events;
+    struct batch_call *calls;
+    size_t calls_count, calls_capacity;
+    struct batch_reply *replies;
+    size_t replies_count, replies_capacity;
+    struct batch_end *ends;
+    size_t ends_count, ends_capacity;
+    uint64_t accepted, unqueued; /* workflows accepted; those that are no longer PENDING */
+    bool touched[SHARDS_MAX];
+    struct store_lane lanes[SHARDS_MAX]; /* as sent */
+    int lanes_count;
+};
+
+/* Those who wait for the end of a workflow. */
+struct watchers {
+    struct uuid id;
+    struct ticket *first;
+    UT_hash_handle hh;
+};
+
+struct call_key {
+    struct uuid id;
+    uint32_t wait;
+    uint32_t attempt;
+};
+
+struct call {
+    struct call_key key; /* memset before filling: hashed with its padding */
+    struct http_multi_call *handle;
+    struct worker *worker;
+    int service;
+    int64_t started_us;
+    UT_hash_handle hh;
+};
+
+enum store_state {
+    STORE_IDLE,
+    STORE_FLYING,  /* a transaction is under way */
+    STORE_RESEND,  /* the flying batch waits for the database, or for its outcome to be looked up */
+};
+
+struct worker {
+    struct orchestrator *orchestrator;
+    int index;
+    pthread_t thread;
+    int epoll_fd, mailbox_fd;
+    pthread_mutex_t lock; /* the mailbox */
+    struct ticket *mail_first, *mail_last;
+    struct worker_lane *takes;
+    int takes_count;
+    bool stop;
+    atomic_bool database_up, settled;
+    atomic_llong live;
+    struct postgres *postgres;
+    int postgres_fd; /* in epoll, -1 when not */
+    bool postgres_wants_write;
+    struct http_multi *http;
+    struct engine *engine;
+    struct engine_effects effects;
+    struct batch gathering, flying;
+    enum store_state store_state;
+    bool outcome_unknown;
+    int64_t sent_us, retry_us, committed_us;
+    struct worker_lane lanes[SHARDS_MAX]; /* owned ones, by shard */
+    bool owned[SHARDS_MAX];
+    struct watchers *watchers;
+    struct call *calls;
+};
+
+/* worker_batch.c */
+void worker_step(struct worker *worker, const struct engine_event *event, struct ticket *ticket);
+void worker_store_start(struct worker *worker);
+void worker_store_poll(struct worker *worker);
+void worker_store_check_idle(struct worker *worker);
+void worker_watch(struct worker *worker, const struct uuid *id, struct ticket *ticket);
+void worker_refuse(struct ticket *ticket, enum error_code code);
+void worker_batch_drop(struct batch *batch, enum error_code code); /* refuses all replies */
+void worker_batch_fini(struct batch *batch);
+void worker_release_shards(struct worker *worker, enum error_code code);
+
+/* worker_call.c */
+void worker_call(struct worker *worker, const struct uuid *id, uint32_t wait);
+void worker_abandon(struct worker *worker, const struct uuid *id, uint32_t wait);
+void worker_call_done(void *context, const struct http_multi_answer *answer);
+void worker_calls_drop(struct worker *worker);
+
+/* worker.c */
+bool worker_load(struct worker *worker, const struct worker_lane *lanes, int count);
+void worker_watch_postgres(struct worker *worker, bool wants_write);
+
+#endif
