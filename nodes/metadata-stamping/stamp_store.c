@@ -11,12 +11,11 @@
 #include "io/log.h"
 #include "io/postgres.h"
 #include "io/unified.h"
-
-#define PUT_ATTEMPTS_MAX 3
-#define PUT_VALUES 14
+#include "metadata-stamping/stamp_writer.h"
 
 struct stamp_store {
-    struct postgres_pool *pool;
+    struct postgres_pool *pool; /* for reads */
+    struct stamp_writer *writer;
     pthread_mutex_t check_lock;
     int64_t checked_us; /* monotonic; 0: never */
     struct error check_error;
@@ -41,6 +40,7 @@ struct stamp_store *stamp_store_new(const struct config *config)
     store->pool = postgres_pool_new(url, "metadata-stamping", (int)config->postgres_pool_min_size,
                                     (int)config->postgres_pool_max_size, (int)config->postgres_query_timeout,
                                     (int)config->postgres_acquire_timeout, (int)config->postgres_connection_max_age);
+    store->writer = stamp_writer_new(url, (int)config->postgres_query_timeout);
     free(url);
     pthread_mutex_init(&store->check_lock, NULL);
     return store;
@@ -50,13 +50,26 @@ void stamp_store_free(struct stamp_store *store)
 {
     if (store == NULL)
         return;
+    stamp_writer_free(store->writer);
     postgres_pool_free(store->pool);
     pthread_mutex_destroy(&store->check_lock);
     free(store);
 }
 
-/* One statement on a pooled connection. Values that PostgreSQL cannot hold (SQLSTATE class 22) are
- * the request's fault. */
+enum error_code stamp_store_explain(enum error_code code, const char *sqlstate, struct error *error)
+{
+    if (code == ERR_INTERNAL && strncmp(sqlstate, "22", 2) == 0)
+        return error_set(error, ERR_INVALID, "a value of the request cannot be stored");
+    if (code == ERR_INTERNAL && strcmp(sqlstate, "42P01") == 0)
+        return error_set(error, ERR_DATABASE, "the table metadata_stamps is missing; run bridgectl migrate up");
+    if (code == ERR_INTERNAL || code == ERR_TIMEOUT) {
+        log_error("statement failed", LOG_TEXT("sqlstate", sqlstate), LOG_TEXT("reason", error->text));
+        return error_set(error, ERR_DATABASE, "the database refused the statement (SQLSTATE %.5s)", sqlstate);
+    }
+    return code;
+}
+
+/* One statement on a pooled connection. */
 static enum error_code query(struct stamp_store *store, const char *sql, const struct postgres_value *values, int count,
                              struct postgres_rows **rows, struct error *error)
 {
@@ -65,19 +78,8 @@ static enum error_code query(struct stamp_store *store, const char *sql, const s
     if (code != ERR_OK)
         return code;
     code = postgres_query(postgres, sql, values, count, rows, error);
-    char state[6];
-    snprintf(state, sizeof state, "%s", postgres_sqlstate(postgres));
-    bool bad_value = code == ERR_INTERNAL && strncmp(state, "22", 2) == 0;
-    bool no_table = code == ERR_INTERNAL && strcmp(state, "42P01") == 0;
+    code = stamp_store_explain(code, postgres_sqlstate(postgres), error);
     postgres_pool_put(store->pool, postgres);
-    if (bad_value)
-        return error_set(error, ERR_INVALID, "a value of the request cannot be stored");
-    if (no_table)
-        return error_set(error, ERR_DATABASE, "the table metadata_stamps is missing; run bridgectl migrate up");
-    if (code == ERR_INTERNAL || code == ERR_TIMEOUT) {
-        log_error("statement failed", LOG_TEXT("sqlstate", state), LOG_TEXT("reason", error->text));
-        return error_set(error, ERR_DATABASE, "the database refused the statement (SQLSTATE %.5s)", state);
-    }
     return code;
 }
 
@@ -87,74 +89,10 @@ static void values_fini(struct postgres_value *values, int count)
         postgres_value_fini(&values[i]);
 }
 
-static void put_values(struct postgres_value *values, const struct stamp_request *request, const char *hash,
-                       const char *stamp_data, const struct stamp_row *row)
-{
-    char *intelligence = request->intelligence_data != NULL ? json_to_text(request->intelligence_data) : NULL;
-    postgres_set_uuid(&values[0], &row->id);
-    if (request->has_workflow_id)
-        postgres_set_uuid(&values[1], &request->workflow_id);
-    else
-        postgres_set_null(&values[1], PG_UUID);
-    postgres_set_string(&values[2], hash);
-    postgres_set_string(&values[3], request->file_path);
-    postgres_set_int8(&values[4], (int64_t)request->file_bytes);
-    postgres_set_string(&values[5], request->content_type);
-    postgres_set_string(&values[6], stamp_data);
-    postgres_set_string(&values[7], request->protocol_version);
-    postgres_set_string(&values[8], intelligence != NULL ? intelligence : "{}");
-    postgres_set_int4(&values[9], request->version);
-    postgres_set_uuid(&values[10], &row->op_id);
-    postgres_set_string(&values[11], request->namespace);
-    postgres_set_string(&values[12], request->metadata_version);
-    postgres_set_instant(&values[13], row->created_us);
-    free(intelligence);
-}
-
-/* No row comes back when another transaction wrote the same hash after our snapshot was taken: the
- * caller then asks again. */
-static const char put_sql[] =
-    "WITH fresh AS (INSERT INTO metadata_stamps (id, workflow_id, file_hash, file_path, file_size, content_type,"
-    " stamp_data, protocol_version, intelligence_data, version, op_id, namespace, metadata_version, created_at, updated_at)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9::jsonb, $10, $11, $12, $13, $14, $14)"
-    " ON CONFLICT (namespace, file_hash) DO NOTHING RETURNING id, created_at, op_id, version, metadata_version)"
-    " SELECT id, created_at, op_id, version, metadata_version, true FROM fresh"
-    " UNION ALL SELECT id, created_at, op_id, version, metadata_version, false FROM metadata_stamps"
-    " WHERE namespace = $12 AND file_hash = $3 LIMIT 1";
-
-static bool is_worth_repeating(enum error_code code)
-{
-    return code == ERR_OUTCOME_UNKNOWN; /* the statement does nothing the second time */
-}
-
 enum error_code stamp_store_put(struct stamp_store *store, const struct stamp_request *request, const char *hash,
                                 const char *stamp_data, struct stamp_row *row, struct error *error)
 {
-    struct postgres_value values[PUT_VALUES] = {0};
-    enum error_code code = ERR_UNAVAILABLE;
-    put_values(values, request, hash, stamp_data, row);
-    error_set(error, code, "the stamp was written and removed again meanwhile");
-    for (int attempt = 0; attempt < PUT_ATTEMPTS_MAX; attempt++) {
-        struct postgres_rows *rows = NULL;
-        code = query(store, put_sql, values, PUT_VALUES, &rows, error);
-        if (code == ERR_OK && postgres_rows_count(rows) == 1) {
-            row->id = postgres_rows_uuid(rows, 0, 0);
-            row->created_us = postgres_rows_instant(rows, 0, 1);
-            row->op_id = postgres_rows_uuid(rows, 0, 2);
-            row->version = (int32_t)postgres_rows_int(rows, 0, 3);
-            snprintf(row->metadata_version, sizeof row->metadata_version, "%s", postgres_rows_text(rows, 0, 4, NULL));
-            row->created = postgres_rows_bool(rows, 0, 5);
-            postgres_rows_free(rows);
-            break;
-        }
-        postgres_rows_free(rows);
-        if (code != ERR_OK && !is_worth_repeating(code))
-            break;
-        if (code == ERR_OK)
-            code = ERR_UNAVAILABLE;
-    }
-    values_fini(values, PUT_VALUES);
-    return code;
+    return stamp_writer_put(store->writer, request, hash, stamp_data, row, error);
 }
 
 #define ROW_COLUMNS                                                                                                \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* stamp_store.h - the table metadata_stamps: one row per (namespace, hash), written once.
  *
- * Threads   Any; connections come from a pool.
+ * Threads   Any; reads take a connection from a pool, writes go in groups (stamp_writer.h).
  * Errors    ERR_DATABASE, ERR_UNAVAILABLE, ERR_TIMEOUT: try again later, nothing is pretended.
  *           ERR_INVALID: PostgreSQL cannot hold a value. ERR_NOT_FOUND: no such row.
  */
@@ -30,6 +30,10 @@ struct stamp_row {
 bool stamp_store_configured(void);
 struct stamp_store *stamp_store_new(const struct config *config) MUST_USE;
 void stamp_store_free(struct stamp_store *store);
+
+/* What a failed statement means for the request: a value that PostgreSQL cannot hold (SQLSTATE class
+ * 22) is its own fault, everything else the database's. Returns the code that *error then has. */
+enum error_code stamp_store_explain(enum error_code code, const char *sqlstate, struct error *error);
 
 /* In: id, created_us and op_id proposed for a new row. Out: the row that is there now. */
 enum error_code stamp_store_put(struct stamp_store *store, const struct stamp_request *request, const char *hash,
