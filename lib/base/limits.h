@@ -19,7 +19,7 @@
 
 #define ASL_STATE_NAME_CHARACTERS_MAX 80    /* States Language: longest state name */
 #define ASL_STATES_MAX 10000                /* states of one machine, branches included */
-#define ASL_NESTING_MAX 32                  /* Parallel within Parallel; And, Or, Not within each other */
+#define ASL_NESTING_MAX 16                  /* Parallel within Parallel; And, Or, Not within each other */
 #define ASL_BRANCHES_MAX 1000               /* branches of one Parallel state */
 #define ASL_TRANSITIONS_PER_STEP_MAX 10000  /* states in a row without waiting for anything */
 #define ASL_SECONDS_MAX 99999999            /* largest number of seconds in a definition */
