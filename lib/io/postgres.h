@@ -11,7 +11,8 @@
  *           ERR_OUTCOME_UNKNOWN: the connection broke after a commit was sent (postgres_query: unless
  *           the statement begins with SELECT or SHOW, then ERR_DATABASE). ERR_UNAVAILABLE: deadlock or
  *           serialization failure, rolled back, may be repeated.
- * SQL takes parameters only; no text is ever pasted into a statement.
+ * SQL takes parameters only; no text is ever pasted into a statement. There are no transactions over
+ * several calls (a healed connection would not be inside): use a batch, or one script.
  */
 #ifndef IO_POSTGRES_H
 #define IO_POSTGRES_H

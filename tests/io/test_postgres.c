@@ -418,6 +418,49 @@ START_TEST(a_backend_ended_in_the_middle_is_a_plain_loss)
 }
 END_TEST
 
+/* All statements are done and the commit is under way: even the server's own FATAL proves nothing. */
+START_TEST(a_backend_ended_in_the_commit_leaves_the_outcome_unknown)
+{
+    ok(postgres_script(db,
+                       "CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+                       " $$ BEGIN PERFORM pg_sleep(60); RETURN NULL; END $$;"
+                       "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON t DEFERRABLE INITIALLY"
+                       " DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()",
+                       &error));
+    ok(postgres_batch_begin(db, &error));
+    ok(add(1, "a"));
+    ok(postgres_batch_start(db, 0, &error));
+    end_backend(postgres_backend_pid(db));
+    bool done = false, wants_write;
+    enum error_code code = ERR_OK;
+    while (!done) {
+        struct pollfd place = {.fd = postgres_socket(db), .events = POLLIN};
+        poll(&place, 1, 5000);
+        code = postgres_batch_poll(db, &done, &wants_write, NULL, &error);
+    }
+    ck_assert_int_eq(code, ERR_OUTCOME_UNKNOWN);
+}
+END_TEST
+
+START_TEST(an_answer_that_does_not_come)
+{
+    postgres_set_reply_timeout(db, 50);
+    ck_assert_int_eq(postgres_query(db, "SELECT pg_sleep(5)", NULL, 0, NULL, &error), ERR_DATABASE);
+    ck_assert_int_eq(error.code, ERR_DATABASE);
+    ck_assert_str_eq(error.text, "PostgreSQL gave no answer within 50 ms.");
+    ck_assert_int_eq(
+        postgres_query(db, "INSERT INTO t SELECT 1, pg_sleep(5)::text", NULL, 0, NULL, &error),
+        ERR_OUTCOME_UNKNOWN);
+    ck_assert(!postgres_connected(db));
+    postgres_set_reply_timeout(db, 0);
+    ok(postgres_query(db,
+                      "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+                      " WHERE wait_event = 'PgSleep'",
+                      NULL, 0, NULL, &error));
+    ck_assert_int_eq(number("SELECT count(*) FROM t"), 0);
+}
+END_TEST
+
 START_TEST(a_batch_given_up_leaves_nothing)
 {
     ok(postgres_batch_begin(db, &error));
@@ -556,6 +599,8 @@ int main(void)
     tcase_add_test(tests, many_rows_by_arrays);
     tcase_add_test(tests, an_idle_connection_that_was_closed_heals_unseen);
     tcase_add_test(tests, a_backend_ended_in_the_middle_is_a_plain_loss);
+    tcase_add_test(tests, a_backend_ended_in_the_commit_leaves_the_outcome_unknown);
+    tcase_add_test(tests, an_answer_that_does_not_come);
     tcase_add_test(tests, a_batch_given_up_leaves_nothing);
     tcase_add_test(tests, nobody_listens);
     tcase_add_test(tests, settings_and_name_reach_the_server);
