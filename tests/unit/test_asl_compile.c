@@ -221,12 +221,14 @@ START_TEST(test_nesting) {
     for (int depth = ASL_NESTING_MAX; depth <= ASL_NESTING_MAX + 1; depth++) {
         struct buffer text = {0};
         for (int i = 0; i < depth; i++)
-            buffer_append_format(&text, "{StartAt: P%d, States: {P%d: {Type: Parallel, End: true, Branches: [", i, i);
-        buffer_append_text(&text, "{StartAt: Z, States: {Z: {Type: Succeed}}}");
+            buffer_append_format(&text, "{\"StartAt\":\"P%d\",\"States\":{\"P%d\":{\"Type\":\"Parallel\",\"End\":true,"
+                                        "\"Branches\":[",
+                                 i, i);
+        buffer_append_text(&text, "{\"StartAt\":\"Z\",\"States\":{\"Z\":{\"Type\":\"Succeed\"}}}");
         for (int i = 0; i < depth; i++)
             buffer_append_text(&text, "]}}}");
         struct findings findings = {0};
-        struct json *document = yaml_parse("deep.yaml", text.data, text.bytes, NULL, &findings);
+        struct json *document = json_parse(text.data, text.bytes, NULL, NULL);
         ck_assert_ptr_nonnull(document);
         struct asl_machine *machine = asl_compile(document, NULL, NULL, NULL, &findings);
         ck_assert((machine != NULL) == (depth == ASL_NESTING_MAX));
