@@ -15,6 +15,12 @@ static int64_t read_clock(clockid_t id)
 int64_t clock_now_us(void) { return read_clock(CLOCK_REALTIME); }
 int64_t clock_monotonic_us(void) { return read_clock(CLOCK_MONOTONIC); }
 
+void clock_sleep_us(int64_t us)
+{
+    struct timespec span = {us / 1000000, us % 1000000 * 1000};
+    nanosleep(&span, NULL);
+}
+
 #define RANDOM_POOL_BYTES 4096
 
 /* One system call per pool of octets, not per draw. */
