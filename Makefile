@@ -108,7 +108,7 @@ logs: ## the stack's logs (PART=orchestrator for one)
 # the directories with logs, TEST_SCALE=0.3 makes the big ones smaller.
 PYTEST := MODE=$(MODE) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p no:cacheprovider
 
-.PHONY: test test-integration test-kafka
+.PHONY: test test-integration test-kafka test-valgrind
 test: ## everything that proves the product on one machine
 	@tools/install-packages.sh build run test lint
 	@MODE=$(MODE) tools/run-tests.sh $(TEST_STEPS)
@@ -116,7 +116,11 @@ TEST_STEPS := build lint test-unit test-io test-integration
 test-integration: ## tests with real servers: PostgreSQL, the embedded broker, our programs
 	@tools/install-packages.sh build run test
 	@$(MAKE) --no-print-directory build
-	@$(PYTEST) -m "not kafka" $(PYTEST_ARGS) tests/integration
+	@$(PYTEST) -m "not kafka and not valgrind" $(PYTEST_ARGS) tests/integration
+test-valgrind: ## nodes under valgrind: no leak, no error (slow)
+	@tools/install-packages.sh build run test valgrind
+	@$(MAKE) --no-print-directory build
+	@$(PYTEST) -m valgrind $(PYTEST_ARGS) tests/integration
 test-kafka: ## tests that need a real Apache Kafka
 	@tools/install-packages.sh build run test kafka
 	@$(MAKE) --no-print-directory build

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The one place that lists the Debian packages this project needs. Installs those that are missing.
 #
-#   tools/install-packages.sh [--check] GROUP...      groups: build run test lint kafka
+#   tools/install-packages.sh [--check] GROUP...      groups: build run test lint kafka valgrind
 #
 # Says what is missing, uses sudo when it is not run by root, and is silent when nothing is missing.
 # --check only tells (exit status 1 when something is missing).
@@ -13,6 +13,7 @@ build=(gcc make pkg-config libcivetweb-dev libcurl4-openssl-dev libpq-dev librdk
 run=(python3 postgresql git curl)
 test=(check libsubunit-dev json-schema-test-suite python3-pytest python3-psycopg2 kcat)
 lint=(clang clang-format binutils)
+valgrind=(valgrind)
 kafka=(maven openjdk-17-jre-headless)
 
 usage() {
@@ -30,6 +31,7 @@ for argument in "$@"; do
         run) wanted+=("${run[@]}") ;;
         test) wanted+=("${test[@]}") ;;
         lint) wanted+=("${lint[@]}") ;;
+        valgrind) wanted+=("${valgrind[@]}") ;;
         kafka) wanted+=("${kafka[@]}") ;;
         *) usage ;;
     esac

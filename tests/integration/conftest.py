@@ -14,6 +14,7 @@ from harness import Bridge, KafkaBroker, Postgres, free_port
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "kafka: needs a real Apache Kafka (make test-kafka)")
+    config.addinivalue_line("markers", "valgrind: under valgrind, slow (make test-valgrind)")
 
 
 @pytest.hookimpl(hookwrapper=True)

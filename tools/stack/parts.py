@@ -380,13 +380,14 @@ class Server:
         self.url = url
         self.environment = environment
         self.log = log
+        self.wrapper: list[str] = []  # for example valgrind and its options
         self.process: Process | None = None
 
     def launch(self, settings: dict | None = None) -> Process:
         """Starts it without waiting."""
         self.process = Process.start(
             self.name,
-            [str(self.program)],
+            [*self.wrapper, str(self.program)],
             {**clean_environment(), **self.environment},
             self.log,
             settings=settings,
