@@ -177,9 +177,10 @@ START_TEST(an_empty_array_and_a_reused_one)
         postgres_array_start(&v, PG_INT4);
         for (int i = 0; i < round; i++)
             postgres_push_int4(&v, i);
-        ok(postgres_query(db, "SELECT cardinality($1), array_ndims($1)", &v, 1, &r, &error));
+        ok(postgres_query(db, "SELECT cardinality($1), array_ndims($1), $1[1]", &v, 1, &r, &error));
         ck_assert_int_eq(postgres_rows_int(r, 0, 0), round);
         ck_assert_int_eq(postgres_rows_null(r, 0, 1), round == 0);
+        ck_assert_int_eq(postgres_rows_null(r, 0, 2), round == 0); /* numbered from 1 */
         postgres_rows_free(r);
     }
     postgres_value_fini(&v);
@@ -318,6 +319,9 @@ START_TEST(a_changed_table_heals_the_statement)
     ck_assert_int_eq(postgres_query(db, "SELECT * FROM t", NULL, 0, &r, &error), ERR_INTERNAL);
     ok(postgres_query(db, "SELECT * FROM t", NULL, 0, &r, &error));
     postgres_rows_free(r);
+    int pid = postgres_backend_pid(db); /* one new connection, not one for each query */
+    ck_assert_int_eq(number("SELECT 1"), 1);
+    ck_assert_int_eq(postgres_backend_pid(db), pid);
 }
 END_TEST
 
@@ -523,6 +527,7 @@ static void *give_back(void *context)
         struct postgres_pool *pool;
         struct postgres *lent;
     } *work = context;
+    poll(NULL, 0, 50); /* most likely the other one waits by now; either way it must be quick */
     postgres_pool_put(work->pool, work->lent);
     return NULL;
 }
@@ -538,7 +543,9 @@ START_TEST(a_waiter_gets_what_another_thread_gives_back)
     pthread_t thread;
     ck_assert_int_eq(pthread_create(&thread, NULL, give_back, &work), 0);
     struct postgres *mine;
+    int64_t began_us = clock_monotonic_us();
     ok(postgres_pool_get(work.pool, &mine, &error));
+    ck_assert_int_lt(clock_monotonic_us() - began_us, 5000000);
     pthread_join(thread, NULL);
     postgres_pool_put(work.pool, mine);
     postgres_pool_free(work.pool);
