@@ -9,6 +9,7 @@
 #define HTTP_BODY_BYTES_MAX (16u << 20)     /* request body in octets, JSON escapes included */
 #define HTTP_BATCH_BODY_BYTES_MAX (64u << 20)
 #define HTTP_BATCH_ITEMS_MAX 1000           /* submissions in one batch request */
+#define HTTP_BODIES_BYTES_MAX (1u << 30)    /* bodies of all requests of a server at one time; past it 503 */
 #define HTTP_HEADER_BYTES_MAX 16384         /* all headers of a request */
 #define HTTP_WAIT_MS_MAX 60000              /* longest ?wait= */
 #define HTTP_RESPONSE_BYTES_MAX (32u << 20) /* body accepted from a service */

@@ -56,6 +56,7 @@ struct http_exchange {
     bool close;
     bool is_head;
     struct buffer body;
+    size_t body_bytes_reserved; /* of the server's HTTP_BODIES_BYTES_MAX */
     struct buffer out;
     char *form_filenames[HTTP_FORM_PARTS_MAX];
     int form_filenames_count;

@@ -19,6 +19,8 @@
 #define IDLE_MS "5000"
 #define LISTEN_BACKLOG "1024"
 #define BODY_BYTES_DEFAULT 65536u
+#define BODY_BYTES_UNCOUNTED 65536u
+#define BODY_STEP_BYTES 65536u
 #define ID_HEADER_BYTES_MAX 128
 #define ONE_WRITE_BYTES_MAX 16384 /* bodies up to this go out with their head in one write */
 
@@ -33,6 +35,7 @@ struct http_server {
     void *context;
     int port;
     atomic_bool refusing;
+    atomic_size_t bodies_bytes; /* of all requests being read or handled */
 };
 
 /* Status classes of METRIC_HTTP_REQUESTS are "2xx|3xx|4xx|5xx"; this is the index of the last. */
@@ -113,6 +116,9 @@ static void exchange_end(struct http_exchange *exchange)
     for (int i = 0; i < exchange->form_filenames_count; i++)
         free(exchange->form_filenames[i]);
     exchange->form_filenames_count = 0;
+    if (exchange->body_bytes_reserved > 0)
+        atomic_fetch_sub(&exchange->server->bodies_bytes, exchange->body_bytes_reserved);
+    exchange->body_bytes_reserved = 0;
     buffer_reuse(&exchange->response.body);
     buffer_reuse(&exchange->response.headers);
     buffer_reuse(&exchange->body);
@@ -234,25 +240,47 @@ static void refuse(struct http_exchange *exchange, enum error_code code, int sta
 
 /* -- the body -- */
 
-static bool read_all(struct http_exchange *exchange, size_t bytes_max, bool length_known, size_t length)
+/* Small bodies are not counted: the number of threads bounds them. */
+static bool reserve(struct http_exchange *exchange, size_t bytes)
+{
+    if (bytes <= BODY_BYTES_UNCOUNTED || bytes <= exchange->body_bytes_reserved)
+        return true;
+    size_t more = bytes - exchange->body_bytes_reserved;
+    atomic_size_t *total = &exchange->server->bodies_bytes;
+    if (atomic_fetch_add(total, more) + more > HTTP_BODIES_BYTES_MAX) {
+        atomic_fetch_sub(total, more);
+        return false;
+    }
+    exchange->body_bytes_reserved = bytes;
+    return true;
+}
+
+enum body_result { BODY_READ, BODY_BROKEN, BODY_NO_ROOM };
+
+static enum body_result read_all(struct http_exchange *exchange, size_t bytes_max, bool length_known, size_t length)
 {
     struct buffer *body = &exchange->body;
     buffer_clear(body);
     while (!length_known || body->bytes < length) {
-        size_t room = length_known ? length - body->bytes : 65536;
+        /* As much again as has come: memory follows what was sent, not what was announced. */
+        size_t room = body->bytes > BODY_STEP_BYTES ? body->bytes : BODY_STEP_BYTES;
+        if (length_known && room > length - body->bytes)
+            room = length - body->bytes;
         if (body->bytes > bytes_max)
-            return true; /* chunked and too large: the caller tells */
+            return BODY_READ; /* chunked and too large: the caller tells */
+        if (!reserve(exchange, body->bytes + room))
+            return BODY_NO_ROOM;
         buffer_reserve(body, room);
         int got = mg_read(exchange->connection, body->data + body->bytes, room);
         if (got < 0)
-            return false;
+            return BODY_BROKEN;
         if (got == 0)
             break;
         body->bytes += (size_t)got;
     }
     buffer_reserve(body, 1);
     body->data[body->bytes] = '\0';
-    return !length_known || body->bytes == length;
+    return !length_known || body->bytes == length ? BODY_READ : BODY_BROKEN;
 }
 
 /* False: the response is filled with the reason. */
@@ -283,7 +311,13 @@ static bool take_body(struct http_exchange *exchange, const struct http_route *r
     const char *expect = mg_get_header(exchange->connection, "Expect");
     if (expect != NULL && strcasecmp(expect, "100-continue") == 0)
         mg_write(exchange->connection, "HTTP/1.1 100 Continue\r\n\r\n", 25);
-    if (!read_all(exchange, bytes_max, length_known, length)) {
+    enum body_result result = read_all(exchange, bytes_max, length_known, length);
+    if (result == BODY_NO_ROOM) {
+        refuse(exchange, ERR_UNAVAILABLE, 503, "too_many_bodies", "too many large requests at one time");
+        http_retry_after(&exchange->response, 1);
+        return false;
+    }
+    if (result == BODY_BROKEN) {
         refuse(exchange, ERR_INVALID, 400, "incomplete_body", "the body ended before its stated length or came too slowly");
         return false;
     }
