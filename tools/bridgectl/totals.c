@@ -2,26 +2,45 @@
 /* totals.c - what the reducer counted, by namespace. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bridgectl.h"
+#include "io/clock.h"
 
 #define CALL_TIMEOUT_MS 90000
+#define ASK_EVERY_MS 200
+#define WAIT_SECONDS_DEFAULT 60
 #define TOKENS_BYTES_MAX (64u << 20)
 #define TOTAL_COLUMNS_MAX 12
 
-/* Waits until the reducer has committed past each token. */
-static enum error_code wait_for_tokens(struct api *api, const struct text_list *tokens, struct error *error)
+/* One token: asks again while the reducer is behind or away, until the time is over. */
+static enum error_code wait_for_token(struct api *api, const char *token, int64_t until_us, struct error *error)
 {
+    struct buffer path = {0};
+    struct api_answer answer = {0};
     enum error_code code = ERR_OK;
-    for (size_t i = 0; i < tokens->count && code == ERR_OK; i++) {
-        struct buffer path = {0};
-        struct api_answer answer = {0};
-        buffer_append_text(&path, "/api/v1/watermark");
-        append_query(&path, "after", tokens->items[i]);
+    buffer_append_text(&path, "/api/v1/watermark");
+    append_query(&path, "after", token);
+    for (;;) {
         code = api_get(api, "GET", buffer_text(&path), CALL_TIMEOUT_MS, &answer, error);
+        bool later = answer.status == 0 || answer.status == 503 || answer.status == 504;
         api_answer_fini(&answer);
-        buffer_fini(&path);
+        if (code == ERR_OK || !later || clock_monotonic_us() >= until_us)
+            break;
+        nanosleep(&(struct timespec){0, ASK_EVERY_MS * 1000000}, NULL);
     }
+    buffer_fini(&path);
+    return code;
+}
+
+/* Waits until the reducer has committed past each token. */
+static enum error_code wait_for_tokens(struct api *api, const struct text_list *tokens, int64_t wait_seconds,
+                                       struct error *error)
+{
+    int64_t until_us = clock_monotonic_us() + wait_seconds * 1000000;
+    enum error_code code = ERR_OK;
+    for (size_t i = 0; i < tokens->count && code == ERR_OK; i++)
+        code = wait_for_token(api, tokens->items[i], until_us, error);
     return code;
 }
 
@@ -70,7 +89,8 @@ static enum error_code read_tokens(const char *file, struct buffer *text, struct
     return ERR_OK;
 }
 
-static int totals(const struct ctl *ctl, const char *namespace, const struct text_list *tokens, bool as_json)
+static int totals(const struct ctl *ctl, const char *namespace, const struct text_list *tokens,
+                  int64_t wait_seconds, bool as_json)
 {
     struct error error = {0};
     struct api_answer answer = {0};
@@ -79,7 +99,7 @@ static int totals(const struct ctl *ctl, const char *namespace, const struct tex
     buffer_append_text(&path, "/api/v1/namespaces");
     append_query(&path, "namespace", namespace);
     int outcome = EXIT_FINE;
-    if (wait_for_tokens(api, tokens, &error) != ERR_OK ||
+    if (wait_for_tokens(api, tokens, wait_seconds, &error) != ERR_OK ||
         api_get(api, "GET", buffer_text(&path), CALL_TIMEOUT_MS, &answer, &error) != ERR_OK)
         outcome = fail(&error);
     else if (as_json)
@@ -98,6 +118,7 @@ static int run_totals(const struct ctl *ctl, const struct command *command, int 
 {
     const char *namespace = NULL, *after_from = NULL;
     bool as_json = false;
+    int64_t wait_seconds = WAIT_SECONDS_DEFAULT;
     struct text_list tokens = {0}, none = {0};
     struct buffer text = {0};
     struct error error = {0};
@@ -105,13 +126,14 @@ static int run_totals(const struct ctl *ctl, const struct command *command, int 
         {"--namespace", ARGUMENT_TEXT, &namespace, "NS", "only this namespace", 0, 0},
         {"--after", ARGUMENT_LIST, &tokens, "TOKEN", "first wait until this is counted; may be given many times", 0, 0},
         {"--after-from", ARGUMENT_TEXT, &after_from, "FILE", "the same for every line of a file (\"-\")", 0, 0},
+        {"--wait", ARGUMENT_INT, &wait_seconds, "SECONDS", "how long to wait for the tokens (60)", 0, 86400},
         {"--json", ARGUMENT_FLAG, &as_json, NULL, "print a JSON array", 0, 0},
         {.name = NULL}};
     int outcome = arguments_parse(command, table, argc, argv, 0, 0, &none);
     if (outcome == EXIT_GO_ON && after_from != NULL && read_tokens(after_from, &text, &tokens, &error) != ERR_OK)
         outcome = fail(&error);
     if (outcome == EXIT_GO_ON)
-        outcome = totals(ctl, namespace, &tokens, as_json);
+        outcome = totals(ctl, namespace, &tokens, wait_seconds, as_json);
     text_list_fini(&tokens);
     text_list_fini(&none);
     buffer_fini(&text);
@@ -121,7 +143,7 @@ static int run_totals(const struct ctl *ctl, const struct command *command, int 
 const struct command totals_commands[] = {
     {.name = "totals",
      .summary = "show what the reducer counted, by namespace",
-     .usage = "[--namespace NS] [--after TOKEN]... [--after-from FILE] [--json]",
+     .usage = "[--namespace NS] [--after TOKEN]... [--after-from FILE] [--wait SECONDS] [--json]",
      .prose = "A token is what the answer of a finished workflow carries as \"after\"; with the tokens of all\n"
               "submissions the totals are exact for them.",
      .example = "bridgectl submit docs --namespace demo --after-tokens > tokens\n"
