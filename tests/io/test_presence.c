@@ -2,6 +2,7 @@
 /* lib/io/presence against a real PostgreSQL; events are caught on their way to the producer. */
 #include <check.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "base/metrics.h"
 #include "io/clock.h"
 #include "io/log.h"
+#include "io/mock_broker.h"
 #include "io/postgres.h"
 #include "io/presence.h"
 #include "io/process.h"
@@ -235,6 +237,43 @@ START_TEST(introspection_is_repeated)
 }
 END_TEST
 
+static void count_delivered(void *context, uint64_t tag_a, uint64_t tag_b, enum error_code code,
+                            const char *text)
+{
+    (void)tag_b;
+    (void)text;
+    ck_assert(tag_a == PRESENCE_TAG);
+    if (code == ERR_OK)
+        atomic_fetch_add((atomic_int *)context, 1);
+}
+
+START_TEST(a_broker_takes_the_events)
+{
+    struct mock_broker *broker;
+    struct kafka_producer *producer;
+    atomic_int delivered = 0;
+    ck_assert_msg(mock_broker_new(&broker, 1, &error) == ERR_OK, "%s", error.text);
+    free(config.kafka_bootstrap_servers);
+    config.kafka_bootstrap_servers = strdup(mock_broker_bootstrap(broker));
+    ck_assert_int_eq(
+        kafka_producer_new(&producer, &config, "test", count_delivered, &delivered, &error),
+        ERR_OK);
+    struct presence *presence = presence_start(&(struct presence_options){
+        .config = &config,
+        .node_type = "reducer",
+        .node_id = ID,
+        .api_url = "http://host:8061",
+        .producer = producer,
+    });
+    presence_stop(presence);
+    ck_assert_int_eq(kafka_producer_flush(producer, 20000), 0);
+    ck_assert_int_ge(atomic_load(&delivered),
+                     2); /* shutdown is left out when no broker was met yet */
+    kafka_producer_free(producer);
+    mock_broker_free(broker);
+}
+END_TEST
+
 START_TEST(a_database_that_is_away_stops_nothing)
 {
     struct presence *presence = start(10, "postgresql://postgres@127.0.0.1:1/x");
@@ -256,6 +295,7 @@ int main(void)
     tcase_add_test(tests, startup_beat_and_shutdown);
     tcase_add_test(tests, the_row_follows);
     tcase_add_test(tests, introspection_is_repeated);
+    tcase_add_test(tests, a_broker_takes_the_events);
     tcase_add_test(tests, a_database_that_is_away_stops_nothing);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
