@@ -109,6 +109,7 @@ CREATE TABLE reducer_outbox (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     event_id text NOT NULL,   -- stays the same when it is published again
     topic text NOT NULL,
+    event_type text NOT NULL,
     key bytea,
     value bytea NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()

@@ -13,6 +13,7 @@
 #define HEARTBEAT_MS "1500"
 #define REBALANCES_MAX 16
 #define PROBE_MS 200
+#define SEEK_TIMEOUT_MS 3000
 
 struct move {
     bool assign;
@@ -210,6 +211,9 @@ static void record_from(struct kafka_record *record, rd_kafka_message_t *message
         .internal = message,
     };
     if (!message->err) {
+        rd_kafka_timestamp_type_t kind;
+        int64_t timestamp_ms = rd_kafka_message_timestamp(message, &kind);
+        record->timestamp_ms = kind == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || timestamp_ms < 0 ? 0 : timestamp_ms;
         record->key = message->key;
         record->key_bytes = message->key_len;
         record->value = message->payload;
@@ -316,6 +320,17 @@ enum error_code kafka_pause(struct kafka_consumer *consumer, const int32_t *part
         pause ? rd_kafka_pause_partitions(consumer->handle, list) : rd_kafka_resume_partitions(consumer->handle, list);
     rd_kafka_topic_partition_list_destroy(list);
     return answer ? error_set(error, ERR_BROKER, "pausing partitions failed: %s", rd_kafka_err2str(answer)) : ERR_OK;
+}
+
+enum error_code kafka_seek(struct kafka_consumer *consumer, int32_t partition, int64_t offset, struct error *error)
+{
+    rd_kafka_topic_partition_list_t *list = partition_list(consumer, &partition, &offset, 1);
+    enum error_code code =
+        take_error(rd_kafka_seek_partitions(consumer->handle, list, SEEK_TIMEOUT_MS), "seeking", error);
+    if (!code && list->elems[0].err)
+        code = error_set(error, ERR_BROKER, "seeking failed: %s", rd_kafka_err2str(list->elems[0].err));
+    rd_kafka_topic_partition_list_destroy(list);
+    return code;
 }
 
 void kafka_commit_progress(struct kafka_consumer *consumer, const int32_t *partitions, const int64_t *offsets,

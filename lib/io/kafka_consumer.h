@@ -35,6 +35,7 @@ struct kafka_record {
     enum error_code code;
     int32_t partition;
     int64_t offset;
+    int64_t timestamp_ms; /* of the record; 0 when it has none */
     const char *key; /* NULL when absent */
     size_t key_bytes;
     const char *value; /* NULL when absent */
@@ -73,6 +74,10 @@ enum error_code kafka_unassign(struct kafka_consumer *consumer, struct error *er
 
 enum error_code kafka_pause(struct kafka_consumer *consumer, const int32_t *partitions, int count, bool pause,
                             struct error *error) MUST_USE;
+/* Reads an assigned partition from this offset on; records of it that were fetched before are dropped, but
+ * those of the same kafka_consume are the caller's to drop. */
+enum error_code kafka_seek(struct kafka_consumer *consumer, int32_t partition, int64_t offset,
+                           struct error *error) MUST_USE;
 /* Tells the group how far it is read, for lag tools only; never waits. */
 void kafka_commit_progress(struct kafka_consumer *consumer, const int32_t *partitions, const int64_t *offsets,
                            int count);

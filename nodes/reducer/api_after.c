@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* api_after.c - ?after=<lane>:<seq>:<workflow_id>: the answer waits until the reducers have committed past
+ * that event. The token may come many times. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "core/murmur2.h"
+#include "io/clock.h"
+#include "reducer/service.h"
+
+#define WAIT_MS_DEFAULT 10000
+#define LOOK_MS 50     /* another reducer may hold the partition: its commits are seen by asking */
+#define LOOK_MS_MAX 500
+#define TOKENS_MAX 100000
+
+struct tokens {
+    struct postgres_value values[4]; /* topic, partitions, lanes, seqs */
+    int count;
+};
+
+static const char sql_behind[] =
+    "SELECT count(*) FROM unnest($2::int4[], $3::text[], $4::int8[]) AS u (partition, lane, seq)"
+    " LEFT JOIN reducer_lanes l ON l.topic = $1 AND l.partition = u.partition AND l.lane = u.lane"
+    " WHERE coalesce(l.last_seq, -1) < u.seq";
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    char lower = (char)(c | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/* Undoes percent encoding in place. */
+static void decode(char *text)
+{
+    char *to = text;
+    for (const char *p = text; *p; p++) {
+        int high = p[0] == '%' ? hex_digit(p[1]) : -1;
+        int low = high >= 0 ? hex_digit(p[2]) : -1;
+        *to++ = low >= 0 ? (char)(high * 16 + low) : *p;
+        if (low >= 0)
+            p += 2;
+    }
+    *to = 0;
+}
+
+static enum error_code bad_token(struct error *error, const char *token)
+{
+    return error_set_field(error, ERR_INVALID, "after",
+                           "after is \"%.100s\"; it must be <lane>:<seq>:<workflow_id> as a finished workflow's answer gives it",
+                           token);
+}
+
+static enum error_code add_token(struct tokens *tokens, char *token, int32_t partitions, struct error *error)
+{
+    decode(token);
+    char *seq = strchr(token, ':');
+    char *workflow = seq ? strchr(seq + 1, ':') : NULL;
+    if (!workflow || seq == token || workflow == seq + 1 || !workflow[1] || workflow - seq > 19 ||
+        strspn(seq + 1, "0123456789") != (size_t)(workflow - seq - 1) || tokens->count >= TOKENS_MAX)
+        return bad_token(error, token);
+    postgres_push_int4(&tokens->values[1], kafka_partition_of_key(workflow + 1, strlen(workflow + 1), partitions));
+    postgres_push_text(&tokens->values[2], token, (size_t)(seq - token));
+    postgres_push_int8(&tokens->values[3], strtoll(seq + 1, NULL, 10));
+    tokens->count++;
+    return ERR_OK;
+}
+
+static enum error_code read_tokens(struct service *service, const char *query, struct tokens *tokens, struct error *error)
+{
+    static const enum postgres_type types[] = {PG_TEXT, PG_INT4, PG_TEXT, PG_INT8};
+    int32_t partitions = runtime_partitions(service->runtime);
+    enum error_code code = ERR_OK;
+    postgres_set_string(&tokens->values[0], service->topic);
+    for (int i = 1; i < 4; i++)
+        postgres_array_start(&tokens->values[i], types[i]);
+    char *copy = must_strdup(query ? query : "");
+    char *rest = copy;
+    for (char *part = strsep(&rest, "&"); part && !code; part = strsep(&rest, "&")) {
+        if (strncmp(part, "after=", 6) != 0)
+            continue;
+        if (partitions <= 0)
+            code = error_set(error, ERR_BROKER, "the workflow topic was not reached yet");
+        else
+            code = add_token(tokens, part + 6, partitions, error);
+    }
+    free(copy);
+    return code;
+}
+
+static enum error_code count_behind(struct service *service, const struct tokens *tokens, int64_t *behind,
+                                    struct error *error)
+{
+    struct postgres *postgres;
+    struct postgres_rows *rows = NULL;
+    enum error_code code = postgres_pool_get(service->pool, &postgres, error);
+    if (code)
+        return code;
+    code = postgres_query(postgres, sql_behind, tokens->values, 4, &rows, error);
+    if (!code)
+        *behind = postgres_rows_int(rows, 0, 0);
+    postgres_rows_free(rows);
+    postgres_pool_put(service->pool, postgres);
+    return code;
+}
+
+static enum error_code wait_for(struct service *service, const struct tokens *tokens, int64_t timeout_ms,
+                                struct error *error)
+{
+    int64_t deadline_us = clock_monotonic_us() + timeout_ms * 1000;
+    int look_ms = LOOK_MS;
+    for (;;) {
+        int64_t behind = 0;
+        enum error_code code = count_behind(service, tokens, &behind, error);
+        if (code || behind == 0)
+            return code;
+        if (runtime_stopping(service->runtime))
+            return error_set(error, ERR_STOPPING, "this reducer is stopping");
+        int64_t left_ms = (deadline_us - clock_monotonic_us()) / 1000;
+        if (left_ms <= 0)
+            return error_set_field(error, ERR_TIMEOUT, "after", "%lld of %d events were not counted within %lld ms",
+                                   (long long)behind, tokens->count, (long long)timeout_ms);
+        runtime_wait_commit(service->runtime, left_ms < look_ms ? (int)left_ms : look_ms);
+        look_ms = look_ms * 2 > LOOK_MS_MAX ? LOOK_MS_MAX : look_ms * 2;
+    }
+}
+
+bool service_wait_after(struct service *service, struct http_request *request, struct http_response *response)
+{
+    struct error error = {0};
+    struct tokens tokens = {0};
+    int64_t timeout_ms;
+    enum error_code code =
+        http_query_int(request, "timeout_ms", 0, HTTP_WAIT_MS_MAX, WAIT_MS_DEFAULT, &timeout_ms, &error);
+    if (!code)
+        code = read_tokens(service, request->query_string, &tokens, &error);
+    if (!code && tokens.count > 0)
+        code = wait_for(service, &tokens, timeout_ms, &error);
+    for (int i = 0; i < 4; i++)
+        postgres_value_fini(&tokens.values[i]);
+    if (code)
+        http_problem(response, &error);
+    return !code;
+}

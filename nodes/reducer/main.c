@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* main.c - wires the reducer: configuration, schema check, outbox, runtime, HTTP, presence. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/clock.h"
+#include "io/consul.h"
+#include "io/migrate.h"
+#include "io/node.h"
+#include "io/log.h"
+#include "io/process.h"
+#include "reducer/outbox.h"
+#include "reducer/service.h"
+
+static const char usage[] =
+    "bridge-reducer\n\nCounts what the workflow topic says, in windows of event time. Settings are environment variables:";
+
+struct parts {
+    struct node node;
+    struct service service;
+    struct outbox *outbox;
+    struct http_server *server;
+    struct http_server *metrics;
+    struct consul *consul;
+    char *database_url;
+    char topic[256];
+    char dead_letter_topic[264];
+    char instance_id[256];
+    char node_id[UUID_TEXT_BYTES];
+};
+
+static void reload(const struct config *fresh, void *context) { http_server_reload_keys(context, fresh); }
+
+static void name_things(struct parts *parts)
+{
+    const struct config *config = &parts->node.config;
+    struct uuid id = clock_uuid_v7();
+    uuid_format(&id, parts->node_id);
+    if (config->kafka_workflow_topic && config->kafka_workflow_topic[0])
+        snprintf(parts->topic, sizeof(parts->topic), "%s", config->kafka_workflow_topic);
+    else
+        snprintf(parts->topic, sizeof(parts->topic), "%s.omninode_bridge.onex.workflows.v1",
+                 config_topic_environment(config));
+    snprintf(parts->dead_letter_topic, sizeof(parts->dead_letter_topic), "%s.dlq", parts->topic);
+    if (config->reducer_instance_id && config->reducer_instance_id[0])
+        snprintf(parts->instance_id, sizeof(parts->instance_id), "%s", config->reducer_instance_id);
+    else if (gethostname(parts->instance_id, sizeof(parts->instance_id) - 1) != 0)
+        snprintf(parts->instance_id, sizeof(parts->instance_id), "%s", parts->node_id);
+}
+
+/* A database that is away does not stop the start; a schema that is not known does. */
+static enum error_code check_schema(const char *url, struct error *error)
+{
+    struct postgres *postgres = postgres_new(url, "bridge-reducer start", NULL);
+    enum error_code code = migrate_check_schema(postgres, SCHEMA_VERSION_OLDEST, SCHEMA_VERSION_NEWEST, error);
+    postgres_free(postgres);
+    if (code != ERR_DATABASE)
+        return code;
+    log_warning("the database cannot be reached yet", LOG_TEXT("reason", (const char *)error->text));
+    return ERR_OK;
+}
+
+static enum error_code start_http(struct parts *parts, struct error *error)
+{
+    const struct config *config = &parts->node.config;
+    const struct http_server_options options = {
+        .address = config->bind_address,
+        .port = (int)config->reducer_port,
+        .threads = (int)config->http_threads,
+        .routes = service_routes,
+        .context = &parts->service,
+        .config = config,
+    };
+    enum error_code code = http_server_start(&parts->server, &options, error);
+    if (!code)
+        code = http_metrics_start(&parts->metrics, config->bind_address, (int)config->reducer_metrics_port, config,
+                                  error);
+    return code;
+}
+
+static enum error_code start(struct parts *parts, struct error *error)
+{
+    const struct config *config = &parts->node.config;
+    parts->database_url = config_database_url(config);
+    name_things(parts);
+    enum error_code code = check_schema(parts->database_url, error);
+    if (code)
+        return code;
+    parts->service = (struct service){
+        .config = config, .topic = parts->topic, .node_id = parts->node_id, .started_us = clock_monotonic_us()};
+    parts->service.pool = postgres_pool_new(parts->database_url, "bridge-reducer read", (int)config->postgres_pool_min_size,
+                                            (int)config->postgres_pool_max_size, (int)config->postgres_query_timeout,
+                                            (int)config->postgres_acquire_timeout,
+                                            (int)config->postgres_connection_max_age);
+    code = outbox_start(&parts->outbox, config, parts->database_url, error);
+    if (code)
+        return code;
+    const struct runtime_options options = {
+        .config = config,
+        .database_url = parts->database_url,
+        .topic = parts->topic,
+        .dead_letter_topic = parts->dead_letter_topic,
+        .instance_id = parts->instance_id,
+        .outbox = parts->outbox,
+    };
+    code = runtime_start(&parts->service.runtime, &options, error);
+    return code ? code : start_http(parts, error);
+}
+
+static void stop(struct parts *parts)
+{
+    consul_stop(parts->consul);
+    if (parts->server)
+        http_server_refuse(parts->server);
+    if (parts->service.runtime)
+        runtime_stop(parts->service.runtime);
+    outbox_stop(parts->outbox);
+    if (parts->server)
+        http_server_stop(parts->server);
+    if (parts->metrics)
+        http_server_stop(parts->metrics);
+    runtime_free(parts->service.runtime);
+    if (parts->service.pool)
+        postgres_pool_free(parts->service.pool);
+    free(parts->database_url);
+}
+
+int main(int argc, char **argv)
+{
+    static struct parts parts;
+    struct error error = {0};
+    int status = node_begin(&parts.node, FOR_REDUCER, "bridge-reducer", usage, argc, argv);
+    if (status != NODE_GO)
+        return status;
+    if (start(&parts, &error)) {
+        stop(&parts);
+        return node_fail(&parts.node, &error);
+    }
+    int port = http_server_port(parts.server);
+    parts.consul = consul_start_from_config(&parts.node.config, "reducer", parts.node_id, port,
+                                            http_server_port(parts.metrics));
+    node_ready(&parts.node, port);
+    node_wait(&parts.node, reload, parts.server);
+    stop(&parts);
+    return node_end(&parts.node);
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/* outbox.c - the publishing thread. */
+#include "reducer/outbox.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/metrics.h"
+#include "io/kafka.h"
+#include "io/log.h"
+#include "io/postgres.h"
+
+#define PAGE_MESSAGES 500
+#define SLOW_POLL_MS 10000 /* messages of an instance that died before it could publish them */
+#define RETRY_MS 500
+#define FLUSH_MS 200
+#define LOCK_KEY 0x6f6e65786f7574ll /* of the advisory lock: one publisher at a time */
+
+struct page {
+    struct postgres_rows *rows;
+    int count;
+    atomic_int acknowledged[PAGE_MESSAGES]; /* 0 waiting, 1 acknowledged, -1 refused */
+};
+
+struct outbox {
+    const struct config *config;
+    struct postgres *postgres;
+    struct kafka_producer *producer;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool woken;
+    bool stopping;
+    struct page page;
+};
+
+static void on_delivered(void *context, uint64_t tag_a, uint64_t tag_b, enum error_code code, const char *text)
+{
+    struct outbox *outbox = context;
+    (void)tag_b;
+    (void)text;
+    metrics_add(METRIC_EVENTS_PUBLISHED, code ? 1 : 0, 0, 1);
+    atomic_store(&outbox->page.acknowledged[tag_a], code ? -1 : 1);
+}
+
+static bool is_stopping(struct outbox *outbox)
+{
+    pthread_mutex_lock(&outbox->lock);
+    bool stopping = outbox->stopping;
+    pthread_mutex_unlock(&outbox->lock);
+    return stopping;
+}
+
+/* Until woken, stopped or the time has passed. */
+static void rest(struct outbox *outbox, int ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&outbox->lock);
+    while (!outbox->woken && !outbox->stopping &&
+           pthread_cond_timedwait(&outbox->changed, &outbox->lock, &until) == 0)
+        continue;
+    outbox->woken = false;
+    pthread_mutex_unlock(&outbox->lock);
+}
+
+static enum error_code ready_producer(struct outbox *outbox, struct error *error)
+{
+    if (outbox->producer && kafka_producer_fatal(outbox->producer)) {
+        kafka_producer_free(outbox->producer);
+        outbox->producer = NULL;
+    }
+    if (outbox->producer)
+        return ERR_OK;
+    return kafka_producer_new(&outbox->producer, outbox->config, "bridge-reducer", on_delivered, outbox, error);
+}
+
+static enum error_code publish(struct outbox *outbox, int row, struct error *error)
+{
+    const struct postgres_rows *rows = outbox->page.rows;
+    size_t id_bytes, topic_bytes, key_bytes = 0, value_bytes, type_bytes;
+    const char *id = postgres_rows_text(rows, row, 1, &id_bytes);
+    char *topic = must_strndup(postgres_rows_text(rows, row, 2, &topic_bytes), topic_bytes);
+    const char *key = postgres_rows_text(rows, row, 3, &key_bytes);
+    const char *value = postgres_rows_text(rows, row, 4, &value_bytes);
+    const char *type = postgres_rows_text(rows, row, 5, &type_bytes);
+    struct kafka_header headers[] = {
+        {"ce_specversion", "1.0", 3},         {"ce_id", id, id_bytes},
+        {"ce_source", "omninode-bridge", 15}, {"ce_type", type, type_bytes},
+        {"content-type", "application/json", 16},
+    };
+    const struct kafka_message message = {
+        .topic = topic, .partition = -1, .key = key, .key_bytes = key_bytes, .value = value,
+        .value_bytes = value_bytes, .headers = headers, .headers_count = (int)(sizeof(headers) / sizeof(headers[0])),
+        .tag_a = (uint64_t)row,
+    };
+    enum error_code code = kafka_produce(outbox->producer, &message, error);
+    free(topic);
+    return code;
+}
+
+/* Waits until every message of the page has an answer; a broker that is away holds this up, not the reducer. */
+static void wait_for_answers(struct outbox *outbox, int sent)
+{
+    while (!is_stopping(outbox) && !kafka_producer_fatal(outbox->producer) &&
+           kafka_producer_flush(outbox->producer, FLUSH_MS) > 0)
+        continue;
+    for (int i = 0; i < sent && is_stopping(outbox); i++) {
+        if (atomic_load(&outbox->page.acknowledged[i]) == 0) {
+            kafka_producer_flush(outbox->producer, FLUSH_MS);
+            break;
+        }
+    }
+}
+
+static enum error_code forget_published(struct outbox *outbox, int *forgotten, struct error *error)
+{
+    struct postgres_value ids = {0};
+    *forgotten = 0;
+    postgres_array_start(&ids, PG_INT8);
+    for (int i = 0; i < outbox->page.count; i++) {
+        if (atomic_load(&outbox->page.acknowledged[i]) != 1)
+            continue;
+        postgres_push_int8(&ids, postgres_rows_int(outbox->page.rows, i, 0));
+        ++*forgotten;
+    }
+    enum error_code code =
+        *forgotten == 0 ? ERR_OK
+                        : postgres_query(outbox->postgres, "DELETE FROM reducer_outbox WHERE id = ANY ($1::int8[])",
+                                         &ids, 1, NULL, error);
+    postgres_value_fini(&ids);
+    return code;
+}
+
+/* One page; *left tells whether there may be more that can be published now. */
+static enum error_code publish_page(struct outbox *outbox, bool *left, struct error *error)
+{
+    static const char sql[] = "SELECT id, event_id, topic, key, value, event_type FROM reducer_outbox ORDER BY id LIMIT 500";
+    struct page *page = &outbox->page;
+    int forgotten = 0;
+    *left = false;
+    enum error_code code = postgres_query(outbox->postgres, sql, NULL, 0, &page->rows, error);
+    if (code)
+        return code;
+    page->count = postgres_rows_count(page->rows);
+    int sent = 0;
+    if (page->count > 0)
+        code = ready_producer(outbox, error);
+    for (int i = 0; i < page->count; i++)
+        atomic_store(&page->acknowledged[i], 0);
+    while (!code && sent < page->count) {
+        code = publish(outbox, sent, error);
+        if (!code)
+            sent++;
+    }
+    if (sent > 0) {
+        wait_for_answers(outbox, sent);
+        enum error_code deleted = forget_published(outbox, &forgotten, error);
+        code = deleted ? deleted : code;
+        *left = !code && (forgotten > 0 && (page->count == PAGE_MESSAGES || forgotten < page->count));
+        if (!code && forgotten == 0)
+            code = error_set(error, ERR_BROKER, "the broker took none of %d messages", page->count);
+    }
+    postgres_rows_free(page->rows);
+    page->rows = NULL;
+    return code;
+}
+
+static enum error_code drain(struct outbox *outbox, bool *busy, struct error *error)
+{
+    struct postgres_value key = {0};
+    struct postgres_rows *rows = NULL;
+    bool left = true;
+    *busy = false;
+    postgres_set_int8(&key, LOCK_KEY);
+    enum error_code code = postgres_query(outbox->postgres, "SELECT pg_try_advisory_lock($1)", &key, 1, &rows, error);
+    if (!code) {
+        *busy = !postgres_rows_bool(rows, 0, 0);
+        postgres_rows_free(rows);
+    }
+    if (!code && !*busy) {
+        while (!code && left && !is_stopping(outbox))
+            code = publish_page(outbox, &left, error);
+        struct error ignored;
+        if (postgres_query(outbox->postgres, "SELECT pg_advisory_unlock($1)", &key, 1, NULL, &ignored))
+            postgres_disconnect(outbox->postgres); /* the lock goes with the session */
+    }
+    postgres_value_fini(&key);
+    return code;
+}
+
+static void *run(void *argument)
+{
+    struct outbox *outbox = argument;
+    while (!is_stopping(outbox)) {
+        struct error error = {0};
+        bool busy = false;
+        enum error_code code = drain(outbox, &busy, &error);
+        if (code)
+            log_warning("the outbox is not empty yet", LOG_TEXT("reason", (const char *)error.text));
+        rest(outbox, code || busy ? RETRY_MS : SLOW_POLL_MS);
+    }
+    return NULL;
+}
+
+enum error_code outbox_start(struct outbox **outbox, const struct config *config, const char *database_url,
+                             struct error *error)
+{
+    struct outbox *made = must_calloc(1, sizeof(*made));
+    pthread_condattr_t monotonic;
+    made->config = config;
+    made->postgres = postgres_new(database_url, "bridge-reducer outbox", NULL);
+    postgres_set_reply_timeout(made->postgres, 30000);
+    pthread_mutex_init(&made->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&made->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (pthread_create(&made->thread, NULL, run, made) != 0) {
+        postgres_free(made->postgres);
+        free(made);
+        return error_set(error, ERR_INTERNAL, "no thread could be started for the outbox");
+    }
+    *outbox = made;
+    return ERR_OK;
+}
+
+void outbox_wake(struct outbox *outbox)
+{
+    pthread_mutex_lock(&outbox->lock);
+    outbox->woken = true;
+    pthread_cond_signal(&outbox->changed);
+    pthread_mutex_unlock(&outbox->lock);
+}
+
+void outbox_stop(struct outbox *outbox)
+{
+    if (!outbox)
+        return;
+    pthread_mutex_lock(&outbox->lock);
+    outbox->stopping = true;
+    pthread_cond_signal(&outbox->changed);
+    pthread_mutex_unlock(&outbox->lock);
+    pthread_join(outbox->thread, NULL);
+    kafka_producer_free(outbox->producer);
+    postgres_free(outbox->postgres);
+    pthread_mutex_destroy(&outbox->lock);
+    pthread_cond_destroy(&outbox->changed);
+    free(outbox);
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/* runtime_group.c - joining the group, taking partitions on and giving them up, watermarks and finals. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/metrics.h"
+#include "io/clock.h"
+#include "io/log.h"
+#include "reducer/outbox.h"
+#include "reducer/runtime_internal.h"
+
+#define OFFSETS_TIMEOUT_MS 3000
+
+static void count_partitions(struct runtime *runtime)
+{
+    int count = 0;
+    for (int32_t i = 0; i < PARTITIONS_MAX; i++)
+        count += runtime->reducer.partitions[i] != NULL;
+    metrics_gauge_set(METRIC_PARTITIONS_ASSIGNED, 0, 0, count);
+    pthread_mutex_lock(&runtime->lock);
+    runtime->status.partitions_assigned = count;
+    pthread_mutex_unlock(&runtime->lock);
+}
+
+enum error_code runtime_open(struct runtime *runtime, struct error *error)
+{
+    const struct kafka_consumer_options options = {
+        .topic = runtime->topic,
+        .group = runtime->options.config->kafka_consumer_group,
+        .instance_id = runtime->instance_id,
+        .client_id = "bridge-reducer",
+        .event_fd = runtime->kafka_fd,
+    };
+    char *cluster_id = NULL;
+    int32_t partitions = 0;
+    enum error_code code = kafka_consumer_new(&runtime->consumer, runtime->options.config, &options, error);
+    if (code)
+        return code;
+    code = kafka_consumer_cluster_id(runtime->consumer, BROKER_TIMEOUT_MS, &cluster_id, error);
+    if (!code)
+        code = kafka_consumer_partitions(runtime->consumer, BROKER_TIMEOUT_MS, &partitions, error);
+    if (!code && partitions > PARTITIONS_MAX)
+        code = error_set(error, ERR_CONFIG, "topic %s has %d partitions; at most %d are supported", runtime->topic,
+                         (int)partitions, PARTITIONS_MAX);
+    if (code) {
+        runtime_broker_state(runtime, false, error->text);
+    } else {
+        runtime_broker_state(runtime, true, "");
+        code = store_use_cluster(runtime->store, cluster_id, partitions, error);
+        runtime_database_state(runtime, !code, code ? error->text : "");
+    }
+    if (code) {
+        kafka_consumer_free(runtime->consumer);
+        runtime->consumer = NULL;
+    } else {
+        pthread_mutex_lock(&runtime->lock);
+        snprintf(runtime->cluster_id, sizeof(runtime->cluster_id), "%s", cluster_id);
+        pthread_mutex_unlock(&runtime->lock);
+        atomic_store(&runtime->partitions, partitions);
+        runtime->windows_open = true;
+        log_info("reading the workflow topic", LOG_TEXT("topic", runtime->topic), LOG_TEXT("cluster_id", cluster_id),
+                 LOG_INT("partitions", partitions));
+    }
+    free(cluster_id);
+    return code;
+}
+
+void runtime_close(struct runtime *runtime)
+{
+    for (int32_t i = 0; i < PARTITIONS_MAX; i++)
+        reducer_revoke(&runtime->reducer, i);
+    count_partitions(runtime);
+    kafka_consumer_free(runtime->consumer);
+    runtime->consumer = NULL;
+    runtime->paused = false;
+}
+
+/* Where reading goes on: what the broker dropped unread is a gap, told and skipped; a topic that is
+ * shorter than what was read was made anew. */
+static enum error_code place_offset(struct runtime *runtime, struct store_assignment *assignment, struct error *error)
+{
+    int64_t first, end;
+    enum error_code code =
+        kafka_offsets(runtime->consumer, assignment->partition, OFFSETS_TIMEOUT_MS, &first, &end, error);
+    if (code || (assignment->next_offset >= first && assignment->next_offset <= end))
+        return code;
+    bool made_anew = assignment->next_offset > end;
+    int64_t missing = made_anew ? 0 : first - assignment->next_offset;
+    if (assignment->next_offset == 0 && assignment->newest_us == WINDOW_NO_TIME)
+        missing = 0; /* never read before: it begins where the topic begins */
+    code = store_note_gap(runtime->store, assignment->partition, assignment->epoch, first, missing, error);
+    if (code)
+        return code;
+    if (made_anew)
+        log_warning("the topic was made anew: reading it from its start", LOG_INT("partition", assignment->partition),
+                    LOG_INT("stored_offset", assignment->next_offset), LOG_INT("end_offset", end));
+    if (missing > 0) {
+        metrics_add(METRIC_MISSING_EVENTS, 0, 0, (uint64_t)missing);
+        log_error("records were dropped by the broker before they were read",
+                  LOG_INT("partition", assignment->partition), LOG_INT("from_offset", assignment->next_offset),
+                  LOG_INT("to_offset", first - 1));
+    }
+    assignment->next_offset = first;
+    return ERR_OK;
+}
+
+static enum error_code take_on(struct runtime *runtime, const struct kafka_rebalance *move, int64_t *offsets,
+                               struct error *error)
+{
+    struct store_assignment *assignments = must_calloc((unsigned long)move->count + 1, sizeof(*assignments));
+    enum error_code code =
+        move->count > 0 ? store_assign(runtime->store, move->partitions, move->count, assignments, error) : ERR_OK;
+    for (int i = 0; i < move->count && !code; i++) {
+        code = place_offset(runtime, &assignments[i], error);
+        if (!code)
+            code = store_load(runtime->store, &runtime->reducer, &assignments[i], error);
+        offsets[i] = assignments[i].next_offset;
+        runtime->quiet_since_us[move->partitions[i]] = clock_monotonic_us();
+        runtime->hole_end[move->partitions[i]] = 0;
+    }
+    free(assignments);
+    if (code)
+        return code;
+    return kafka_assign(runtime->consumer, offsets, error);
+}
+
+static void assign(struct runtime *runtime, const struct kafka_rebalance *move)
+{
+    int64_t *offsets = must_calloc((unsigned long)move->count + 1, sizeof(*offsets));
+    struct error error = {0};
+    int count = move->count;
+    enum error_code code = take_on(runtime, move, offsets, &error);
+    if (code) {
+        /* Joining again asks for the partitions once more, and loads them then. */
+        log_error("partitions could not be taken on", LOG_TEXT("reason", (const char *)error.text));
+        if (code == ERR_BROKER)
+            runtime_broker_state(runtime, false, error.text);
+        else
+            runtime_database_state(runtime, false, error.text);
+        runtime->restart = true;
+        runtime_pause_ms(runtime, RETRY_FIRST_MS);
+    } else {
+        runtime_database_state(runtime, true, "");
+        log_info("partitions assigned", LOG_INT("count", count));
+    }
+    runtime->windows_open = true;
+    free(offsets);
+}
+
+static void give_up(struct runtime *runtime, const struct kafka_rebalance *move)
+{
+    struct error error = {0};
+    int count = move->count;
+    if (move->lost || !runtime_flush(runtime, FLUSH_WAIT_MS)) {
+        /* What was gathered may hold dead letters of these partitions, so all of it is read again. */
+        log_warning("partitions are given up with uncommitted events; their next owner reads them again");
+        runtime->restart = true;
+        return;
+    }
+    for (int i = 0; i < move->count; i++)
+        reducer_revoke(&runtime->reducer, move->partitions[i]);
+    if (kafka_unassign(runtime->consumer, &error)) {
+        log_error("partitions could not be given up", LOG_TEXT("reason", (const char *)error.text));
+        runtime->restart = true;
+    }
+    log_info("partitions given up", LOG_INT("count", count));
+}
+
+void runtime_rebalance(struct runtime *runtime)
+{
+    struct kafka_rebalance move;
+    bool moved = false;
+    while (!runtime->restart && kafka_rebalance_next(runtime->consumer, &move)) {
+        if (move.assign)
+            assign(runtime, &move);
+        else
+            give_up(runtime, &move);
+        moved = true;
+    }
+    if (moved)
+        count_partitions(runtime);
+}
+
+/* -- what happens by time -- */
+
+static void update_lag(struct runtime *runtime)
+{
+    int64_t lag = 0;
+    for (int32_t i = 0; i < PARTITIONS_MAX; i++) {
+        const struct reducer_partition *partition = runtime->reducer.partitions[i];
+        int64_t first, end;
+        if (partition && kafka_offsets_known(runtime->consumer, i, &first, &end) && end > partition->next_offset)
+            lag += end - partition->next_offset;
+    }
+    lag += runtime->gathered + runtime->in_flight_events;
+    metrics_gauge_set(METRIC_CONSUMER_LAG, 0, 0, (double)lag);
+    pthread_mutex_lock(&runtime->lock);
+    runtime->status.lag = lag;
+    pthread_mutex_unlock(&runtime->lock);
+}
+
+/* The group's own offsets are for lag tools; the ones that count are in the database. */
+void runtime_report_progress(struct runtime *runtime)
+{
+    int32_t numbers[PARTITIONS_MAX];
+    int64_t offsets[PARTITIONS_MAX];
+    int count = 0;
+    if (runtime->in_flight || runtime->resend || runtime->progress_commits == runtime->commits)
+        return;
+    runtime->progress_commits = runtime->commits;
+    for (int32_t i = 0; i < PARTITIONS_MAX; i++) {
+        const struct reducer_partition *partition = runtime->reducer.partitions[i];
+        if (!partition)
+            continue;
+        numbers[count] = i;
+        offsets[count++] = partition->committed_offset;
+    }
+    kafka_commit_progress(runtime->consumer, numbers, offsets, count);
+}
+
+/* A broker may come back as another cluster, with offsets that begin again. */
+static void check_broker(struct runtime *runtime)
+{
+    struct error error = {0};
+    char *id = NULL;
+    bool reachable = kafka_consumer_reachable(runtime->consumer);
+    runtime_broker_state(runtime, reachable, "no broker answers");
+    if (!reachable || kafka_consumer_cluster_id(runtime->consumer, 0, &id, &error))
+        return;
+    if (strcmp(id, runtime->cluster_id) != 0) {
+        log_warning("the broker is another cluster now", LOG_TEXT("cluster_id", id));
+        runtime->restart = true;
+    }
+    free(id);
+}
+
+static int idle_partitions(struct runtime *runtime, int64_t now_us, int32_t *numbers, int64_t *epochs)
+{
+    int64_t idle_us = runtime->options.config->partition_idle_ms * 1000;
+    int count = 0;
+    for (int32_t i = 0; i < PARTITIONS_MAX; i++) {
+        const struct reducer_partition *partition = runtime->reducer.partitions[i];
+        int64_t first, end;
+        if (!partition || partition->dirty || now_us - runtime->quiet_since_us[i] < idle_us ||
+            !kafka_offsets_known(runtime->consumer, i, &first, &end) || end > partition->next_offset)
+            continue;
+        numbers[count] = i;
+        epochs[count++] = partition->epoch;
+    }
+    return count;
+}
+
+static void finalize(struct runtime *runtime, int64_t now_us)
+{
+    const struct config *config = runtime->options.config;
+    const struct store_rules rules = {
+        .tolerance_ms = config->aggregation_watermark_tolerance_ms,
+        .lateness_ms = config->aggregation_allowed_lateness_ms,
+        .idle_ms = 2 * config->partition_idle_ms,
+        .final_topic = runtime->final_topic,
+    };
+    int32_t numbers[PARTITIONS_MAX];
+    int64_t epochs[PARTITIONS_MAX];
+    struct error error = {0};
+    int64_t announced = 0;
+    bool open = true;
+    int idle = idle_partitions(runtime, now_us, numbers, epochs);
+    if (store_finalize(runtime->store, &rules, numbers, epochs, idle, &open, &announced, &error)) {
+        runtime_database_state(runtime, false, error.text);
+        return;
+    }
+    runtime->windows_open = open;
+    if (announced > 0)
+        outbox_wake(runtime->options.outbox);
+}
+
+void runtime_tick(struct runtime *runtime, int64_t now_us)
+{
+    if (now_us >= runtime->tick_at_us) {
+        runtime->tick_at_us = now_us + TICK_MS * 1000;
+        update_lag(runtime);
+        runtime_report_progress(runtime);
+        check_broker(runtime);
+        if (kafka_consumer_fatal(runtime->consumer))
+            runtime->restart = true;
+    }
+    if (runtime->windows_open && now_us >= runtime->finalize_at_us && !runtime->resend) {
+        int64_t half_idle_ms = runtime->options.config->partition_idle_ms / 2;
+        runtime->finalize_at_us = now_us + (half_idle_ms < TICK_MS ? half_idle_ms : TICK_MS) * 1000;
+        finalize(runtime, now_us);
+    }
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* runtime_internal.h - what runtime.c, runtime_group.c and runtime_records.c share. */
+#ifndef REDUCER_RUNTIME_INTERNAL_H
+#define REDUCER_RUNTIME_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "io/kafka_consumer.h"
+#include "reducer/core/reducer.h"
+#include "reducer/runtime.h"
+#include "reducer/store.h"
+
+#define CONSUME_MAX 1024        /* records taken from the consumer at once */
+#define RETRY_FIRST_MS 50       /* after a failed transaction or a broker that does not answer */
+#define RETRY_MAX_MS 2000
+#define FLUSH_WAIT_MS 3000      /* longest wait for the database before a partition is given up */
+#define BROKER_TIMEOUT_MS 3000
+#define TICK_MS 1000
+
+struct runtime {
+    struct runtime_options options;
+    struct reducer reducer;
+    struct store *store;
+    struct kafka_consumer *consumer;
+    char *topic, *dead_letter_topic, *final_topic, *instance_id;
+    pthread_t thread;
+    int kafka_fd; /* eventfd: something to consume */
+    int wake_fd;  /* eventfd: stop, or someone waits for a commit */
+    atomic_bool stopping;
+    atomic_int waiters;
+
+    /* Batches. */
+    int64_t gathered; /* records since the last snapshot */
+    int64_t gathered_since_us;
+    bool in_flight;
+    bool resend; /* the snapshot's fate is to be asked for, then perhaps sent again */
+    int64_t in_flight_events;
+    int64_t in_flight_since_us, sent_at_us;
+    int64_t retry_at_us;
+    int retry_ms;
+    bool wants_write;
+    bool paused;
+    bool restart; /* the consumer must be made anew */
+
+    /* Partitions. */
+    int64_t quiet_since_us[PARTITIONS_MAX]; /* monotonic time of the last record or assignment */
+    int64_t hole_end[PARTITIONS_MAX];       /* offset after a hole that was looked at twice; 0: none */
+    uint64_t progress_commits; /* commits that the group was told of */
+    bool windows_open; /* some windows may not be final */
+    int64_t tick_at_us, finalize_at_us;
+
+    /* Shown to other threads. */
+    pthread_mutex_t lock;
+    pthread_cond_t committed;
+    uint64_t commits;
+    struct runtime_status status;
+    char cluster_id[128];
+    atomic_int partitions;
+};
+
+/* runtime_group.c */
+enum error_code runtime_open(struct runtime *runtime, struct error *error) MUST_USE;
+void runtime_close(struct runtime *runtime);
+void runtime_rebalance(struct runtime *runtime);
+void runtime_tick(struct runtime *runtime, int64_t now_us);
+void runtime_report_progress(struct runtime *runtime);
+
+/* runtime_records.c */
+void runtime_take_records(struct runtime *runtime, const struct kafka_record *records, int count);
+
+/* runtime.c */
+bool runtime_flush(struct runtime *runtime, int timeout_ms); /* everything gathered is committed */
+void runtime_broker_state(struct runtime *runtime, bool fine, const char *detail);
+void runtime_database_state(struct runtime *runtime, bool fine, const char *detail);
+void runtime_pause_ms(struct runtime *runtime, int ms); /* sleeps unless the stop comes */
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* runtime_records.c - records into the core; dead letters into the outbox. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/instant.h"
+#include "base/metrics.h"
+#include "io/clock.h"
+#include "io/log.h"
+#include "reducer/dead_letter.h"
+#include "reducer/runtime_internal.h"
+
+enum { DEAD_MALFORMED, DEAD_TOO_LATE, DEAD_OTHER };
+enum { HEADER_LANE, HEADER_SEQ, HEADER_PREV_SEQ, HEADERS };
+
+static void add_dead_letter(struct runtime *runtime, const struct reducer_record *record, const char *reason, int kind)
+{
+    struct buffer value = {0};
+    char event_id[320];
+    snprintf(event_id, sizeof(event_id), "%s:%d:%lld", runtime->topic, (int)record->partition,
+             (long long)record->offset);
+    dead_letter_write(&value, runtime->topic, record, reason, clock_now_us());
+    const struct store_message message = {
+        .event_id = event_id, .topic = runtime->dead_letter_topic, .event_type = "dead_letter", .key = record->key,
+        .key_bytes = record->key_bytes, .value = buffer_text(&value), .value_bytes = value.bytes,
+    };
+    store_add_message(runtime->store, &message);
+    buffer_fini(&value);
+    metrics_add(METRIC_DEAD_LETTERS, kind, 0, 1);
+    if (kind == DEAD_MALFORMED)
+        metrics_add(METRIC_AGGREGATION_ERRORS, 0, 0, 1);
+    log_warning("record sent to the dead-letter topic", LOG_INT("partition", record->partition),
+                LOG_INT("offset", record->offset), LOG_TEXT("reason", reason));
+}
+
+/* The record cannot go on without rows of an older window, so this waits for the database. */
+static bool load_window(struct runtime *runtime, int32_t number, int64_t start_us)
+{
+    int wait_ms = RETRY_FIRST_MS;
+    while (!atomic_load(&runtime->stopping)) {
+        struct error error = {0};
+        struct reducer_partition *partition = runtime->reducer.partitions[number];
+        if (!store_load_window(runtime->store, &runtime->reducer, partition, start_us, &error))
+            return true;
+        runtime_database_state(runtime, false, error.text);
+        runtime_pause_ms(runtime, wait_ms);
+        wait_ms = wait_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : wait_ms * 2;
+    }
+    return false;
+}
+
+static void take(struct runtime *runtime, const struct reducer_record *record)
+{
+    struct reducer_outcome outcome = reducer_record(&runtime->reducer, record);
+    while (outcome.verdict == RECORD_NEEDS_WINDOW) {
+        if (!load_window(runtime, record->partition, outcome.window_start_us)) {
+            runtime->restart = true; /* later records must not pass this one */
+            return;
+        }
+        outcome = reducer_record(&runtime->reducer, record);
+    }
+    if (outcome.verdict == RECORD_SKIPPED)
+        return;
+    if (runtime->gathered++ == 0)
+        runtime->gathered_since_us = clock_monotonic_us();
+    if (outcome.missing) {
+        metrics_add(METRIC_MISSING_EVENTS, 0, 0, 1);
+        log_error("events of a lane are missing", LOG_INT("partition", record->partition),
+                  LOG_INT("offset", record->offset));
+    }
+    if (outcome.verdict == RECORD_REPEAT)
+        metrics_add(METRIC_DUPLICATE_EVENTS, 0, 0, 1);
+    else if (outcome.verdict == RECORD_LATE)
+        metrics_add(METRIC_LATE_EVENTS, 0, 0, 1);
+    else if (outcome.verdict == RECORD_TOO_LATE)
+        add_dead_letter(runtime, record, outcome.reason, DEAD_TOO_LATE);
+    else if (outcome.verdict == RECORD_MALFORMED)
+        add_dead_letter(runtime, record, outcome.reason, DEAD_MALFORMED);
+}
+
+/* Offsets may have holes (markers of transactions, compaction), but a hole must never be a record that
+ * the client lost: the first time one shows, reading goes back to the expected offset. */
+static bool passes_hole(struct runtime *runtime, const struct kafka_record *record)
+{
+    const struct reducer_partition *partition = runtime->reducer.partitions[record->partition];
+    struct error error = {0};
+    if (!partition || record->offset <= partition->next_offset ||
+        runtime->hole_end[record->partition] == record->offset)
+        return false;
+    runtime->hole_end[record->partition] = record->offset;
+    if (kafka_seek(runtime->consumer, record->partition, partition->next_offset, &error))
+        runtime->restart = true;
+    log_debug("offsets have a hole", LOG_INT("partition", record->partition), LOG_INT("offset", record->offset));
+    return true;
+}
+
+void runtime_take_records(struct runtime *runtime, const struct kafka_record *records, int count)
+{
+    static const char *const names[HEADERS] = {"lane", "seq", "prev_seq"};
+    bool passed[PARTITIONS_MAX] = {false}; /* partitions that were sent back in this batch */
+    int64_t now_us = clock_monotonic_us();
+    for (int i = 0; i < count && !runtime->restart; i++) {
+        const struct kafka_record *from = &records[i];
+        if (from->code == ERR_CONFLICT || from->code == ERR_NOT_FOUND) {
+            log_error("the next record is no longer on the broker", LOG_INT("partition", from->partition));
+            runtime->restart = true;
+        }
+        if (from->code || from->partition < 0 || from->partition >= PARTITIONS_MAX)
+            continue;
+        if (passed[from->partition] || passes_hole(runtime, from)) {
+            passed[from->partition] = true;
+            continue;
+        }
+        struct kafka_text headers[HEADERS];
+        kafka_record_headers(from, names, headers, HEADERS);
+        struct reducer_record record = {
+            .partition = from->partition,
+            .offset = from->offset,
+            .timestamp_ms = from->timestamp_ms,
+            .key = from->key,
+            .key_bytes = from->key_bytes,
+            .value = from->value,
+            .value_bytes = from->value_bytes,
+            .lane = headers[HEADER_LANE].data,
+            .lane_bytes = headers[HEADER_LANE].bytes,
+            .seq = headers[HEADER_SEQ].data,
+            .seq_bytes = headers[HEADER_SEQ].bytes,
+            .prev_seq = headers[HEADER_PREV_SEQ].data,
+            .prev_seq_bytes = headers[HEADER_PREV_SEQ].bytes,
+        };
+        runtime->quiet_since_us[from->partition] = now_us;
+        take(runtime, &record);
+    }
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* service.h - what the reducer's HTTP handlers share. */
+#ifndef REDUCER_SERVICE_H
+#define REDUCER_SERVICE_H
+
+#include "base/config.h"
+#include "io/http_server.h"
+#include "io/postgres.h"
+#include "reducer/runtime.h"
+
+struct service {
+    const struct config *config;
+    struct postgres_pool *pool;
+    struct runtime *runtime;
+    const char *topic;
+    const char *node_id;
+    int64_t started_us;
+};
+
+extern const struct http_route service_routes[];
+
+/* api.c */
+void handle_aggregations(struct http_request *request, struct http_response *response, void *context);
+void handle_windows_open(struct http_request *request, struct http_response *response, void *context);
+void handle_namespaces(struct http_request *request, struct http_response *response, void *context);
+void handle_watermark(struct http_request *request, struct http_response *response, void *context);
+/* api_older.c */
+void handle_snapshot(struct http_request *request, struct http_response *response, void *context);
+void handle_aggregation_query(struct http_request *request, struct http_response *response, void *context);
+/* api_after.c: waits for the ?after= tokens of a request; on error the response is filled and this is false. */
+bool service_wait_after(struct service *service, struct http_request *request, struct http_response *response);
+/* health.c */
+void handle_health(struct http_request *request, struct http_response *response, void *context);
+void handle_health_live(struct http_request *request, struct http_response *response, void *context);
+void handle_health_ready(struct http_request *request, struct http_response *response, void *context);
+
+#endif

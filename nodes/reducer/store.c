@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: MIT */
+/* store.c - the write transaction and the assignment of partitions. Loading stands in store_load.c. */
+#include "reducer/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "reducer/store_internal.h"
+
+#define WRITE_SETTINGS                                                                                                 \
+    "-c synchronous_commit=on -c idle_in_transaction_session_timeout=5000 -c lock_timeout=5000 "                       \
+    "-c tcp_user_timeout=5000 -c statement_timeout=30000"
+#define REPLY_TIMEOUT_MS 10000
+#define PIECES_MAX 64 /* pieces of a distinct set in the store before they are joined */
+
+static const char sql_fence[] = "SELECT reducer_fence($1, $2, $3, $4, $5, $6, $7)";
+static const char sql_lanes[] =
+    "INSERT INTO reducer_lanes (topic, partition, lane, last_seq)"
+    " SELECT $1, u.* FROM unnest($2::int4[], $3::text[], $4::int8[]) AS u"
+    " ON CONFLICT (topic, partition, lane) DO UPDATE SET last_seq = excluded.last_seq";
+static const char sql_rows[] =
+    "INSERT INTO aggregation_rows (aggregation, window_ms, window_start, group_key, partition, window_end, revision,"
+    " stamps, size_bytes, latency_count, latency_sum_ms, first_at, last_at, unique_file_hashes, unique_workflows,"
+    " unique_file_types, sketch)"
+    " SELECT * FROM unnest($1::text[], $2::int8[], $3::timestamptz[], $4::text[], $5::int4[], $6::timestamptz[],"
+    " $7::int4[], $8::int8[], $9::int8[], $10::int8[], $11::float8[], $12::timestamptz[], $13::timestamptz[],"
+    " $14::int8[], $15::int8[], $16::int8[], $17::bytea[])"
+    " ON CONFLICT (aggregation, window_ms, window_start, group_key, partition) DO UPDATE SET"
+    " revision = excluded.revision, stamps = excluded.stamps, size_bytes = excluded.size_bytes,"
+    " latency_count = excluded.latency_count, latency_sum_ms = excluded.latency_sum_ms,"
+    " first_at = excluded.first_at, last_at = excluded.last_at,"
+    " unique_file_hashes = excluded.unique_file_hashes, unique_workflows = excluded.unique_workflows,"
+    " unique_file_types = excluded.unique_file_types, sketch = excluded.sketch, updated_at = now()";
+static const char sql_drop_values[] =
+    "DELETE FROM aggregation_values v USING unnest($1::text[], $2::int8[], $3::timestamptz[], $4::text[], $5::int4[],"
+    " $6::int2[]) AS u (aggregation, window_ms, window_start, group_key, partition, value_set)"
+    " WHERE v.aggregation = u.aggregation AND v.window_ms = u.window_ms AND v.window_start = u.window_start"
+    " AND v.group_key = u.group_key AND v.partition = u.partition AND v.value_set = u.value_set";
+static const char sql_add_values[] =
+    "INSERT INTO aggregation_values (aggregation, window_ms, window_start, group_key, partition, value_set,"
+    " first_value, hashes)"
+    " SELECT * FROM unnest($1::text[], $2::int8[], $3::timestamptz[], $4::text[], $5::int4[], $6::int2[], $7::int4[],"
+    " $8::bytea[])";
+static const char sql_messages[] =
+    "INSERT INTO reducer_outbox (event_id, topic, event_type, key, value)"
+    " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])";
+
+static const enum postgres_type fence_types[] = {PG_TEXT, PG_TEXT, PG_INT4, PG_INT8, PG_INT8, PG_INT8, PG_TIMESTAMPTZ};
+static const enum postgres_type lanes_types[] = {PG_TEXT, PG_INT4, PG_TEXT, PG_INT8};
+static const enum postgres_type rows_types[] = {
+    PG_TEXT, PG_INT8, PG_TIMESTAMPTZ, PG_TEXT, PG_INT4,        PG_TIMESTAMPTZ, PG_INT4, PG_INT8, PG_INT8,
+    PG_INT8, PG_DOUBLE, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_INT8, PG_INT8, PG_INT8, PG_BYTEA,
+};
+static const enum postgres_type drop_types[] = {PG_TEXT, PG_INT8, PG_TIMESTAMPTZ, PG_TEXT, PG_INT4, PG_INT2};
+static const enum postgres_type add_types[] = {PG_TEXT, PG_INT8, PG_TIMESTAMPTZ, PG_TEXT,
+                                               PG_INT4, PG_INT2, PG_INT4,        PG_BYTEA};
+static const enum postgres_type message_types[] = {PG_TEXT, PG_TEXT, PG_TEXT, PG_BYTEA, PG_BYTEA};
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+struct store *store_new(const char *url, const char *topic, const char *instance)
+{
+    struct store *store = must_calloc(1, sizeof(*store));
+    store->write = postgres_new(url, "bridge-reducer write", WRITE_SETTINGS);
+    store->load = postgres_new(url, "bridge-reducer load", WRITE_SETTINGS);
+    postgres_set_reply_timeout(store->write, REPLY_TIMEOUT_MS);
+    postgres_set_reply_timeout(store->load, 3 * REPLY_TIMEOUT_MS);
+    store->topic = must_strdup(topic);
+    store->instance = must_strdup(instance);
+    store->cluster_id = must_strdup("");
+    for (int i = 0; i < MESSAGE_COLUMNS; i++)
+        postgres_array_start(&store->next_messages[i], message_types[i]);
+    return store;
+}
+
+static void values_fini(struct postgres_value *values, int count)
+{
+    for (int i = 0; i < count; i++)
+        postgres_value_fini(&values[i]);
+}
+
+void store_free(struct store *store)
+{
+    if (!store)
+        return;
+    values_fini(store->fence, FENCE_COLUMNS);
+    values_fini(store->lanes, LANE_COLUMNS);
+    values_fini(store->rows, ROW_COLUMNS);
+    values_fini(store->drops, DROP_COLUMNS);
+    values_fini(store->adds, ADD_COLUMNS);
+    values_fini(store->messages, MESSAGE_COLUMNS);
+    values_fini(store->next_messages, MESSAGE_COLUMNS);
+    buffer_fini(&store->scratch);
+    postgres_free(store->write);
+    postgres_free(store->load);
+    free(store->topic);
+    free(store->instance);
+    free(store->cluster_id);
+    free(store);
+}
+
+/* -- the snapshot -- */
+
+static void start_arrays(struct postgres_value *values, const enum postgres_type *types, int first, int count)
+{
+    for (int i = first; i < count; i++)
+        postgres_array_start(&values[i], types[i]);
+}
+
+static void snapshot_partitions(struct store *store, const struct reducer *reducer)
+{
+    postgres_set_string(&store->fence[0], store->cluster_id);
+    postgres_set_string(&store->fence[1], store->topic);
+    postgres_set_string(&store->lanes[0], store->topic);
+    start_arrays(store->fence, fence_types, 2, COUNT(fence_types));
+    start_arrays(store->lanes, lanes_types, 1, COUNT(lanes_types));
+    store->probe_partition = -1;
+    for (int32_t number = 0; number < PARTITIONS_MAX; number++) {
+        const struct reducer_partition *partition = reducer->partitions[number];
+        if (!partition || !partition->dirty)
+            continue;
+        postgres_push_int4(&store->fence[2], number);
+        postgres_push_int8(&store->fence[3], partition->epoch);
+        postgres_push_int8(&store->fence[4], partition->committed_offset);
+        postgres_push_int8(&store->fence[5], partition->next_offset);
+        if (partition->newest_us == WINDOW_NO_TIME)
+            postgres_push_null(&store->fence[6]);
+        else
+            postgres_push_instant(&store->fence[6], partition->newest_us);
+        store->probe_partition = number;
+        store->probe_epoch = partition->epoch;
+        store->probe_before = partition->committed_offset;
+        store->probe_after = partition->next_offset;
+        for (size_t i = 0; i < partition->lanes_capacity; i++) {
+            const struct reducer_lane *lane = &partition->lanes[i];
+            if (!lane->name[0] || !lane->dirty)
+                continue;
+            postgres_push_int4(&store->lanes[1], number);
+            postgres_push_string(&store->lanes[2], lane->name);
+            postgres_push_int8(&store->lanes[3], lane->last_seq);
+        }
+    }
+}
+
+static void push_key(struct postgres_value *values, const struct aggregate *row)
+{
+    bool windowed = aggregations[row->type].windowed;
+    postgres_push_string(&values[0], aggregations[row->type].name);
+    postgres_push_int8(&values[1], windowed ? (row->end_us - row->start_us) / 1000 : 0);
+    postgres_push_instant(&values[2], row->start_us);
+    postgres_push_text(&values[3], row->group, row->group_bytes);
+    postgres_push_int4(&values[4], row->partition);
+}
+
+static void snapshot_row(struct store *store, const struct aggregate *row)
+{
+    struct postgres_value *rows = store->rows;
+    push_key(rows, row);
+    if (aggregations[row->type].windowed)
+        postgres_push_instant(&rows[5], row->end_us);
+    else
+        postgres_push_null(&rows[5]);
+    postgres_push_int4(&rows[6], row->revision);
+    postgres_push_int8(&rows[7], row->stamps);
+    postgres_push_int8(&rows[8], row->size_bytes);
+    postgres_push_int8(&rows[9], row->latency_count);
+    postgres_push_double(&rows[10], row->latency_sum_ms);
+    postgres_push_instant(&rows[11], row->first_us);
+    postgres_push_instant(&rows[12], row->last_us);
+    for (int set = 0; set < AGGREGATE_SETS; set++)
+        postgres_push_int8(&rows[13 + set], distinct_count(&row->sets[set]));
+    buffer_clear(&store->scratch);
+    aggregate_encode(row, &store->scratch);
+    postgres_push_bytea(&rows[16], store->scratch.data, store->scratch.bytes);
+}
+
+static void add_piece(struct store *store, const struct aggregate *row, int set, uint32_t first, const uint64_t *hashes,
+                      size_t count)
+{
+    push_key(store->adds, row);
+    postgres_push_int2(&store->adds[5], (int16_t)set);
+    postgres_push_int4(&store->adds[6], (int32_t)first);
+    postgres_push_bytea(&store->adds[7], hashes, count * sizeof(*hashes));
+}
+
+/* Exact sets are appended to; now and then their pieces are joined, and an estimate needs none. */
+static void snapshot_sets(struct store *store, struct aggregate *row)
+{
+    for (int set = 0; set < AGGREGATE_SETS; set++) {
+        const struct distinct *values = &row->sets[set];
+        size_t fresh_count;
+        const uint64_t *fresh = distinct_fresh(values, &fresh_count);
+        bool join = fresh_count > 0 && row->chunks[set] >= PIECES_MAX;
+        if (join || (values->converted && row->chunks[set] > 0)) {
+            push_key(store->drops, row);
+            postgres_push_int2(&store->drops[5], (int16_t)set);
+            row->chunks[set] = 0;
+        }
+        if (join)
+            add_piece(store, row, set, 0, values->values, values->count);
+        else if (fresh_count > 0)
+            add_piece(store, row, set, values->stored, fresh, fresh_count);
+        row->chunks[set] += fresh_count > 0;
+    }
+}
+
+void store_snapshot(struct store *store, struct reducer *reducer)
+{
+    snapshot_partitions(store, reducer);
+    start_arrays(store->rows, rows_types, 0, COUNT(rows_types));
+    start_arrays(store->drops, drop_types, 0, COUNT(drop_types));
+    start_arrays(store->adds, add_types, 0, COUNT(add_types));
+    for (size_t i = 0; i < reducer->dirty_count; i++) {
+        snapshot_row(store, reducer->dirty[i]);
+        snapshot_sets(store, reducer->dirty[i]);
+    }
+    for (int i = 0; i < MESSAGE_COLUMNS; i++) {
+        struct postgres_value ready = store->next_messages[i];
+        store->next_messages[i] = store->messages[i];
+        store->messages[i] = ready;
+        postgres_array_start(&store->next_messages[i], message_types[i]);
+    }
+    reducer_snapshot_taken(reducer);
+}
+
+void store_add_message(struct store *store, const struct store_message *message)
+{
+    struct postgres_value *columns = store->next_messages;
+    postgres_push_string(&columns[0], message->event_id);
+    postgres_push_string(&columns[1], message->topic);
+    postgres_push_string(&columns[2], message->event_type);
+    if (message->key)
+        postgres_push_bytea(&columns[3], message->key, message->key_bytes);
+    else
+        postgres_push_null(&columns[3]);
+    postgres_push_bytea(&columns[4], message->value, message->value_bytes);
+}
+
+void store_forget(struct store *store)
+{
+    start_arrays(store->next_messages, message_types, 0, MESSAGE_COLUMNS);
+    start_arrays(store->messages, message_types, 0, MESSAGE_COLUMNS);
+}
+
+size_t store_messages(const struct store *store) { return (size_t)store->next_messages[0].count; }
+size_t store_snapshot_messages(const struct store *store) { return (size_t)store->messages[0].count; }
+
+static enum error_code add_if_any(struct store *store, const char *sql, const struct postgres_value *values, int count,
+                                  int array, struct error *error)
+{
+    return values[array].count == 0 ? ERR_OK : postgres_batch_add(store->write, sql, values, count, error);
+}
+
+enum error_code store_send(struct store *store, struct error *error)
+{
+    enum error_code code = postgres_batch_begin(store->write, error);
+    if (!code)
+        code = postgres_batch_add(store->write, sql_fence, store->fence, FENCE_COLUMNS, error);
+    if (!code)
+        code = add_if_any(store, sql_lanes, store->lanes, LANE_COLUMNS, 1, error);
+    if (!code)
+        code = add_if_any(store, sql_rows, store->rows, ROW_COLUMNS, 0, error);
+    if (!code)
+        code = add_if_any(store, sql_drop_values, store->drops, DROP_COLUMNS, 0, error);
+    if (!code)
+        code = add_if_any(store, sql_add_values, store->adds, ADD_COLUMNS, 0, error);
+    if (!code)
+        code = add_if_any(store, sql_messages, store->messages, MESSAGE_COLUMNS, 0, error);
+    return code ? code : postgres_batch_start(store->write, -1, error);
+}
+
+enum error_code store_poll(struct store *store, bool *done, bool *wants_write, struct error *error)
+{
+    return postgres_batch_poll(store->write, done, wants_write, NULL, error);
+}
+
+int store_socket(const struct store *store) { return postgres_socket(store->write); }
+bool store_connected(const struct store *store) { return postgres_connected(store->write); }
+
+/* -- partitions -- */
+
+enum error_code store_use_cluster(struct store *store, const char *cluster_id, int32_t partitions, struct error *error)
+{
+    static const char sql[] = "INSERT INTO reducer_partitions (cluster_id, topic, partition)"
+                              " SELECT $1, $2, p FROM generate_series(0, $3::int4 - 1) AS p ON CONFLICT DO NOTHING";
+    struct postgres_value values[3] = {0};
+    free(store->cluster_id);
+    store->cluster_id = must_strdup(cluster_id);
+    postgres_set_string(&values[0], cluster_id);
+    postgres_set_string(&values[1], store->topic);
+    postgres_set_int4(&values[2], partitions);
+    enum error_code code = postgres_query(store->load, sql, values, 3, NULL, error);
+    values_fini(values, 3);
+    return code;
+}
+
+enum error_code store_assign(struct store *store, const int32_t *partitions, int count,
+                             struct store_assignment *assignments, struct error *error)
+{
+    static const char sql[] =
+        "INSERT INTO reducer_partitions AS p (cluster_id, topic, partition, epoch, owner)"
+        " SELECT $1, $2, n, 1, $3 FROM unnest($4::int4[]) AS n ORDER BY n"
+        " ON CONFLICT (cluster_id, topic, partition) DO UPDATE"
+        " SET epoch = p.epoch + 1, owner = excluded.owner, idle_at = NULL, updated_at = now()"
+        " RETURNING p.partition, p.epoch, p.next_offset, p.newest_event_at";
+    struct postgres_value values[4] = {0};
+    struct postgres_rows *rows = NULL;
+    postgres_set_string(&values[0], store->cluster_id);
+    postgres_set_string(&values[1], store->topic);
+    postgres_set_string(&values[2], store->instance);
+    postgres_array_start(&values[3], PG_INT4);
+    for (int i = 0; i < count; i++)
+        postgres_push_int4(&values[3], partitions[i]);
+    enum error_code code = postgres_query(store->load, sql, values, 4, &rows, error);
+    values_fini(values, 4);
+    if (code)
+        return code;
+    for (int row = 0; row < postgres_rows_count(rows); row++) {
+        struct store_assignment found = {
+            .partition = (int32_t)postgres_rows_int(rows, row, 0),
+            .epoch = postgres_rows_int(rows, row, 1),
+            .next_offset = postgres_rows_int(rows, row, 2),
+            .newest_us = postgres_rows_null(rows, row, 3) ? WINDOW_NO_TIME : postgres_rows_instant(rows, row, 3),
+        };
+        for (int i = 0; i < count; i++) {
+            if (partitions[i] == found.partition)
+                assignments[i] = found;
+        }
+    }
+    bool complete = postgres_rows_count(rows) == count;
+    postgres_rows_free(rows);
+    return complete ? ERR_OK : error_set(error, ERR_INTERNAL, "some partitions have no row in reducer_partitions");
+}
+
+enum error_code store_note_gap(struct store *store, int32_t partition, int64_t epoch, int64_t offset, int64_t missing,
+                               struct error *error)
+{
+    static const char sql[] = "UPDATE reducer_partitions SET next_offset = $5, missing_records = missing_records + $6,"
+                              " updated_at = now()"
+                              " WHERE cluster_id = $1 AND topic = $2 AND partition = $3 AND epoch = $4 RETURNING 1::int4";
+    struct postgres_value values[6] = {0};
+    struct postgres_rows *rows = NULL;
+    postgres_set_string(&values[0], store->cluster_id);
+    postgres_set_string(&values[1], store->topic);
+    postgres_set_int4(&values[2], partition);
+    postgres_set_int8(&values[3], epoch);
+    postgres_set_int8(&values[4], offset);
+    postgres_set_int8(&values[5], missing);
+    enum error_code code = postgres_query(store->load, sql, values, 6, &rows, error);
+    values_fini(values, 6);
+    if (!code && postgres_rows_count(rows) != 1)
+        code = error_set(error, ERR_FENCED, "partition %d belongs to another reducer", (int)partition);
+    postgres_rows_free(rows);
+    return code;
+}
+
+enum error_code store_outcome(struct store *store, bool *committed, struct error *error)
+{
+    static const char sql[] = "SELECT epoch, next_offset FROM reducer_partitions"
+                              " WHERE cluster_id = $1 AND topic = $2 AND partition = $3";
+    struct postgres_value values[3] = {0};
+    struct postgres_rows *rows = NULL;
+    postgres_set_string(&values[0], store->cluster_id);
+    postgres_set_string(&values[1], store->topic);
+    postgres_set_int4(&values[2], store->probe_partition);
+    enum error_code code = postgres_query(store->load, sql, values, 3, &rows, error);
+    values_fini(values, 3);
+    if (code)
+        return code;
+    bool ours = postgres_rows_count(rows) == 1 && postgres_rows_int(rows, 0, 0) == store->probe_epoch;
+    int64_t offset = ours ? postgres_rows_int(rows, 0, 1) : -1;
+    postgres_rows_free(rows);
+    *committed = offset == store->probe_after;
+    if (!*committed && offset != store->probe_before)
+        code = error_set(error, ERR_FENCED, "partition %d belongs to another reducer", (int)store->probe_partition);
+    return code;
+}
+
+static enum error_code note_idle(struct store *store, const int32_t *idle, const int64_t *epochs, int count,
+                                 struct error *error)
+{
+    static const char sql[] = "UPDATE reducer_partitions p SET idle_at = now()"
+                              " FROM unnest($3::int4[], $4::int8[]) AS u (partition, epoch)"
+                              " WHERE p.cluster_id = $1 AND p.topic = $2 AND p.partition = u.partition"
+                              " AND p.epoch = u.epoch";
+    struct postgres_value values[4] = {0};
+    postgres_set_string(&values[0], store->cluster_id);
+    postgres_set_string(&values[1], store->topic);
+    postgres_array_start(&values[2], PG_INT4);
+    postgres_array_start(&values[3], PG_INT8);
+    for (int i = 0; i < count; i++) {
+        postgres_push_int4(&values[2], idle[i]);
+        postgres_push_int8(&values[3], epochs[i]);
+    }
+    enum error_code code = postgres_query(store->load, sql, values, 4, NULL, error);
+    values_fini(values, 4);
+    return code;
+}
+
+/* One statement: the finals of windows that are closed, their rows no longer open, the announcements. */
+static const char sql_finalize[] =
+    "WITH low AS MATERIALIZED (SELECT reducer_low_watermark($1, $2, $3::int8 * interval '1 ms', $5::int8 * interval '1 ms') AS at),"
+    " due AS MATERIALIZED (SELECT DISTINCT aggregation, window_ms, window_start, group_key, window_end"
+    "   FROM aggregation_rows, low WHERE is_open AND window_end <= low.at - $4::int8 * interval '1 ms'"
+    "   ORDER BY 1, 2, 3, 4 LIMIT 1000),"
+    " made AS (INSERT INTO aggregation_finals (aggregation, window_ms, window_start, group_key)"
+    "   SELECT aggregation, window_ms, window_start, group_key FROM due ON CONFLICT DO NOTHING RETURNING *),"
+    " closed AS (UPDATE aggregation_rows r SET is_open = false FROM due d"
+    "   WHERE r.is_open AND r.aggregation = d.aggregation AND r.window_ms = d.window_ms"
+    "   AND r.window_start = d.window_start AND r.group_key = d.group_key),"
+    " told AS (INSERT INTO reducer_outbox (event_id, topic, event_type, key, value)"
+    "   SELECT md5(concat_ws('|', 'final', d.aggregation, d.window_ms, extract(epoch FROM d.window_start), d.group_key))::uuid::text,"
+    "     $6, 'window.final', convert_to(d.group_key, 'UTF8'),"
+    "     convert_to(json_build_object('event', 'window.final', 'type', d.aggregation, 'window_start', d.window_start,"
+    "       'window_end', d.window_end, 'group', d.group_key)::text, 'UTF8')"
+    "   FROM made m JOIN due d USING (aggregation, window_ms, window_start, group_key) WHERE $6::text IS NOT NULL RETURNING 1)"
+    " SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM told),"
+    "   EXISTS (SELECT FROM aggregation_rows WHERE is_open AND window_end IS NOT NULL)";
+
+enum error_code store_finalize(struct store *store, const struct store_rules *rules, const int32_t *idle, const int64_t *epochs,
+                               int idle_count, bool *open, int64_t *announced, struct error *error)
+{
+    enum error_code code = idle_count > 0 ? note_idle(store, idle, epochs, idle_count, error) : ERR_OK;
+    struct postgres_value values[6] = {0};
+    postgres_set_string(&values[0], store->cluster_id);
+    postgres_set_string(&values[1], store->topic);
+    postgres_set_int8(&values[2], rules->tolerance_ms);
+    postgres_set_int8(&values[3], rules->lateness_ms);
+    postgres_set_int8(&values[4], rules->idle_ms);
+    postgres_set_string(&values[5], rules->final_topic);
+    *announced = 0;
+    int64_t due = 1;
+    while (!code && due > 0) {
+        struct postgres_rows *rows = NULL;
+        code = postgres_query(store->load, sql_finalize, values, 6, &rows, error);
+        if (code)
+            break;
+        due = postgres_rows_int(rows, 0, 0);
+        *announced += postgres_rows_int(rows, 0, 1);
+        *open = postgres_rows_bool(rows, 0, 2);
+        postgres_rows_free(rows);
+    }
+    values_fini(values, 6);
+    return code;
+}

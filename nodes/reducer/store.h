@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* store.h - what the reducer keeps in PostgreSQL: offsets, lanes, rows, dead letters, all in one transaction.
+ *
+ * store_snapshot copies what changed into arrays; store_send starts the transaction without waiting, and
+ * the same arrays are sent again after a lost connection, so the core may go on meanwhile.
+ *
+ * Owns      Two connections: one for the transaction in flight, one for loading.
+ * Threads   One.
+ * Errors    ERR_FENCED: a partition of the snapshot belongs to someone else. ERR_DATABASE,
+ *           ERR_OUTCOME_UNKNOWN: ask store_outcome before sending again.
+ */
+#ifndef REDUCER_STORE_H
+#define REDUCER_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "io/postgres.h"
+#include "reducer/core/reducer.h"
+
+struct store;
+
+struct store_assignment {
+    int32_t partition;
+    int64_t epoch;
+    int64_t next_offset;
+    int64_t newest_us; /* WINDOW_NO_TIME: none */
+};
+
+struct store *store_new(const char *url, const char *topic, const char *instance) MUST_USE;
+void store_free(struct store *store);
+/* Offsets belong to (cluster id, topic); makes the rows of all partitions. */
+enum error_code store_use_cluster(struct store *store, const char *cluster_id, int32_t partitions,
+                                  struct error *error) MUST_USE;
+
+/* Raises the epochs of partitions and tells what is stored of them, in the order given. */
+enum error_code store_assign(struct store *store, const int32_t *partitions, int count,
+                             struct store_assignment *assignments, struct error *error) MUST_USE;
+/* Hands the partition to the core with its lanes, totals and open windows. */
+enum error_code store_load(struct store *store, struct reducer *reducer, const struct store_assignment *assignment,
+                           struct error *error) MUST_USE;
+/* Rows of one older window. */
+enum error_code store_load_window(struct store *store, struct reducer *reducer, struct reducer_partition *partition,
+                                  int64_t start_us, struct error *error) MUST_USE;
+/* Notes that the broker no longer has the records before offset. */
+enum error_code store_note_gap(struct store *store, int32_t partition, int64_t epoch, int64_t offset, int64_t missing,
+                               struct error *error) MUST_USE;
+
+struct store_message {
+    const char *event_id; /* the same whenever it is published */
+    const char *topic;
+    const char *event_type;
+    const void *key; /* may be NULL */
+    size_t key_bytes;
+    const void *value;
+    size_t value_bytes;
+};
+/* A message for the outbox, written with the next snapshot. Everything is copied. */
+void store_add_message(struct store *store, const struct store_message *message);
+size_t store_messages(const struct store *store); /* that wait for the next snapshot */
+
+void store_forget(struct store *store); /* drops messages and snapshot; nothing of them was committed */
+void store_snapshot(struct store *store, struct reducer *reducer);
+enum error_code store_send(struct store *store, struct error *error) MUST_USE;
+enum error_code store_poll(struct store *store, bool *done, bool *wants_write, struct error *error) MUST_USE;
+int store_socket(const struct store *store);
+bool store_connected(const struct store *store);
+/* After a lost reply: is the snapshot in the database? ERR_FENCED when it can no longer get there. */
+enum error_code store_outcome(struct store *store, bool *committed, struct error *error) MUST_USE;
+/* Messages in the snapshot that was committed last. */
+size_t store_snapshot_messages(const struct store *store);
+
+struct store_rules {
+    int64_t tolerance_ms, lateness_ms, idle_ms;
+    const char *final_topic; /* where finals are announced; NULL: nowhere */
+};
+/* Notes which of our partitions are idle, then makes final what can be. *open tells whether windows are
+ * left that are not final, *announced how many messages were put into the outbox. */
+enum error_code store_finalize(struct store *store, const struct store_rules *rules, const int32_t *idle, const int64_t *epochs,
+                               int idle_count, bool *open, int64_t *announced, struct error *error) MUST_USE;
+
+#endif
