@@ -9,38 +9,39 @@
 
 #define CALL_TIMEOUT_MS 90000
 #define ASK_EVERY_MS 200
+#define TOKENS_PER_REQUEST 60 /* about 5 KiB of request line */
 #define WAIT_SECONDS_DEFAULT 60
 #define TOKENS_BYTES_MAX (64u << 20)
 #define TOTAL_COLUMNS_MAX 12
 
-/* One token: asks again while the reducer is behind or away, until the time is over. */
-static enum error_code wait_for_token(struct api *api, const char *token, int64_t until_us, struct error *error)
+/* Some tokens: asks again while the reducer is behind or away, until the time is over. */
+static enum error_code wait_for_some(struct api *api, const char *path, int64_t until_us, struct error *error)
 {
-    struct buffer path = {0};
-    struct api_answer answer = {0};
-    enum error_code code = ERR_OK;
-    buffer_append_text(&path, "/api/v1/watermark");
-    append_query(&path, "after", token);
     for (;;) {
-        code = api_get(api, "GET", buffer_text(&path), CALL_TIMEOUT_MS, &answer, error);
+        struct api_answer answer = {0};
+        enum error_code code = api_get(api, "GET", path, CALL_TIMEOUT_MS, &answer, error);
         bool later = answer.status == 0 || answer.status == 503 || answer.status == 504;
         api_answer_fini(&answer);
         if (code == ERR_OK || !later || clock_monotonic_us() >= until_us)
-            break;
+            return code;
         nanosleep(&(struct timespec){0, ASK_EVERY_MS * 1000000}, NULL);
     }
-    buffer_fini(&path);
-    return code;
 }
 
-/* Waits until the reducer has committed past each token. */
+/* Waits until the reducer has committed past each token; a request carries as many as fit its line. */
 static enum error_code wait_for_tokens(struct api *api, const struct text_list *tokens, int64_t wait_seconds,
                                        struct error *error)
 {
     int64_t until_us = clock_monotonic_us() + wait_seconds * 1000000;
     enum error_code code = ERR_OK;
-    for (size_t i = 0; i < tokens->count && code == ERR_OK; i++)
-        code = wait_for_token(api, tokens->items[i], until_us, error);
+    for (size_t i = 0; i < tokens->count && code == ERR_OK;) {
+        struct buffer path = {0};
+        buffer_append_text(&path, "/api/v1/watermark");
+        for (size_t n = 0; n < TOKENS_PER_REQUEST && i < tokens->count; n++)
+            append_query(&path, "after", tokens->items[i++]);
+        code = wait_for_some(api, buffer_text(&path), until_us, error);
+        buffer_fini(&path);
+    }
     return code;
 }
 
