@@ -78,6 +78,9 @@ test-unit: $(TEST_UNITS) ## unit tests (Check); they link pure objects only
 $(BUILD)/tests/io/%: $(BUILD)/tests/io/%.o $(BUILD)/libio.a $(BUILD)/libpure.a $(BUILD)/libblake3.a
 	@$(CC) $(LDFLAGS) -o $@ $^ -lcheck -lsubunit $(LDLIBS) -lrt
 
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libio.a $(BUILD)/libpure.a $(BUILD)/libblake3.a
+	@echo "  LINK  $@"; $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 .PHONY: test-io
 test-io: $(TEST_IOS) ## lib/io against a real, throw-away PostgreSQL and local HTTP servers
 	@set -e; for t in $(TEST_IOS); do CK_FORK=no tools/with-postgres.sh $$t; done
