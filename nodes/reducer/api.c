@@ -11,31 +11,25 @@
 #include "reducer/query.h"
 #include "reducer/service.h"
 
-static void answer_asset(struct http_response *response, const struct asset *asset, const char *content_type)
-{
-    response->content_type = content_type;
-    buffer_append(&response->body, asset->data, asset->bytes);
-}
-
 static void handle_index(struct http_request *request, struct http_response *response, void *context)
 {
     (void)request;
     (void)context;
-    answer_asset(response, &asset_reducer_index_html, "text/html; charset=utf-8");
+    http_asset(response, &asset_reducer_index_html, ASSET_PAGE);
 }
 
 static void handle_docs(struct http_request *request, struct http_response *response, void *context)
 {
     (void)request;
     (void)context;
-    answer_asset(response, &asset_docs_html, "text/html; charset=utf-8");
+    http_asset(response, &asset_docs_html, ASSET_PAGE);
 }
 
 static void handle_openapi(struct http_request *request, struct http_response *response, void *context)
 {
     (void)request;
     (void)context;
-    answer_asset(response, &asset_reducer_openapi_json, "application/json");
+    http_asset(response, &asset_reducer_openapi_json, ASSET_JSON);
 }
 
 const struct http_route service_routes[] = {
