@@ -59,6 +59,12 @@ void ticket_lock(struct ticket *ticket)
     pthread_mutex_lock(&sync->lock);
 }
 
+void ticket_unlock(struct ticket *ticket)
+{
+    struct ticket_sync *sync = ticket->internal;
+    pthread_mutex_unlock(&sync->lock);
+}
+
 void ticket_answer(struct ticket *ticket, enum ticket_stage stage)
 {
     struct ticket_sync *sync = ticket->internal;

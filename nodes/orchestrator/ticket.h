@@ -50,8 +50,9 @@ struct ticket {
 struct ticket *ticket_new(void) MUST_USE;        /* held twice: by the caller and for the worker */
 void ticket_release(struct ticket *ticket);      /* by either side */
 struct ticket *ticket_hold(struct ticket *ticket);
-/* The worker's side: changes the answer under the lock and wakes the waiter. */
+/* The answer is read and changed under the lock; ticket_answer wakes the waiter. */
 void ticket_lock(struct ticket *ticket);
+void ticket_unlock(struct ticket *ticket);
 void ticket_answer(struct ticket *ticket, enum ticket_stage stage); /* locked before; unlocks */
 /* The waiter's side: true when the stage is no longer `stage` before the deadline. */
 bool ticket_wait(struct ticket *ticket, enum ticket_stage stage, int64_t deadline_us);

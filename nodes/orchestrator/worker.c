@@ -28,10 +28,22 @@ static void ring(struct worker *worker)
     (void)written;
 }
 
+static void refuse_mail(struct worker *worker, struct ticket *ticket)
+{
+    if (ticket->question == TICKET_SUBMIT)
+        atomic_fetch_sub(&worker->orchestrator->queued, 1);
+    worker_refuse(ticket, ERR_STOPPING);
+}
+
 void worker_post(struct worker *worker, struct ticket *ticket)
 {
     ticket->next = NULL;
     pthread_mutex_lock(&worker->lock);
+    if (worker->halted) {
+        pthread_mutex_unlock(&worker->lock);
+        refuse_mail(worker, ticket);
+        return;
+    }
     bool was_empty = worker->mail_first == NULL;
     if (was_empty)
         worker->mail_first = ticket;
@@ -79,7 +91,8 @@ static void own(struct worker *worker, const struct worker_lane *lane)
     metrics_gauge_add(METRIC_SHARDS_OWNED, 0, 0, 1);
 }
 
-/* The rows as they are now: after a refused batch ours in memory may be wrong. */
+/* The rows as they are now: after a refused batch those in memory may be wrong. Shards that have another
+ * epoch meanwhile are left out. */
 static enum error_code read_lanes(struct worker *worker, struct worker_lane *lanes, int *count, struct error *error)
 {
     struct postgres_value value = {0};
@@ -91,23 +104,20 @@ static enum error_code read_lanes(struct worker *worker, struct worker_lane *lan
     enum error_code code = postgres_query(worker->postgres,
                                           "SELECT shard, epoch, commits, next_seq, published_seq, cluster_id FROM shards "
                                           "WHERE shard = ANY($1) ORDER BY shard", &value, 1, &rows, error);
+    struct worker_lane fresh[SHARDS_MAX];
     for (int i = 0; code == ERR_OK && i < postgres_rows_count(rows); i++) {
-        for (int k = 0; k < *count; k++) {
-            if (lanes[k].shard != postgres_rows_int(rows, i, 0) || lanes[k].epoch != postgres_rows_int(rows, i, 1))
-                continue;
-            struct worker_lane lane = {.shard = lanes[k].shard, .epoch = lanes[k].epoch,
-                                       .commits = postgres_rows_int(rows, i, 2), .next_seq = postgres_rows_int(rows, i, 3),
-                                       .published_seq = postgres_rows_int(rows, i, 4)};
-            snprintf(lane.cluster_id, sizeof lane.cluster_id, "%s", postgres_rows_text(rows, i, 5, NULL));
-            struct worker_lane other = lanes[kept];
-            lanes[kept++] = lane;
-            if (k > kept - 1)
-                lanes[k] = other;
-            break;
-        }
+        struct worker_lane lane = {.shard = (int16_t)postgres_rows_int(rows, i, 0), .epoch = postgres_rows_int(rows, i, 1),
+                                   .commits = postgres_rows_int(rows, i, 2), .next_seq = postgres_rows_int(rows, i, 3),
+                                   .published_seq = postgres_rows_int(rows, i, 4)};
+        snprintf(lane.cluster_id, sizeof lane.cluster_id, "%s", postgres_rows_text(rows, i, 5, NULL));
+        for (int k = 0; k < *count; k++)
+            if (lanes[k].shard == lane.shard && lanes[k].epoch == lane.epoch)
+                fresh[kept++] = lane;
     }
-    if (code == ERR_OK)
+    if (code == ERR_OK) {
+        memcpy(lanes, fresh, (size_t)kept * sizeof *lanes);
         *count = kept;
+    }
     postgres_rows_free(rows);
     postgres_value_fini(&value);
     return code;
@@ -298,10 +308,7 @@ static void turn(struct worker *worker)
 
 static bool stopped(struct worker *worker)
 {
-    pthread_mutex_lock(&worker->lock);
-    bool stop = worker->stop;
-    pthread_mutex_unlock(&worker->lock);
-    return stop && worker->store_state != STORE_FLYING;
+    return worker->stop && worker->store_state != STORE_FLYING;
 }
 
 static void *run(void *context)
@@ -349,13 +356,24 @@ struct worker *worker_start(struct orchestrator *orchestrator, int index)
     return worker;
 }
 
-void worker_stop(struct worker *worker)
+void worker_halt(struct worker *worker)
 {
-    pthread_mutex_lock(&worker->lock);
     worker->stop = true;
-    pthread_mutex_unlock(&worker->lock);
     ring(worker);
     pthread_join(worker->thread, NULL);
+    pthread_mutex_lock(&worker->lock);
+    worker->halted = true;
+    struct ticket *ticket = worker->mail_first;
+    worker->mail_first = worker->mail_last = NULL;
+    pthread_mutex_unlock(&worker->lock);
+    for (struct ticket *next; ticket != NULL; ticket = next) {
+        next = ticket->next;
+        refuse_mail(worker, ticket);
+    }
+}
+
+void worker_free(struct worker *worker)
+{
     worker_batch_fini(&worker->gathering);
     worker_batch_fini(&worker->flying);
     engine_effects_fini(&worker->effects);

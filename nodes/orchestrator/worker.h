@@ -31,7 +31,9 @@ void worker_take(struct worker *worker, const struct worker_lane *lanes, int cou
 bool worker_database_up(const struct worker *worker);
 bool worker_settled(const struct worker *worker); /* all shards handed to it are loaded */
 int64_t worker_live(const struct worker *worker); /* workflows in memory */
-/* Finishes the transaction in flight, gives back the shards, ends the thread, frees. */
-void worker_stop(struct worker *worker);
+/* Finishes the transaction in flight, lets the shards go, ends the thread. Whoever asks from now on is
+ * refused with ERR_STOPPING, so HTTP threads may still hold the worker; worker_free when none does. */
+void worker_halt(struct worker *worker);
+void worker_free(struct worker *worker);
 
 #endif

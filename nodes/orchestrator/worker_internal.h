@@ -89,8 +89,9 @@ struct worker {
     pthread_mutex_t lock; /* the mailbox */
     struct ticket *mail_first, *mail_last;
     struct worker_lane *takes;
-    int takes_count;
-    bool stop;
+    atomic_int takes_count;
+    atomic_bool stop;
+    bool halted; /* under the lock */
     atomic_bool database_up, settled;
     atomic_llong live;
     struct postgres *postgres;

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* api.h - the HTTP API of the orchestrator: one table of routes, handlers in files by subject.
+ *
+ *     api_submit.c     submissions, one and many, new and older form
+ *     api_workflows.c  reading and cancelling workflows
+ *     api_node.c       contracts, health, pages
+ *     workflow_view.c  workflows as JSON
+ *
+ * Threads   Handlers run on HTTP threads; `context` is the struct orchestrator.
+ */
+#ifndef ORCHESTRATOR_API_H
+#define ORCHESTRATOR_API_H
+
+#include "io/http_server.h"
+#include "orchestrator/orchestrator.h"
+#include "orchestrator/ticket.h"
+
+extern const struct http_route api_routes[];
+
+#define API_RETRY_AFTER_S 1
+
+/* api_submit.c */
+void api_submit(struct http_request *request, struct http_response *response, void *context);
+void api_submit_batch(struct http_request *request, struct http_response *response, void *context);
+void api_submit_older(struct http_request *request, struct http_response *response, void *context);
+
+/* api_workflows.c */
+void api_get(struct http_request *request, struct http_response *response, void *context);
+void api_list(struct http_request *request, struct http_response *response, void *context);
+void api_history(struct http_request *request, struct http_response *response, void *context);
+void api_cancel(struct http_request *request, struct http_response *response, void *context);
+void api_status_older(struct http_request *request, struct http_response *response, void *context);
+
+/* api_node.c */
+void api_contracts(struct http_request *request, struct http_response *response, void *context);
+void api_contract(struct http_request *request, struct http_response *response, void *context);
+void api_health(struct http_request *request, struct http_response *response, void *context);
+void api_health_live(struct http_request *request, struct http_response *response, void *context);
+void api_health_ready(struct http_request *request, struct http_response *response, void *context);
+void api_openapi(struct http_request *request, struct http_response *response, void *context);
+void api_docs(struct http_request *request, struct http_response *response, void *context);
+void api_index(struct http_request *request, struct http_response *response, void *context);
+
+/* A problem document; what is worth another try gets Retry-After. */
+void api_fail(struct http_response *response, const struct error *error);
+bool api_path_id(struct http_request *request, struct http_response *response, struct uuid *id);
+
+/* workflow_view.c */
+struct workflow_view {
+    struct json *object; /* the answer of GET /api/v1/workflows/{id} */
+    enum workflow_state state;
+    int16_t shard;
+};
+/* Reads one workflow from the database. ERR_NOT_FOUND when there is none. */
+enum error_code workflow_view_read(struct orchestrator *orchestrator, const struct uuid *id, bool with_steps,
+                                   struct workflow_view *view, struct error *error) MUST_USE;
+/* The answer to a submission, from the ticket: no look at the database. */
+struct json *workflow_view_of_ticket(const struct orchestrator *orchestrator, const struct ticket *ticket, const char *workflow,
+                                     const char *version, const char *namespace, const char *correlation_id) MUST_USE;
+/* Members of a row of the list: the columns of WORKFLOW_VIEW_COLUMNS. */
+#define WORKFLOW_VIEW_COLUMNS                                                                                           \
+    "w.id, w.shard, w.run, w.correlation_id, w.workflow_type, w.contract_version, w.namespace, w.current_state, "         \
+    "w.error_code, w.error_message, w.created_at, w.started_at, w.completed_at"
+struct json *workflow_view_row(const struct postgres_rows *rows, int row) MUST_USE;
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/assets.h"
+#include "io/clock.h"
+#include "io/health.h"
+#include "io/http_client.h"
+#include "orchestrator/api.h"
+#include "orchestrator/worker.h"
+
+#define SERVICE_NAME "NodeBridgeOrchestrator"
+#define HEALTH_CACHE_US 5000000 /* services are asked at most this often */
+#define HEALTH_TIMEOUT_MS 1000
+#define COMPONENTS_MAX (3 + 32)
+
+/* -- contracts -- */
+
+static struct json *contract_json(const struct contract *contract, bool whole)
+{
+    struct json *object = json_object();
+    json_object_set(object, "name", json_text(contract->name));
+    json_object_set(object, "version", json_text(contract->version));
+    json_object_set(object, "description", json_text(contract->description));
+    if (contract->services != NULL)
+        json_object_set(object, "services", json_hold(contract->services));
+    static const char *const members[] = {"input_state", "output_state", "events"};
+    for (size_t i = 0; whole && i < sizeof members / sizeof members[0]; i++)
+        if (json_get(contract->document, members[i]) != NULL)
+            json_object_set(object, members[i], json_hold(json_get(contract->document, members[i])));
+    if (whole)
+        json_object_set(object, "state_machine", json_hold(asl_machine_definition(contract->machine)));
+    return object;
+}
+
+void api_contracts(struct http_request *request, struct http_response *response, void *context)
+{
+    struct orchestrator *orchestrator = context;
+    size_t count;
+    const struct contract **list = registry_list(orchestrator->registry, &count);
+    struct json *answer = json_object(), *items = json_array();
+    (void)request;
+    for (size_t i = 0; i < count; i++)
+        json_array_append(items, contract_json(list[i], false));
+    json_object_set(answer, "items", items);
+    json_object_set(answer, "next_cursor", json_null());
+    http_json(response, 200, answer);
+    json_release(answer);
+    free(list);
+}
+
+void api_contract(struct http_request *request, struct http_response *response, void *context)
+{
+    struct orchestrator *orchestrator = context;
+    const char *name = http_path_parameter(request, "name");
+    const struct contract *contract = registry_newest(orchestrator->registry, name);
+    if (contract == NULL) {
+        struct error error = {0};
+        error_set_field(&error, ERR_NOT_FOUND, "name", "there is no contract %.128s", name);
+        api_fail(response, &error);
+        return;
+    }
+    struct json *answer = contract_json(contract, true);
+    http_json(response, 200, answer);
+    json_release(answer);
+}
+
+/* -- health -- */
+
+static void set_component(struct health_component *component, const char *name, bool is_critical, enum health_status status,
+                          int64_t began_us, const char *message)
+{
+    *component = (struct health_component){.name = name, .status = status, .is_critical = is_critical,
+                                           .check_us = clock_monotonic_us() - began_us};
+    snprintf(component->message, sizeof component->message, "%s", message);
+}
+
+static void check_node(struct orchestrator *orchestrator, struct health_component *component)
+{
+    bool stopping = atomic_load(&orchestrator->stopping);
+    bool settled = true;
+    for (int i = 0; i < orchestrator->workers_count; i++)
+        settled = settled && worker_settled(orchestrator->workers[i]);
+    set_component(component, "node_runtime", true, stopping || !settled ? HEALTH_UNHEALTHY : HEALTH_HEALTHY, clock_monotonic_us(),
+                  stopping ? "stopping" : settled ? "running" : "loading shards");
+}
+
+static void check_database(struct orchestrator *orchestrator, struct health_component *component)
+{
+    int64_t began_us = clock_monotonic_us();
+    struct postgres *postgres;
+    struct error error = {0};
+    enum error_code code = postgres_pool_get(orchestrator->pool, &postgres, &error);
+    if (code == ERR_OK) {
+        code = postgres_query(postgres, "SELECT 1", NULL, 0, NULL, &error);
+        postgres_pool_put(orchestrator->pool, postgres);
+    }
+    set_component(component, "database", true, code == ERR_OK ? HEALTH_HEALTHY : HEALTH_UNHEALTHY, began_us,
+                  code == ERR_OK ? "connected" : error.text);
+}
+
+static void check_kafka(struct orchestrator *orchestrator, struct health_component *component)
+{
+    bool reachable = publisher_reachable(orchestrator->publisher);
+    set_component(component, "kafka", false, reachable ? HEALTH_HEALTHY : HEALTH_DEGRADED, clock_monotonic_us(),
+                  reachable ? "connected" : "no broker can be reached; events wait in the outbox");
+}
+
+/* Answers of the services, kept for HEALTH_CACHE_US. */
+static struct {
+    pthread_mutex_t lock;
+    int64_t checked_us;
+    struct health_component components[COMPONENTS_MAX];
+    int count;
+} service_health = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void check_service(struct http_client *client, const struct service *service, struct health_component *component)
+{
+    int64_t began_us = clock_monotonic_us();
+    struct buffer url = {0};
+    struct http_reply reply = {0};
+    struct error error = {0};
+    char message[64];
+    buffer_append_format(&url, "%s/health", service->base_url);
+    enum error_code code = http_client_call(client, &(struct http_call){.url = buffer_text(&url), .timeout_ms = HEALTH_TIMEOUT_MS}, &reply, &error);
+    snprintf(message, sizeof message, "GET /health answered %d", reply.status);
+    set_component(component, service->name, false,
+                  code == ERR_OK && reply.status == 200 ? HEALTH_HEALTHY : code == ERR_OK ? HEALTH_DEGRADED : HEALTH_UNHEALTHY, began_us,
+                  code == ERR_OK ? message : error.text);
+    http_reply_fini(&reply);
+    buffer_fini(&url);
+}
+
+static int check_services(struct orchestrator *orchestrator, struct health_component *components, int room)
+{
+    const struct services *services = registry_services(orchestrator->registry);
+    pthread_mutex_lock(&service_health.lock);
+    if (service_health.checked_us == 0 || clock_monotonic_us() - service_health.checked_us > HEALTH_CACHE_US) {
+        struct http_client *client = http_client_new();
+        service_health.count = services->count < COMPONENTS_MAX ? services->count : COMPONENTS_MAX;
+        for (int i = 0; i < service_health.count; i++)
+            check_service(client, &services->items[i], &service_health.components[i]);
+        http_client_free(client);
+        service_health.checked_us = clock_monotonic_us();
+    }
+    int count = service_health.count < room ? service_health.count : room;
+    memcpy(components, service_health.components, (size_t)count * sizeof *components);
+    pthread_mutex_unlock(&service_health.lock);
+    return count;
+}
+
+static void answer_health(struct orchestrator *orchestrator, struct http_response *response, const struct health_component *components, int count)
+{
+    struct health_node node = {SERVICE_NAME, orchestrator->node_id, orchestrator->started_us};
+    health_answer(response, &node, components, count);
+}
+
+void api_health(struct http_request *request, struct http_response *response, void *context)
+{
+    struct health_component components[COMPONENTS_MAX];
+    (void)request;
+    check_node(context, &components[0]);
+    check_database(context, &components[1]);
+    check_kafka(context, &components[2]);
+    int services = check_services(context, components + 3, COMPONENTS_MAX - 3);
+    answer_health(context, response, components, 3 + services);
+}
+
+void api_health_ready(struct http_request *request, struct http_response *response, void *context)
+{
+    struct health_component components[3];
+    (void)request;
+    check_node(context, &components[0]);
+    check_database(context, &components[1]);
+    check_kafka(context, &components[2]);
+    answer_health(context, response, components, 3);
+}
+
+void api_health_live(struct http_request *request, struct http_response *response, void *context)
+{
+    struct health_component component;
+    (void)request;
+    set_component(&component, "process", true, HEALTH_HEALTHY, clock_monotonic_us(), "alive");
+    answer_health(context, response, &component, 1);
+}
+
+/* -- pages -- */
+
+static void answer_asset(struct http_response *response, const char *content_type, const struct asset *asset)
+{
+    response->content_type = content_type;
+    buffer_append(&response->body, asset->data, asset->bytes);
+}
+
+#define PAGE_POLICY "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+
+static void answer_page(struct http_response *response, const struct asset *asset)
+{
+    http_response_header(response, "Content-Security-Policy", PAGE_POLICY);
+    answer_asset(response, "text/html; charset=utf-8", asset);
+}
+
+void api_openapi(struct http_request *request, struct http_response *response, void *context)
+{
+    (void)request;
+    (void)context;
+    answer_asset(response, "application/json", &asset_orchestrator_openapi_json);
+}
+
+void api_docs(struct http_request *request, struct http_response *response, void *context)
+{
+    (void)request;
+    (void)context;
+    answer_page(response, &asset_docs_html);
+}
+
+void api_index(struct http_request *request, struct http_response *response, void *context)
+{
+    (void)request;
+    (void)context;
+    answer_page(response, &asset_orchestrator_index_html);
+}
+
+const struct http_route api_routes[] = {
+    {"POST", "/api/v1/workflows", api_submit, 0, HTTP_BODY_BYTES_MAX},
+    {"GET", "/api/v1/workflows", api_list, 0, 0},
+    {"POST", "/api/v1/workflows/batch", api_submit_batch, 0, HTTP_BATCH_BODY_BYTES_MAX},
+    {"GET", "/api/v1/workflows/{workflow_id}", api_get, 0, 0},
+    {"GET", "/api/v1/workflows/{workflow_id}/history", api_history, 0, 0},
+    {"POST", "/api/v1/workflows/{workflow_id}/cancel", api_cancel, 0, 0},
+    {"GET", "/api/v1/contracts", api_contracts, 0, 0},
+    {"GET", "/api/v1/contracts/{name}", api_contract, 0, 0},
+    {"POST", "/workflow/submit", api_submit_older, 0, HTTP_BODY_BYTES_MAX},
+    {"GET", "/workflow/{workflow_id}/status", api_status_older, 0, 0},
+    {"GET", "/health", api_health, HTTP_OPEN, 0},
+    {"GET", "/health/live", api_health_live, HTTP_OPEN, 0},
+    {"GET", "/health/ready", api_health_ready, HTTP_OPEN, 0},
+    {"GET", "/metrics", http_handle_metrics, HTTP_OPEN, 0},
+    {"GET", "/openapi.json", api_openapi, HTTP_OPEN, 0},
+    {"GET", "/docs", api_docs, HTTP_OPEN, 0},
+    {"GET", "/", api_index, HTTP_OPEN, 0},
+    {0},
+};

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+#include "orchestrator/ownership.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "io/clock.h"
+#include "io/log.h"
+#include "orchestrator/store.h"
+#include "orchestrator/worker.h"
+
+struct ownership {
+    struct orchestrator *orchestrator;
+    struct postgres *postgres;
+    char *advertised_url;
+    int64_t lock_key;
+    int backend_pid; /* of the session that holds the lock */
+    pthread_t thread;
+    bool started, stopping;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+};
+
+/* The lock lives and dies with the session: taken again when the connection is a new one. */
+static enum error_code hold_lock(struct ownership *ownership, struct error *error)
+{
+    enum error_code code = postgres_connect(ownership->postgres, error);
+    if (code != ERR_OK || postgres_backend_pid(ownership->postgres) == ownership->backend_pid)
+        return code;
+    struct postgres_value value = {0};
+    struct postgres_rows *rows = NULL;
+    postgres_set_int8(&value, ownership->lock_key);
+    code = postgres_query(ownership->postgres, "SELECT pg_try_advisory_lock($1)", &value, 1, &rows, error);
+    if (code == ERR_OK && postgres_rows_bool(rows, 0, 0))
+        ownership->backend_pid = postgres_backend_pid(ownership->postgres);
+    postgres_rows_free(rows);
+    postgres_value_fini(&value);
+    return code;
+}
+
+static enum error_code renew_lease(struct ownership *ownership, struct error *error)
+{
+    static const char sql[] =
+        "INSERT INTO instances (instance_id, advertised_url, lock_key, lease_expires_at, version) "
+        "VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $4), $5) "
+        "ON CONFLICT (instance_id) DO UPDATE SET lease_expires_at = excluded.lease_expires_at";
+    struct postgres_value values[5] = {{0}};
+    postgres_set_uuid(&values[0], &ownership->orchestrator->instance_id);
+    postgres_set_string(&values[1], ownership->advertised_url);
+    postgres_set_int8(&values[2], ownership->lock_key);
+    postgres_set_double(&values[3], (double)ownership->orchestrator->config->lease_ms / 1000.0);
+    postgres_set_string(&values[4], VERSION);
+    enum error_code code = postgres_query(ownership->postgres, sql, values, 5, NULL, error);
+    for (int i = 0; i < 5; i++)
+        postgres_value_fini(&values[i]);
+    return code;
+}
+
+static void hand_over(struct orchestrator *orchestrator, const struct postgres_rows *rows)
+{
+    for (int w = 0; w < orchestrator->workers_count; w++) {
+        struct worker_lane lanes[SHARDS_MAX];
+        int count = 0;
+        for (int i = 0; i < postgres_rows_count(rows); i++) {
+            int16_t shard = (int16_t)postgres_rows_int(rows, i, 0);
+            if (shard % orchestrator->workers_count != w)
+                continue;
+            lanes[count] = (struct worker_lane){.shard = shard, .epoch = postgres_rows_int(rows, i, 1),
+                                                .commits = postgres_rows_int(rows, i, 2),
+                                                .next_seq = postgres_rows_int(rows, i, 3),
+                                                .published_seq = postgres_rows_int(rows, i, 4)};
+            snprintf(lanes[count].cluster_id, sizeof lanes[count].cluster_id, "%s", postgres_rows_text(rows, i, 5, NULL));
+            count++;
+        }
+        if (count > 0)
+            worker_take(orchestrator->workers[w], lanes, count);
+    }
+}
+
+static bool all_settled(const struct orchestrator *orchestrator)
+{
+    for (int i = 0; i < orchestrator->workers_count; i++)
+        if (!worker_settled(orchestrator->workers[i]))
+            return false;
+    return true;
+}
+
+static enum error_code claim(struct ownership *ownership, struct error *error)
+{
+    struct orchestrator *orchestrator = ownership->orchestrator;
+    struct postgres_value values[2] = {{0}};
+    struct postgres_rows *rows = NULL;
+    if (!all_settled(orchestrator))
+        return ERR_OK; /* shards are still being loaded: not to be taken from ourselves */
+    postgres_set_uuid(&values[0], &orchestrator->instance_id);
+    postgres_array_start(&values[1], PG_INT2);
+    for (int shard = 0; shard < orchestrator->shards; shard++)
+        if (orchestrator_owns(orchestrator, shard))
+            postgres_push_int2(&values[1], (int16_t)shard);
+    enum error_code code = postgres_query(
+        ownership->postgres, "SELECT shard, epoch, commits, next_seq, published_seq, cluster_id FROM shards_claim($1, $2)", values, 2,
+        &rows, error);
+    if (code == ERR_OK && postgres_rows_count(rows) > 0) {
+        log_info("shards taken", LOG_INT("shards", postgres_rows_count(rows)));
+        hand_over(orchestrator, rows);
+    }
+    postgres_rows_free(rows);
+    for (int i = 0; i < 2; i++)
+        postgres_value_fini(&values[i]);
+    return code;
+}
+
+static enum error_code beat(struct ownership *ownership, struct error *error)
+{
+    enum error_code code = hold_lock(ownership, error);
+    if (code == ERR_OK)
+        code = renew_lease(ownership, error);
+    if (code == ERR_OK)
+        code = claim(ownership, error);
+    return code;
+}
+
+#define RETRY_US 200000
+
+static void *run(void *context)
+{
+    struct ownership *ownership = context;
+    int64_t interval_us = ownership->orchestrator->config->lease_ms * 1000 / 3, wait_us = interval_us;
+    for (;;) {
+        int64_t due = clock_now_us() + wait_us;
+        struct timespec until = {due / 1000000, due % 1000000 * 1000};
+        pthread_mutex_lock(&ownership->lock);
+        while (!ownership->stopping)
+            if (pthread_cond_timedwait(&ownership->wake, &ownership->lock, &until) != 0)
+                break;
+        bool stopping = ownership->stopping;
+        pthread_mutex_unlock(&ownership->lock);
+        if (stopping)
+            return NULL;
+        struct error error = {0};
+        enum error_code code = beat(ownership, &error);
+        if (code != ERR_OK && wait_us == interval_us)
+            log_warning("lease cannot be renewed", LOG_TEXT("error", error.text));
+        wait_us = code == ERR_OK ? interval_us : RETRY_US;
+    }
+}
+
+enum error_code ownership_open(struct ownership **out, struct orchestrator *orchestrator, const char *advertised_url, struct error *error)
+{
+    struct ownership *ownership = must_calloc(1, sizeof *ownership);
+    char name[64];
+    snprintf(name, sizeof name, "bridge-orchestrator %s", orchestrator->node_id);
+    ownership->orchestrator = orchestrator;
+    ownership->advertised_url = must_strdup(advertised_url);
+    ownership->postgres = postgres_new(orchestrator->database_url, name, "-c lock_timeout=5s -c statement_timeout=10s");
+    memcpy(&ownership->lock_key, orchestrator->instance_id.octets + 8, sizeof ownership->lock_key);
+    pthread_mutex_init(&ownership->lock, NULL);
+    pthread_cond_init(&ownership->wake, NULL);
+    enum error_code code = beat(ownership, error);
+    if (code != ERR_OK) {
+        ownership_close(ownership);
+        return code;
+    }
+    *out = ownership;
+    return ERR_OK;
+}
+
+void ownership_start(struct ownership *ownership)
+{
+    int failed = pthread_create(&ownership->thread, NULL, run, ownership);
+    BUG_IF(failed);
+    ownership->started = true;
+}
+
+static void give_back(struct ownership *ownership)
+{
+    struct postgres_value value = {0};
+    struct error error = {0};
+    postgres_set_uuid(&value, &ownership->orchestrator->instance_id);
+    enum error_code code = postgres_query(ownership->postgres, "UPDATE shards SET owner = NULL WHERE owner = $1", &value, 1, NULL, &error);
+    if (code == ERR_OK)
+        code = postgres_query(ownership->postgres, "DELETE FROM instances WHERE instance_id = $1", &value, 1, NULL, &error);
+    if (code != ERR_OK)
+        log_warning("shards cannot be given back; others take them when the lease has run out", LOG_TEXT("error", error.text));
+    postgres_value_fini(&value);
+}
+
+void ownership_close(struct ownership *ownership)
+{
+    if (ownership == NULL)
+        return;
+    pthread_mutex_lock(&ownership->lock);
+    ownership->stopping = true;
+    pthread_cond_signal(&ownership->wake);
+    pthread_mutex_unlock(&ownership->lock);
+    if (ownership->started)
+        pthread_join(ownership->thread, NULL);
+    if (postgres_connected(ownership->postgres))
+        give_back(ownership);
+    postgres_free(ownership->postgres);
+    free(ownership->advertised_url);
+    pthread_mutex_destroy(&ownership->lock);
+    pthread_cond_destroy(&ownership->wake);
+    free(ownership);
+}
