@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json_hash.h"
 #include "core/schema_internal.h"
 
 #define SCHEMA_CHECK_DEPTH_MAX 512
@@ -216,48 +217,6 @@ static bool text_check(struct checker *checker, const struct schema_node *node, 
 
 /* -- arrays -- */
 
-/* Equal values have equal hashes; the order of members does not count. */
-static uint64_t hash_bytes(const void *data, size_t bytes, uint64_t hash) {
-    const unsigned char *octets = data;
-    for (size_t i = 0; i < bytes; i++)
-        hash = (hash ^ octets[i]) * UINT64_C(1099511628211);
-    return hash ^ (hash >> 29);
-}
-
-static uint64_t hash_value(const struct json *value) {
-    uint64_t hash = hash_bytes(&(int){(int)json_type_of(value)}, sizeof(int), UINT64_C(14695981039346656037));
-    size_t bytes = 0;
-    double number;
-    switch (json_type_of(value)) {
-    case JSON_NUMBER:
-        number = json_double_value(value) + 0.0; /* -0 becomes 0 */
-        return hash_bytes(&number, sizeof number, hash);
-    case JSON_STRING: {
-        const char *text = json_string_value(value, &bytes);
-        return hash_bytes(text, bytes, hash);
-    }
-    case JSON_ARRAY:
-        for (size_t i = 0; i < json_size(value); i++) {
-            uint64_t item = hash_value(json_at(value, i));
-            hash = hash_bytes(&item, sizeof item, hash);
-        }
-        return hash;
-    case JSON_OBJECT:
-        for (size_t i = 0; i < json_size(value); i++) {
-            const char *name = json_name_at(value, i, &bytes);
-            uint64_t member = hash_value(json_member_at(value, i));
-            hash += hash_bytes(name, bytes, member);
-        }
-        return hash;
-    case JSON_ABSENT:
-    case JSON_NULL:
-    case JSON_FALSE:
-    case JSON_TRUE:
-        break;
-    }
-    return hash;
-}
-
 struct hashed {
     uint64_t hash;
     size_t index;
@@ -274,7 +233,7 @@ static bool unique_check(struct checker *checker, const struct json *array) {
     size_t count = json_size(array);
     struct hashed *items = must_calloc(count + 1, sizeof *items);
     for (size_t i = 0; i < count; i++)
-        items[i] = (struct hashed){hash_value(json_at(array, i)), i};
+        items[i] = (struct hashed){json_hash(json_at(array, i)), i};
     qsort(items, count, sizeof *items, by_hash);
     bool unique = true;
     for (size_t i = 0; unique && i < count; i++) {
