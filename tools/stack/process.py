@@ -139,6 +139,9 @@ class Process:
     def wait_end(self, seconds: float) -> int | None:
         """Waits until it has ended; its exit code when known."""
         wait_until(lambda: not self.running, seconds, f"{self.name} (pid {self.pid}) ending")
+        if self.child is not None:  # its first thread has ended; the last one follows at once
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.child.wait(5)
         return self.exit_code
 
     def stop(self, seconds: float = 15, number: int = signal.SIGTERM) -> bool:
