@@ -17,7 +17,7 @@ CFLAGS_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 CFLAGS_cov := -O0 -g --coverage
 LDFLAGS_release := -Wl,-z,relro,-z,now -pie
 LDFLAGS_asan := -fsanitize=address,undefined
-LDFLAGS_tsan := -fsanitize=thread
+LDFLAGS_tsan := -fsanitize=thread -Wl,-u,thrd_create
 LDFLAGS_cov := --coverage
 CFLAGS := -std=c11 $(WARNINGS) $(CFLAGS_$(MODE)) -pthread $(EXTRA_CFLAGS)
 LDFLAGS := $(LDFLAGS_$(MODE)) -pthread
