@@ -83,7 +83,8 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libio.a $(BUILD)/libpu
 
 .PHONY: test-io
 test-io: $(TEST_IOS) ## lib/io against a real, throw-away PostgreSQL and local HTTP servers
-	@set -e; for t in $(TEST_IOS); do CK_FORK=no tools/with-postgres.sh $$t; done
+	@set -e; for t in $(TEST_IOS); do CK_FORK=no TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" \
+	  tools/with-postgres.sh $$t; done
 
 # The stack on this machine: tools/stack/stack.py. Variables: BROKER=embedded|kafka PORT_BASE=20000
 # ORCHESTRATORS=2 REDUCERS=2 DIR=path, and every option of the programs.
