@@ -126,7 +126,6 @@ static enum error_code consumer_conf(rd_kafka_conf_t *conf, const struct kafka_c
         {"fetch.error.backoff.ms", "50"},
         {"queued.max.messages.kbytes", "65536"},
         {"queued.min.messages", "100000"},
-        {"allow.auto.create.topics", "false"},
         {"check.crcs", "false"},
     };
     enum error_code code = ERR_OK;

@@ -89,7 +89,8 @@ static enum error_code publish(struct outbox *outbox, int row, struct error *err
     const struct postgres_rows *rows = outbox->page.rows;
     size_t id_bytes, topic_bytes, key_bytes = 0, value_bytes, type_bytes;
     const char *id = postgres_rows_text(rows, row, 1, &id_bytes);
-    char *topic = must_strndup(postgres_rows_text(rows, row, 2, &topic_bytes), topic_bytes);
+    const char *topic_text = postgres_rows_text(rows, row, 2, &topic_bytes);
+    char *topic = must_strndup(topic_text, topic_bytes);
     const char *key = postgres_rows_text(rows, row, 3, &key_bytes);
     const char *value = postgres_rows_text(rows, row, 4, &value_bytes);
     const char *type = postgres_rows_text(rows, row, 5, &type_bytes);

@@ -64,7 +64,7 @@ static void make_event(struct event *event, const struct plan *plan, int64_t n, 
     instant_format_us(time_us, time);
     snprintf(event->key, sizeof(event->key), "%08x-%04x-7%03x-%04x-%012" PRIx64, (unsigned)(a >> 32),
              (unsigned)(a >> 16 & 0xffff), (unsigned)(a & 0xfff), (unsigned)(0x8000 | (b >> 50 & 0x3fff)),
-             b & 0xffffffffffffull);
+             (uint64_t)(b & 0xffffffffffff));
     int ns = (int)(draw(random) % (uint64_t)plan->namespaces);
     event->value_bytes = snprintf(
         event->value, sizeof(event->value),
@@ -73,7 +73,7 @@ static void make_event(struct event *event, const struct plan *plan, int64_t n, 
         "\"payload\":{\"workflow_id\":\"%s\",\"stamp_id\":\"s-%" PRId64 "\",\"file_hash\":\"%016" PRIx64
         "%016" PRIx64 "\",\"file_path\":\"/data/file-%" PRId64 ".txt\",\"file_size\":%u,\"namespace\":\"bench.ns%d\","
         "\"content_type\":\"text/plain\",\"workflow_state\":\"completed\",\"processing_time_ms\":%u.%u}}",
-        (unsigned)n, b & 0xffffffffffffull, time, event->key, n, a, b, n, (unsigned)(a % 100000), ns,
+        (unsigned)n, (uint64_t)(b & 0xffffffffffff), time, event->key, n, a, b, n, (unsigned)(a % 100000), ns,
         (unsigned)(b % 200), (unsigned)(b % 10));
 }
 

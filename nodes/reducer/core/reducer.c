@@ -300,9 +300,11 @@ static void count_stamp(struct reducer *reducer, struct reducer_partition *parti
     }
 }
 
+/* Lanes begin with seq 1, so a prev_seq of 0 says that there was none before. */
 static bool proves_gap(const struct reducer_record *record, const struct identity *identity)
 {
-    return identity->has_lane && read_seq(record->prev_seq, record->prev_seq_bytes) > identity->last_seq;
+    int64_t seen = identity->last_seq > 0 ? identity->last_seq : 0;
+    return identity->has_lane && read_seq(record->prev_seq, record->prev_seq_bytes) > seen;
 }
 
 struct reducer_outcome reducer_record(struct reducer *reducer, const struct reducer_record *record)
