@@ -52,7 +52,7 @@ struct http_exchange {
     struct buffer path_whole;   /* decoded, for messages */
     struct buffer query_text;
     struct query_parameter query[QUERY_PARAMETERS_MAX];
-    int query_count; /* -1: not parsed yet */
+    int query_count;
     bool close;
     bool is_head;
     struct buffer body;
@@ -66,6 +66,9 @@ struct http_exchange {
 
 /* The exchange that this thread works on, or NULL. */
 extern _Thread_local struct http_exchange *http_exchange_current;
+
+/* ERR_INVALID: broken escapes or too many parameters. */
+enum error_code http_exchange_parse_query(struct http_exchange *exchange, struct error *error) MUST_USE;
 
 const struct route_table *http_server_routes(const struct http_server *server);
 

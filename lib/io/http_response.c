@@ -105,10 +105,8 @@ const char *http_path_parameter(const struct http_request *request, const char *
     return route_parameter(http_server_routes(exchange->server), exchange->route, &exchange->path, name);
 }
 
-static enum error_code query_ready(struct http_exchange *exchange, struct error *error)
+enum error_code http_exchange_parse_query(struct http_exchange *exchange, struct error *error)
 {
-    if (exchange->query_count >= 0)
-        return ERR_OK;
     buffer_clear(&exchange->query_text);
     buffer_append_text(&exchange->query_text, exchange->request.query_string != NULL ? exchange->request.query_string : "");
     exchange->query_count = 0;
@@ -122,9 +120,7 @@ static enum error_code query_ready(struct http_exchange *exchange, struct error 
 
 const char *http_query(struct http_request *request, const char *name)
 {
-    struct http_exchange *exchange = request->internal;
-    if (query_ready(exchange, NULL) != ERR_OK)
-        return NULL;
+    const struct http_exchange *exchange = request->internal;
     for (int i = 0; i < exchange->query_count; i++) {
         if (strcmp(exchange->query[i].name, name) == 0)
             return exchange->query[i].value;
@@ -150,8 +146,8 @@ enum error_code http_query_int(struct http_request *request, const char *name, i
 
 enum error_code http_query_known(struct http_request *request, const char *const *names, struct error *error)
 {
-    struct http_exchange *exchange = request->internal;
-    enum error_code code = query_ready(exchange, error);
+    const struct http_exchange *exchange = request->internal;
+    enum error_code code = ERR_OK;
     for (int i = 0; code == ERR_OK && i < exchange->query_count; i++) {
         bool known = false;
         for (int j = 0; names[j] != NULL; j++)

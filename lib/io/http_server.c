@@ -96,7 +96,7 @@ static void exchange_begin(struct http_exchange *exchange, struct http_server *s
     exchange->server = server;
     exchange->connection = connection;
     exchange->route = -1;
-    exchange->query_count = -1;
+    exchange->query_count = 0;
     exchange->close = false;
     exchange->is_head = strcmp(info->request_method, "HEAD") == 0;
     exchange->request = (struct http_request){
@@ -288,7 +288,11 @@ static bool take_body(struct http_exchange *exchange, const struct http_route *r
 {
     size_t bytes_max = route->body_bytes_max > 0 ? route->body_bytes_max : BODY_BYTES_DEFAULT;
     bool length_known = mg_get_header(exchange->connection, "Content-Length") != NULL;
-    bool chunked = !length_known && mg_get_header(exchange->connection, "Transfer-Encoding") != NULL;
+    bool chunked = mg_get_header(exchange->connection, "Transfer-Encoding") != NULL;
+    if (length_known && chunked) { /* two lengths: a proxy before us may believe the other one */
+        refuse(exchange, ERR_INVALID, 400, "two_lengths", "a request has Content-Length or Transfer-Encoding, not both");
+        return false;
+    }
     if (!length_known && !chunked) {
         bool wants = strcmp(info->request_method, "POST") == 0 || strcmp(info->request_method, "PUT") == 0 ||
                      strcmp(info->request_method, "PATCH") == 0;
@@ -422,6 +426,11 @@ static void serve(struct http_exchange *exchange, const struct mg_request_info *
     if (!take_path(exchange, info) || !find_route(exchange))
         return;
     const struct http_route *route = &exchange->server->routes[exchange->route];
+    struct error error = {0};
+    if (info->query_string != NULL && http_exchange_parse_query(exchange, &error) != ERR_OK) {
+        http_problem_with(&exchange->response, &error, 400, "malformed_query", NULL);
+        return;
+    }
     if (!may_enter(exchange, route) || !take_body(exchange, route, info))
         return;
     route->handler(&exchange->request, &exchange->response, exchange->server->context);

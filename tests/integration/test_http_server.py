@@ -172,6 +172,19 @@ def test_a_body_too_large_is_refused_without_reading_it(start, announced):
     assert status == 413 and headers["connection"] == "close" and b'"too_large"' in body
 
 
+def test_a_body_with_two_lengths_is_refused(start):
+    raw = Raw(start())
+    raw.send("POST /query HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    status, headers, _ = raw.answer()
+    assert status == 400 and headers["connection"] == "close"
+
+
+def test_broken_query_strings(start):
+    server = start()
+    assert web.get(server.url + "/stats?a=%zz").json["code"] == "malformed_query"
+    assert web.get(server.url + "/stats?" + "&".join("abc" for _ in range(65))).status == 400
+
+
 def test_a_body_that_ends_early(start):
     raw = Raw(start())
     raw.send('POST /query HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"query":"x"}')
