@@ -24,11 +24,11 @@ def pytest_runtest_makereport(item):
     report = outcome.get_result()
     if report.when != "call" or not report.failed:
         return
-    for value in getattr(item, "funcargs", {}).values():
-        if isinstance(value, Bridge):
-            for name, server in value.servers.items():
-                if server.process is not None:
-                    report.sections.append((f"end of {name}'s log", server.process.log_tail(12)))
+    bridges = {id(value): value for value in item.funcargs.values() if isinstance(value, Bridge)}
+    for bridge in bridges.values():
+        for name, server in bridge.servers.items():
+            if server.process is not None:
+                report.sections.append((f"end of {name}'s log", server.process.log_tail(12)))
 
 
 @pytest.fixture(scope="session")
