@@ -5,11 +5,19 @@
 #include "base/instant.h"
 #include "core/asl_internal.h"
 
-enum operand_type { OPERAND_STRING, OPERAND_NUMBER, OPERAND_BOOLEAN, OPERAND_TIMESTAMP, OPERAND_PATTERN, OPERAND_TEST };
+enum operand_type {
+    OPERAND_STRING,
+    OPERAND_NUMBER,
+    OPERAND_BOOLEAN,
+    OPERAND_TIMESTAMP,
+    OPERAND_PATTERN,
+    OPERAND_TEST
+};
 enum relation { EQUALS, LESS, GREATER, LESS_EQUALS, GREATER_EQUALS };
 enum test_type { IS_NULL, IS_PRESENT, IS_NUMERIC, IS_STRING, IS_BOOLEAN, IS_TIMESTAMP };
 
-struct operator {
+struct operator
+{
     const char *name; /* without "Path" */
     enum operand_type operand;
     int relation; /* enum relation, or enum test_type of OPERAND_TEST */
@@ -50,13 +58,14 @@ struct asl_rule {
     struct asl_rule **rules; /* of And, Or, Not */
     size_t count;
     struct jsonpath *variable;
-    const struct operator *operator;
+    const struct operator* operator;
     const struct json *operand; /* lent by the definition; NULL with the path form */
     struct jsonpath *operand_path;
     int64_t operand_us; /* of a timestamp */
 };
 
-void asl_rule_free(struct asl_rule *rule) {
+void asl_rule_free(struct asl_rule *rule)
+{
     if (!rule)
         return;
     for (size_t i = 0; i < rule->count; i++)
@@ -69,7 +78,8 @@ void asl_rule_free(struct asl_rule *rule) {
 
 /* -- compiling -- */
 
-static const struct operator *operator_find(const char *name, bool *is_path) {
+static const struct operator* operator_find(const char *name, bool *is_path)
+{
     size_t bytes = strlen(name);
     for (size_t i = 0; i < OPERATORS_COUNT; i++) {
         size_t length = strlen(operators[i].name);
@@ -83,7 +93,8 @@ static const struct operator *operator_find(const char *name, bool *is_path) {
 }
 
 /* In a pattern a backslash stands only before * and another backslash. */
-static bool pattern_is_fine(const char *pattern, size_t bytes) {
+static bool pattern_is_fine(const char *pattern, size_t bytes)
+{
     for (size_t i = 0; i < bytes; i++) {
         if (pattern[i] != '\\')
             continue;
@@ -94,13 +105,16 @@ static bool pattern_is_fine(const char *pattern, size_t bytes) {
     return true;
 }
 
-static bool read_timestamp(const struct json *value, int64_t *instant_us) {
+static bool read_timestamp(const struct json *value, int64_t *instant_us)
+{
     size_t bytes = 0;
     const char *text = json_string_value(value, &bytes);
     return text && instant_parse(text, bytes, instant_us);
 }
 
-static void operand_compile(struct asl_compiler *compiler, struct asl_rule *rule, const struct json *value) {
+static void operand_compile(struct asl_compiler *compiler, struct asl_rule *rule,
+                            const struct json *value)
+{
     const char *expected = NULL;
     enum json_type type = json_type_of(value);
     size_t bytes = 0;
@@ -111,8 +125,9 @@ static void operand_compile(struct asl_compiler *compiler, struct asl_rule *rule
         expected = type == JSON_STRING ? NULL : "a text";
         break;
     case OPERAND_PATTERN:
-        expected = text && pattern_is_fine(text, bytes) ? NULL
-                                                        : "a text where \\ stands only before * and \\";
+        expected = text && pattern_is_fine(text, bytes)
+                       ? NULL
+                       : "a text where \\ stands only before * and \\";
         break;
     case OPERAND_NUMBER:
         expected = type == JSON_NUMBER ? NULL : "a number";
@@ -128,32 +143,38 @@ static void operand_compile(struct asl_compiler *compiler, struct asl_rule *rule
         break;
     }
     if (expected)
-        asl_report(compiler, FINDING_ERROR, "ASL_BAD_TYPE", "%s must be %s", rule->operator->name, expected);
+        asl_report(compiler, FINDING_ERROR, "ASL_BAD_TYPE", "%s must be %s", rule->operator->name,
+                   expected);
 }
 
-static struct jsonpath *path_member(struct asl_compiler *compiler, const struct json *document, const char *name) {
+static struct jsonpath *path_member(struct asl_compiler *compiler, const struct json *document,
+                                    const char *name)
+{
     size_t place = compiler->pointer.bytes;
     pointer_append(&compiler->pointer, name, strlen(name));
-    struct jsonpath *path = asl_compile_path(compiler, json_get(document, name), ASL_REFERENCE_PATH);
+    struct jsonpath *path =
+        asl_compile_path(compiler, json_get(document, name), ASL_REFERENCE_PATH);
     pointer_cut(&compiler->pointer, place);
     return path;
 }
 
-static void comparison_compile(struct asl_compiler *compiler, struct asl_rule *rule, const struct json *document) {
+static void comparison_compile(struct asl_compiler *compiler, struct asl_rule *rule,
+                               const struct json *document)
+{
     rule->type = RULE_COMPARISON;
     rule->variable = path_member(compiler, document, "Variable");
     for (size_t i = 0; i < json_size(document); i++) {
         const char *name = json_name_at(document, i, NULL);
         bool is_path = false;
-        const struct operator *operator = operator_find(name, &is_path);
+        const struct operator* operator= operator_find(name, &is_path);
         if (!operator)
             continue;
         if (rule->operator) {
-            asl_report_at(compiler, name, "ASL_BAD_CHOICE", "a choice rule has one comparison; %s is a second one",
-                          name);
+            asl_report_at(compiler, name, "ASL_BAD_CHOICE",
+                          "a choice rule has one comparison; %s is a second one", name);
             continue;
         }
-        rule->operator = operator;
+        rule->operator= operator;
         if (is_path) {
             rule->operand_path = path_member(compiler, document, name);
             continue;
@@ -169,11 +190,13 @@ static void comparison_compile(struct asl_compiler *compiler, struct asl_rule *r
 }
 
 static void boolean_compile(struct asl_compiler *compiler, struct asl_rule *rule, const char *name,
-                            const struct json *value) {
+                            const struct json *value)
+{
     size_t place = compiler->pointer.bytes;
     pointer_append(&compiler->pointer, name, strlen(name));
     bool list = rule->type != RULE_NOT;
-    if (json_type_of(value) != (list ? JSON_ARRAY : JSON_OBJECT) || (list && json_size(value) == 0)) {
+    if (json_type_of(value) != (list ? JSON_ARRAY : JSON_OBJECT) ||
+        (list && json_size(value) == 0)) {
         asl_report(compiler, FINDING_ERROR, "ASL_BAD_CHOICE", "%s must be %s", name,
                    list ? "a list with at least one choice rule" : "a choice rule");
     } else {
@@ -190,19 +213,24 @@ static void boolean_compile(struct asl_compiler *compiler, struct asl_rule *rule
     pointer_cut(&compiler->pointer, place);
 }
 
-static bool rule_fields_check(struct asl_compiler *compiler, const struct json *document, bool nested) {
+static bool rule_fields_check(struct asl_compiler *compiler, const struct json *document,
+                              bool nested)
+{
     unsigned kinds = 0;
     for (size_t i = 0; i < json_size(document); i++) {
         const char *name = json_name_at(document, i, NULL);
         bool is_path;
-        if (!strcmp(name, "And") || !strcmp(name, "Or") || !strcmp(name, "Not") || !strcmp(name, "Variable"))
+        if (!strcmp(name, "And") || !strcmp(name, "Or") || !strcmp(name, "Not") ||
+            !strcmp(name, "Variable"))
             kinds++;
         else if (!strcmp(name, "Next") && nested)
-            asl_report_at(compiler, name, "ASL_BAD_CHOICE", "Next stands only in the outermost choice rule");
+            asl_report_at(compiler, name, "ASL_BAD_CHOICE",
+                          "Next stands only in the outermost choice rule");
         else if (!strcmp(name, "Assign") || !strcmp(name, "Condition") || !strcmp(name, "Output"))
             asl_report_at(compiler, name, "ASL_UNSUPPORTED_FIELD", "%s is not supported yet", name);
         else if (strcmp(name, "Next") && strcmp(name, "Comment") && !operator_find(name, &is_path))
-            asl_report_at(compiler, name, "ASL_UNKNOWN_FIELD", "a choice rule has no field \"%s\"", name);
+            asl_report_at(compiler, name, "ASL_UNKNOWN_FIELD", "a choice rule has no field \"%s\"",
+                          name);
     }
     if (kinds != 1)
         asl_report(compiler, FINDING_ERROR, "ASL_BAD_CHOICE",
@@ -210,11 +238,13 @@ static bool rule_fields_check(struct asl_compiler *compiler, const struct json *
     return kinds == 1;
 }
 
-struct asl_rule *asl_rule_compile(struct asl_compiler *compiler, const struct json *document, bool nested) {
+struct asl_rule *asl_rule_compile(struct asl_compiler *compiler, const struct json *document,
+                                  bool nested)
+{
     struct asl_rule *rule = must_calloc(1, sizeof *rule);
     if (json_type_of(document) != JSON_OBJECT || compiler->depth >= ASL_NESTING_MAX) {
-        asl_report(compiler, FINDING_ERROR, "ASL_BAD_CHOICE", "a choice rule must be an object, nested at most %d deep",
-                   ASL_NESTING_MAX);
+        asl_report(compiler, FINDING_ERROR, "ASL_BAD_CHOICE",
+                   "a choice rule must be an object, nested at most %d deep", ASL_NESTING_MAX);
         return rule;
     }
     if (!rule_fields_check(compiler, document, nested))
@@ -237,7 +267,8 @@ struct asl_rule *asl_rule_compile(struct asl_compiler *compiler, const struct js
 /* -- testing -- */
 
 /* Backtracks to the last * only, so the time is bounded by the product of the lengths. */
-bool asl_string_matches(const char *pattern, size_t pattern_bytes, const char *text, size_t bytes) {
+bool asl_string_matches(const char *pattern, size_t pattern_bytes, const char *text, size_t bytes)
+{
     size_t p = 0, t = 0, star = SIZE_MAX, star_text = 0;
     while (t < bytes) {
         bool escaped = p + 1 < pattern_bytes && pattern[p] == '\\';
@@ -259,7 +290,8 @@ bool asl_string_matches(const char *pattern, size_t pattern_bytes, const char *t
     return p == pattern_bytes;
 }
 
-static bool holds(int order, int relation) {
+static bool holds(int order, int relation)
+{
     switch ((enum relation)relation) {
     case EQUALS:
         return order == 0;
@@ -275,7 +307,8 @@ static bool holds(int order, int relation) {
     return false;
 }
 
-static int compare_texts(const struct json *a, const struct json *b) {
+static int compare_texts(const struct json *a, const struct json *b)
+{
     size_t a_bytes = 0, b_bytes = 0;
     const char *a_text = json_string_value(a, &a_bytes);
     const char *b_text = json_string_value(b, &b_bytes);
@@ -285,7 +318,8 @@ static int compare_texts(const struct json *a, const struct json *b) {
     return order;
 }
 
-static int compare_numbers(const struct json *a, const struct json *b) {
+static int compare_numbers(const struct json *a, const struct json *b)
+{
     if (json_is_int(a) && json_is_int(b)) {
         int64_t x = json_int_value(a), y = json_int_value(b);
         return (x > y) - (x < y);
@@ -294,11 +328,13 @@ static int compare_numbers(const struct json *a, const struct json *b) {
     return (x > y) - (x < y);
 }
 
-static bool is_boolean(const struct json *value) {
+static bool is_boolean(const struct json *value)
+{
     return json_type_of(value) == JSON_TRUE || json_type_of(value) == JSON_FALSE;
 }
 
-static bool test_type(int test, const struct json *value) {
+static bool test_type(int test, const struct json *value)
+{
     int64_t instant_us;
     switch ((enum test_type)test) {
     case IS_PRESENT:
@@ -318,7 +354,9 @@ static bool test_type(int test, const struct json *value) {
 }
 
 /* Values of another type than the operator's compare as false. */
-static bool compare(const struct asl_rule *rule, const struct json *value, const struct json *operand) {
+static bool compare(const struct asl_rule *rule, const struct json *value,
+                    const struct json *operand)
+{
     int relation = rule->operator->relation;
     switch (rule->operator->operand) {
     case OPERAND_STRING:
@@ -347,19 +385,24 @@ static bool compare(const struct asl_rule *rule, const struct json *value, const
     return false;
 }
 
-static enum asl_truth missing(const struct jsonpath *path, struct asl_failure *failure) {
-    asl_failure_set(failure, ASL_ERROR_RUNTIME, "The path %s of a choice rule finds nothing in the state's input.",
+static enum asl_truth missing(const struct jsonpath *path, struct asl_failure *failure)
+{
+    asl_failure_set(failure, ASL_ERROR_RUNTIME,
+                    "The path %s of a choice rule finds nothing in the state's input.",
                     jsonpath_text(path));
     return ASL_UNDECIDED;
 }
 
 static enum asl_truth comparison_test(const struct asl_rule *rule, const struct asl_view *view,
-                                      struct asl_failure *failure) {
+                                      struct asl_failure *failure)
+{
     struct json *value = asl_view_get(view, rule->variable);
-    bool presence = rule->operator->operand == OPERAND_TEST && rule->operator->relation == IS_PRESENT;
+    bool presence =
+        rule->operator->operand == OPERAND_TEST && rule->operator->relation == IS_PRESENT;
     if (!value && !presence)
         return missing(rule->variable, failure);
-    struct json *operand = rule->operand_path ? asl_view_get(view, rule->operand_path) : json_hold(rule->operand);
+    struct json *operand =
+        rule->operand_path ? asl_view_get(view, rule->operand_path) : json_hold(rule->operand);
     enum asl_truth truth;
     if (operand)
         truth = compare(rule, value, operand) ? ASL_TRUE : ASL_FALSE;
@@ -370,7 +413,9 @@ static enum asl_truth comparison_test(const struct asl_rule *rule, const struct 
     return truth;
 }
 
-enum asl_truth asl_rule_test(const struct asl_rule *rule, const struct asl_view *view, struct asl_failure *failure) {
+enum asl_truth asl_rule_test(const struct asl_rule *rule, const struct asl_view *view,
+                             struct asl_failure *failure)
+{
     if (rule->type == RULE_COMPARISON)
         return comparison_test(rule, view, failure);
     /* And stops at the first false, Or at the first true. */

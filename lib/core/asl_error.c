@@ -32,13 +32,15 @@ static const char *const reserved_names[] = {
 
 /* -- failures -- */
 
-void asl_failure_clear(struct asl_failure *failure) {
+void asl_failure_clear(struct asl_failure *failure)
+{
     free(failure->error);
     free(failure->cause);
     *failure = (struct asl_failure){0};
 }
 
-void asl_failure_set_texts(struct asl_failure *failure, const char *error, const char *cause) {
+void asl_failure_set_texts(struct asl_failure *failure, const char *error, const char *cause)
+{
     char *error_copy = must_strdup(error ? error : "");
     char *cause_copy = must_strdup(cause ? cause : "");
     asl_failure_clear(failure);
@@ -46,7 +48,8 @@ void asl_failure_set_texts(struct asl_failure *failure, const char *error, const
     failure->cause = cause_copy;
 }
 
-void asl_failure_set(struct asl_failure *failure, const char *error, const char *format, ...) {
+void asl_failure_set(struct asl_failure *failure, const char *error, const char *format, ...)
+{
     char text[ERROR_TEXT_BYTES];
     va_list arguments;
     va_start(arguments, format);
@@ -57,7 +60,8 @@ void asl_failure_set(struct asl_failure *failure, const char *error, const char 
 
 /* -- matching -- */
 
-static bool name_matches(const char *name, const struct asl_failure *failure) {
+static bool name_matches(const char *name, const struct asl_failure *failure)
+{
     const char *error = failure->error;
     if (strcmp(error, ASL_ERROR_RUNTIME) == 0)
         return false; /* always ends the execution */
@@ -74,7 +78,8 @@ static bool name_matches(const char *name, const struct asl_failure *failure) {
     return failure->from_branch && strcmp(name, ASL_ERROR_BRANCH_FAILED) == 0;
 }
 
-bool asl_error_matches(const struct json *names, const struct asl_failure *failure) {
+bool asl_error_matches(const struct json *names, const struct asl_failure *failure)
+{
     for (size_t i = 0; i < json_size(names); i++) {
         if (name_matches(json_string_or(json_at(names, i), ""), failure))
             return true;
@@ -82,7 +87,9 @@ bool asl_error_matches(const struct json *names, const struct asl_failure *failu
     return false;
 }
 
-int64_t asl_retry_delay_us(const struct asl_retrier *retrier, uint32_t retries_before, double random) {
+int64_t asl_retry_delay_us(const struct asl_retrier *retrier, uint32_t retries_before,
+                           double random)
+{
     double seconds = retrier->interval_seconds * pow(retrier->backoff_rate, (double)retries_before);
     if (retrier->max_delay_seconds > 0 && seconds > retrier->max_delay_seconds)
         seconds = retrier->max_delay_seconds;
@@ -95,7 +102,8 @@ int64_t asl_retry_delay_us(const struct asl_retrier *retrier, uint32_t retries_b
 
 /* -- compiling -- */
 
-static void name_check(struct asl_compiler *compiler, const char *name) {
+static void name_check(struct asl_compiler *compiler, const char *name)
+{
     if (strncmp(name, "States.", 7) != 0 || strncmp(name, "States.Http.", 12) == 0)
         return;
     for (size_t i = 0; i < sizeof reserved_names / sizeof *reserved_names; i++) {
@@ -103,11 +111,14 @@ static void name_check(struct asl_compiler *compiler, const char *name) {
             return;
     }
     asl_report(compiler, FINDING_ERROR, "ASL_BAD_ERROR_NAME",
-               "\"%s\" is no error name of the States Language, and names of one's own must not begin with \"States.\"",
+               "\"%s\" is no error name of the States Language, and names of one's own must not "
+               "begin with \"States.\"",
                name);
 }
 
-static const struct json *names_compile(struct asl_compiler *compiler, const struct json *document, bool last) {
+static const struct json *names_compile(struct asl_compiler *compiler, const struct json *document,
+                                        bool last)
+{
     const struct json *names = json_get(document, "ErrorEquals");
     size_t place = compiler->pointer.bytes;
     if (names)
@@ -121,8 +132,8 @@ static const struct json *names_compile(struct asl_compiler *compiler, const str
     for (size_t i = 0; i < json_size(names); i++) {
         const char *name = json_string_value(json_at(names, i), NULL);
         if (!name) {
-            asl_report(compiler, FINDING_ERROR, "ASL_BAD_ERROR_NAMES", "an error name must be a text, not %s",
-                       json_type_name(json_at(names, i)));
+            asl_report(compiler, FINDING_ERROR, "ASL_BAD_ERROR_NAMES",
+                       "an error name must be a text, not %s", json_type_name(json_at(names, i)));
             continue;
         }
         name_check(compiler, name);
@@ -140,23 +151,27 @@ static const struct json *names_compile(struct asl_compiler *compiler, const str
     return names;
 }
 
-static void fields_check(struct asl_compiler *compiler, const struct json *document, const char *const *known,
-                         const char *what) {
+static void fields_check(struct asl_compiler *compiler, const struct json *document,
+                         const char *const *known, const char *what)
+{
     for (size_t i = 0; i < json_size(document); i++) {
         const char *name = json_name_at(document, i, NULL);
         size_t k = 0;
         while (known[k] && strcmp(known[k], name) != 0)
             k++;
         if (!known[k] && strcmp(name, "Assign") == 0)
-            asl_report_at(compiler, name, "ASL_UNSUPPORTED_FIELD", "variables (Assign) are not supported yet");
+            asl_report_at(compiler, name, "ASL_UNSUPPORTED_FIELD",
+                          "variables (Assign) are not supported yet");
         else if (!known[k])
-            asl_report_at(compiler, name, "ASL_UNKNOWN_FIELD", "%s has no field \"%s\"", what, name);
+            asl_report_at(compiler, name, "ASL_UNKNOWN_FIELD", "%s has no field \"%s\"", what,
+                          name);
     }
 }
 
 /* A number of the document within [min, max], or the fallback. */
-static double number_compile(struct asl_compiler *compiler, const struct json *document, const char *name,
-                             bool whole, double min, double max, double fallback) {
+static double number_compile(struct asl_compiler *compiler, const struct json *document,
+                             const char *name, bool whole, double min, double max, double fallback)
+{
     const struct json *value = json_get(document, name);
     if (!value)
         return fallback;
@@ -169,18 +184,20 @@ static double number_compile(struct asl_compiler *compiler, const struct json *d
     return fallback;
 }
 
-static void retrier_compile(struct asl_compiler *compiler, struct asl_retrier *retrier, const struct json *document,
-                            bool last) {
-    static const char *const known[] = {"ErrorEquals", "IntervalSeconds", "MaxAttempts", "BackoffRate",
-                                        "MaxDelaySeconds", "JitterStrategy", "Comment", NULL};
+static void retrier_compile(struct asl_compiler *compiler, struct asl_retrier *retrier,
+                            const struct json *document, bool last)
+{
+    static const char *const known[] = {
+        "ErrorEquals",     "IntervalSeconds", "MaxAttempts", "BackoffRate",
+        "MaxDelaySeconds", "JitterStrategy",  "Comment",     NULL};
     fields_check(compiler, document, known, "a retrier");
     retrier->names = names_compile(compiler, document, last);
-    retrier->interval_seconds = number_compile(compiler, document, "IntervalSeconds", true, 1, ASL_SECONDS_MAX,
-                                               RETRY_INTERVAL_SECONDS);
-    retrier->max_attempts = (uint32_t)number_compile(compiler, document, "MaxAttempts", true, 0, ASL_SECONDS_MAX,
-                                                     RETRY_ATTEMPTS);
-    retrier->backoff_rate = number_compile(compiler, document, "BackoffRate", false, 1, ASL_SECONDS_MAX,
-                                           RETRY_BACKOFF_RATE);
+    retrier->interval_seconds = number_compile(compiler, document, "IntervalSeconds", true, 1,
+                                               ASL_SECONDS_MAX, RETRY_INTERVAL_SECONDS);
+    retrier->max_attempts = (uint32_t)number_compile(compiler, document, "MaxAttempts", true, 0,
+                                                     ASL_SECONDS_MAX, RETRY_ATTEMPTS);
+    retrier->backoff_rate = number_compile(compiler, document, "BackoffRate", false, 1,
+                                           ASL_SECONDS_MAX, RETRY_BACKOFF_RATE);
     retrier->max_delay_seconds = number_compile(compiler, document, "MaxDelaySeconds", true, 1,
                                                 ASL_MAX_DELAY_SECONDS_MAX, 0);
     if (retrier->max_delay_seconds > 0 && retrier->max_delay_seconds < retrier->interval_seconds)
@@ -189,11 +206,13 @@ static void retrier_compile(struct asl_compiler *compiler, struct asl_retrier *r
     const struct json *jitter = json_get(document, "JitterStrategy");
     retrier->full_jitter = strcmp(json_string_or(jitter, ""), "FULL") == 0;
     if (jitter && !retrier->full_jitter && strcmp(json_string_or(jitter, ""), "NONE") != 0)
-        asl_report_at(compiler, "JitterStrategy", "ASL_BAD_VALUE", "JitterStrategy must be FULL or NONE");
+        asl_report_at(compiler, "JitterStrategy", "ASL_BAD_VALUE",
+                      "JitterStrategy must be FULL or NONE");
 }
 
-static void catcher_compile(struct asl_compiler *compiler, struct asl_catcher *catcher, const struct json *document,
-                            bool last) {
+static void catcher_compile(struct asl_compiler *compiler, struct asl_catcher *catcher,
+                            const struct json *document, bool last)
+{
     static const char *const known[] = {"ErrorEquals", "Next", "ResultPath", "Comment", NULL};
     fields_check(compiler, document, known, "a catcher");
     catcher->names = names_compile(compiler, document, last);
@@ -203,14 +222,16 @@ static void catcher_compile(struct asl_compiler *compiler, struct asl_catcher *c
     if (path && !catcher->result_discarded) {
         size_t place = compiler->pointer.bytes;
         pointer_append(&compiler->pointer, "ResultPath", strlen("ResultPath"));
-        catcher->result_path = asl_compile_path(compiler, path, ASL_REFERENCE_PATH | ASL_NO_CONTEXT);
+        catcher->result_path =
+            asl_compile_path(compiler, path, ASL_REFERENCE_PATH | ASL_NO_CONTEXT);
         pointer_cut(&compiler->pointer, place);
     }
 }
 
 /* The list of the given name; 0 when it is absent or is no list of objects. */
-static size_t list_begin(struct asl_compiler *compiler, const struct json *document, const char *name,
-                         const struct json **list) {
+static size_t list_begin(struct asl_compiler *compiler, const struct json *document,
+                         const char *name, const struct json **list)
+{
     *list = json_get(document, name);
     if (!*list)
         return 0;
@@ -222,7 +243,9 @@ static size_t list_begin(struct asl_compiler *compiler, const struct json *docum
     return objects ? json_size(*list) : 0;
 }
 
-void asl_errors_compile(struct asl_compiler *compiler, struct asl_state *state, const struct json *document) {
+void asl_errors_compile(struct asl_compiler *compiler, struct asl_state *state,
+                        const struct json *document)
+{
     const struct json *list = NULL;
     size_t place = compiler->pointer.bytes;
     size_t count = list_begin(compiler, document, "Retry", &list);

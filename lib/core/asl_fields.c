@@ -52,7 +52,9 @@ static const struct field {
 };
 
 /* Reports every field that a state of this type cannot have. */
-bool asl_fields_check(struct asl_compiler *compiler, const struct json *document, enum asl_state_type type) {
+bool asl_fields_check(struct asl_compiler *compiler, const struct json *document,
+                      enum asl_state_type type)
+{
     size_t before = compiler->findings->errors;
     for (size_t i = 0; i < json_size(document); i++) {
         const char *name = json_name_at(document, i, NULL);
@@ -63,10 +65,11 @@ bool asl_fields_check(struct asl_compiler *compiler, const struct json *document
             asl_report_at(compiler, name, "ASL_UNKNOWN_FIELD", "a %s state has no field \"%s\"",
                           asl_state_type_names[type], name);
         else if (fields[f].types == NOT_YET)
-            asl_report_at(compiler, name, "ASL_UNSUPPORTED_FIELD", "the field \"%s\" is not supported yet", name);
+            asl_report_at(compiler, name, "ASL_UNSUPPORTED_FIELD",
+                          "the field \"%s\" is not supported yet", name);
         else if (!(fields[f].types & ON(type)))
-            asl_report_at(compiler, name, "ASL_UNKNOWN_FIELD", "\"%s\" cannot stand in a %s state", name,
-                          asl_state_type_names[type]);
+            asl_report_at(compiler, name, "ASL_UNKNOWN_FIELD", "\"%s\" cannot stand in a %s state",
+                          name, asl_state_type_names[type]);
     }
     return compiler->findings->errors == before;
 }

@@ -8,7 +8,8 @@
 
 /* -- ready frames, first in first out -- */
 
-void asl_ready_add(struct asl_execution *execution, struct asl_frame *frame) {
+void asl_ready_add(struct asl_execution *execution, struct asl_frame *frame)
+{
     BUG_IF(frame->ready);
     frame->ready = true;
     frame->ready_before = execution->ready_last;
@@ -20,7 +21,8 @@ void asl_ready_add(struct asl_execution *execution, struct asl_frame *frame) {
     execution->ready_last = frame;
 }
 
-static void ready_remove(struct asl_execution *execution, struct asl_frame *frame) {
+static void ready_remove(struct asl_execution *execution, struct asl_frame *frame)
+{
     if (!frame->ready)
         return;
     if (frame->ready_before)
@@ -34,7 +36,8 @@ static void ready_remove(struct asl_execution *execution, struct asl_frame *fram
     frame->ready = false;
 }
 
-struct asl_frame *asl_ready_take(struct asl_execution *execution) {
+struct asl_frame *asl_ready_take(struct asl_execution *execution)
+{
     struct asl_frame *frame = execution->ready_first;
     if (frame)
         ready_remove(execution, frame);
@@ -43,7 +46,8 @@ struct asl_frame *asl_ready_take(struct asl_execution *execution) {
 
 /* -- waits -- */
 
-uint32_t asl_wait_open(struct asl_execution *execution, struct asl_frame *frame) {
+uint32_t asl_wait_open(struct asl_execution *execution, struct asl_frame *frame)
+{
     BUG_IF(frame->wait);
     if (execution->waits_count == execution->waits_capacity) {
         execution->waits_capacity = execution->waits_capacity ? execution->waits_capacity * 2 : 4;
@@ -55,7 +59,8 @@ uint32_t asl_wait_open(struct asl_execution *execution, struct asl_frame *frame)
     return frame->wait;
 }
 
-static size_t wait_place(const struct asl_execution *execution, uint32_t number) {
+static size_t wait_place(const struct asl_execution *execution, uint32_t number)
+{
     size_t low = 0, high = execution->waits_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -67,13 +72,15 @@ static size_t wait_place(const struct asl_execution *execution, uint32_t number)
     return low;
 }
 
-struct asl_frame *asl_wait_find(const struct asl_execution *execution, uint32_t number) {
+struct asl_frame *asl_wait_find(const struct asl_execution *execution, uint32_t number)
+{
     size_t place = wait_place(execution, number);
     bool found = place < execution->waits_count && execution->waits[place].number == number;
     return found ? execution->waits[place].frame : NULL;
 }
 
-void asl_wait_close(struct asl_execution *execution, uint32_t number) {
+void asl_wait_close(struct asl_execution *execution, uint32_t number)
+{
     size_t place = wait_place(execution, number);
     BUG_IF(place >= execution->waits_count || execution->waits[place].number != number);
     execution->waits[place].frame->wait = 0;
@@ -84,7 +91,9 @@ void asl_wait_close(struct asl_execution *execution, uint32_t number) {
 
 /* -- frames -- */
 
-struct asl_frame *asl_frame_new(struct asl_frame *parent, const struct asl_scope *scope, uint32_t branch) {
+struct asl_frame *asl_frame_new(struct asl_frame *parent, const struct asl_scope *scope,
+                                uint32_t branch)
+{
     struct asl_frame *frame = must_calloc(1, sizeof *frame);
     frame->parent = parent;
     frame->scope = scope;
@@ -92,7 +101,8 @@ struct asl_frame *asl_frame_new(struct asl_frame *parent, const struct asl_scope
     return frame;
 }
 
-void asl_frame_clear_children(struct asl_execution *execution, struct asl_frame *frame) {
+void asl_frame_clear_children(struct asl_execution *execution, struct asl_frame *frame)
+{
     for (size_t i = 0; i < frame->children_count; i++) {
         if (frame->children[i])
             asl_frame_free(execution, frame->children[i]);
@@ -105,7 +115,8 @@ void asl_frame_clear_children(struct asl_execution *execution, struct asl_frame 
     frame->children_count = frame->running = frame->results_bytes_max = 0;
 }
 
-void asl_frame_free(struct asl_execution *execution, struct asl_frame *frame) {
+void asl_frame_free(struct asl_execution *execution, struct asl_frame *frame)
+{
     asl_frame_clear_children(execution, frame);
     ready_remove(execution, frame);
     if (frame->wait)
@@ -115,13 +126,15 @@ void asl_frame_free(struct asl_execution *execution, struct asl_frame *frame) {
     free(frame);
 }
 
-static bool is_within(const struct asl_frame *frame, const struct asl_frame *top) {
+static bool is_within(const struct asl_frame *frame, const struct asl_frame *top)
+{
     while (frame && frame != top)
         frame = frame->parent;
     return frame != NULL;
 }
 
-void asl_frame_abandon(struct asl_execution *execution, struct asl_frame *top) {
+void asl_frame_abandon(struct asl_execution *execution, struct asl_frame *top)
+{
     for (size_t i = 0; i < execution->waits_count; i++) {
         struct asl_frame *frame = execution->waits[i].frame;
         if (!is_within(frame, top))
@@ -136,7 +149,8 @@ void asl_frame_abandon(struct asl_execution *execution, struct asl_frame *top) {
 
 /* -- executions -- */
 
-static struct json *context_new(const struct asl_identity *identity, const struct json *input) {
+static struct json *context_new(const struct asl_identity *identity, const struct json *input)
+{
     char start[INSTANT_TEXT_BYTES];
     struct json *execution = json_object();
     json_object_set(execution, "Id", json_text(identity->execution_id));
@@ -152,8 +166,10 @@ static struct json *context_new(const struct asl_identity *identity, const struc
     return context;
 }
 
-struct asl_execution *asl_execution_new(const struct asl_machine *machine, const struct asl_identity *identity,
-                                        const struct json *input) {
+struct asl_execution *asl_execution_new(const struct asl_machine *machine,
+                                        const struct asl_identity *identity,
+                                        const struct json *input)
+{
     struct asl_execution *execution = must_calloc(1, sizeof *execution);
     execution->machine = machine;
     execution->input = json_hold(input);
@@ -164,7 +180,8 @@ struct asl_execution *asl_execution_new(const struct asl_machine *machine, const
     return execution;
 }
 
-void asl_execution_free(struct asl_execution *execution) {
+void asl_execution_free(struct asl_execution *execution)
+{
     if (!execution)
         return;
     if (execution->root)
@@ -177,15 +194,15 @@ void asl_execution_free(struct asl_execution *execution) {
     free(execution);
 }
 
-void asl_execution_limit_data(struct asl_execution *execution, size_t bytes_max) {
+void asl_execution_limit_data(struct asl_execution *execution, size_t bytes_max)
+{
     execution->data_bytes_max = bytes_max;
 }
 
-bool asl_execution_ended(const struct asl_execution *execution) {
-    return execution->ended;
-}
+bool asl_execution_ended(const struct asl_execution *execution) { return execution->ended; }
 
-const char *asl_execution_current(const struct asl_execution *execution) {
+const char *asl_execution_current(const struct asl_execution *execution)
+{
     const struct asl_frame *root = execution->root;
     return root && root->state ? root->state->name : "";
 }

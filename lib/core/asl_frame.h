@@ -66,12 +66,14 @@ struct asl_execution {
     struct asl_effects *effects;
 };
 
-struct asl_frame *asl_frame_new(struct asl_frame *parent, const struct asl_scope *scope, uint32_t branch) MUST_USE;
+struct asl_frame *asl_frame_new(struct asl_frame *parent, const struct asl_scope *scope,
+                                uint32_t branch) MUST_USE;
 /* Frees the frame and all below it; their waits are forgotten without a word. */
 void asl_frame_free(struct asl_execution *execution, struct asl_frame *frame);
 /* Frees all below the frame. */
 void asl_frame_clear_children(struct asl_execution *execution, struct asl_frame *frame);
-/* Tells the shell that the waits of all frames below (and of the frame itself) are not wanted any more. */
+/* Tells the shell that the waits of all frames below (and of the frame itself) are not wanted any
+ * more. */
 void asl_frame_abandon(struct asl_execution *execution, struct asl_frame *frame);
 
 void asl_ready_add(struct asl_execution *execution, struct asl_frame *frame);

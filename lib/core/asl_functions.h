@@ -2,8 +2,8 @@
 /* asl_functions.h - the table of intrinsic functions. For asl_*.c only.
  *
  * A function is one row: its name, how many arguments it takes, and a C function that makes a value
- * of them. What depends on chance (UUID, MathRandom) is drawn from the execution's id and a counter,
- * so that the same execution draws the same again.
+ * of them. What depends on chance (UUID, MathRandom) is drawn from the execution's id and a
+ * counter, so that the same execution draws the same again.
  */
 #ifndef CORE_ASL_FUNCTIONS_H
 #define CORE_ASL_FUNCTIONS_H
@@ -18,7 +18,8 @@ struct asl_values {
     const struct asl_function *function;
     struct json *items[ASL_ARGUMENTS_MAX];
     size_t count;
-    const char *pattern; /* the first argument as written, escapes and all, when it is a literal text */
+    const char
+        *pattern; /* the first argument as written, escapes and all, when it is a literal text */
     size_t pattern_bytes;
     const struct asl_view *view;
 };
@@ -36,15 +37,17 @@ extern const struct asl_function asl_functions[];
 extern const size_t asl_functions_count;
 
 /* Fills *failure with "States.<name>: ..." and returns NULL. */
-struct json *asl_function_fail(const struct asl_values *values, struct asl_failure *failure, const char *text);
+struct json *asl_function_fail(const struct asl_values *values, struct asl_failure *failure,
+                               const char *text);
 
 /* asl_functions_text.c */
 asl_function_run asl_function_format, asl_function_string_to_json, asl_function_json_to_string,
-    asl_function_base64_encode, asl_function_base64_decode, asl_function_hash, asl_function_string_split,
-    asl_function_uuid;
+    asl_function_base64_encode, asl_function_base64_decode, asl_function_hash,
+    asl_function_string_split, asl_function_uuid;
 /* asl_functions_array.c */
 asl_function_run asl_function_array, asl_function_array_partition, asl_function_array_contains,
-    asl_function_array_range, asl_function_array_get_item, asl_function_array_length, asl_function_array_unique,
-    asl_function_json_merge, asl_function_math_random, asl_function_math_add;
+    asl_function_array_range, asl_function_array_get_item, asl_function_array_length,
+    asl_function_array_unique, asl_function_json_merge, asl_function_math_random,
+    asl_function_math_add;
 
 #endif

@@ -9,12 +9,11 @@
 #define MATH_MIN (-2147483648.0)
 #define MATH_MAX 2147483647.0
 
-static bool is_array(const struct json *value) {
-    return json_type_of(value) == JSON_ARRAY;
-}
+static bool is_array(const struct json *value) { return json_type_of(value) == JSON_ARRAY; }
 
 /* Numbers with a fraction are rounded to the nearest whole one. */
-static bool read_whole(const struct json *value, int64_t *whole) {
+static bool read_whole(const struct json *value, int64_t *whole)
+{
     double number = round(json_double_value(value));
     if (json_type_of(value) != JSON_NUMBER || !(number >= MATH_MIN && number <= MATH_MAX))
         return false;
@@ -22,7 +21,8 @@ static bool read_whole(const struct json *value, int64_t *whole) {
     return true;
 }
 
-struct json *asl_function_array(const struct asl_values *values, struct asl_failure *failure) {
+struct json *asl_function_array(const struct asl_values *values, struct asl_failure *failure)
+{
     (void)failure;
     struct json *array = json_array();
     for (size_t i = 0; i < values->count; i++)
@@ -30,7 +30,9 @@ struct json *asl_function_array(const struct asl_values *values, struct asl_fail
     return array;
 }
 
-struct json *asl_function_array_partition(const struct asl_values *values, struct asl_failure *failure) {
+struct json *asl_function_array_partition(const struct asl_values *values,
+                                          struct asl_failure *failure)
+{
     int64_t size = 0;
     if (!is_array(values->items[0]) || !read_whole(values->items[1], &size) || size < 1)
         return asl_function_fail(values, failure, "an array and a whole number above 0 are needed");
@@ -50,7 +52,9 @@ struct json *asl_function_array_partition(const struct asl_values *values, struc
     return parts;
 }
 
-struct json *asl_function_array_contains(const struct asl_values *values, struct asl_failure *failure) {
+struct json *asl_function_array_contains(const struct asl_values *values,
+                                         struct asl_failure *failure)
+{
     if (!is_array(values->items[0]))
         return asl_function_fail(values, failure, "the first argument must be an array");
     bool found = false;
@@ -59,11 +63,13 @@ struct json *asl_function_array_contains(const struct asl_values *values, struct
     return json_bool(found);
 }
 
-struct json *asl_function_array_range(const struct asl_values *values, struct asl_failure *failure) {
+struct json *asl_function_array_range(const struct asl_values *values, struct asl_failure *failure)
+{
     int64_t first = 0, last = 0, step = 0;
     if (!read_whole(values->items[0], &first) || !read_whole(values->items[1], &last) ||
         !read_whole(values->items[2], &step) || step == 0)
-        return asl_function_fail(values, failure, "first, last and a step other than 0 must be whole numbers");
+        return asl_function_fail(values, failure,
+                                 "first, last and a step other than 0 must be whole numbers");
     if ((last - first) / step >= ASL_FUNCTION_RANGE_MAX)
         return asl_function_fail(values, failure, "the range has more than 1000 items");
     struct json *array = json_array();
@@ -72,15 +78,19 @@ struct json *asl_function_array_range(const struct asl_values *values, struct as
     return array;
 }
 
-struct json *asl_function_array_get_item(const struct asl_values *values, struct asl_failure *failure) {
+struct json *asl_function_array_get_item(const struct asl_values *values,
+                                         struct asl_failure *failure)
+{
     int64_t index = -1;
-    bool fine = is_array(values->items[0]) && json_is_int(values->items[1]) && read_whole(values->items[1], &index);
+    bool fine = is_array(values->items[0]) && json_is_int(values->items[1]) &&
+                read_whole(values->items[1], &index);
     if (!fine || index < 0 || (size_t)index >= json_size(values->items[0]))
         return asl_function_fail(values, failure, "an array and an index inside it are needed");
     return json_hold(json_at(values->items[0], (size_t)index));
 }
 
-struct json *asl_function_array_length(const struct asl_values *values, struct asl_failure *failure) {
+struct json *asl_function_array_length(const struct asl_values *values, struct asl_failure *failure)
+{
     if (!is_array(values->items[0]))
         return asl_function_fail(values, failure, "the argument must be an array");
     return json_int((int64_t)json_size(values->items[0]));
@@ -91,7 +101,8 @@ struct hashed {
     size_t index;
 };
 
-static int by_hash(const void *a, const void *b) {
+static int by_hash(const void *a, const void *b)
+{
     const struct hashed *x = a, *y = b;
     if (x->hash != y->hash)
         return x->hash < y->hash ? -1 : 1;
@@ -99,7 +110,8 @@ static int by_hash(const void *a, const void *b) {
 }
 
 /* The first of each run of equal values stays, in the order of the array. */
-struct json *asl_function_array_unique(const struct asl_values *values, struct asl_failure *failure) {
+struct json *asl_function_array_unique(const struct asl_values *values, struct asl_failure *failure)
+{
     const struct json *array = values->items[0];
     if (!is_array(array))
         return asl_function_fail(values, failure, "the argument must be an array");
@@ -128,8 +140,10 @@ struct json *asl_function_array_unique(const struct asl_values *values, struct a
 }
 
 /* Only the shallow merge is part of the language: the third argument is false. */
-struct json *asl_function_json_merge(const struct asl_values *values, struct asl_failure *failure) {
-    if (json_type_of(values->items[0]) != JSON_OBJECT || json_type_of(values->items[1]) != JSON_OBJECT ||
+struct json *asl_function_json_merge(const struct asl_values *values, struct asl_failure *failure)
+{
+    if (json_type_of(values->items[0]) != JSON_OBJECT ||
+        json_type_of(values->items[1]) != JSON_OBJECT ||
         json_type_of(values->items[2]) != JSON_FALSE)
         return asl_function_fail(values, failure, "two objects and false are needed");
     struct json *merged = json_object();
@@ -137,23 +151,28 @@ struct json *asl_function_json_merge(const struct asl_values *values, struct asl
         for (size_t i = 0; i < json_size(values->items[part]); i++) {
             size_t bytes = 0;
             const char *name = json_name_at(values->items[part], i, &bytes);
-            json_object_set_bytes(merged, name, bytes, json_hold(json_member_at(values->items[part], i)));
+            json_object_set_bytes(merged, name, bytes,
+                                  json_hold(json_member_at(values->items[part], i)));
         }
     }
     return merged;
 }
 
-struct json *asl_function_math_add(const struct asl_values *values, struct asl_failure *failure) {
+struct json *asl_function_math_add(const struct asl_values *values, struct asl_failure *failure)
+{
     int64_t a = 0, b = 0;
     if (!read_whole(values->items[0], &a) || !read_whole(values->items[1], &b))
-        return asl_function_fail(values, failure, "two whole numbers from -2147483648 to 2147483647 are needed");
+        return asl_function_fail(values, failure,
+                                 "two whole numbers from -2147483648 to 2147483647 are needed");
     if ((double)(a + b) < MATH_MIN || (double)(a + b) > MATH_MAX)
-        return asl_function_fail(values, failure, "the sum is outside of -2147483648 to 2147483647");
+        return asl_function_fail(values, failure,
+                                 "the sum is outside of -2147483648 to 2147483647");
     return json_int(a + b);
 }
 
 /* splitmix64 */
-static uint64_t mix(uint64_t value) {
+static uint64_t mix(uint64_t value)
+{
     value += UINT64_C(0x9e3779b97f4a7c15);
     value = (value ^ (value >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     value = (value ^ (value >> 27)) * UINT64_C(0x94d049bb133111eb);
@@ -161,10 +180,13 @@ static uint64_t mix(uint64_t value) {
 }
 
 /* From start up to, but not including, end. */
-struct json *asl_function_math_random(const struct asl_values *values, struct asl_failure *failure) {
+struct json *asl_function_math_random(const struct asl_values *values, struct asl_failure *failure)
+{
     int64_t start = 0, end = 0, seed = 0;
-    if (!read_whole(values->items[0], &start) || !read_whole(values->items[1], &end) || start >= end)
-        return asl_function_fail(values, failure, "two whole numbers are needed, the first below the second");
+    if (!read_whole(values->items[0], &start) || !read_whole(values->items[1], &end) ||
+        start >= end)
+        return asl_function_fail(values, failure,
+                                 "two whole numbers are needed, the first below the second");
     uint64_t drawn;
     if (values->count == 3) {
         if (!read_whole(values->items[2], &seed))

@@ -6,7 +6,8 @@
 #include "base/uuid.h"
 #include "core/asl_functions.h"
 
-static size_t characters(const char *text, size_t bytes) {
+static size_t characters(const char *text, size_t bytes)
+{
     size_t count = 0;
     for (size_t i = 0; i < bytes; i++)
         count += ((unsigned char)text[i] & 0xC0) != 0x80;
@@ -15,7 +16,8 @@ static size_t characters(const char *text, size_t bytes) {
 
 /* -- Format -- */
 
-static bool append_value(struct buffer *out, const struct json *value) {
+static bool append_value(struct buffer *out, const struct json *value)
+{
     size_t bytes = 0;
     const char *text = json_string_value(value, &bytes);
     enum json_type type = json_type_of(value);
@@ -28,10 +30,13 @@ static bool append_value(struct buffer *out, const struct json *value) {
     return true;
 }
 
-/* Each {} of the pattern stands for the next argument; there are as many of the ones as of the others. */
-struct json *asl_function_format(const struct asl_values *values, struct asl_failure *failure) {
+/* Each {} of the pattern stands for the next argument; there are as many of the ones as of the
+ * others. */
+struct json *asl_function_format(const struct asl_values *values, struct asl_failure *failure)
+{
     size_t bytes = values->pattern_bytes, used = 1;
-    const char *pattern = values->pattern ? values->pattern : json_string_value(values->items[0], &bytes);
+    const char *pattern =
+        values->pattern ? values->pattern : json_string_value(values->items[0], &bytes);
     if (!pattern)
         return asl_function_fail(values, failure, "the first argument must be a text");
     struct buffer out = {0};
@@ -51,21 +56,27 @@ struct json *asl_function_format(const struct asl_values *values, struct asl_fai
     }
     if (!wrong && used < values->count)
         wrong = "there are more arguments than {}";
-    struct json *result = wrong ? asl_function_fail(values, failure, wrong) : json_string(buffer_text(&out), out.bytes);
+    struct json *result = wrong ? asl_function_fail(values, failure, wrong)
+                                : json_string(buffer_text(&out), out.bytes);
     buffer_fini(&out);
     return result;
 }
 
 /* -- JSON as text -- */
 
-struct json *asl_function_string_to_json(const struct asl_values *values, struct asl_failure *failure) {
+struct json *asl_function_string_to_json(const struct asl_values *values,
+                                         struct asl_failure *failure)
+{
     size_t bytes = 0;
     const char *text = json_string_value(values->items[0], &bytes);
     struct json *value = text ? json_parse(text, bytes, NULL, NULL) : NULL;
-    return value ? value : asl_function_fail(values, failure, "the argument must be a text with JSON");
+    return value ? value
+                 : asl_function_fail(values, failure, "the argument must be a text with JSON");
 }
 
-struct json *asl_function_json_to_string(const struct asl_values *values, struct asl_failure *failure) {
+struct json *asl_function_json_to_string(const struct asl_values *values,
+                                         struct asl_failure *failure)
+{
     (void)failure;
     struct buffer out = {0};
     json_write(values->items[0], &out);
@@ -76,12 +87,15 @@ struct json *asl_function_json_to_string(const struct asl_values *values, struct
 
 /* -- Base64 -- */
 
-static const char *limited_text(const struct asl_values *values, size_t *bytes) {
+static const char *limited_text(const struct asl_values *values, size_t *bytes)
+{
     const char *text = json_string_value(values->items[0], bytes);
     return text && characters(text, *bytes) <= ASL_FUNCTION_TEXT_CHARACTERS_MAX ? text : NULL;
 }
 
-struct json *asl_function_base64_encode(const struct asl_values *values, struct asl_failure *failure) {
+struct json *asl_function_base64_encode(const struct asl_values *values,
+                                        struct asl_failure *failure)
+{
     size_t bytes = 0;
     const char *text = limited_text(values, &bytes);
     if (!text)
@@ -94,39 +108,49 @@ struct json *asl_function_base64_encode(const struct asl_values *values, struct 
 }
 
 /* EVP_DecodeBlock skips white space and takes padding anywhere, so the form is checked first. */
-static bool is_base64(const char *text, size_t bytes) {
+static bool is_base64(const char *text, size_t bytes)
+{
     if (bytes % 4 != 0)
         return false;
     while (bytes > 0 && text[bytes - 1] == '=' && bytes % 4 != 2)
         bytes--;
-    return strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") >= bytes;
+    return strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") >=
+           bytes;
 }
 
-struct json *asl_function_base64_decode(const struct asl_values *values, struct asl_failure *failure) {
+struct json *asl_function_base64_decode(const struct asl_values *values,
+                                        struct asl_failure *failure)
+{
     size_t bytes = 0;
     const char *text = limited_text(values, &bytes);
     if (!text || !is_base64(text, bytes))
-        return asl_function_fail(values, failure, "a Base64 text of at most 10000 characters is needed");
+        return asl_function_fail(values, failure,
+                                 "a Base64 text of at most 10000 characters is needed");
     unsigned char *decoded = must_alloc(bytes / 4 * 3 + 1);
     int decoded_bytes = EVP_DecodeBlock(decoded, (const unsigned char *)text, (int)bytes);
     for (size_t i = bytes; decoded_bytes > 0 && i > 0 && text[i - 1] == '='; i--)
         decoded_bytes--;
     bool fine = decoded_bytes >= 0 && utf8_is_valid((char *)decoded, (size_t)decoded_bytes) &&
                 !memchr(decoded, '\0', (size_t)decoded_bytes);
-    struct json *value = fine ? json_string((char *)decoded, (size_t)decoded_bytes)
-                              : asl_function_fail(values, failure, "what is decoded is no UTF-8 text");
+    struct json *value =
+        fine ? json_string((char *)decoded, (size_t)decoded_bytes)
+             : asl_function_fail(values, failure, "what is decoded is no UTF-8 text");
     free(decoded);
     return value;
 }
 
 /* -- Hash -- */
 
-static const EVP_MD *algorithm(const char *name) {
+static const EVP_MD *algorithm(const char *name)
+{
     static const struct {
         const char *name;
         const EVP_MD *(*make)(void);
-    } algorithms[] = {
-        {"MD5", EVP_md5}, {"SHA-1", EVP_sha1}, {"SHA-256", EVP_sha256}, {"SHA-384", EVP_sha384}, {"SHA-512", EVP_sha512}};
+    } algorithms[] = {{"MD5", EVP_md5},
+                      {"SHA-1", EVP_sha1},
+                      {"SHA-256", EVP_sha256},
+                      {"SHA-384", EVP_sha384},
+                      {"SHA-512", EVP_sha512}};
     for (size_t i = 0; i < sizeof algorithms / sizeof *algorithms; i++) {
         if (strcmp(name, algorithms[i].name) == 0)
             return algorithms[i].make();
@@ -134,15 +158,18 @@ static const EVP_MD *algorithm(const char *name) {
     return NULL;
 }
 
-static void append_hex(struct buffer *out, const unsigned char *octets, unsigned count) {
+static void append_hex(struct buffer *out, const unsigned char *octets, unsigned count)
+{
     for (unsigned i = 0; i < count; i++)
         buffer_append_format(out, "%02x", octets[i]);
 }
 
-struct json *asl_function_hash(const struct asl_values *values, struct asl_failure *failure) {
+struct json *asl_function_hash(const struct asl_values *values, struct asl_failure *failure)
+{
     const EVP_MD *kind = algorithm(json_string_or(values->items[1], ""));
     if (!kind)
-        return asl_function_fail(values, failure, "the algorithm must be MD5, SHA-1, SHA-256, SHA-384 or SHA-512");
+        return asl_function_fail(values, failure,
+                                 "the algorithm must be MD5, SHA-1, SHA-256, SHA-384 or SHA-512");
     struct buffer data = {0}, hex = {0};
     size_t bytes = 0;
     const char *text = json_string_value(values->items[0], &bytes);
@@ -168,7 +195,8 @@ struct json *asl_function_hash(const struct asl_values *values, struct asl_failu
 
 /* -- StringSplit: every character of the second text ends a piece; empty pieces are left out -- */
 
-struct json *asl_function_string_split(const struct asl_values *values, struct asl_failure *failure) {
+struct json *asl_function_string_split(const struct asl_values *values, struct asl_failure *failure)
+{
     size_t bytes = 0, ends_bytes = 0;
     const char *text = json_string_value(values->items[0], &bytes);
     const char *ends = json_string_value(values->items[1], &ends_bytes);
@@ -195,7 +223,8 @@ struct json *asl_function_string_split(const struct asl_values *values, struct a
 
 /* -- UUID: version 4 in form, drawn from the execution's id and a counter -- */
 
-struct json *asl_function_uuid(const struct asl_values *values, struct asl_failure *failure) {
+struct json *asl_function_uuid(const struct asl_values *values, struct asl_failure *failure)
+{
     const struct asl_view *view = values->view;
     if (!view->seed || !view->draws)
         return asl_function_fail(values, failure, "there is no execution to draw from");

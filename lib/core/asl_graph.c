@@ -11,7 +11,8 @@ struct walk {
     size_t waiting_count;
 };
 
-static void walk_reach(struct walk *walk, const struct asl_state *state) {
+static void walk_reach(struct walk *walk, const struct asl_state *state)
+{
     if (!state)
         return;
     size_t i = (size_t)(state - walk->scope->states);
@@ -21,12 +22,15 @@ static void walk_reach(struct walk *walk, const struct asl_state *state) {
     walk->waiting[walk->waiting_count++] = state;
 }
 
-static bool is_terminal(const struct asl_state *state) {
-    return state->type == ASL_SUCCEED || state->type == ASL_FAIL || (state->type != ASL_CHOICE && !state->next);
+static bool is_terminal(const struct asl_state *state)
+{
+    return state->type == ASL_SUCCEED || state->type == ASL_FAIL ||
+           (state->type != ASL_CHOICE && !state->next);
 }
 
 /* Every state is reached from the start, and an end is reached. */
-void asl_graph_check(struct asl_compiler *compiler, const struct asl_scope *scope) {
+void asl_graph_check(struct asl_compiler *compiler, const struct asl_scope *scope)
+{
     struct walk walk = {scope, must_calloc(scope->count, sizeof *walk.reached),
                         must_calloc(scope->count, sizeof *walk.waiting), 0};
     bool terminal = false;

@@ -27,7 +27,8 @@ struct asl_failure {
     char *cause;
     bool from_branch; /* also matched by States.BranchFailed */
 };
-void asl_failure_set(struct asl_failure *failure, const char *error, const char *format, ...) PRINTF_LIKE(3, 4);
+void asl_failure_set(struct asl_failure *failure, const char *error, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 void asl_failure_set_texts(struct asl_failure *failure, const char *error, const char *cause);
 void asl_failure_clear(struct asl_failure *failure);
 
@@ -55,8 +56,8 @@ struct asl_data {
 struct asl_view {
     const struct json *data;    /* $ */
     const struct json *context; /* $$; NULL: none */
-    const char *seed;           /* of States.UUID and unseeded States.MathRandom: the execution's id */
-    uint64_t *draws;            /* how often something was drawn from the seed before; NULL: never */
+    const char *seed; /* of States.UUID and unseeded States.MathRandom: the execution's id */
+    uint64_t *draws;  /* how often something was drawn from the seed before; NULL: never */
 };
 
 /* What a path finds in the view: a new reference, NULL when nothing. */
@@ -73,8 +74,8 @@ struct asl_compiler {
     struct findings *findings;
     asl_resource_known *resource_known;
     void *resource_context;
-    struct buffer pointer; /* where we are in the document */
-    bool uses_context;     /* a path into the context object was compiled; reset for each state */
+    struct buffer pointer;   /* where we are in the document */
+    bool uses_context;       /* a path into the context object was compiled; reset for each state */
     struct asl_scope *scope; /* whose states Next and so on name */
     unsigned depth;
 };
@@ -82,8 +83,8 @@ struct asl_compiler {
 void asl_report(struct asl_compiler *compiler, enum finding_severity severity, const char *code,
                 const char *format, ...) PRINTF_LIKE(4, 5);
 /* The same at a member of where we are. */
-void asl_report_at(struct asl_compiler *compiler, const char *member, const char *code, const char *format, ...)
-    PRINTF_LIKE(4, 5);
+void asl_report_at(struct asl_compiler *compiler, const char *member, const char *code,
+                   const char *format, ...) PRINTF_LIKE(4, 5);
 
 enum asl_path_rule {
     ASL_ANY_PATH = 0,
@@ -91,21 +92,25 @@ enum asl_path_rule {
     ASL_NO_CONTEXT = 2,     /* must not look into the context object */
 };
 /* NULL, with a finding at where we are, when value is no such path. */
-struct jsonpath *asl_compile_path(struct asl_compiler *compiler, const struct json *value, unsigned rules) MUST_USE;
+struct jsonpath *asl_compile_path(struct asl_compiler *compiler, const struct json *value,
+                                  unsigned rules) MUST_USE;
 
 /* -- payload templates -- */
 
 struct asl_template;
-struct asl_template *asl_template_compile(struct asl_compiler *compiler, const struct json *document) MUST_USE;
+struct asl_template *asl_template_compile(struct asl_compiler *compiler,
+                                          const struct json *document) MUST_USE;
 void asl_template_free(struct asl_template *template);
 /* A new reference; NULL with *failure. *bytes_max gets the bound, given that of the view's data. */
 struct json *asl_template_run(const struct asl_template *template, const struct asl_view *view,
-                              size_t data_bytes_max, size_t *bytes_max, struct asl_failure *failure) MUST_USE;
+                              size_t data_bytes_max, size_t *bytes_max,
+                              struct asl_failure *failure) MUST_USE;
 
 /* -- intrinsic functions: States.Format('...', $.a) -- */
 
 struct asl_call;
-struct asl_call *asl_call_compile(struct asl_compiler *compiler, const char *text, size_t bytes) MUST_USE;
+struct asl_call *asl_call_compile(struct asl_compiler *compiler, const char *text,
+                                  size_t bytes) MUST_USE;
 void asl_call_free(struct asl_call *call);
 struct json *asl_call_run(const struct asl_call *call, const struct asl_view *view,
                           struct asl_failure *failure) MUST_USE;
@@ -113,7 +118,8 @@ struct json *asl_call_run(const struct asl_call *call, const struct asl_view *vi
 /* -- choices -- */
 
 struct asl_rule;
-struct asl_rule *asl_rule_compile(struct asl_compiler *compiler, const struct json *document, bool nested) MUST_USE;
+struct asl_rule *asl_rule_compile(struct asl_compiler *compiler, const struct json *document,
+                                  bool nested) MUST_USE;
 void asl_rule_free(struct asl_rule *rule);
 enum asl_truth { ASL_FALSE, ASL_TRUE, ASL_UNDECIDED }; /* the last with *failure */
 enum asl_truth asl_rule_test(const struct asl_rule *rule, const struct asl_view *view,
@@ -139,10 +145,12 @@ struct asl_catcher {
     struct asl_state *next;
 };
 
-void asl_errors_compile(struct asl_compiler *compiler, struct asl_state *state, const struct json *document);
+void asl_errors_compile(struct asl_compiler *compiler, struct asl_state *state,
+                        const struct json *document);
 bool asl_error_matches(const struct json *names, const struct asl_failure *failure);
 /* How long to wait before retry number `retries_before` + 1. */
-int64_t asl_retry_delay_us(const struct asl_retrier *retrier, uint32_t retries_before, double random);
+int64_t asl_retry_delay_us(const struct asl_retrier *retrier, uint32_t retries_before,
+                           double random);
 
 /* -- machines -- */
 
@@ -225,9 +233,11 @@ struct asl_machine {
     int64_t timeout_ms;
 };
 
-bool asl_fields_check(struct asl_compiler *compiler, const struct json *document, enum asl_state_type type);
+bool asl_fields_check(struct asl_compiler *compiler, const struct json *document,
+                      enum asl_state_type type);
 void asl_graph_check(struct asl_compiler *compiler, const struct asl_scope *scope);
-/* The state that a field of document names; NULL, with a finding, when there is none in the scope. */
+/* The state that a field of document names; NULL, with a finding, when there is none in the
+ * scope. */
 struct asl_state *asl_compile_target(struct asl_compiler *compiler, const struct json *document,
                                      const char *field);
 

@@ -42,12 +42,15 @@ const struct asl_function asl_functions[] = {
 };
 const size_t asl_functions_count = sizeof asl_functions / sizeof *asl_functions;
 
-struct json *asl_function_fail(const struct asl_values *values, struct asl_failure *failure, const char *text) {
+struct json *asl_function_fail(const struct asl_values *values, struct asl_failure *failure,
+                               const char *text)
+{
     asl_failure_set(failure, ASL_ERROR_INTRINSIC, "States.%s: %s.", values->function->name, text);
     return NULL;
 }
 
-void asl_call_free(struct asl_call *call) {
+void asl_call_free(struct asl_call *call)
+{
     if (!call)
         return;
     for (size_t i = 0; i < call->count; i++) {
@@ -71,23 +74,29 @@ struct reader {
     unsigned depth;
 };
 
-static bool refuse(struct reader *reader, const char *what) {
-    asl_report(reader->compiler, FINDING_ERROR, "ASL_BAD_FUNCTION", "the intrinsic function \"%.*s\" %s at character %zu",
-               (int)(reader->end - reader->text), reader->text, what, (size_t)(reader->at - reader->text) + 1);
+static bool refuse(struct reader *reader, const char *what)
+{
+    asl_report(reader->compiler, FINDING_ERROR, "ASL_BAD_FUNCTION",
+               "the intrinsic function \"%.*s\" %s at character %zu",
+               (int)(reader->end - reader->text), reader->text, what,
+               (size_t)(reader->at - reader->text) + 1);
     return false;
 }
 
-static void skip_spaces(struct reader *reader) {
+static void skip_spaces(struct reader *reader)
+{
     while (reader->at < reader->end && *reader->at == ' ')
         reader->at++;
 }
 
-static bool next_is(const struct reader *reader, char c) {
+static bool next_is(const struct reader *reader, char c)
+{
     return reader->at < reader->end && *reader->at == c;
 }
 
 /* In a text, ' { } and \ are written with a backslash before them. */
-static bool read_text(struct reader *reader, struct argument *argument) {
+static bool read_text(struct reader *reader, struct argument *argument)
+{
     const char *start = ++reader->at;
     struct buffer text = {0};
     while (reader->at < reader->end && *reader->at != '\'') {
@@ -108,7 +117,8 @@ static bool read_text(struct reader *reader, struct argument *argument) {
 }
 
 /* A path ends at the comma or parenthesis that stands outside its own brackets. */
-static bool read_path(struct reader *reader, struct argument *argument) {
+static bool read_path(struct reader *reader, struct argument *argument)
+{
     const char *start = reader->at;
     unsigned brackets = 0;
     char quote = '\0';
@@ -135,7 +145,8 @@ static bool read_path(struct reader *reader, struct argument *argument) {
     return argument->path != NULL;
 }
 
-static bool read_constant(struct reader *reader, struct argument *argument) {
+static bool read_constant(struct reader *reader, struct argument *argument)
+{
     const char *start = reader->at;
     while (reader->at < reader->end && !strchr(",) ", *reader->at))
         reader->at++;
@@ -144,12 +155,14 @@ static bool read_constant(struct reader *reader, struct argument *argument) {
     if (type == JSON_NUMBER || type == JSON_TRUE || type == JSON_FALSE || type == JSON_NULL)
         return true;
     reader->at = start;
-    return refuse(reader, "has an argument that is no text, number, true, false, null, path or function");
+    return refuse(reader,
+                  "has an argument that is no text, number, true, false, null, path or function");
 }
 
 static struct asl_call *read_call(struct reader *reader);
 
-static bool read_argument(struct reader *reader, struct argument *argument) {
+static bool read_argument(struct reader *reader, struct argument *argument)
+{
     if (next_is(reader, '\''))
         return read_text(reader, argument);
     if (next_is(reader, '$'))
@@ -161,7 +174,8 @@ static bool read_argument(struct reader *reader, struct argument *argument) {
     return read_constant(reader, argument);
 }
 
-static bool read_arguments(struct reader *reader, struct asl_call *call) {
+static bool read_arguments(struct reader *reader, struct asl_call *call)
+{
     call->arguments = must_calloc(ASL_ARGUMENTS_MAX, sizeof *call->arguments);
     skip_spaces(reader);
     while (!next_is(reader, ')') || call->count > 0) {
@@ -181,7 +195,8 @@ static bool read_arguments(struct reader *reader, struct asl_call *call) {
     return true;
 }
 
-static const struct asl_function *read_name(struct reader *reader) {
+static const struct asl_function *read_name(struct reader *reader)
+{
     const char *name = reader->at;
     if (reader->end - name < 7 || strncmp(name, "States.", 7) != 0)
         return NULL;
@@ -197,10 +212,12 @@ static const struct asl_function *read_name(struct reader *reader) {
     return NULL;
 }
 
-static struct asl_call *read_call(struct reader *reader) {
+static struct asl_call *read_call(struct reader *reader)
+{
     const struct asl_function *function = read_name(reader);
     if (!function) {
-        refuse(reader, "is no path (it does not begin with $) and no function of the States Language");
+        refuse(reader,
+               "is no path (it does not begin with $) and no function of the States Language");
         return NULL;
     }
     if (reader->depth >= INTRINSIC_DEPTH_MAX) {
@@ -220,7 +237,8 @@ static struct asl_call *read_call(struct reader *reader) {
     return NULL;
 }
 
-struct asl_call *asl_call_compile(struct asl_compiler *compiler, const char *text, size_t bytes) {
+struct asl_call *asl_call_compile(struct asl_compiler *compiler, const char *text, size_t bytes)
+{
     struct reader reader = {compiler, text, text, text + bytes, 0};
     struct asl_call *call = read_call(&reader);
     if (call && reader.at < reader.end) {
@@ -234,19 +252,23 @@ struct asl_call *asl_call_compile(struct asl_compiler *compiler, const char *tex
 /* -- evaluating -- */
 
 static struct json *argument_value(const struct argument *argument, const struct asl_view *view,
-                                   struct asl_failure *failure) {
+                                   struct asl_failure *failure)
+{
     if (argument->constant)
         return json_hold(argument->constant);
     if (argument->call)
         return asl_call_run(argument->call, view, failure);
     struct json *value = asl_view_get(view, argument->path);
     if (!value)
-        asl_failure_set(failure, ASL_ERROR_PARAMETER_PATH, "The path %s of an intrinsic function finds nothing.",
+        asl_failure_set(failure, ASL_ERROR_PARAMETER_PATH,
+                        "The path %s of an intrinsic function finds nothing.",
                         jsonpath_text(argument->path));
     return value;
 }
 
-struct json *asl_call_run(const struct asl_call *call, const struct asl_view *view, struct asl_failure *failure) {
+struct json *asl_call_run(const struct asl_call *call, const struct asl_view *view,
+                          struct asl_failure *failure)
+{
     struct asl_values values;
     values.function = call->function;
     values.count = 0;

@@ -5,38 +5,43 @@
 #include "base/instant.h"
 #include "core/asl_frame.h"
 
-static void state_failed(struct asl_execution *execution, struct asl_frame *frame, struct asl_failure *failure);
+static void state_failed(struct asl_execution *execution, struct asl_frame *frame,
+                         struct asl_failure *failure);
 
 /* -- small helpers -- */
 
 static struct asl_effect *effect_for(struct asl_execution *execution, enum asl_effect_type type,
-                                     const struct asl_frame *frame) {
+                                     const struct asl_frame *frame)
+{
     struct asl_effect *effect = asl_effect_add(execution->effects, type, frame->state);
     effect->visit = frame->visit;
     effect->attempt = frame->attempt;
     return effect;
 }
 
-static void data_fini(struct asl_data *data) {
+static void data_fini(struct asl_data *data)
+{
     json_release(data->json);
     *data = (struct asl_data){0};
 }
 
 /* False, with the failure, when the data are larger than a state may have. */
-static bool data_fits(const struct asl_execution *execution, struct asl_data *data, const struct asl_state *state,
-                      struct asl_failure *failure) {
+static bool data_fits(const struct asl_execution *execution, struct asl_data *data,
+                      const struct asl_state *state, struct asl_failure *failure)
+{
     if (data->bytes_max <= execution->data_bytes_max)
         return true;
     data->bytes_max = json_text_bytes(data->json);
     if (data->bytes_max <= execution->data_bytes_max)
         return true;
     asl_failure_set(failure, ASL_ERROR_DATA_LIMIT,
-                    "The data of the state \"%s\" have %zu octets; at most %zu are allowed.", state->name,
-                    data->bytes_max, execution->data_bytes_max);
+                    "The data of the state \"%s\" have %zu octets; at most %zu are allowed.",
+                    state->name, data->bytes_max, execution->data_bytes_max);
     return false;
 }
 
-static struct json *context_of(const struct asl_execution *execution, const struct asl_frame *frame) {
+static struct json *context_of(const struct asl_execution *execution, const struct asl_frame *frame)
+{
     char entered[INSTANT_TEXT_BYTES];
     struct json *state = json_object();
     json_object_set(state, "EnteredTime", json_text(instant_format(frame->entered_us, entered)));
@@ -47,21 +52,22 @@ static struct json *context_of(const struct asl_execution *execution, const stru
 
 /* A view of data for the frame's state; the context is made only when a path looks at it. */
 static struct asl_view view_open(struct asl_execution *execution, const struct asl_frame *frame,
-                                 const struct json *data) {
+                                 const struct json *data)
+{
     struct json *context = frame->state->uses_context ? context_of(execution, frame) : NULL;
     return (struct asl_view){data, context, execution->seed, &execution->draws};
 }
 
-static void view_close(struct asl_view *view) {
-    json_release((struct json *)view->context);
-}
+static void view_close(struct asl_view *view) { json_release((struct json *)view->context); }
 
 /* -- data flow: InputPath, Parameters, ResultSelector, ResultPath, OutputPath -- */
 
 /* What InputPath or OutputPath selects. */
-static bool data_select(struct asl_execution *execution, const struct asl_frame *frame, const struct jsonpath *path,
-                        bool none, const char *field, const struct asl_data *from, struct asl_data *to,
-                        struct asl_failure *failure) {
+static bool data_select(struct asl_execution *execution, const struct asl_frame *frame,
+                        const struct jsonpath *path, bool none, const char *field,
+                        const struct asl_data *from, struct asl_data *to,
+                        struct asl_failure *failure)
+{
     if (none) {
         *to = (struct asl_data){json_object(), 2};
         return true;
@@ -76,14 +82,16 @@ static bool data_select(struct asl_execution *execution, const struct asl_frame 
     to->bytes_max = jsonpath_is_context(path) ? json_text_bytes(to->json) : from->bytes_max + 2;
     if (to->json)
         return true;
-    asl_failure_set(failure, ASL_ERROR_RUNTIME, "The %s %s of the state \"%s\" finds nothing.", field,
-                    jsonpath_text(path), frame->state->name);
+    asl_failure_set(failure, ASL_ERROR_RUNTIME, "The %s %s of the state \"%s\" finds nothing.",
+                    field, jsonpath_text(path), frame->state->name);
     return false;
 }
 
 /* Parameters or ResultSelector; *data is replaced. */
 static bool data_shape(struct asl_execution *execution, const struct asl_frame *frame,
-                       const struct asl_template *template, struct asl_data *data, struct asl_failure *failure) {
+                       const struct asl_template *template, struct asl_data *data,
+                       struct asl_failure *failure)
+{
     if (!template)
         return true;
     struct asl_view view = view_open(execution, frame, data->json);
@@ -98,8 +106,10 @@ static bool data_shape(struct asl_execution *execution, const struct asl_frame *
 }
 
 /* Puts a result into the raw input at ResultPath; *data, the result, is replaced. */
-static bool data_combine(struct asl_execution *execution, const struct asl_frame *frame, const struct jsonpath *path,
-                         bool discarded, struct asl_data *data, struct asl_failure *failure) {
+static bool data_combine(struct asl_execution *execution, const struct asl_frame *frame,
+                         const struct jsonpath *path, bool discarded, struct asl_data *data,
+                         struct asl_failure *failure)
+{
     if (!discarded && (!path || jsonpath_is_root(path)))
         return true;
     const struct asl_data *raw = &frame->raw;
@@ -114,38 +124,42 @@ static bool data_combine(struct asl_execution *execution, const struct asl_frame
     if (combined)
         return data_fits(execution, data, frame->state, failure);
     asl_failure_set(failure, ASL_ERROR_RESULT_PATH,
-                    "The ResultPath %s of the state \"%s\" does not fit the state's input.", jsonpath_text(path),
-                    frame->state->name);
+                    "The ResultPath %s of the state \"%s\" does not fit the state's input.",
+                    jsonpath_text(path), frame->state->name);
     return false;
 }
 
 /* The state's effective input; after Parameters when `shape`. */
 static bool data_input(struct asl_execution *execution, const struct asl_frame *frame, bool shape,
-                       struct asl_data *input, struct asl_failure *failure) {
+                       struct asl_data *input, struct asl_failure *failure)
+{
     const struct asl_state *state = frame->state;
     *input = (struct asl_data){0};
-    return data_select(execution, frame, state->input_path, state->input_none, "InputPath", &frame->raw, input,
-                       failure) &&
+    return data_select(execution, frame, state->input_path, state->input_none, "InputPath",
+                       &frame->raw, input, failure) &&
            (!shape || data_shape(execution, frame, state->parameters, input, failure));
 }
 
 /* -- leaving a state -- */
 
-static void execution_end(struct asl_execution *execution) {
+static void execution_end(struct asl_execution *execution)
+{
     asl_frame_free(execution, execution->root);
     execution->root = NULL;
     execution->ended = true;
 }
 
-static void execution_fail(struct asl_execution *execution, const struct asl_failure *failure) {
+static void execution_fail(struct asl_execution *execution, const struct asl_failure *failure)
+{
     asl_frame_abandon(execution, execution->root);
     asl_effect_failure(asl_effect_add(execution->effects, ASL_FAILED, NULL), failure);
     execution_end(execution);
 }
 
 /* The frame goes on with the given state; *data is taken over. */
-static void frame_go(struct asl_execution *execution, struct asl_frame *frame, const struct asl_state *state,
-                     struct asl_data *data) {
+static void frame_go(struct asl_execution *execution, struct asl_frame *frame,
+                     const struct asl_state *state, struct asl_data *data)
+{
     json_release(frame->raw.json);
     frame->raw = *data;
     *data = (struct asl_data){0};
@@ -154,10 +168,13 @@ static void frame_go(struct asl_execution *execution, struct asl_frame *frame, c
     asl_ready_add(execution, frame);
 }
 
-static void state_succeeded(struct asl_execution *execution, struct asl_frame *frame, struct asl_data *result);
+static void state_succeeded(struct asl_execution *execution, struct asl_frame *frame,
+                            struct asl_data *result);
 
 /* The frame's list of states has ended with this output, which is taken over. */
-static void frame_finish(struct asl_execution *execution, struct asl_frame *frame, struct asl_data *output) {
+static void frame_finish(struct asl_execution *execution, struct asl_frame *frame,
+                         struct asl_data *output)
+{
     struct asl_frame *parent = frame->parent;
     if (!parent) {
         asl_effect_hold(asl_effect_add(execution->effects, ASL_SUCCEEDED, NULL), output->json);
@@ -183,8 +200,9 @@ static void frame_finish(struct asl_execution *execution, struct asl_frame *fram
 }
 
 /* Leaves the state for the given one (NULL: the end); *data becomes the next one's raw input. */
-static void state_exit(struct asl_execution *execution, struct asl_frame *frame, const struct asl_state *next,
-                       struct asl_data *data) {
+static void state_exit(struct asl_execution *execution, struct asl_frame *frame,
+                       const struct asl_state *next, struct asl_data *data)
+{
     asl_effect_hold(effect_for(execution, ASL_STATE_EXITED, frame), data->json);
     if (next)
         frame_go(execution, frame, next, data);
@@ -193,13 +211,14 @@ static void state_exit(struct asl_execution *execution, struct asl_frame *frame,
 }
 
 /* Applies OutputPath and leaves; *data is taken over. */
-static void state_output(struct asl_execution *execution, struct asl_frame *frame, const struct asl_state *next,
-                         struct asl_data *data) {
+static void state_output(struct asl_execution *execution, struct asl_frame *frame,
+                         const struct asl_state *next, struct asl_data *data)
+{
     const struct asl_state *state = frame->state;
     struct asl_failure failure = {0};
     struct asl_data output = {0};
-    bool fine = data_select(execution, frame, state->output_path, state->output_none, "OutputPath", data, &output,
-                            &failure) &&
+    bool fine = data_select(execution, frame, state->output_path, state->output_none, "OutputPath",
+                            data, &output, &failure) &&
                 data_fits(execution, &output, state, &failure);
     data_fini(data);
     if (fine) {
@@ -212,12 +231,15 @@ static void state_output(struct asl_execution *execution, struct asl_frame *fram
 }
 
 /* The state's work has this result, which is taken over. */
-static void state_succeeded(struct asl_execution *execution, struct asl_frame *frame, struct asl_data *result) {
+static void state_succeeded(struct asl_execution *execution, struct asl_frame *frame,
+                            struct asl_data *result)
+{
     const struct asl_state *state = frame->state;
     struct asl_failure failure = {0};
     if (data_fits(execution, result, state, &failure) &&
         data_shape(execution, frame, state->result_selector, result, &failure) &&
-        data_combine(execution, frame, state->result_path, state->result_discarded, result, &failure)) {
+        data_combine(execution, frame, state->result_path, state->result_discarded, result,
+                     &failure)) {
         state_output(execution, frame, state->next, result);
     } else {
         data_fini(result);
@@ -228,7 +250,9 @@ static void state_succeeded(struct asl_execution *execution, struct asl_frame *f
 
 /* -- when a state fails: Retry, then Catch, then whatever is around it -- */
 
-static bool state_retry(struct asl_execution *execution, struct asl_frame *frame, const struct asl_failure *failure) {
+static bool state_retry(struct asl_execution *execution, struct asl_frame *frame,
+                        const struct asl_failure *failure)
+{
     const struct asl_state *state = frame->state;
     for (size_t i = 0; i < state->retriers_count; i++) {
         const struct asl_retrier *retrier = &state->retriers[i];
@@ -249,7 +273,9 @@ static bool state_retry(struct asl_execution *execution, struct asl_frame *frame
     return false;
 }
 
-static bool state_catch(struct asl_execution *execution, struct asl_frame *frame, struct asl_failure *failure) {
+static bool state_catch(struct asl_execution *execution, struct asl_frame *frame,
+                        struct asl_failure *failure)
+{
     const struct asl_state *state = frame->state;
     size_t i = 0;
     while (i < state->catchers_count && !asl_error_matches(state->catchers[i].names, failure))
@@ -262,7 +288,8 @@ static bool state_catch(struct asl_execution *execution, struct asl_frame *frame
     json_object_set(output, "Cause", json_text(failure->cause));
     struct asl_data data = {output, json_text_bytes(output)};
     struct asl_failure second = {0};
-    if (!data_combine(execution, frame, catcher->result_path, catcher->result_discarded, &data, &second)) {
+    if (!data_combine(execution, frame, catcher->result_path, catcher->result_discarded, &data,
+                      &second)) {
         data_fini(&data);
         asl_failure_set_texts(failure, second.error, second.cause);
         asl_failure_clear(&second);
@@ -273,7 +300,9 @@ static bool state_catch(struct asl_execution *execution, struct asl_frame *frame
     return true;
 }
 
-static void state_failed(struct asl_execution *execution, struct asl_frame *frame, struct asl_failure *failure) {
+static void state_failed(struct asl_execution *execution, struct asl_frame *frame,
+                         struct asl_failure *failure)
+{
     if (frame->children_count) {
         asl_frame_abandon(execution, frame);
         asl_frame_clear_children(execution, frame);
@@ -290,8 +319,9 @@ static void state_failed(struct asl_execution *execution, struct asl_frame *fram
 
 /* -- one function for each kind of state; each takes the effective input over -- */
 
-static void task_start(struct asl_execution *execution, struct asl_frame *frame, struct asl_data *input,
-                       int64_t timeout_ms) {
+static void task_start(struct asl_execution *execution, struct asl_frame *frame,
+                       struct asl_data *input, int64_t timeout_ms)
+{
     struct asl_effect *effect = effect_for(execution, ASL_CALL, frame);
     effect->wait = asl_wait_open(execution, frame);
     effect->resource = frame->state->resource;
@@ -300,13 +330,16 @@ static void task_start(struct asl_execution *execution, struct asl_frame *frame,
     data_fini(input);
 }
 
-static void wait_start(struct asl_execution *execution, struct asl_frame *frame, int64_t due_us) {
+static void wait_start(struct asl_execution *execution, struct asl_frame *frame, int64_t due_us)
+{
     struct asl_effect *effect = effect_for(execution, ASL_TIMER, frame);
     effect->wait = asl_wait_open(execution, frame);
     effect->due_us = due_us;
 }
 
-static void parallel_start(struct asl_execution *execution, struct asl_frame *frame, struct asl_data *input) {
+static void parallel_start(struct asl_execution *execution, struct asl_frame *frame,
+                           struct asl_data *input)
+{
     const struct asl_state *state = frame->state;
     frame->children_count = frame->running = state->branches_count;
     frame->children = must_calloc(frame->children_count, sizeof *frame->children);
@@ -323,13 +356,15 @@ static void parallel_start(struct asl_execution *execution, struct asl_frame *fr
 /* A whole number of seconds that a path finds; -1 with the failure when it is none. */
 static int64_t seconds_at(struct asl_execution *execution, const struct asl_frame *frame,
                           const struct jsonpath *path, const struct json *input, int64_t min,
-                          struct asl_failure *failure) {
+                          struct asl_failure *failure)
+{
     struct asl_view view = view_open(execution, frame, input);
     struct json *value = asl_view_get(&view, path);
     view_close(&view);
     int64_t seconds = json_int_value(value);
     if (!json_is_int(value) || seconds < min || seconds > ASL_SECONDS_MAX) {
-        asl_failure_set(failure, ASL_ERROR_RUNTIME, "%s of the state \"%s\" must find a whole number from %d to %d.",
+        asl_failure_set(failure, ASL_ERROR_RUNTIME,
+                        "%s of the state \"%s\" must find a whole number from %d to %d.",
                         jsonpath_text(path), frame->state->name, (int)min, ASL_SECONDS_MAX);
         seconds = -1;
     }
@@ -338,8 +373,9 @@ static int64_t seconds_at(struct asl_execution *execution, const struct asl_fram
 }
 
 /* When a Wait state is over; false with the failure. */
-static bool wait_due(struct asl_execution *execution, const struct asl_frame *frame, const struct json *input,
-                     int64_t *due_us, struct asl_failure *failure) {
+static bool wait_due(struct asl_execution *execution, const struct asl_frame *frame,
+                     const struct json *input, int64_t *due_us, struct asl_failure *failure)
+{
     const struct asl_state *state = frame->state;
     if (state->wait_seconds_path) {
         int64_t seconds = seconds_at(execution, frame, state->wait_seconds_path, input, 0, failure);
@@ -358,14 +394,17 @@ static bool wait_due(struct asl_execution *execution, const struct asl_frame *fr
     bool fine = text && instant_parse(text, bytes, due_us);
     json_release(value);
     if (!fine)
-        asl_failure_set(failure, ASL_ERROR_RUNTIME, "%s of the state \"%s\" must find an RFC 3339 timestamp.",
+        asl_failure_set(failure, ASL_ERROR_RUNTIME,
+                        "%s of the state \"%s\" must find an RFC 3339 timestamp.",
                         jsonpath_text(state->wait_until_path), state->name);
     return fine;
 }
 
 /* The state that the first fitting rule names; NULL with the failure. */
-static const struct asl_state *choice_take(struct asl_execution *execution, const struct asl_frame *frame,
-                                           const struct json *input, struct asl_failure *failure) {
+static const struct asl_state *choice_take(struct asl_execution *execution,
+                                           const struct asl_frame *frame, const struct json *input,
+                                           struct asl_failure *failure)
+{
     const struct asl_state *state = frame->state;
     struct asl_view view = view_open(execution, frame, input);
     const struct asl_state *next = NULL;
@@ -379,42 +418,49 @@ static const struct asl_state *choice_take(struct asl_execution *execution, cons
     if (truth == ASL_FALSE)
         next = state->choice_default;
     if (!next && truth == ASL_FALSE)
-        asl_failure_set(failure, ASL_ERROR_NO_CHOICE, "No choice of the state \"%s\" fits, and it has no Default.",
-                        state->name);
+        asl_failure_set(failure, ASL_ERROR_NO_CHOICE,
+                        "No choice of the state \"%s\" fits, and it has no Default.", state->name);
     return next;
 }
 
 /* The text of Error or Cause; "" when the state gives none, NULL with the failure. */
-static char *fail_text(struct asl_execution *execution, const struct asl_frame *frame, const struct asl_text *text,
-                       const struct json *input, const char *field, struct asl_failure *failure) {
+static char *fail_text(struct asl_execution *execution, const struct asl_frame *frame,
+                       const struct asl_text *text, const struct json *input, const char *field,
+                       struct asl_failure *failure)
+{
     if (!text->path && !text->call)
         return must_strdup(text->text ? text->text : "");
     struct asl_view view = view_open(execution, frame, input);
-    struct json *value = text->path ? asl_view_get(&view, text->path) : asl_call_run(text->call, &view, failure);
+    struct json *value =
+        text->path ? asl_view_get(&view, text->path) : asl_call_run(text->call, &view, failure);
     view_close(&view);
     char *found = NULL;
     if (json_type_of(value) == JSON_STRING)
         found = must_strdup(json_string_value(value, NULL));
     else if (!failure->error)
-        asl_failure_set(failure, ASL_ERROR_RUNTIME, "%sPath of the state \"%s\" must find a text.", field,
-                        frame->state->name);
+        asl_failure_set(failure, ASL_ERROR_RUNTIME, "%sPath of the state \"%s\" must find a text.",
+                        field, frame->state->name);
     json_release(value);
     return found;
 }
 
-static void fail_start(struct asl_execution *execution, const struct asl_frame *frame, const struct json *input,
-                       struct asl_failure *failure) {
+static void fail_start(struct asl_execution *execution, const struct asl_frame *frame,
+                       const struct json *input, struct asl_failure *failure)
+{
     char *error = fail_text(execution, frame, &frame->state->error, input, "Error", failure);
-    char *cause = error ? fail_text(execution, frame, &frame->state->cause, input, "Cause", failure) : NULL;
+    char *cause =
+        error ? fail_text(execution, frame, &frame->state->cause, input, "Cause", failure) : NULL;
     if (error && cause)
         asl_failure_set_texts(failure, error, cause);
     free(error);
     free(cause);
 }
 
-/* Does the state's work, given its effective input, which is taken over unless there is a failure. */
-static void state_work(struct asl_execution *execution, struct asl_frame *frame, struct asl_data *input,
-                       struct asl_failure *failure) {
+/* Does the state's work, given its effective input, which is taken over unless there is a
+ * failure. */
+static void state_work(struct asl_execution *execution, struct asl_frame *frame,
+                       struct asl_data *input, struct asl_failure *failure)
+{
     const struct asl_state *state = frame->state;
     int64_t number = 0;
     const struct asl_state *next;
@@ -422,7 +468,8 @@ static void state_work(struct asl_execution *execution, struct asl_frame *frame,
     case ASL_TASK:
         number = state->timeout_ms;
         if (state->timeout_path)
-            number = 1000 * seconds_at(execution, frame, state->timeout_path, frame->raw.json, 1, failure);
+            number = 1000 *
+                     seconds_at(execution, frame, state->timeout_path, frame->raw.json, 1, failure);
         if (number >= 0)
             task_start(execution, frame, input, number);
         return;
@@ -431,7 +478,8 @@ static void state_work(struct asl_execution *execution, struct asl_frame *frame,
             data_fini(input);
             *input = (struct asl_data){json_hold(state->result), json_text_bytes(state->result)};
         }
-        if (data_combine(execution, frame, state->result_path, state->result_discarded, input, failure))
+        if (data_combine(execution, frame, state->result_path, state->result_discarded, input,
+                         failure))
             state_output(execution, frame, state->next, input);
         return;
     case ASL_CHOICE:
@@ -462,26 +510,30 @@ static void state_work(struct asl_execution *execution, struct asl_frame *frame,
 
 /* -- entering a state -- */
 
-static void state_enter(struct asl_execution *execution, struct asl_frame *frame) {
+static void state_enter(struct asl_execution *execution, struct asl_frame *frame)
+{
     const struct asl_state *state = frame->state;
     frame->fresh = false;
     frame->visit = execution->visits[state->index]++;
     frame->attempt = 1;
     frame->entered_us = execution->now_us;
     free(frame->retries);
-    frame->retries = state->retriers_count ? must_calloc(state->retriers_count, sizeof *frame->retries) : NULL;
+    frame->retries =
+        state->retriers_count ? must_calloc(state->retriers_count, sizeof *frame->retries) : NULL;
     asl_effect_hold(effect_for(execution, ASL_STATE_ENTERED, frame), frame->raw.json);
 }
 
-static void frame_run(struct asl_execution *execution, struct asl_frame *frame) {
+static void frame_run(struct asl_execution *execution, struct asl_frame *frame)
+{
     struct asl_failure failure = {0};
     struct asl_data input = {0};
     if (frame->fresh)
         state_enter(execution, frame);
     if (++execution->transitions > ASL_TRANSITIONS_PER_STEP_MAX)
-        asl_failure_set(&failure, ASL_ERROR_RUNTIME,
-                        "More than %d states in a row without waiting for anything, the last one \"%s\".",
-                        ASL_TRANSITIONS_PER_STEP_MAX, frame->state->name);
+        asl_failure_set(
+            &failure, ASL_ERROR_RUNTIME,
+            "More than %d states in a row without waiting for anything, the last one \"%s\".",
+            ASL_TRANSITIONS_PER_STEP_MAX, frame->state->name);
     else if (data_input(execution, frame, true, &input, &failure))
         state_work(execution, frame, &input, &failure);
     if (failure.error) {
@@ -493,7 +545,8 @@ static void frame_run(struct asl_execution *execution, struct asl_frame *frame) 
 
 /* -- events -- */
 
-static void begin(struct asl_execution *execution) {
+static void begin(struct asl_execution *execution)
+{
     execution->started = true;
     execution->root = asl_frame_new(NULL, &execution->machine->scope, 0);
     struct asl_data input = {json_hold(execution->input), json_text_bytes(execution->input)};
@@ -506,20 +559,25 @@ static void begin(struct asl_execution *execution) {
     asl_failure_clear(&failure);
 }
 
-static void task_succeeded(struct asl_execution *execution, struct asl_frame *frame, const struct json *result) {
+static void task_succeeded(struct asl_execution *execution, struct asl_frame *frame,
+                           const struct json *result)
+{
     struct json *value = result ? json_hold(result) : json_null();
     struct asl_data data = {value, json_text_bytes(value)};
     state_succeeded(execution, frame, &data);
 }
 
-static void task_failed(struct asl_execution *execution, struct asl_frame *frame, const struct asl_event *event) {
+static void task_failed(struct asl_execution *execution, struct asl_frame *frame,
+                        const struct asl_event *event)
+{
     struct asl_failure failure = {0};
     asl_failure_set_texts(&failure, event->error, event->cause);
     state_failed(execution, frame, &failure);
     asl_failure_clear(&failure);
 }
 
-static void timer_fired(struct asl_execution *execution, struct asl_frame *frame) {
+static void timer_fired(struct asl_execution *execution, struct asl_frame *frame)
+{
     if (frame->retrying) {
         frame->retrying = false;
         frame->attempt++;
@@ -535,7 +593,8 @@ static void timer_fired(struct asl_execution *execution, struct asl_frame *frame
     asl_failure_clear(&failure);
 }
 
-static void stop(struct asl_execution *execution, const struct asl_event *event) {
+static void stop(struct asl_execution *execution, const struct asl_event *event)
+{
     struct asl_failure failure = {0};
     asl_failure_set_texts(&failure, event->error, event->cause);
     if (!execution->root)
@@ -545,7 +604,8 @@ static void stop(struct asl_execution *execution, const struct asl_event *event)
     asl_failure_clear(&failure);
 }
 
-static enum error_code answer(struct asl_execution *execution, const struct asl_event *event) {
+static enum error_code answer(struct asl_execution *execution, const struct asl_event *event)
+{
     struct asl_frame *frame = asl_wait_find(execution, event->wait);
     if (!frame)
         return ERR_CONFLICT;
@@ -563,7 +623,8 @@ static enum error_code answer(struct asl_execution *execution, const struct asl_
 }
 
 enum error_code asl_step(struct asl_execution *execution, const struct asl_event *event,
-                         struct asl_effects *effects) {
+                         struct asl_effects *effects)
+{
     if (execution->ended || (event->type == ASL_START) == execution->started) {
         bool stop_before_start = event->type == ASL_STOP && !execution->ended;
         if (!stop_before_start)

@@ -4,7 +4,13 @@
 
 #include "core/asl_internal.h"
 
-enum template_type { TEMPLATE_CONSTANT, TEMPLATE_PATH, TEMPLATE_CALL, TEMPLATE_OBJECT, TEMPLATE_ARRAY };
+enum template_type {
+    TEMPLATE_CONSTANT,
+    TEMPLATE_PATH,
+    TEMPLATE_CALL,
+    TEMPLATE_OBJECT,
+    TEMPLATE_ARRAY
+};
 
 struct asl_template {
     enum template_type type;
@@ -18,11 +24,13 @@ struct asl_template {
     size_t count;
 };
 
-struct json *asl_view_get(const struct asl_view *view, const struct jsonpath *path) {
+struct json *asl_view_get(const struct asl_view *view, const struct jsonpath *path)
+{
     return jsonpath_get(path, jsonpath_is_context(path) ? view->context : view->data);
 }
 
-void asl_template_free(struct asl_template *template) {
+void asl_template_free(struct asl_template *template)
+{
     if (!template)
         return;
     for (size_t i = 0; i < template->count; i++)
@@ -37,7 +45,8 @@ void asl_template_free(struct asl_template *template) {
 
 /* -- compiling -- */
 
-static struct asl_template *template_new(enum template_type type, size_t count) {
+static struct asl_template *template_new(enum template_type type, size_t count)
+{
     struct asl_template *template = must_calloc(1, sizeof *template);
     template->type = type;
     template->count = count;
@@ -45,7 +54,8 @@ static struct asl_template *template_new(enum template_type type, size_t count) 
     return template;
 }
 
-static struct asl_template *constant_new(const struct json *value) {
+static struct asl_template *constant_new(const struct json *value)
+{
     struct asl_template *template = template_new(TEMPLATE_CONSTANT, 0);
     template->constant = json_hold(value);
     template->constant_bytes = json_text_bytes(value);
@@ -53,12 +63,14 @@ static struct asl_template *constant_new(const struct json *value) {
 }
 
 /* The value of a field whose name ends in ".$": a path or an intrinsic function. */
-static struct asl_template *dynamic_compile(struct asl_compiler *compiler, const struct json *value) {
+static struct asl_template *dynamic_compile(struct asl_compiler *compiler, const struct json *value)
+{
     size_t bytes = 0;
     const char *text = json_string_value(value, &bytes);
     if (!text) {
         asl_report(compiler, FINDING_ERROR, "ASL_BAD_TEMPLATE",
-                   "a field whose name ends in \".$\" must be a text with a path or an intrinsic function, not %s",
+                   "a field whose name ends in \".$\" must be a text with a path or an intrinsic "
+                   "function, not %s",
                    json_type_name(value));
         return constant_new(value);
     }
@@ -70,11 +82,14 @@ static struct asl_template *dynamic_compile(struct asl_compiler *compiler, const
     return template;
 }
 
-static bool ends_dynamic(const char *name, size_t bytes) {
+static bool ends_dynamic(const char *name, size_t bytes)
+{
     return bytes >= 2 && memcmp(name + bytes - 2, ".$", 2) == 0;
 }
 
-static struct asl_template *member_compile(struct asl_compiler *compiler, const struct json *object, size_t index) {
+static struct asl_template *member_compile(struct asl_compiler *compiler, const struct json *object,
+                                           size_t index)
+{
     size_t bytes = 0;
     const char *name = json_name_at(object, index, &bytes);
     const struct json *value = json_member_at(object, index);
@@ -85,8 +100,8 @@ static struct asl_template *member_compile(struct asl_compiler *compiler, const 
     if (dynamic && json_get_bytes(object, name, bytes - 2))
         asl_report(compiler, FINDING_ERROR, "ASL_BAD_TEMPLATE",
                    "\"%s\" and the same name without \".$\" are both given", name);
-    struct asl_template *member = dynamic ? dynamic_compile(compiler, value)
-                                          : asl_template_compile(compiler, value);
+    struct asl_template *member =
+        dynamic ? dynamic_compile(compiler, value) : asl_template_compile(compiler, value);
     member->name_bytes = dynamic ? bytes - 2 : bytes;
     member->name = must_strndup(name, member->name_bytes);
     pointer_cut(&compiler->pointer, place);
@@ -94,7 +109,8 @@ static struct asl_template *member_compile(struct asl_compiler *compiler, const 
 }
 
 /* A container without anything dynamic inside is a constant: it is shared, not built again. */
-static struct asl_template *fold(struct asl_template *template, const struct json *document) {
+static struct asl_template *fold(struct asl_template *template, const struct json *document)
+{
     for (size_t i = 0; i < template->count; i++) {
         if (template->members[i]->type != TEMPLATE_CONSTANT)
             return template;
@@ -103,18 +119,21 @@ static struct asl_template *fold(struct asl_template *template, const struct jso
     return constant_new(document);
 }
 
-struct asl_template *asl_template_compile(struct asl_compiler *compiler, const struct json *document) {
+struct asl_template *asl_template_compile(struct asl_compiler *compiler,
+                                          const struct json *document)
+{
     enum json_type type = json_type_of(document);
     if (type != JSON_OBJECT && type != JSON_ARRAY)
         return constant_new(document);
     if (compiler->depth >= JSON_DEPTH_MAX) {
-        asl_report(compiler, FINDING_ERROR, "ASL_TOO_DEEP", "the template is nested more than %d deep",
-                   JSON_DEPTH_MAX);
+        asl_report(compiler, FINDING_ERROR, "ASL_TOO_DEEP",
+                   "the template is nested more than %d deep", JSON_DEPTH_MAX);
         return constant_new(document);
     }
     compiler->depth++;
     size_t count = json_size(document);
-    struct asl_template *template = template_new(type == JSON_OBJECT ? TEMPLATE_OBJECT : TEMPLATE_ARRAY, count);
+    struct asl_template *template =
+        template_new(type == JSON_OBJECT ? TEMPLATE_OBJECT : TEMPLATE_ARRAY, count);
     template->constant_bytes = 2;
     for (size_t i = 0; i < count; i++) {
         if (type == JSON_OBJECT) {
@@ -135,7 +154,9 @@ struct asl_template *asl_template_compile(struct asl_compiler *compiler, const s
 /* -- evaluating -- */
 
 static struct json *container_run(const struct asl_template *template, const struct asl_view *view,
-                                  size_t data_bytes_max, size_t *bytes_max, struct asl_failure *failure) {
+                                  size_t data_bytes_max, size_t *bytes_max,
+                                  struct asl_failure *failure)
+{
     bool object = template->type == TEMPLATE_OBJECT;
     struct json *result = object ? json_object() : json_array();
     size_t total = template->constant_bytes;
@@ -158,7 +179,8 @@ static struct json *container_run(const struct asl_template *template, const str
 }
 
 static struct json *path_run(const struct asl_template *template, const struct asl_view *view,
-                             size_t data_bytes_max, size_t *bytes_max, struct asl_failure *failure) {
+                             size_t data_bytes_max, size_t *bytes_max, struct asl_failure *failure)
+{
     struct json *value = asl_view_get(view, template->path);
     if (!value) {
         asl_failure_set(failure, ASL_ERROR_PARAMETER_PATH,
@@ -173,7 +195,8 @@ static struct json *path_run(const struct asl_template *template, const struct a
 }
 
 struct json *asl_template_run(const struct asl_template *template, const struct asl_view *view,
-                              size_t data_bytes_max, size_t *bytes_max, struct asl_failure *failure) {
+                              size_t data_bytes_max, size_t *bytes_max, struct asl_failure *failure)
+{
     switch (template->type) {
     case TEMPLATE_CONSTANT:
         *bytes_max = template->constant_bytes;
@@ -195,16 +218,18 @@ struct json *asl_template_run(const struct asl_template *template, const struct 
 
 /* -- templates outside a state machine -- */
 
-void asl_template_check(const struct json *template, const char *pointer, const struct source_map *source,
-                        struct findings *findings) {
+void asl_template_check(const struct json *template, const char *pointer,
+                        const struct source_map *source, struct findings *findings)
+{
     struct asl_compiler compiler = {.source = source, .findings = findings};
     buffer_append_text(&compiler.pointer, pointer);
     asl_template_free(asl_template_compile(&compiler, template));
     buffer_fini(&compiler.pointer);
 }
 
-struct json *asl_template_evaluate(const struct json *template, const struct json *data, const struct json *context,
-                                   struct error *error) {
+struct json *asl_template_evaluate(const struct json *template, const struct json *data,
+                                   const struct json *context, struct error *error)
+{
     struct findings findings = {0};
     struct asl_compiler compiler = {.findings = &findings};
     struct asl_template *compiled = asl_template_compile(&compiler, template);

@@ -11,12 +11,12 @@
 
 /* -- semantic versions, semver.org -- */
 
-static bool is_identifier_character(char c) {
-    return isalnum((unsigned char)c) || c == '-';
-}
+static bool is_identifier_character(char c) { return isalnum((unsigned char)c) || c == '-'; }
 
-/* Dotted identifiers; numeric ones without leading zeros when `strict`. Returns what follows, NULL on error. */
-static const char *identifiers_skip(const char *at, bool strict) {
+/* Dotted identifiers; numeric ones without leading zeros when `strict`. Returns what follows,
+ * NULL on error. */
+static const char *identifiers_skip(const char *at, bool strict)
+{
     for (;;) {
         const char *start = at;
         bool numeric = true;
@@ -30,7 +30,8 @@ static const char *identifiers_skip(const char *at, bool strict) {
     }
 }
 
-static bool version_is_valid(const char *version) {
+static bool version_is_valid(const char *version)
+{
     const char *at = version;
     for (int part = 0; part < 3; part++) {
         const char *start = at;
@@ -48,8 +49,10 @@ static bool version_is_valid(const char *version) {
     return at && *at == '\0';
 }
 
-static int compare_identifiers(const char *a, size_t a_bytes, const char *b, size_t b_bytes) {
-    bool a_numeric = strspn(a, "0123456789") >= a_bytes, b_numeric = strspn(b, "0123456789") >= b_bytes;
+static int compare_identifiers(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
+{
+    bool a_numeric = strspn(a, "0123456789") >= a_bytes,
+         b_numeric = strspn(b, "0123456789") >= b_bytes;
     if (a_numeric != b_numeric)
         return a_numeric ? -1 : 1;
     if (a_numeric && a_bytes != b_bytes)
@@ -58,7 +61,8 @@ static int compare_identifiers(const char *a, size_t a_bytes, const char *b, siz
     return order ? order : (a_bytes > b_bytes) - (a_bytes < b_bytes);
 }
 
-static int compare_prerelease(const char *a, const char *b) {
+static int compare_prerelease(const char *a, const char *b)
+{
     while (*a && *b && *a != '+' && *b != '+') {
         size_t a_bytes = strcspn(a, ".+"), b_bytes = strcspn(b, ".+");
         int order = compare_identifiers(a, a_bytes, b, b_bytes);
@@ -71,7 +75,8 @@ static int compare_prerelease(const char *a, const char *b) {
     return a_more - b_more;
 }
 
-int contract_version_compare(const char *a, const char *b) {
+int contract_version_compare(const char *a, const char *b)
+{
     for (int part = 0; part < 3; part++) {
         char *a_end, *b_end;
         long x = strtol(a, &a_end, 10), y = strtol(b, &b_end, 10);
@@ -95,7 +100,8 @@ struct loader {
     const struct json *document;
 };
 
-static bool resource_known(const char *resource, void *context) {
+static bool resource_known(const char *resource, void *context)
+{
     (void)context;
     static const char *const known[] = {"onex:http:invoke", "arn:aws:states:::http:invoke"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -105,7 +111,8 @@ static bool resource_known(const char *resource, void *context) {
     return false;
 }
 
-static bool name_is_valid(const char *name) {
+static bool name_is_valid(const char *name)
+{
     size_t bytes = strlen(name);
     if (bytes == 0 || bytes > NAME_BYTES_MAX || !isalnum((unsigned char)name[0]))
         return false;
@@ -116,9 +123,11 @@ static bool name_is_valid(const char *name) {
     return true;
 }
 
-static void fields_check(struct loader *loader) {
-    static const char *const known[] = {"name",         "version", "description",   "services", "input_state",
-                                        "output_state", "events",  "state_machine", "metadata"};
+static void fields_check(struct loader *loader)
+{
+    static const char *const known[] = {"name",     "version",       "description",
+                                        "services", "input_state",   "output_state",
+                                        "events",   "state_machine", "metadata"};
     struct buffer pointer = {0};
     for (size_t i = 0; i < json_size(loader->document); i++) {
         size_t bytes = 0, k = 0;
@@ -129,13 +138,14 @@ static void fields_check(struct loader *loader) {
             continue;
         buffer_clear(&pointer);
         pointer_append(&pointer, name, bytes);
-        finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(&pointer), "CONTRACT_UNKNOWN_FIELD",
-                    "a contract has no field \"%s\"", name);
+        finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(&pointer),
+                    "CONTRACT_UNKNOWN_FIELD", "a contract has no field \"%s\"", name);
     }
     buffer_fini(&pointer);
 }
 
-static char *text_take(struct loader *loader, const char *name, const char *pointer, bool required) {
+static char *text_take(struct loader *loader, const char *name, const char *pointer, bool required)
+{
     const struct json *value = json_get(loader->document, name);
     if (json_type_of(value) == JSON_STRING)
         return must_strdup(json_string_value(value, NULL));
@@ -145,7 +155,8 @@ static char *text_take(struct loader *loader, const char *name, const char *poin
     return must_strdup("");
 }
 
-static void services_check(struct loader *loader) {
+static void services_check(struct loader *loader)
+{
     const struct json *services = json_get(loader->document, "services");
     if (!services)
         return;
@@ -159,18 +170,20 @@ static void services_check(struct loader *loader) {
         loader->contract->services = json_hold(services);
 }
 
-static struct schema *schema_take(struct loader *loader, const char *name, const char *pointer) {
+static struct schema *schema_take(struct loader *loader, const char *name, const char *pointer)
+{
     const struct json *document = json_get(loader->document, name);
     return document ? schema_compile(document, pointer, loader->map, loader->findings) : NULL;
 }
 
 /* -- states by name, branches included -- */
 
-typedef void state_visit(struct loader *loader, const char *name, const struct json *state, struct buffer *pointer,
-                         void *context);
+typedef void state_visit(struct loader *loader, const char *name, const struct json *state,
+                         struct buffer *pointer, void *context);
 
-static void states_walk(struct loader *loader, const struct json *scope, struct buffer *pointer, state_visit *visit,
-                        void *context) {
+static void states_walk(struct loader *loader, const struct json *scope, struct buffer *pointer,
+                        state_visit *visit, void *context)
+{
     const struct json *states = json_get(scope, "States");
     size_t place = pointer->bytes;
     for (size_t i = 0; i < json_size(states); i++) {
@@ -192,8 +205,9 @@ static void states_walk(struct loader *loader, const struct json *scope, struct 
 }
 
 /* A service that a Task names in plain text must be one that the contract may call. */
-static void service_visit(struct loader *loader, const char *name, const struct json *state, struct buffer *pointer,
-                          void *context) {
+static void service_visit(struct loader *loader, const char *name, const struct json *state,
+                          struct buffer *pointer, void *context)
+{
     (void)context;
     const char *service = json_string_or(json_get(json_get(state, "Parameters"), "Service"), NULL);
     if (!service)
@@ -205,8 +219,11 @@ static void service_visit(struct loader *loader, const char *name, const struct 
     }
     size_t place = pointer->bytes;
     buffer_append_text(pointer, "/Parameters/Service");
-    finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(pointer), "CONTRACT_UNDECLARED_SERVICE",
-                "the state \"%s\" calls the service \"%s\", which is not in the contract's services", name, service);
+    finding_add(
+        loader->findings, FINDING_ERROR, loader->map, buffer_text(pointer),
+        "CONTRACT_UNDECLARED_SERVICE",
+        "the state \"%s\" calls the service \"%s\", which is not in the contract's services", name,
+        service);
     pointer_cut(pointer, place);
 }
 
@@ -215,33 +232,40 @@ struct state_search {
     bool found;
 };
 
-static void search_visit(struct loader *loader, const char *name, const struct json *state, struct buffer *pointer,
-                         void *context) {
+static void search_visit(struct loader *loader, const char *name, const struct json *state,
+                         struct buffer *pointer, void *context)
+{
     (void)loader, (void)state, (void)pointer;
     struct state_search *search = context;
     search->found = search->found || strcmp(search->name, name) == 0;
 }
 
-static bool state_exists(struct loader *loader, const char *name) {
+static bool state_exists(struct loader *loader, const char *name)
+{
     struct state_search search = {name, false};
     struct buffer pointer = {0};
-    states_walk(loader, json_get(loader->document, "state_machine"), &pointer, search_visit, &search);
+    states_walk(loader, json_get(loader->document, "state_machine"), &pointer, search_visit,
+                &search);
     buffer_fini(&pointer);
     return search.found;
 }
 
 /* -- events -- */
 
-static void event_check(struct loader *loader, const struct json *event, struct buffer *pointer) {
+static void event_check(struct loader *loader, const struct json *event, struct buffer *pointer)
+{
     size_t place = pointer->bytes;
-    if (json_type_of(event) != JSON_OBJECT || !name_is_valid(json_string_or(json_get(event, "type"), "")))
-        finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(pointer), "CONTRACT_BAD_EVENT",
+    if (json_type_of(event) != JSON_OBJECT ||
+        !name_is_valid(json_string_or(json_get(event, "type"), "")))
+        finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(pointer),
+                    "CONTRACT_BAD_EVENT",
                     "an event needs a type, a name of letters, digits, dots, - and _");
     for (size_t i = 0; json_type_of(event) == JSON_OBJECT && i < json_size(event); i++) {
         const char *name = json_name_at(event, i, NULL);
         pointer_append(pointer, name, strlen(name));
         if (strcmp(name, "payload") == 0)
-            asl_template_check(json_member_at(event, i), buffer_text(pointer), loader->map, loader->findings);
+            asl_template_check(json_member_at(event, i), buffer_text(pointer), loader->map,
+                               loader->findings);
         else if (strcmp(name, "type") != 0)
             finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(pointer),
                         "CONTRACT_UNKNOWN_FIELD", "an event has no field \"%s\"", name);
@@ -249,7 +273,9 @@ static void event_check(struct loader *loader, const struct json *event, struct 
     }
 }
 
-static void step_events_check(struct loader *loader, const struct json *steps, struct buffer *pointer) {
+static void step_events_check(struct loader *loader, const struct json *steps,
+                              struct buffer *pointer)
+{
     size_t place = pointer->bytes;
     for (size_t i = 0; i < json_size(steps); i++) {
         const char *state = json_name_at(steps, i, NULL);
@@ -257,7 +283,8 @@ static void step_events_check(struct loader *loader, const struct json *steps, s
         pointer_append(pointer, state, strlen(state));
         if (!state_exists(loader, state))
             finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(pointer),
-                        "CONTRACT_UNKNOWN_STATE", "events are given for the state \"%s\", and there is none", state);
+                        "CONTRACT_UNKNOWN_STATE",
+                        "events are given for the state \"%s\", and there is none", state);
         size_t inside = pointer->bytes;
         for (size_t k = 0; k < json_size(step); k++) {
             const char *when = json_name_at(step, k, NULL);
@@ -266,15 +293,16 @@ static void step_events_check(struct loader *loader, const struct json *steps, s
                 event_check(loader, json_member_at(step, k), pointer);
             else
                 finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(pointer),
-                            "CONTRACT_UNKNOWN_FIELD", "a step has the events requested and completed, not \"%s\"",
-                            when);
+                            "CONTRACT_UNKNOWN_FIELD",
+                            "a step has the events requested and completed, not \"%s\"", when);
             pointer_cut(pointer, inside);
         }
         pointer_cut(pointer, place);
     }
 }
 
-static void events_check(struct loader *loader) {
+static void events_check(struct loader *loader)
+{
     static const char *const known[] = {"workflow_started", "workflow_completed", "workflow_failed",
                                         "workflow_cancelled"};
     const struct json *events = json_get(loader->document, "events");
@@ -307,7 +335,8 @@ static void events_check(struct loader *loader) {
 
 /* -- whole contracts -- */
 
-static void head_read(struct loader *loader) {
+static void head_read(struct loader *loader)
+{
     struct contract *contract = loader->contract;
     fields_check(loader);
     contract->name = text_take(loader, "name", "/name", true);
@@ -315,27 +344,31 @@ static void head_read(struct loader *loader) {
     contract->description = text_take(loader, "description", "/description", false);
     if (*contract->name && !name_is_valid(contract->name))
         finding_add(loader->findings, FINDING_ERROR, loader->map, "/name", "CONTRACT_BAD_NAME",
-                    "the name \"%s\" must be 1 to %d letters, digits, dots, - and _", contract->name,
-                    NAME_BYTES_MAX);
+                    "the name \"%s\" must be 1 to %d letters, digits, dots, - and _",
+                    contract->name, NAME_BYTES_MAX);
     if (*contract->version && !version_is_valid(contract->version))
-        finding_add(loader->findings, FINDING_ERROR, loader->map, "/version", "CONTRACT_BAD_VERSION",
-                    "\"%s\" is no semantic version like 1.2.3", contract->version);
+        finding_add(loader->findings, FINDING_ERROR, loader->map, "/version",
+                    "CONTRACT_BAD_VERSION", "\"%s\" is no semantic version like 1.2.3",
+                    contract->version);
     services_check(loader);
     contract->input_schema = schema_take(loader, "input_state", "/input_state");
     contract->output_schema = schema_take(loader, "output_state", "/output_state");
 }
 
-static void machine_read(struct loader *loader, const struct json *definition, const char *base) {
+static void machine_read(struct loader *loader, const struct json *definition, const char *base)
+{
     source_map_set_base(loader->map, base);
     if (!definition) {
         finding_add(loader->findings, FINDING_ERROR, loader->map, "", "CONTRACT_BAD_FIELD",
                     "the field state_machine is missing");
         return;
     }
-    loader->contract->machine = asl_compile(definition, loader->map, resource_known, NULL, loader->findings);
+    loader->contract->machine =
+        asl_compile(definition, loader->map, resource_known, NULL, loader->findings);
 }
 
-static void contract_read(struct loader *loader) {
+static void contract_read(struct loader *loader)
+{
     if (json_type_of(loader->document) != JSON_OBJECT) {
         finding_add(loader->findings, FINDING_ERROR, loader->map, "", "CONTRACT_BAD_FIELD",
                     "a contract must be an object");
@@ -350,26 +383,30 @@ static void contract_read(struct loader *loader) {
     events_check(loader);
 }
 
-static bool ends_with(const char *text, const char *ending) {
+static bool ends_with(const char *text, const char *ending)
+{
     size_t bytes = strlen(text), ending_bytes = strlen(ending);
     return bytes >= ending_bytes && strcmp(text + bytes - ending_bytes, ending) == 0;
 }
 
-static void plain_machine_read(struct loader *loader, const char *file) {
+static void plain_machine_read(struct loader *loader, const char *file)
+{
     const char *slash = strrchr(file, '/');
     const char *stem = slash ? slash + 1 : file;
     loader->contract->name = must_strndup(stem, strlen(stem) - strlen(".asl.json"));
     loader->contract->version = must_strdup("1.0.0");
-    loader->contract->description = must_strdup(json_string_or(json_get(loader->document, "Comment"), ""));
+    loader->contract->description =
+        must_strdup(json_string_or(json_get(loader->document, "Comment"), ""));
     if (!name_is_valid(loader->contract->name))
         finding_add(loader->findings, FINDING_ERROR, loader->map, "", "CONTRACT_BAD_NAME",
-                    "the file's name \"%s\" must be 1 to %d letters, digits, dots, - and _", loader->contract->name,
-                    NAME_BYTES_MAX);
+                    "the file's name \"%s\" must be 1 to %d letters, digits, dots, - and _",
+                    loader->contract->name, NAME_BYTES_MAX);
     machine_read(loader, loader->document, "");
 }
 
-static struct json *json_file_parse(const char *file, const char *text, size_t bytes, struct source_map **map,
-                                    struct findings *findings) {
+static struct json *json_file_parse(const char *file, const char *text, size_t bytes,
+                                    struct source_map **map, struct findings *findings)
+{
     struct error error = {0};
     struct json_position position = {1, 1};
     struct json *document = json_parse(text, bytes, &error, &position);
@@ -378,19 +415,23 @@ static struct json *json_file_parse(const char *file, const char *text, size_t b
         source_map_scan_json(*map, text, bytes, findings);
     } else {
         source_map_add(*map, "", position.line, position.column);
-        finding_add(findings, FINDING_ERROR, *map, "", "JSON_SYNTAX", "the file is no JSON: %s", error.text);
+        finding_add(findings, FINDING_ERROR, *map, "", "JSON_SYNTAX", "the file is no JSON: %s",
+                    error.text);
     }
     return document;
 }
 
-struct contract *contract_parse(const char *file, const char *text, size_t bytes, struct findings *findings) {
+struct contract *contract_parse(const char *file, const char *text, size_t bytes,
+                                struct findings *findings)
+{
     size_t errors_before = findings->errors;
     struct source_map *map = NULL;
     struct json *document;
     if (bytes > CONTRACT_BYTES_MAX) {
         map = source_map_new(file);
         finding_add(findings, FINDING_ERROR, map, "", "CONTRACT_TOO_LARGE",
-                    "the file has %zu octets; a contract has at most %u", bytes, CONTRACT_BYTES_MAX);
+                    "the file has %zu octets; a contract has at most %u", bytes,
+                    CONTRACT_BYTES_MAX);
         source_map_free(map);
         return NULL;
     }
@@ -412,7 +453,8 @@ struct contract *contract_parse(const char *file, const char *text, size_t bytes
     return NULL;
 }
 
-void contract_free(struct contract *contract) {
+void contract_free(struct contract *contract)
+{
     if (!contract)
         return;
     free(contract->name);

@@ -10,7 +10,8 @@
 
 #define FINDINGS_MAX 1000
 
-void findings_fini(struct findings *findings) {
+void findings_fini(struct findings *findings)
+{
     for (size_t i = 0; i < findings->count; i++) {
         struct finding *finding = &findings->items[i];
         free(finding->file);
@@ -22,18 +23,22 @@ void findings_fini(struct findings *findings) {
     memset(findings, 0, sizeof *findings);
 }
 
-static struct finding *findings_grow(struct findings *findings) {
+static struct finding *findings_grow(struct findings *findings)
+{
     if (findings->count == findings->capacity) {
         findings->capacity = findings->capacity ? findings->capacity * 2 : 8;
-        findings->items = must_realloc(findings->items, findings->capacity * sizeof *findings->items);
+        findings->items =
+            must_realloc(findings->items, findings->capacity * sizeof *findings->items);
     }
     struct finding *finding = &findings->items[findings->count++];
     memset(finding, 0, sizeof *finding);
     return finding;
 }
 
-void finding_add(struct findings *findings, enum finding_severity severity, const struct source_map *map,
-                 const char *pointer, const char *code, const char *format, ...) {
+void finding_add(struct findings *findings, enum finding_severity severity,
+                 const struct source_map *map, const char *pointer, const char *code,
+                 const char *format, ...)
+{
     if (severity == FINDING_ERROR)
         findings->errors++;
     if (findings->count >= FINDINGS_MAX)
@@ -56,16 +61,18 @@ void finding_add(struct findings *findings, enum finding_severity severity, cons
         source_map_find(map, finding->pointer, &finding->line, &finding->column);
 }
 
-void findings_write(const struct findings *findings, struct buffer *out) {
+void findings_write(const struct findings *findings, struct buffer *out)
+{
     for (size_t i = 0; i < findings->count; i++) {
         const struct finding *finding = &findings->items[i];
-        buffer_append_format(out, "%s:%d:%d: %s %s: %s\n", finding->file, finding->line, finding->column,
-                             finding->severity == FINDING_ERROR ? "error" : "warning", finding->code,
-                             finding->text);
+        buffer_append_format(
+            out, "%s:%d:%d: %s %s: %s\n", finding->file, finding->line, finding->column,
+            finding->severity == FINDING_ERROR ? "error" : "warning", finding->code, finding->text);
     }
 }
 
-struct json *findings_json(const struct findings *findings) {
+struct json *findings_json(const struct findings *findings)
+{
     struct json *list = json_array();
     for (size_t i = 0; i < findings->count; i++) {
         const struct finding *finding = &findings->items[i];

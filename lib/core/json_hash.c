@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/json_hash.h"
 
-static uint64_t hash_bytes(const void *data, size_t bytes, uint64_t hash) {
+static uint64_t hash_bytes(const void *data, size_t bytes, uint64_t hash)
+{
     const unsigned char *octets = data;
     for (size_t i = 0; i < bytes; i++)
         hash = (hash ^ octets[i]) * UINT64_C(1099511628211);
     return hash ^ (hash >> 29);
 }
 
-uint64_t json_hash(const struct json *value) {
-    uint64_t hash = hash_bytes(&(int){(int)json_type_of(value)}, sizeof(int), UINT64_C(14695981039346656037));
+uint64_t json_hash(const struct json *value)
+{
+    uint64_t hash =
+        hash_bytes(&(int){(int)json_type_of(value)}, sizeof(int), UINT64_C(14695981039346656037));
     size_t bytes = 0;
     double number;
     switch (json_type_of(value)) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* json_hash.h - a number for a JSON value, to find equal values fast. Pure.
  *
- * Values that json_equal holds equal have equal hashes: 1 and 1.0, objects with members in any order.
- * Not for protection against chosen input.
+ * Values that json_equal holds equal have equal hashes: 1 and 1.0, objects with members in any
+ * order. Not for protection against chosen input.
  */
 #ifndef CORE_JSON_HASH_H
 #define CORE_JSON_HASH_H

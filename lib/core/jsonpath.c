@@ -36,13 +36,16 @@ struct reader {
     struct error *error;
 };
 
-static bool refuse(struct reader *reader, const char *what) {
+static bool refuse(struct reader *reader, const char *what)
+{
     error_set(reader->error, ERR_INVALID, "\"%.*s\" %s at character %zu",
-              (int)(reader->end - reader->text), reader->text, what, (size_t)(reader->at - reader->text) + 1);
+              (int)(reader->end - reader->text), reader->text, what,
+              (size_t)(reader->at - reader->text) + 1);
     return false;
 }
 
-static struct segment *segment_add(struct reader *reader, enum segment_type type) {
+static struct segment *segment_add(struct reader *reader, enum segment_type type)
+{
     if (reader->count == JSONPATH_SEGMENTS_MAX) {
         refuse(reader, "has too many parts");
         return NULL;
@@ -52,11 +55,10 @@ static struct segment *segment_add(struct reader *reader, enum segment_type type
     return segment;
 }
 
-static bool ends_name(char c) {
-    return strchr(".[]()*'\",:?@ \t\r\n", c) != NULL;
-}
+static bool ends_name(char c) { return strchr(".[]()*'\",:?@ \t\r\n", c) != NULL; }
 
-static bool read_dotted(struct reader *reader) {
+static bool read_dotted(struct reader *reader)
+{
     if (reader->at < reader->end && *reader->at == '.')
         return refuse(reader, "uses recursive descent (..), which is not supported yet,");
     if (reader->at < reader->end && *reader->at == '*') {
@@ -78,7 +80,8 @@ static bool read_dotted(struct reader *reader) {
     return true;
 }
 
-static bool read_quoted(struct reader *reader) {
+static bool read_quoted(struct reader *reader)
+{
     char quote = *reader->at++;
     struct buffer name = {0};
     while (reader->at < reader->end && *reader->at != quote) {
@@ -102,7 +105,8 @@ static bool read_quoted(struct reader *reader) {
     return true;
 }
 
-static bool read_index(struct reader *reader) {
+static bool read_index(struct reader *reader)
+{
     bool negative = *reader->at == '-';
     if (negative)
         reader->at++;
@@ -122,12 +126,14 @@ static bool read_index(struct reader *reader) {
     return true;
 }
 
-static void skip_spaces(struct reader *reader) {
+static void skip_spaces(struct reader *reader)
+{
     while (reader->at < reader->end && *reader->at == ' ')
         reader->at++;
 }
 
-static bool read_bracket(struct reader *reader) {
+static bool read_bracket(struct reader *reader)
+{
     skip_spaces(reader);
     if (reader->at >= reader->end)
         return refuse(reader, "has a [ without its ]");
@@ -160,7 +166,8 @@ static bool read_bracket(struct reader *reader) {
     return true;
 }
 
-static bool read_segments(struct reader *reader) {
+static bool read_segments(struct reader *reader)
+{
     while (reader->at < reader->end) {
         char c = *reader->at;
         if (c != '.' && c != '[')
@@ -172,7 +179,8 @@ static bool read_segments(struct reader *reader) {
     return true;
 }
 
-struct jsonpath *jsonpath_compile(const char *text, size_t bytes, struct error *error) {
+struct jsonpath *jsonpath_compile(const char *text, size_t bytes, struct error *error)
+{
     struct reader reader = {.text = text, .at = text, .end = text + bytes, .error = error};
     if (bytes == 0 || text[0] != '$') {
         refuse(&reader, "does not begin with $");
@@ -203,7 +211,8 @@ struct jsonpath *jsonpath_compile(const char *text, size_t bytes, struct error *
     return path;
 }
 
-void jsonpath_free(struct jsonpath *path) {
+void jsonpath_free(struct jsonpath *path)
+{
     if (!path)
         return;
     for (size_t i = 0; i < path->count; i++)
@@ -212,27 +221,18 @@ void jsonpath_free(struct jsonpath *path) {
     free(path);
 }
 
-bool jsonpath_is_context(const struct jsonpath *path) {
-    return path->context;
-}
+bool jsonpath_is_context(const struct jsonpath *path) { return path->context; }
 
-bool jsonpath_is_definite(const struct jsonpath *path) {
-    return path->definite;
-}
+bool jsonpath_is_definite(const struct jsonpath *path) { return path->definite; }
 
-bool jsonpath_is_root(const struct jsonpath *path) {
-    return path->count == 0;
-}
+bool jsonpath_is_root(const struct jsonpath *path) { return path->count == 0; }
 
-bool jsonpath_is_reference(const struct jsonpath *path) {
-    return path->reference;
-}
+bool jsonpath_is_reference(const struct jsonpath *path) { return path->reference; }
 
-const char *jsonpath_text(const struct jsonpath *path) {
-    return path->text;
-}
+const char *jsonpath_text(const struct jsonpath *path) { return path->text; }
 
-static const struct json *step_down(const struct segment *segment, const struct json *value) {
+static const struct json *step_down(const struct segment *segment, const struct json *value)
+{
     if (segment->type == SEGMENT_NAME)
         return json_get_bytes(value, segment->name, segment->name_bytes);
     if (json_type_of(value) != JSON_ARRAY)
@@ -245,7 +245,9 @@ static const struct json *step_down(const struct segment *segment, const struct 
 }
 
 /* After a wildcard, what is missing is skipped. */
-static void collect(const struct jsonpath *path, size_t at, const struct json *value, struct json *found) {
+static void collect(const struct jsonpath *path, size_t at, const struct json *value,
+                    struct json *found)
+{
     if (at == path->count) {
         json_array_append(found, json_hold(value));
         return;
@@ -262,7 +264,8 @@ static void collect(const struct jsonpath *path, size_t at, const struct json *v
         collect(path, at + 1, is_array ? json_at(value, i) : json_member_at(value, i), found);
 }
 
-struct json *jsonpath_get(const struct jsonpath *path, const struct json *root) {
+struct json *jsonpath_get(const struct jsonpath *path, const struct json *root)
+{
     const struct json *value = root;
     for (size_t i = 0; value && i < path->count; i++) {
         if (path->segments[i].type == SEGMENT_ALL) {
@@ -275,7 +278,9 @@ struct json *jsonpath_get(const struct jsonpath *path, const struct json *root) 
     return json_hold(value);
 }
 
-static struct json *put_at(const struct jsonpath *path, size_t at, const struct json *value, struct json *member) {
+static struct json *put_at(const struct jsonpath *path, size_t at, const struct json *value,
+                           struct json *member)
+{
     if (at == path->count)
         return json_hold(member);
     const struct segment *segment = &path->segments[at];
@@ -286,7 +291,8 @@ static struct json *put_at(const struct jsonpath *path, size_t at, const struct 
     }
     if (value && json_type_of(value) != JSON_OBJECT)
         return NULL;
-    const struct json *below = value ? json_get_bytes(value, segment->name, segment->name_bytes) : NULL;
+    const struct json *below =
+        value ? json_get_bytes(value, segment->name, segment->name_bytes) : NULL;
     struct json *changed = put_at(path, at + 1, below, member);
     if (!changed)
         return NULL;
@@ -297,7 +303,8 @@ static struct json *put_at(const struct jsonpath *path, size_t at, const struct 
     return object;
 }
 
-struct json *jsonpath_put(const struct jsonpath *path, const struct json *root, struct json *member) {
+struct json *jsonpath_put(const struct jsonpath *path, const struct json *root, struct json *member)
+{
     BUG_IF(!path->reference);
     struct json *changed = put_at(path, 0, root, member);
     json_release(member);

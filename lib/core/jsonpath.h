@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* jsonpath.h - paths into JSON values, as the States Language uses them. Pure.
  *
- * Names ($.a.b, $['a b']), indexes ($.a[0], $.a[-1]) and wildcards ($.a[*], $.a.*). A path that begins
- * with "$$" looks into the context object. Slices, unions, filters and recursive descent are refused
- * when the path is compiled.
+ * Names ($.a.b, $['a b']), indexes ($.a[0], $.a[-1]) and wildcards ($.a[*], $.a.*). A path that
+ * begins with "$$" looks into the context object. Slices, unions, filters and recursive descent
+ * are refused when the path is compiled.
  *
  * Owns      A compiled path is immutable and owns its names.
  * Threads   Read-only, so any.
- * Errors    jsonpath_compile gives NULL with a sentence. A definite path (one without wildcard) that
- *           finds nothing gives NULL; one with a wildcard gives an array, which may be empty. A
- *           missing name before the first wildcard is "finds nothing" too, as the reference service has it.
+ * Errors    jsonpath_compile gives NULL with a sentence. A definite path (one without wildcard)
+ *           that finds nothing gives NULL; one with a wildcard gives an array, which may be
+ *           empty. A missing name before the first wildcard is "finds nothing" too, as the
+ *           reference service has it.
  */
 #ifndef CORE_JSONPATH_H
 #define CORE_JSONPATH_H
@@ -34,7 +35,9 @@ const char *jsonpath_text(const struct jsonpath *path);
 /* What the path finds below root; a new reference, or NULL when it finds nothing. */
 struct json *jsonpath_get(const struct jsonpath *path, const struct json *root) MUST_USE;
 /* A value like root with `member` (taken over) at the place a Reference Path names; objects on the
- * way are made when missing. NULL when something on the way is no object, or an index is not there. */
-struct json *jsonpath_put(const struct jsonpath *path, const struct json *root, struct json *member) MUST_USE;
+ * way are made when missing. NULL when something on the way is no object, or an index is not
+ * there. */
+struct json *jsonpath_put(const struct jsonpath *path, const struct json *root,
+                          struct json *member) MUST_USE;
 
 #endif

@@ -25,27 +25,32 @@ struct compiler {
 
 static struct schema_node *node_compile(struct compiler *compiler, const struct json *document);
 
-static void report(struct compiler *compiler, const char *code, const char *format, ...) PRINTF_LIKE(3, 4);
-static void report(struct compiler *compiler, const char *code, const char *format, ...) {
+static void report(struct compiler *compiler, const char *code, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+static void report(struct compiler *compiler, const char *code, const char *format, ...)
+{
     char text[ERROR_TEXT_BYTES];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    finding_add(compiler->findings, FINDING_ERROR, compiler->source, buffer_text(&compiler->pointer), code, "%s",
-                text);
+    finding_add(compiler->findings, FINDING_ERROR, compiler->source,
+                buffer_text(&compiler->pointer), code, "%s", text);
 }
 
-static void bad_value(struct compiler *compiler, const char *keyword, const char *expected) {
+static void bad_value(struct compiler *compiler, const char *keyword, const char *expected)
+{
     report(compiler, "SCHEMA_BAD_VALUE", "%s must be %s", keyword, expected);
 }
 
-static unsigned type_named(const char *name) {
+static unsigned type_named(const char *name)
+{
     static const struct {
         const char *name;
         unsigned type;
-    } types[] = {{"null", SCHEMA_NULL},       {"boolean", SCHEMA_BOOLEAN}, {"number", SCHEMA_NUMBER},
-                 {"integer", SCHEMA_INTEGER}, {"string", SCHEMA_STRING},   {"array", SCHEMA_ARRAY},
+    } types[] = {{"null", SCHEMA_NULL},     {"boolean", SCHEMA_BOOLEAN},
+                 {"number", SCHEMA_NUMBER}, {"integer", SCHEMA_INTEGER},
+                 {"string", SCHEMA_STRING}, {"array", SCHEMA_ARRAY},
                  {"object", SCHEMA_OBJECT}};
     for (size_t i = 0; name && i < sizeof types / sizeof *types; i++) {
         if (strcmp(name, types[i].name) == 0)
@@ -54,44 +59,51 @@ static unsigned type_named(const char *name) {
     return 0;
 }
 
-static pcre2_code *pattern_compile(struct compiler *compiler, const char *text, size_t bytes) {
+static pcre2_code *pattern_compile(struct compiler *compiler, const char *text, size_t bytes)
+{
     int code = 0;
     PCRE2_SIZE offset = 0;
-    pcre2_code *pattern = pcre2_compile((PCRE2_SPTR)text, bytes,
-                                        PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY, &code, &offset, NULL);
+    pcre2_code *pattern =
+        pcre2_compile((PCRE2_SPTR)text, bytes,
+                      PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY, &code, &offset, NULL);
     if (!pattern) {
         PCRE2_UCHAR message[128] = "";
         pcre2_get_error_message(code, message, sizeof message);
-        report(compiler, "SCHEMA_BAD_PATTERN", "the pattern \"%.*s\" is wrong at character %zu: %s", (int)bytes,
-               text, offset, (char *)message);
+        report(compiler, "SCHEMA_BAD_PATTERN", "the pattern \"%.*s\" is wrong at character %zu: %s",
+               (int)bytes, text, offset, (char *)message);
     }
     return pattern;
 }
 
-static void read_type(struct compiler *compiler, struct schema_node *node, const struct json *value) {
+static void read_type(struct compiler *compiler, struct schema_node *node, const struct json *value)
+{
     size_t count = json_type_of(value) == JSON_ARRAY ? json_size(value) : 1;
     bool fine = count > 0;
     for (size_t i = 0; i < count; i++) {
-        unsigned type =
-            type_named(json_string_or(json_type_of(value) == JSON_ARRAY ? json_at(value, i) : value, NULL));
+        unsigned type = type_named(
+            json_string_or(json_type_of(value) == JSON_ARRAY ? json_at(value, i) : value, NULL));
         fine = fine && type;
         node->types |= type;
     }
     if (!fine)
-        bad_value(compiler, "type", "one or more of null, boolean, number, integer, string, array and object");
+        bad_value(compiler, "type",
+                  "one or more of null, boolean, number, integer, string, array and object");
 }
 
 static void read_bound(struct compiler *compiler, struct schema_bound *bound, const char *keyword,
-                       const struct json *value) {
+                       const struct json *value)
+{
     *bound = (struct schema_bound){true, json_double_value(value)};
     if (json_type_of(value) != JSON_NUMBER)
         bad_value(compiler, keyword, "a number");
 }
 
-static void read_count(struct compiler *compiler, struct schema_count_bound *bound, const char *keyword,
-                       const struct json *value) {
+static void read_count(struct compiler *compiler, struct schema_count_bound *bound,
+                       const char *keyword, const struct json *value)
+{
     double number = json_double_value(value);
-    if (json_type_of(value) != JSON_NUMBER || number < 0 || number != floor(number) || number > 1e15) {
+    if (json_type_of(value) != JSON_NUMBER || number < 0 || number != floor(number) ||
+        number > 1e15) {
         bad_value(compiler, keyword, "a whole number, 0 or more");
         return;
     }
@@ -99,7 +111,8 @@ static void read_count(struct compiler *compiler, struct schema_count_bound *bou
 }
 
 static void read_list(struct compiler *compiler, struct schema_node_list *list, const char *keyword,
-                      const struct json *value) {
+                      const struct json *value)
+{
     if (json_type_of(value) != JSON_ARRAY || json_size(value) == 0) {
         bad_value(compiler, keyword, "a list with at least one schema");
         return;
@@ -114,8 +127,9 @@ static void read_list(struct compiler *compiler, struct schema_node_list *list, 
     }
 }
 
-static void read_named(struct compiler *compiler, struct schema_named_list *list, const char *keyword,
-                       const struct json *value, bool patterns) {
+static void read_named(struct compiler *compiler, struct schema_named_list *list,
+                       const char *keyword, const struct json *value, bool patterns)
+{
     if (json_type_of(value) != JSON_OBJECT) {
         bad_value(compiler, keyword, "an object of schemas");
         return;
@@ -135,7 +149,8 @@ static void read_named(struct compiler *compiler, struct schema_named_list *list
     }
 }
 
-static bool is_text_list(const struct json *value) {
+static bool is_text_list(const struct json *value)
+{
     if (json_type_of(value) != JSON_ARRAY)
         return false;
     for (size_t i = 0; i < json_size(value); i++) {
@@ -145,7 +160,9 @@ static bool is_text_list(const struct json *value) {
     return true;
 }
 
-static void read_dependent_required(struct compiler *compiler, struct schema_node *node, const struct json *value) {
+static void read_dependent_required(struct compiler *compiler, struct schema_node *node,
+                                    const struct json *value)
+{
     bool fine = json_type_of(value) == JSON_OBJECT;
     for (size_t i = 0; fine && i < json_size(value); i++)
         fine = is_text_list(json_member_at(value, i));
@@ -156,10 +173,11 @@ static void read_dependent_required(struct compiler *compiler, struct schema_nod
 }
 
 /* Keywords that say nothing about validity. */
-static bool is_annotation(const char *keyword) {
-    static const char *const annotations[] = {"title",    "description", "default",   "examples", "$comment",
-                                              "deprecated", "readOnly",  "writeOnly", "format",   "contentEncoding",
-                                              "contentMediaType"};
+static bool is_annotation(const char *keyword)
+{
+    static const char *const annotations[] = {
+        "title",    "description", "default", "examples",        "$comment",        "deprecated",
+        "readOnly", "writeOnly",   "format",  "contentEncoding", "contentMediaType"};
     for (size_t i = 0; i < sizeof annotations / sizeof *annotations; i++) {
         if (strcmp(keyword, annotations[i]) == 0)
             return true;
@@ -167,8 +185,9 @@ static bool is_annotation(const char *keyword) {
     return false;
 }
 
-static bool read_number_keyword(struct compiler *compiler, struct schema_node *node, const char *keyword,
-                                const struct json *value) {
+static bool read_number_keyword(struct compiler *compiler, struct schema_node *node,
+                                const char *keyword, const struct json *value)
+{
     const struct {
         const char *keyword;
         struct schema_bound *bound;
@@ -180,10 +199,10 @@ static bool read_number_keyword(struct compiler *compiler, struct schema_node *n
     const struct {
         const char *keyword;
         struct schema_count_bound *bound;
-    } counts[] = {{"minLength", &node->min_length},       {"maxLength", &node->max_length},
-                  {"minItems", &node->min_items},         {"maxItems", &node->max_items},
-                  {"minProperties", &node->min_members},  {"maxProperties", &node->max_members},
-                  {"minContains", &node->min_contains},   {"maxContains", &node->max_contains}};
+    } counts[] = {{"minLength", &node->min_length},      {"maxLength", &node->max_length},
+                  {"minItems", &node->min_items},        {"maxItems", &node->max_items},
+                  {"minProperties", &node->min_members}, {"maxProperties", &node->max_members},
+                  {"minContains", &node->min_contains},  {"maxContains", &node->max_contains}};
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
         if (strcmp(keyword, bounds[i].keyword) == 0) {
             read_bound(compiler, bounds[i].bound, keyword, value);
@@ -201,15 +220,20 @@ static bool read_number_keyword(struct compiler *compiler, struct schema_node *n
     return false;
 }
 
-static bool read_schema_keyword(struct compiler *compiler, struct schema_node *node, const char *keyword,
-                                const struct json *value) {
+static bool read_schema_keyword(struct compiler *compiler, struct schema_node *node,
+                                const char *keyword, const struct json *value)
+{
     const struct {
         const char *keyword;
         struct schema_node **node;
-    } single[] = {{"items", &node->items},          {"contains", &node->contains},
-                  {"additionalProperties", &node->additional}, {"propertyNames", &node->names},
-                  {"not", &node->negated},          {"if", &node->condition},
-                  {"then", &node->then_node},       {"else", &node->else_node}};
+    } single[] = {{"items", &node->items},
+                  {"contains", &node->contains},
+                  {"additionalProperties", &node->additional},
+                  {"propertyNames", &node->names},
+                  {"not", &node->negated},
+                  {"if", &node->condition},
+                  {"then", &node->then_node},
+                  {"else", &node->else_node}};
     for (size_t i = 0; i < sizeof single / sizeof *single; i++) {
         if (strcmp(keyword, single[i].keyword) == 0) {
             *single[i].node = node_compile(compiler, value);
@@ -235,7 +259,8 @@ static bool read_schema_keyword(struct compiler *compiler, struct schema_node *n
     return true;
 }
 
-static void read_definitions(struct compiler *compiler, const struct json *value) {
+static void read_definitions(struct compiler *compiler, const struct json *value)
+{
     if (json_type_of(value) != JSON_OBJECT)
         bad_value(compiler, "$defs", "an object of schemas");
     for (size_t i = 0; json_type_of(value) == JSON_OBJECT && i < json_size(value); i++) {
@@ -247,16 +272,20 @@ static void read_definitions(struct compiler *compiler, const struct json *value
     }
 }
 
-static void read_reference(struct compiler *compiler, struct schema_node *node, const struct json *value) {
+static void read_reference(struct compiler *compiler, struct schema_node *node,
+                           const struct json *value)
+{
     const char *text = json_string_or(value, "");
     if (text[0] != '#' || (text[1] != '\0' && text[1] != '/'))
-        report(compiler, "SCHEMA_BAD_REFERENCE", "$ref must point into the same schema, like \"#/$defs/name\"");
+        report(compiler, "SCHEMA_BAD_REFERENCE",
+               "$ref must point into the same schema, like \"#/$defs/name\"");
     else
         node->reference_text = text + 1;
 }
 
-static void keyword_compile(struct compiler *compiler, struct schema_node *node, const char *keyword,
-                            const struct json *value) {
+static void keyword_compile(struct compiler *compiler, struct schema_node *node,
+                            const char *keyword, const struct json *value)
+{
     size_t bytes = 0;
     const char *text = json_string_value(value, &bytes);
     if (is_annotation(keyword) || read_number_keyword(compiler, node, keyword, value) ||
@@ -287,12 +316,15 @@ static void keyword_compile(struct compiler *compiler, struct schema_node *node,
         read_definitions(compiler, value);
     } else if (strcmp(keyword, "$ref") == 0) {
         read_reference(compiler, node, value);
-    } else if (strcmp(keyword, "$schema") != 0 && (strcmp(keyword, "$id") != 0 || compiler->depth > 1)) {
-        report(compiler, "SCHEMA_UNSUPPORTED_KEYWORD", "the keyword \"%s\" is not supported", keyword);
+    } else if (strcmp(keyword, "$schema") != 0 &&
+               (strcmp(keyword, "$id") != 0 || compiler->depth > 1)) {
+        report(compiler, "SCHEMA_UNSUPPORTED_KEYWORD", "the keyword \"%s\" is not supported",
+               keyword);
     }
 }
 
-static struct schema_node *node_new(struct compiler *compiler) {
+static struct schema_node *node_new(struct compiler *compiler)
+{
     struct schema_node *node = must_calloc(1, sizeof *node);
     node->pointer = must_strdup(buffer_text(&compiler->pointer) + compiler->base);
     node->next_made = compiler->schema->made;
@@ -301,7 +333,8 @@ static struct schema_node *node_new(struct compiler *compiler) {
     return node;
 }
 
-static struct schema_node *node_compile(struct compiler *compiler, const struct json *document) {
+static struct schema_node *node_compile(struct compiler *compiler, const struct json *document)
+{
     struct schema_node *node = node_new(compiler);
     enum json_type type = json_type_of(document);
     node->never = type == JSON_FALSE;
@@ -328,7 +361,8 @@ static struct schema_node *node_compile(struct compiler *compiler, const struct 
 }
 
 /* A reference is a URI fragment, so percent signs stand for octets. */
-static char *fragment_decode(const char *text) {
+static char *fragment_decode(const char *text)
+{
     char *decoded = must_strdup(text), *to = decoded;
     for (const char *at = text; *at; at++) {
         unsigned octet = 0;
@@ -343,26 +377,30 @@ static char *fragment_decode(const char *text) {
     return decoded;
 }
 
-static void references_link(struct compiler *compiler) {
+static void references_link(struct compiler *compiler)
+{
     for (struct schema_node *node = compiler->schema->made; node; node = node->next_made) {
         if (!node->reference_text)
             continue;
         char *target = fragment_decode(node->reference_text);
-        for (struct schema_node *other = compiler->schema->made; other && !node->reference; other = other->next_made) {
+        for (struct schema_node *other = compiler->schema->made; other && !node->reference;
+             other = other->next_made) {
             if (strcmp(other->pointer, target) == 0)
                 node->reference = other;
         }
         if (!node->reference) {
             buffer_append_text(&compiler->pointer, node->pointer);
-            report(compiler, "SCHEMA_BAD_REFERENCE", "$ref \"#%s\" points to no schema", node->reference_text);
+            report(compiler, "SCHEMA_BAD_REFERENCE", "$ref \"#%s\" points to no schema",
+                   node->reference_text);
             pointer_cut(&compiler->pointer, compiler->base);
         }
         free(target);
     }
 }
 
-struct schema *schema_compile(const struct json *document, const char *pointer, const struct source_map *source,
-                              struct findings *findings) {
+struct schema *schema_compile(const struct json *document, const char *pointer,
+                              const struct source_map *source, struct findings *findings)
+{
     size_t errors_before = findings->errors;
     struct schema *schema = must_calloc(1, sizeof *schema);
     schema->document = json_hold(document);
@@ -378,7 +416,8 @@ struct schema *schema_compile(const struct json *document, const char *pointer, 
     return NULL;
 }
 
-static void named_fini(struct schema_named_list *list) {
+static void named_fini(struct schema_named_list *list)
+{
     for (size_t i = 0; i < list->count; i++) {
         free(list->items[i].name);
         pcre2_code_free(list->items[i].pattern);
@@ -386,7 +425,8 @@ static void named_fini(struct schema_named_list *list) {
     free(list->items);
 }
 
-void schema_free(struct schema *schema) {
+void schema_free(struct schema *schema)
+{
     if (!schema)
         return;
     for (struct schema_node *node = schema->made, *next; node; node = next) {

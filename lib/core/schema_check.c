@@ -19,10 +19,12 @@ struct checker {
     unsigned depth;
 };
 
-static bool node_check(struct checker *checker, const struct schema_node *node, const struct json *value);
+static bool node_check(struct checker *checker, const struct schema_node *node,
+                       const struct json *value);
 
 static bool fault(struct checker *checker, const char *format, ...) PRINTF_LIKE(2, 3);
-static bool fault(struct checker *checker, const char *format, ...) {
+static bool fault(struct checker *checker, const char *format, ...)
+{
     if (checker->error) {
         char text[ERROR_TEXT_BYTES];
         va_list arguments;
@@ -30,13 +32,15 @@ static bool fault(struct checker *checker, const char *format, ...) {
         vsnprintf(text, sizeof text, format, arguments);
         va_end(arguments);
         const char *field = buffer_text(&checker->field);
-        (void)error_set_field(checker->error, ERR_INVALID, field, "%s %s", *field ? field : "the value", text);
+        (void)error_set_field(checker->error, ERR_INVALID, field, "%s %s",
+                              *field ? field : "the value", text);
     }
     return false;
 }
 
 /* Asks without keeping the fault. */
-static bool holds(struct checker *checker, const struct schema_node *node, const struct json *value) {
+static bool holds(struct checker *checker, const struct schema_node *node, const struct json *value)
+{
     struct error *error = checker->error;
     checker->error = NULL;
     bool answer = node_check(checker, node, value);
@@ -44,8 +48,9 @@ static bool holds(struct checker *checker, const struct schema_node *node, const
     return answer;
 }
 
-static bool member_check(struct checker *checker, const struct schema_node *node, const struct json *value,
-                         const char *name, size_t bytes) {
+static bool member_check(struct checker *checker, const struct schema_node *node,
+                         const struct json *value, const char *name, size_t bytes)
+{
     size_t length = checker->field.bytes;
     if (length)
         buffer_append_char(&checker->field, '.');
@@ -57,8 +62,9 @@ static bool member_check(struct checker *checker, const struct schema_node *node
     return answer;
 }
 
-static bool item_check(struct checker *checker, const struct schema_node *node, const struct json *value,
-                       size_t index) {
+static bool item_check(struct checker *checker, const struct schema_node *node,
+                       const struct json *value, size_t index)
+{
     size_t length = checker->field.bytes;
     buffer_append_format(&checker->field, "[%zu]", index);
     bool answer = node_check(checker, node, value);
@@ -67,7 +73,8 @@ static bool item_check(struct checker *checker, const struct schema_node *node, 
     return answer;
 }
 
-static void show(const struct json *value, char text[SCHEMA_SHOWN_BYTES_MAX + 4]) {
+static void show(const struct json *value, char text[SCHEMA_SHOWN_BYTES_MAX + 4])
+{
     enum json_type type = json_type_of(value);
     if (type == JSON_ARRAY || type == JSON_OBJECT) {
         snprintf(text, SCHEMA_SHOWN_BYTES_MAX, "%s", type == JSON_ARRAY ? "an array" : "an object");
@@ -89,12 +96,14 @@ static void show(const struct json *value, char text[SCHEMA_SHOWN_BYTES_MAX + 4]
 
 /* -- type, const, enum -- */
 
-static bool is_whole(const struct json *value) {
+static bool is_whole(const struct json *value)
+{
     double number = json_double_value(value);
     return json_is_int(value) || (isfinite(number) && number == floor(number));
 }
 
-static unsigned types_of(const struct json *value) {
+static unsigned types_of(const struct json *value)
+{
     switch (json_type_of(value)) {
     case JSON_NULL:
         return SCHEMA_NULL;
@@ -115,22 +124,27 @@ static unsigned types_of(const struct json *value) {
     return 0;
 }
 
-static const char *types_text(unsigned types, char text[96]) {
-    static const char *const names[] = {"null", "a boolean", "a number", "an integer", "a string", "an array",
-                                        "an object"};
+static const char *types_text(unsigned types, char text[96])
+{
+    static const char *const names[] = {"null",     "a boolean", "a number", "an integer",
+                                        "a string", "an array",  "an object"};
     size_t bytes = 0;
     text[0] = '\0';
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         if (types & (1u << i))
-            bytes += (size_t)snprintf(text + bytes, 96 - bytes, "%s%s", bytes ? " or " : "", names[i]);
+            bytes +=
+                (size_t)snprintf(text + bytes, 96 - bytes, "%s%s", bytes ? " or " : "", names[i]);
     }
     return text;
 }
 
-static bool value_check(struct checker *checker, const struct schema_node *node, const struct json *value) {
+static bool value_check(struct checker *checker, const struct schema_node *node,
+                        const struct json *value)
+{
     char shown[SCHEMA_SHOWN_BYTES_MAX + 4], expected[96];
     if (node->types && !(node->types & types_of(value)))
-        return fault(checker, "must be %s, not %s", types_text(node->types, expected), json_type_name(value));
+        return fault(checker, "must be %s, not %s", types_text(node->types, expected),
+                     json_type_name(value));
     if (node->constant && !json_equal(node->constant, value)) {
         char constant[SCHEMA_SHOWN_BYTES_MAX + 4];
         show(value, shown);
@@ -154,7 +168,8 @@ static bool value_check(struct checker *checker, const struct schema_node *node,
 
 /* -- numbers and texts -- */
 
-static bool is_multiple(double value, double step) {
+static bool is_multiple(double value, double step)
+{
     double quotient = value / step;
     if (!isfinite(quotient))
         return fmod(value, step) == 0.0;
@@ -162,7 +177,9 @@ static bool is_multiple(double value, double step) {
            (fabs(quotient) < 1e9 || fmod(value, step) == 0.0);
 }
 
-static bool number_check(struct checker *checker, const struct schema_node *node, const struct json *value) {
+static bool number_check(struct checker *checker, const struct schema_node *node,
+                         const struct json *value)
+{
     double number = json_double_value(value);
     if (node->minimum.set && number < node->minimum.value)
         return fault(checker, "is %.15g; it must be at least %.15g", number, node->minimum.value);
@@ -173,18 +190,21 @@ static bool number_check(struct checker *checker, const struct schema_node *node
     if (node->below.set && number >= node->below.value)
         return fault(checker, "is %.15g; it must be below %.15g", number, node->below.value);
     if (node->multiple.set && !is_multiple(number, node->multiple.value))
-        return fault(checker, "is %.15g; it must be a multiple of %.15g", number, node->multiple.value);
+        return fault(checker, "is %.15g; it must be a multiple of %.15g", number,
+                     node->multiple.value);
     return true;
 }
 
-static size_t characters(const char *text, size_t bytes) {
+static size_t characters(const char *text, size_t bytes)
+{
     size_t count = 0;
     for (size_t i = 0; i < bytes; i++)
         count += ((unsigned char)text[i] & 0xC0) != 0x80;
     return count;
 }
 
-static bool pattern_fits(const pcre2_code *pattern, const char *text, size_t bytes) {
+static bool pattern_fits(const pcre2_code *pattern, const char *text, size_t bytes)
+{
     pcre2_match_data *data = pcre2_match_data_create(1, NULL);
     pcre2_match_context *context = pcre2_match_context_create(NULL);
     BUG_IF(!data || !context);
@@ -195,7 +215,9 @@ static bool pattern_fits(const pcre2_code *pattern, const char *text, size_t byt
     return found >= 0;
 }
 
-static bool text_check(struct checker *checker, const struct schema_node *node, const struct json *value) {
+static bool text_check(struct checker *checker, const struct schema_node *node,
+                       const struct json *value)
+{
     size_t bytes = 0;
     const char *text = json_string_value(value, &bytes);
     if (node->min_length.set || node->max_length.set) {
@@ -222,14 +244,16 @@ struct hashed {
     size_t index;
 };
 
-static int by_hash(const void *a, const void *b) {
+static int by_hash(const void *a, const void *b)
+{
     const struct hashed *x = a, *y = b;
     if (x->hash != y->hash)
         return x->hash < y->hash ? -1 : 1;
     return (x->index > y->index) - (x->index < y->index);
 }
 
-static bool unique_check(struct checker *checker, const struct json *array) {
+static bool unique_check(struct checker *checker, const struct json *array)
+{
     size_t count = json_size(array);
     struct hashed *items = must_calloc(count + 1, sizeof *items);
     for (size_t i = 0; i < count; i++)
@@ -239,43 +263,56 @@ static bool unique_check(struct checker *checker, const struct json *array) {
     for (size_t i = 0; unique && i < count; i++) {
         for (size_t k = i + 1; unique && k < count && items[k].hash == items[i].hash; k++) {
             if (json_equal(json_at(array, items[i].index), json_at(array, items[k].index)))
-                unique = fault(checker, "has the same value at %zu and %zu", items[i].index, items[k].index);
+                unique = fault(checker, "has the same value at %zu and %zu", items[i].index,
+                               items[k].index);
         }
     }
     free(items);
     return unique;
 }
 
-static bool contains_check(struct checker *checker, const struct schema_node *node, const struct json *array) {
+static bool contains_check(struct checker *checker, const struct schema_node *node,
+                           const struct json *array)
+{
     uint64_t found = 0, least = node->min_contains.set ? node->min_contains.value : 1;
     for (size_t i = 0; i < json_size(array); i++)
         found += holds(checker, node->contains, json_at(array, i));
     if (found < least)
-        return fault(checker, "has %" PRIu64 " items that fit \"contains\"; it must have at least %" PRIu64, found,
-                     least);
+        return fault(checker,
+                     "has %" PRIu64 " items that fit \"contains\"; it must have at least %" PRIu64,
+                     found, least);
     if (node->max_contains.set && found > node->max_contains.value)
-        return fault(checker, "has %" PRIu64 " items that fit \"contains\"; it must have at most %" PRIu64, found,
-                     node->max_contains.value);
+        return fault(checker,
+                     "has %" PRIu64 " items that fit \"contains\"; it must have at most %" PRIu64,
+                     found, node->max_contains.value);
     return true;
 }
 
-static bool array_check(struct checker *checker, const struct schema_node *node, const struct json *array) {
+static bool array_check(struct checker *checker, const struct schema_node *node,
+                        const struct json *array)
+{
     size_t count = json_size(array);
     if (node->min_items.set && count < node->min_items.value)
-        return fault(checker, "has %zu items; it must have at least %" PRIu64, count, node->min_items.value);
+        return fault(checker, "has %zu items; it must have at least %" PRIu64, count,
+                     node->min_items.value);
     if (node->max_items.set && count > node->max_items.value)
-        return fault(checker, "has %zu items; it must have at most %" PRIu64, count, node->max_items.value);
+        return fault(checker, "has %zu items; it must have at most %" PRIu64, count,
+                     node->max_items.value);
     for (size_t i = 0; i < count; i++) {
-        const struct schema_node *item = i < node->prefix.count ? node->prefix.items[i] : node->items;
+        const struct schema_node *item =
+            i < node->prefix.count ? node->prefix.items[i] : node->items;
         if (item && !item_check(checker, item, json_at(array, i), i))
             return false;
     }
-    return (!node->contains || contains_check(checker, node, array)) && (!node->unique || unique_check(checker, array));
+    return (!node->contains || contains_check(checker, node, array)) &&
+           (!node->unique || unique_check(checker, array));
 }
 
 /* -- objects -- */
 
-static const struct schema_node *property_find(const struct schema_node *node, const char *name, size_t bytes) {
+static const struct schema_node *property_find(const struct schema_node *node, const char *name,
+                                               size_t bytes)
+{
     for (size_t i = 0; i < node->properties.count; i++) {
         const struct schema_named *named = &node->properties.items[i];
         if (named->bytes == bytes && memcmp(named->name, name, bytes) == 0)
@@ -284,8 +321,9 @@ static const struct schema_node *property_find(const struct schema_node *node, c
     return NULL;
 }
 
-static bool property_check(struct checker *checker, const struct schema_node *node, const struct json *object,
-                           size_t index) {
+static bool property_check(struct checker *checker, const struct schema_node *node,
+                           const struct json *object, size_t index)
+{
     size_t bytes = 0;
     const char *name = json_name_at(object, index, &bytes);
     const struct json *value = json_member_at(object, index);
@@ -308,7 +346,9 @@ static bool property_check(struct checker *checker, const struct schema_node *no
     return true;
 }
 
-static bool names_check(struct checker *checker, const struct schema_node *node, const struct json *object) {
+static bool names_check(struct checker *checker, const struct schema_node *node,
+                        const struct json *object)
+{
     for (size_t i = 0; node->names && i < json_size(object); i++) {
         size_t bytes = 0;
         const char *text = json_name_at(object, i, &bytes);
@@ -321,7 +361,9 @@ static bool names_check(struct checker *checker, const struct schema_node *node,
     return true;
 }
 
-static bool required_check(struct checker *checker, const struct json *names, const struct json *object) {
+static bool required_check(struct checker *checker, const struct json *names,
+                           const struct json *object)
+{
     for (size_t i = 0; i < json_size(names); i++) {
         size_t bytes = 0;
         const char *name = json_string_value(json_at(names, i), &bytes);
@@ -331,12 +373,16 @@ static bool required_check(struct checker *checker, const struct json *names, co
     return true;
 }
 
-static bool object_check(struct checker *checker, const struct schema_node *node, const struct json *object) {
+static bool object_check(struct checker *checker, const struct schema_node *node,
+                         const struct json *object)
+{
     size_t count = json_size(object);
     if (node->min_members.set && count < node->min_members.value)
-        return fault(checker, "has %zu fields; it must have at least %" PRIu64, count, node->min_members.value);
+        return fault(checker, "has %zu fields; it must have at least %" PRIu64, count,
+                     node->min_members.value);
     if (node->max_members.set && count > node->max_members.value)
-        return fault(checker, "has %zu fields; it must have at most %" PRIu64, count, node->max_members.value);
+        return fault(checker, "has %zu fields; it must have at most %" PRIu64, count,
+                     node->max_members.value);
     if (!required_check(checker, node->required, object) || !names_check(checker, node, object))
         return false;
     for (size_t i = 0; i < count; i++) {
@@ -352,7 +398,8 @@ static bool object_check(struct checker *checker, const struct schema_node *node
     }
     for (size_t i = 0; i < node->dependents.count; i++) {
         const struct schema_named *named = &node->dependents.items[i];
-        if (json_get_bytes(object, named->name, named->bytes) && !node_check(checker, named->node, object))
+        if (json_get_bytes(object, named->name, named->bytes) &&
+            !node_check(checker, named->node, object))
             return false;
     }
     return true;
@@ -360,7 +407,9 @@ static bool object_check(struct checker *checker, const struct schema_node *node
 
 /* -- schemas made of schemas -- */
 
-static bool combined_check(struct checker *checker, const struct schema_node *node, const struct json *value) {
+static bool combined_check(struct checker *checker, const struct schema_node *node,
+                           const struct json *value)
+{
     for (size_t i = 0; i < node->all_of.count; i++) {
         if (!node_check(checker, node->all_of.items[i], value))
             return false;
@@ -373,7 +422,8 @@ static bool combined_check(struct checker *checker, const struct schema_node *no
     for (size_t i = 0; i < node->one_of.count; i++)
         one += holds(checker, node->one_of.items[i], value);
     if (node->one_of.count && one != 1)
-        return fault(checker, "fits %zu of the %zu alternatives; it must fit exactly one", one, node->one_of.count);
+        return fault(checker, "fits %zu of the %zu alternatives; it must fit exactly one", one,
+                     node->one_of.count);
     if (node->negated && holds(checker, node->negated, value))
         return fault(checker, "fits what is excluded by \"not\"");
     if (node->condition) {
@@ -385,7 +435,9 @@ static bool combined_check(struct checker *checker, const struct schema_node *no
     return !node->reference || node_check(checker, node->reference, value);
 }
 
-static bool node_check(struct checker *checker, const struct schema_node *node, const struct json *value) {
+static bool node_check(struct checker *checker, const struct schema_node *node,
+                       const struct json *value)
+{
     if (node->never)
         return fault(checker, "is not allowed");
     if (checker->depth >= SCHEMA_CHECK_DEPTH_MAX)
@@ -402,8 +454,9 @@ static bool node_check(struct checker *checker, const struct schema_node *node, 
     return fine;
 }
 
-enum error_code schema_check(const struct schema *schema, const struct json *value, const char *field,
-                             struct error *error) {
+enum error_code schema_check(const struct schema *schema, const struct json *value,
+                             const char *field, struct error *error)
+{
     struct checker checker = {.error = error};
     if (field)
         buffer_append_text(&checker.field, field);

@@ -18,13 +18,15 @@ struct source_map {
     size_t capacity;
 };
 
-struct source_map *source_map_new(const char *file) {
+struct source_map *source_map_new(const char *file)
+{
     struct source_map *map = must_calloc(1, sizeof *map);
     map->file = must_strdup(file);
     return map;
 }
 
-void source_map_free(struct source_map *map) {
+void source_map_free(struct source_map *map)
+{
     if (!map)
         return;
     for (size_t i = 0; i < map->count; i++)
@@ -35,20 +37,18 @@ void source_map_free(struct source_map *map) {
     free(map);
 }
 
-const char *source_map_file(const struct source_map *map) {
-    return map->file;
-}
+const char *source_map_file(const struct source_map *map) { return map->file; }
 
-void source_map_set_base(struct source_map *map, const char *pointer) {
+void source_map_set_base(struct source_map *map, const char *pointer)
+{
     free(map->base);
     map->base = must_strdup(pointer);
 }
 
-const char *source_map_base(const struct source_map *map) {
-    return map->base ? map->base : "";
-}
+const char *source_map_base(const struct source_map *map) { return map->base ? map->base : ""; }
 
-void source_map_add(struct source_map *map, const char *pointer, int line, int column) {
+void source_map_add(struct source_map *map, const char *pointer, int line, int column)
+{
     if (map->count == map->capacity) {
         map->capacity = map->capacity ? map->capacity * 2 : 64;
         map->entries = must_realloc(map->entries, map->capacity * sizeof *map->entries);
@@ -56,7 +56,8 @@ void source_map_add(struct source_map *map, const char *pointer, int line, int c
     map->entries[map->count++] = (struct source_entry){must_strdup(pointer), line, column};
 }
 
-bool source_map_find(const struct source_map *map, const char *pointer, int *line, int *column) {
+bool source_map_find(const struct source_map *map, const char *pointer, int *line, int *column)
+{
     const struct source_entry *best = NULL;
     size_t best_bytes = 0;
     for (size_t i = 0; i < map->count; i++) {
@@ -76,7 +77,8 @@ bool source_map_find(const struct source_map *map, const char *pointer, int *lin
     return true;
 }
 
-void pointer_append(struct buffer *pointer, const char *name, size_t bytes) {
+void pointer_append(struct buffer *pointer, const char *name, size_t bytes)
+{
     buffer_append_char(pointer, '/');
     for (size_t i = 0; i < bytes; i++) {
         if (name[i] == '~')
@@ -88,12 +90,14 @@ void pointer_append(struct buffer *pointer, const char *name, size_t bytes) {
     }
 }
 
-void pointer_append_index(struct buffer *pointer, size_t index) {
+void pointer_append_index(struct buffer *pointer, size_t index)
+{
     buffer_append_char(pointer, '/');
     buffer_append_int(pointer, (int64_t)index);
 }
 
-void pointer_cut(struct buffer *pointer, size_t bytes) {
+void pointer_cut(struct buffer *pointer, size_t bytes)
+{
     if (!pointer->data)
         return;
     pointer->bytes = bytes;
@@ -114,7 +118,8 @@ struct scan {
 
 static void scan_value(struct scan *scan);
 
-static void scan_space(struct scan *scan) {
+static void scan_space(struct scan *scan)
+{
     for (; scan->at < scan->end; scan->at++) {
         char c = *scan->at;
         if (c == '\n') {
@@ -126,7 +131,8 @@ static void scan_space(struct scan *scan) {
     }
 }
 
-static void scan_string(struct scan *scan) {
+static void scan_string(struct scan *scan)
+{
     for (scan->at++; scan->at < scan->end && *scan->at != '"'; scan->at++) {
         if (*scan->at == '\\')
             scan->at++;
@@ -134,13 +140,16 @@ static void scan_string(struct scan *scan) {
     scan->at++;
 }
 
-static void scan_place(struct scan *scan) {
+static void scan_place(struct scan *scan)
+{
     source_map_add(scan->map, buffer_text(&scan->pointer), scan->line,
                    (int)(scan->at - scan->line_start) + 1);
 }
 
-/* The pointer must have the name as it is once read, so its escapes are undone by the reader itself. */
-static void scan_name(struct scan *scan, struct json **seen) {
+/* The pointer must have the name as it is once read, so its escapes are undone by the reader
+ * itself. */
+static void scan_name(struct scan *scan, struct json **seen)
+{
     const char *start = scan->at;
     struct scan before = *scan;
     scan_string(scan);
@@ -153,13 +162,15 @@ static void scan_name(struct scan *scan, struct json **seen) {
         scan_place(&before);
         if (json_get_bytes(*seen, text, bytes))
             finding_add(scan->findings, FINDING_ERROR, scan->map, buffer_text(&scan->pointer),
-                        "JSON_DUPLICATE_NAME", "the name \"%s\" is given twice in one object", text);
+                        "JSON_DUPLICATE_NAME", "the name \"%s\" is given twice in one object",
+                        text);
         json_object_set_bytes(*seen, text, bytes, json_null());
     }
     json_release(name);
 }
 
-static void scan_object(struct scan *scan) {
+static void scan_object(struct scan *scan)
+{
     struct json *seen = json_object();
     scan->at++;
     scan_space(scan);
@@ -180,7 +191,8 @@ static void scan_object(struct scan *scan) {
     json_release(seen);
 }
 
-static void scan_array(struct scan *scan) {
+static void scan_array(struct scan *scan)
+{
     scan->at++;
     scan_space(scan);
     for (size_t i = 0; scan->at < scan->end && *scan->at != ']'; i++) {
@@ -198,7 +210,8 @@ static void scan_array(struct scan *scan) {
 }
 
 /* Depth is bounded: json_parse has accepted the text. */
-static void scan_value(struct scan *scan) {
+static void scan_value(struct scan *scan)
+{
     if (scan->at >= scan->end)
         return;
     if (*scan->at == '{')
@@ -212,7 +225,9 @@ static void scan_value(struct scan *scan) {
             scan->at++;
 }
 
-void source_map_scan_json(struct source_map *map, const char *text, size_t bytes, struct findings *findings) {
+void source_map_scan_json(struct source_map *map, const char *text, size_t bytes,
+                          struct findings *findings)
+{
     struct scan scan = {text, text + bytes, text, 1, {0}, map, findings};
     scan_space(&scan);
     scan_place(&scan);

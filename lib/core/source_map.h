@@ -29,6 +29,7 @@ void pointer_append_index(struct buffer *pointer, size_t index);
 void pointer_cut(struct buffer *pointer, size_t bytes);
 
 /* Fills a map from JSON text that json_parse has accepted, and reports names given twice. */
-void source_map_scan_json(struct source_map *map, const char *text, size_t bytes, struct findings *findings);
+void source_map_scan_json(struct source_map *map, const char *text, size_t bytes,
+                          struct findings *findings);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* YAML 1.2 (core schema) to json, by libfyaml. Aliases are followed; merge keys, tags of one's own and
- * keys that are no texts are refused. */
+/* YAML 1.2 (core schema) to json, by libfyaml. Aliases are followed; merge keys, tags of one's
+ * own and keys that are no texts are refused. */
 #include <errno.h>
 #include <libfyaml.h>
 #include <math.h>
@@ -26,23 +26,28 @@ struct reader {
 
 static struct json *node_read(struct reader *reader, struct fy_node *node);
 
-static struct json *refuse(struct reader *reader, const char *code, const char *text) {
+static struct json *refuse(struct reader *reader, const char *code, const char *text)
+{
     if (!reader->broken)
-        finding_add(reader->findings, FINDING_ERROR, reader->map, buffer_text(&reader->pointer), code, "%s", text);
+        finding_add(reader->findings, FINDING_ERROR, reader->map, buffer_text(&reader->pointer),
+                    code, "%s", text);
     reader->broken = true;
     return json_null();
 }
 
-static void place_add(struct reader *reader, struct fy_node *node) {
+static void place_add(struct reader *reader, struct fy_node *node)
+{
     struct fy_token *token = fy_node_get_scalar_token(node);
     const struct fy_mark *mark = token ? fy_token_start_mark(token) : NULL;
     if (mark)
-        source_map_add(reader->map, buffer_text(&reader->pointer), mark->line + 1, mark->column + 1);
+        source_map_add(reader->map, buffer_text(&reader->pointer), mark->line + 1,
+                       mark->column + 1);
 }
 
 /* -- scalars, as section 10.3 of YAML 1.2 has them -- */
 
-static bool is_one_of(const char *text, const char *const *words) {
+static bool is_one_of(const char *text, const char *const *words)
+{
     for (; *words; words++) {
         if (strcmp(text, *words) == 0)
             return true;
@@ -50,11 +55,13 @@ static bool is_one_of(const char *text, const char *const *words) {
     return false;
 }
 
-static bool all_of(const char *text, const char *characters) {
+static bool all_of(const char *text, const char *characters)
+{
     return *text && text[strspn(text, characters)] == '\0';
 }
 
-static bool is_float(const char *text) {
+static bool is_float(const char *text)
+{
     text += *text == '-' || *text == '+';
     size_t whole = strspn(text, "0123456789");
     text += whole;
@@ -73,7 +80,8 @@ static bool is_float(const char *text) {
     return *text == '\0';
 }
 
-static struct json *number_read(struct reader *reader, const char *text) {
+static struct json *number_read(struct reader *reader, const char *text)
+{
     bool sign = *text == '-' || *text == '+';
     int base = 0;
     if (all_of(text + sign, "0123456789"))
@@ -93,15 +101,18 @@ static struct json *number_read(struct reader *reader, const char *text) {
     if (!is_float(text))
         return NULL;
     double value = strtod(text, NULL);
-    return isfinite(value) ? json_double(value) : refuse(reader, "YAML_BAD_NUMBER", "the number is too large");
+    return isfinite(value) ? json_double(value)
+                           : refuse(reader, "YAML_BAD_NUMBER", "the number is too large");
 }
 
-static struct json *plain_read(struct reader *reader, const char *text) {
+static struct json *plain_read(struct reader *reader, const char *text)
+{
     static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
     static const char *const trues[] = {"true", "True", "TRUE", NULL};
     static const char *const falses[] = {"false", "False", "FALSE", NULL};
-    static const char *const not_numbers[] = {".inf",  ".Inf",  ".INF",  "-.inf", "-.Inf", "-.INF", "+.inf",
-                                              "+.Inf", "+.INF", ".nan",  ".NaN",  ".NAN",  NULL};
+    static const char *const not_numbers[] = {".inf",  ".Inf",  ".INF",  "-.inf", "-.Inf",
+                                              "-.INF", "+.inf", "+.Inf", "+.INF", ".nan",
+                                              ".NaN",  ".NAN",  NULL};
     if (is_one_of(text, nulls))
         return json_null();
     if (is_one_of(text, trues))
@@ -113,7 +124,8 @@ static struct json *plain_read(struct reader *reader, const char *text) {
     return number_read(reader, text);
 }
 
-static struct json *scalar_read(struct reader *reader, struct fy_node *node) {
+static struct json *scalar_read(struct reader *reader, struct fy_node *node)
+{
     size_t bytes = 0;
     const char *text = fy_node_get_scalar(node, &bytes);
     if (!text)
@@ -132,7 +144,8 @@ static struct json *scalar_read(struct reader *reader, struct fy_node *node) {
 
 /* -- containers -- */
 
-static void member_read(struct reader *reader, struct fy_node_pair *pair, struct json *object) {
+static void member_read(struct reader *reader, struct fy_node_pair *pair, struct json *object)
+{
     struct fy_node *key = fy_node_pair_key(pair);
     size_t bytes = 0;
     const char *name = key && fy_node_is_scalar(key) ? fy_node_get_scalar(key, &bytes) : NULL;
@@ -152,7 +165,8 @@ static void member_read(struct reader *reader, struct fy_node_pair *pair, struct
     pointer_cut(&reader->pointer, length);
 }
 
-static struct json *mapping_read(struct reader *reader, struct fy_node *node) {
+static struct json *mapping_read(struct reader *reader, struct fy_node *node)
+{
     struct json *object = json_object();
     void *at = NULL;
     struct fy_node_pair *pair;
@@ -161,7 +175,8 @@ static struct json *mapping_read(struct reader *reader, struct fy_node *node) {
     return object;
 }
 
-static struct json *sequence_read(struct reader *reader, struct fy_node *node) {
+static struct json *sequence_read(struct reader *reader, struct fy_node *node)
+{
     struct json *array = json_array();
     void *at = NULL;
     struct fy_node *item;
@@ -175,14 +190,16 @@ static struct json *sequence_read(struct reader *reader, struct fy_node *node) {
     return array;
 }
 
-static bool tag_is_known(struct fy_node *node) {
+static bool tag_is_known(struct fy_node *node)
+{
     size_t bytes = 0;
     const char *tag = fy_node_get_tag(node, &bytes);
     static const char known[] = "tag:yaml.org,2002:str";
     return !tag || (bytes == sizeof known - 1 && memcmp(tag, known, bytes) == 0);
 }
 
-static struct json *node_read(struct reader *reader, struct fy_node *node) {
+static struct json *node_read(struct reader *reader, struct fy_node *node)
+{
     if (node && fy_node_is_alias(node)) {
         node = fy_node_resolve_alias(node);
         if (!node)
@@ -213,17 +230,20 @@ static struct json *node_read(struct reader *reader, struct fy_node *node) {
 
 /* -- documents -- */
 
-static void syntax_finding(struct source_map *map, struct fy_diag *diag, struct findings *findings) {
+static void syntax_finding(struct source_map *map, struct fy_diag *diag, struct findings *findings)
+{
     void *at = NULL;
     struct fy_diag_error *error = fy_diag_errors_iterate(diag, &at);
     if (error)
-        source_map_add(map, "", error->line > 0 ? error->line : 1, error->column > 0 ? error->column : 1);
+        source_map_add(map, "", error->line > 0 ? error->line : 1,
+                       error->column > 0 ? error->column : 1);
     finding_add(findings, FINDING_ERROR, map, "", "YAML_SYNTAX", "the file is no YAML: %s",
                 error && error->msg ? error->msg : "it must have one document");
 }
 
 struct json *yaml_parse(const char *file, const char *text, size_t bytes, struct source_map **map,
-                        struct findings *findings) {
+                        struct findings *findings)
+{
     struct reader reader = {.map = source_map_new(file), .findings = findings};
     struct fy_diag_cfg diag_options;
     fy_diag_cfg_default(&diag_options);
@@ -231,8 +251,8 @@ struct json *yaml_parse(const char *file, const char *text, size_t bytes, struct
     diag_options.fp = NULL;
     struct fy_diag *diag = fy_diag_create(&diag_options);
     fy_diag_set_collect_errors(diag, true);
-    struct fy_parse_cfg options = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DEFAULT_VERSION_1_2 |
-                                            FYPCF_JSON_NONE,
+    struct fy_parse_cfg options = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG |
+                                            FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE,
                                    .diag = diag};
     struct json *value = NULL;
     struct fy_parser *parser = fy_parser_create(&options);

@@ -11,7 +11,8 @@
 #include "base/limits.h"
 
 /* A temporary or hidden file is no contract; neither are test files beside one. */
-static int is_contract_name(const struct dirent *entry) {
+static int is_contract_name(const struct dirent *entry)
+{
     static const char *const endings[] = {".yaml", ".yml", ".json"};
     const char *name = entry->d_name;
     size_t bytes = strlen(name);
@@ -25,14 +26,17 @@ static int is_contract_name(const struct dirent *entry) {
     return 0;
 }
 
-static void io_finding(struct findings *findings, const char *file, const char *what) {
+static void io_finding(struct findings *findings, const char *file, const char *what)
+{
     struct source_map *map = source_map_new(file);
-    finding_add(findings, FINDING_ERROR, map, "", "CONTRACT_UNREADABLE", "the file cannot be read: %s", what);
+    finding_add(findings, FINDING_ERROR, map, "", "CONTRACT_UNREADABLE",
+                "the file cannot be read: %s", what);
     source_map_free(map);
 }
 
 /* Reads one octet more than is allowed, so that a file too large is seen and not read whole. */
-static char *file_read(const char *file, size_t *bytes, struct findings *findings) {
+static char *file_read(const char *file, size_t *bytes, struct findings *findings)
+{
     FILE *stream = fopen(file, "rbe");
     if (!stream) {
         io_finding(findings, file, strerror(errno));
@@ -52,7 +56,8 @@ static char *file_read(const char *file, size_t *bytes, struct findings *finding
     return text;
 }
 
-struct contract *contract_file_load(const char *file, struct findings *findings) {
+struct contract *contract_file_load(const char *file, struct findings *findings)
+{
     size_t bytes = 0;
     char *text = file_read(file, &bytes, findings);
     struct contract *contract = text ? contract_parse(file, text, bytes, findings) : NULL;
@@ -60,15 +65,16 @@ struct contract *contract_file_load(const char *file, struct findings *findings)
     return contract;
 }
 
-enum error_code contract_files_load(const char *directory, struct contract_files *files, struct findings *findings,
-                                    struct error *error) {
+enum error_code contract_files_load(const char *directory, struct contract_files *files,
+                                    struct findings *findings, struct error *error)
+{
     struct buffer path = {0};
     buffer_append_format(&path, "%s/workflows", directory);
     struct dirent **entries = NULL;
     int count = scandir(buffer_text(&path), &entries, is_contract_name, alphasort);
     if (count < 0) {
-        error_set(error, ERR_IO, "the contracts directory %s cannot be read: %s", buffer_text(&path),
-                  strerror(errno));
+        error_set(error, ERR_IO, "the contracts directory %s cannot be read: %s",
+                  buffer_text(&path), strerror(errno));
         buffer_fini(&path);
         return ERR_IO;
     }
@@ -87,7 +93,8 @@ enum error_code contract_files_load(const char *directory, struct contract_files
     return ERR_OK;
 }
 
-void contract_files_fini(struct contract_files *files) {
+void contract_files_fini(struct contract_files *files)
+{
     for (size_t i = 0; i < files->count; i++)
         contract_free(files->items[i]);
     free(files->items);

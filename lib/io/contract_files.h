@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* contract_files.h - the contracts of a directory: <directory>/workflows/ *.yaml, *.yml, *.json, *.asl.json.
+/* contract_files.h - the contracts of a directory: <directory>/workflows/ *.yaml, *.yml, *.json,
+ * *.asl.json.
  *
  * Owns      struct contract_files owns its contracts until they are taken (set items[i] to NULL);
  *           zeroed is empty.
@@ -19,8 +20,8 @@ struct contract_files {
     size_t count;
 };
 
-enum error_code contract_files_load(const char *directory, struct contract_files *files, struct findings *findings,
-                                    struct error *error) MUST_USE;
+enum error_code contract_files_load(const char *directory, struct contract_files *files,
+                                    struct findings *findings, struct error *error) MUST_USE;
 /* One file; NULL with findings. */
 struct contract *contract_file_load(const char *file, struct findings *findings) MUST_USE;
 void contract_files_fini(struct contract_files *files);

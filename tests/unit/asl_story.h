@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* asl_story.h - runs a definition on a virtual clock and tells what happened as text, one effect a line.
+/* asl_story.h - runs a definition on a virtual clock and tells what happened as text, one effect
+ * a line.
  *
  *     enter A {..}          exit A {..}            caught A E: cause
- *     call 1 A 0.1 echo {..} [timeout 5000]        wait, state path, visit.attempt, resource, parameters
- *     timer 2 B 0.1 +5s     retry 2 A 0.2 +1s E    abandon 3 C
+ *     call 1 A 0.1 echo {..} [timeout 5000]        wait, state path, visit.attempt, resource,
+ *     parameters timer 2 B 0.1 +5s     retry 2 A 0.2 +1s E    abandon 3 C
  *     succeeded {..}        failed E: cause
  *
- * A script is lines of events: "ok 1 {..}", "fail 1 Error cause", "fail 1 Error@0.5 cause" (random), "fire 2"
- * (the clock moves to its due time), "stop Error cause", "conflict ok 9 {}" (must be refused).
+ * A script is lines of events: "ok 1 {..}", "fail 1 Error cause", "fail 1 Error@0.5 cause"
+ * (random), "fire 2" (the clock moves to its due time), "stop Error cause", "conflict ok 9 {}"
+ * (must be refused).
  */
 #ifndef TESTS_ASL_STORY_H
 #define TESTS_ASL_STORY_H
@@ -29,20 +31,23 @@ struct story {
     int64_t due_us[STORY_WAITS_MAX];
 };
 
-static struct json *story_json(const char *text) {
+static struct json *story_json(const char *text)
+{
     struct error error = {0};
     struct json *value = json_parse(text, strlen(text), &error, NULL);
     ck_assert_msg(value != NULL, "test data is no JSON: %s: %s", error.text, text);
     return value;
 }
 
-static void story_data(struct story *story, const struct json *data) {
+static void story_data(struct story *story, const struct json *data)
+{
     char *text = json_to_text(data);
     buffer_append_format(&story->text, " %s", text);
     free(text);
 }
 
-static void story_effect(struct story *story, const struct asl_effect *effect) {
+static void story_effect(struct story *story, const struct asl_effect *effect)
+{
     struct buffer *out = &story->text;
     double after = (double)(effect->due_us - story->now_us) / 1e6;
     switch (effect->type) {
@@ -58,16 +63,17 @@ static void story_effect(struct story *story, const struct asl_effect *effect) {
         buffer_append_format(out, "caught %s %s: %s", effect->state, effect->error, effect->cause);
         break;
     case ASL_CALL:
-        buffer_append_format(out, "call %u %s %u.%u %s", effect->wait, effect->state_path, effect->visit,
-                             effect->attempt, effect->resource);
+        buffer_append_format(out, "call %u %s %u.%u %s", effect->wait, effect->state_path,
+                             effect->visit, effect->attempt, effect->resource);
         story_data(story, effect->data);
         if (effect->timeout_ms)
             buffer_append_format(out, " timeout %" PRId64, effect->timeout_ms);
         break;
     case ASL_TIMER:
         story->due_us[effect->wait % STORY_WAITS_MAX] = effect->due_us;
-        buffer_append_format(out, "%s %u %s %u.%u +%gs", effect->retry ? "retry" : "timer", effect->wait,
-                             effect->state_path, effect->visit, effect->attempt, after);
+        buffer_append_format(out, "%s %u %s %u.%u +%gs", effect->retry ? "retry" : "timer",
+                             effect->wait, effect->state_path, effect->visit, effect->attempt,
+                             after);
         if (effect->retry)
             buffer_append_format(out, " %s", effect->error);
         break;
@@ -86,7 +92,9 @@ static void story_effect(struct story *story, const struct asl_effect *effect) {
 }
 
 /* Reads one line of the script into *event; texts point into line, which is cut up. */
-static void story_event(struct story *story, char *line, struct asl_event *event, struct json **result) {
+static void story_event(struct story *story, char *line, struct asl_event *event,
+                        struct json **result)
+{
     char *rest = line;
     char *verb = strsep(&rest, " ");
     *event = (struct asl_event){.now_us = story->now_us};
@@ -116,8 +124,9 @@ static void story_event(struct story *story, char *line, struct asl_event *event
     }
 }
 
-static void story_line(struct story *story, struct asl_execution *execution, struct asl_effects *effects,
-                       char *line) {
+static void story_line(struct story *story, struct asl_execution *execution,
+                       struct asl_effects *effects, char *line)
+{
     bool conflict = strncmp(line, "conflict ", 9) == 0;
     struct asl_event event;
     struct json *result = NULL;
@@ -131,7 +140,8 @@ static void story_line(struct story *story, struct asl_execution *execution, str
     json_release(result);
 }
 
-static struct asl_machine *story_compile(const char *definition) {
+static struct asl_machine *story_compile(const char *definition)
+{
     struct findings findings = {0};
     struct json *document = story_json(definition);
     struct asl_machine *machine = asl_compile(document, NULL, NULL, NULL, &findings);
@@ -144,7 +154,9 @@ static struct asl_machine *story_compile(const char *definition) {
     return machine;
 }
 
-static char *story_run_limited(const char *definition, const char *input, const char *script, size_t bytes_max) {
+static char *story_run_limited(const char *definition, const char *input, const char *script,
+                               size_t bytes_max)
+{
     struct asl_machine *machine = story_compile(definition);
     struct asl_identity identity = {"w-1", "run one", "m-1", "machine one", STORY_START_US};
     struct json *document = story_json(input);
@@ -175,7 +187,8 @@ static char *story_run_limited(const char *definition, const char *input, const 
 }
 
 /* The whole story; it is told twice, and must be the same both times. */
-static char *story_run(const char *definition, const char *input, const char *script) {
+static char *story_run(const char *definition, const char *input, const char *script)
+{
     char *once = story_run_limited(definition, input, script, 0);
     char *twice = story_run_limited(definition, input, script, 0);
     ck_assert_str_eq(once, twice);
@@ -183,11 +196,11 @@ static char *story_run(const char *definition, const char *input, const char *sc
     return once;
 }
 
-#define story_is(definition, input, script, expected)                                                              \
-    do {                                                                                                           \
-        char *told = story_run(definition, input, script);                                                         \
-        ck_assert_str_eq(told, expected);                                                                          \
-        free(told);                                                                                                \
+#define story_is(definition, input, script, expected)                                              \
+    do {                                                                                           \
+        char *told = story_run(definition, input, script);                                         \
+        ck_assert_str_eq(told, expected);                                                          \
+        free(told);                                                                                \
     } while (0)
 
 #endif

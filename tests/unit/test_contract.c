@@ -6,30 +6,32 @@
 
 #include "core/contract.h"
 
-static const char good[] = "# a comment\n"
-                           "name: echo\n"
-                           "version: 1.2.3\n"
-                           "description: says it again\n"
-                           "services: [echo-service]\n"
-                           "input_state:\n"
-                           "  type: object\n"
-                           "  required: [text]\n"
-                           "  properties: {text: {type: string, minLength: 1}}\n"
-                           "events:\n"
-                           "  workflow_started: {type: echo_started, payload: {text.$: $.input.text}}\n"
-                           "  steps:\n"
-                           "    Say: {completed: {type: echo_said}}\n"
-                           "state_machine:\n"
-                           "  StartAt: Say\n"
-                           "  States:\n"
-                           "    Say:\n"
-                           "      Type: Task\n"
-                           "      Resource: onex:http:invoke\n"
-                           "      Parameters: {Service: echo-service, Method: GET, Path: /echo}\n"
-                           "      End: true\n";
+static const char good[] =
+    "# a comment\n"
+    "name: echo\n"
+    "version: 1.2.3\n"
+    "description: says it again\n"
+    "services: [echo-service]\n"
+    "input_state:\n"
+    "  type: object\n"
+    "  required: [text]\n"
+    "  properties: {text: {type: string, minLength: 1}}\n"
+    "events:\n"
+    "  workflow_started: {type: echo_started, payload: {text.$: $.input.text}}\n"
+    "  steps:\n"
+    "    Say: {completed: {type: echo_said}}\n"
+    "state_machine:\n"
+    "  StartAt: Say\n"
+    "  States:\n"
+    "    Say:\n"
+    "      Type: Task\n"
+    "      Resource: onex:http:invoke\n"
+    "      Parameters: {Service: echo-service, Method: GET, Path: /echo}\n"
+    "      End: true\n";
 
 /* The contract's text with one line replaced. */
-static char *with(const char *line, const char *instead) {
+static char *with(const char *line, const char *instead)
+{
     const char *at = strstr(good, line);
     ck_assert_ptr_nonnull(at);
     struct buffer text = {0};
@@ -39,7 +41,8 @@ static char *with(const char *line, const char *instead) {
     return buffer_take(&text);
 }
 
-static char *findings_of(const char *file, const char *text) {
+static char *findings_of(const char *file, const char *text)
+{
     struct findings findings = {0};
     struct contract *contract = contract_parse(file, text, strlen(text), &findings);
     ck_assert_int_eq(contract == NULL, findings.errors > 0);
@@ -52,13 +55,15 @@ static char *findings_of(const char *file, const char *text) {
     return told;
 }
 
-static void findings_are(const char *file, const char *text, const char *expected) {
+static void findings_are(const char *file, const char *text, const char *expected)
+{
     char *told = findings_of(file, text);
     ck_assert_str_eq(told, expected);
     free(told);
 }
 
-START_TEST(test_good_contract) {
+START_TEST(test_good_contract)
+{
     struct findings findings = {0};
     struct contract *contract = contract_parse("echo.yaml", good, strlen(good), &findings);
     ck_assert_uint_eq(findings.count, 0);
@@ -87,18 +92,22 @@ static const struct {
     {"version: 1.2.3", "version: 01.2.3",
      "c.yaml:3:1: error CONTRACT_BAD_VERSION: \"01.2.3\" is no semantic version like 1.2.3\n"},
     {"name: echo\n", "name: 'a b'\n",
-     "c.yaml:2:1: error CONTRACT_BAD_NAME: the name \"a b\" must be 1 to 128 letters, digits, dots, - and _\n"},
+     "c.yaml:2:1: error CONTRACT_BAD_NAME: the name \"a b\" must be 1 to 128 letters, digits, "
+     "dots, - and _\n"},
     {"description:", "descripton:",
      "c.yaml:4:1: error CONTRACT_UNKNOWN_FIELD: a contract has no field \"descripton\"\n"},
     {"Service: echo-service", "Service: other",
-     "c.yaml:20:20: error CONTRACT_UNDECLARED_SERVICE: the state \"Say\" calls the service \"other\", which is not in "
+     "c.yaml:20:20: error CONTRACT_UNDECLARED_SERVICE: the state \"Say\" calls the service "
+     "\"other\", which is not in "
      "the contract's services\n"},
     {"onex:http:invoke", "onex:http:invok",
      "c.yaml:19:7: error ASL_UNKNOWN_RESOURCE: the resource \"onex:http:invok\" is not known\n"},
     {"    Say: {completed:", "    Sai: {completed:",
-     "c.yaml:13:5: error CONTRACT_UNKNOWN_STATE: events are given for the state \"Sai\", and there is none\n"},
+     "c.yaml:13:5: error CONTRACT_UNKNOWN_STATE: events are given for the state \"Sai\", and there "
+     "is none\n"},
     {"$.input.text", "$.input..text",
-     "c.yaml:11:52: error ASL_BAD_PATH: the path \"$.input..text\" uses recursive descent (..), which is not supported "
+     "c.yaml:11:52: error ASL_BAD_PATH: the path \"$.input..text\" uses recursive descent (..), "
+     "which is not supported "
      "yet, at character 9\n"},
     {"minLength: 1", "minLenght: 1",
      "c.yaml:9:37: error SCHEMA_UNSUPPORTED_KEYWORD: the keyword \"minLenght\" is not supported\n"},
@@ -108,60 +117,77 @@ static const struct {
      "c.yaml:15:12: error YAML_SYNTAX: the file is no YAML: invalid multiline plain key\n"},
 };
 
-START_TEST(test_fault) {
+START_TEST(test_fault)
+{
     char *text = with(faults[_i].line, faults[_i].instead);
     findings_are("c.yaml", text, faults[_i].expected);
     free(text);
 }
 END_TEST
 
-START_TEST(test_all_findings_at_once) {
-    findings_are("bad.json", "{\"name\": \"x\",\n \"version\": \"1\",\n \"surprise\": 1,\n \"state_machine\": {}\n}",
-                 "bad.json:3:2: error CONTRACT_UNKNOWN_FIELD: a contract has no field \"surprise\"\n"
-                 "bad.json:2:2: error CONTRACT_BAD_VERSION: \"1\" is no semantic version like 1.2.3\n"
-                 "bad.json:4:2: error ASL_MISSING_FIELD: States must be an object with at least one state\n");
+START_TEST(test_all_findings_at_once)
+{
+    findings_are(
+        "bad.json",
+        "{\"name\": \"x\",\n \"version\": \"1\",\n \"surprise\": 1,\n \"state_machine\": {}\n}",
+        "bad.json:3:2: error CONTRACT_UNKNOWN_FIELD: a contract has no field \"surprise\"\n"
+        "bad.json:2:2: error CONTRACT_BAD_VERSION: \"1\" is no semantic version like 1.2.3\n"
+        "bad.json:4:2: error ASL_MISSING_FIELD: States must be an object with at least one "
+        "state\n");
 }
 END_TEST
 
-START_TEST(test_json_syntax) {
+START_TEST(test_json_syntax)
+{
     char *told = findings_of("bad.json", "{\"name\": \"x\",\n \"version\": }");
     ck_assert_ptr_nonnull(strstr(told, "bad.json:2:13: error JSON_SYNTAX: "));
     free(told);
-    findings_are("twice.json", "{\"name\": \"x\", \"version\": \"1.0.0\",\n \"name\": \"y\",\n"
-                 "\"state_machine\": {\"StartAt\": \"A\", \"States\": {\"A\": {\"Type\": \"Succeed\"}}}}",
-                 "twice.json:2:2: error JSON_DUPLICATE_NAME: the name \"name\" is given twice in one object\n");
+    findings_are(
+        "twice.json",
+        "{\"name\": \"x\", \"version\": \"1.0.0\",\n \"name\": \"y\",\n"
+        "\"state_machine\": {\"StartAt\": \"A\", \"States\": {\"A\": {\"Type\": \"Succeed\"}}}}",
+        "twice.json:2:2: error JSON_DUPLICATE_NAME: the name \"name\" is given twice in one "
+        "object\n");
 }
 END_TEST
 
-START_TEST(test_plain_machine) {
-    static const char text[] = "{\"Comment\": \"waits\", \"StartAt\": \"A\", \"States\": {\"A\": {\"Type\": \"Wait\", "
-                               "\"Seconds\": 1, \"End\": true}}}";
+START_TEST(test_plain_machine)
+{
+    static const char text[] =
+        "{\"Comment\": \"waits\", \"StartAt\": \"A\", \"States\": {\"A\": {\"Type\": \"Wait\", "
+        "\"Seconds\": 1, \"End\": true}}}";
     struct findings findings = {0};
-    struct contract *contract = contract_parse("some/dir/pause.asl.json", text, strlen(text), &findings);
+    struct contract *contract =
+        contract_parse("some/dir/pause.asl.json", text, strlen(text), &findings);
     ck_assert_ptr_nonnull(contract);
     ck_assert_str_eq(contract->name, "pause");
     ck_assert_str_eq(contract->version, "1.0.0");
     ck_assert_str_eq(contract->description, "waits");
     contract_free(contract);
     findings_fini(&findings);
-    findings_are("pause.asl.json", "{\"StartAt\": \"A\",\n \"States\": {\"A\": {\"Type\": \"Wait\",\n \"End\": 1}}}",
-                 "pause.asl.json:3:2: error ASL_BAD_TYPE: End must be true or false\n"
-                 "pause.asl.json:2:13: error ASL_MISSING_NEXT: the state \"A\" has neither Next nor End\n"
-                 "pause.asl.json:2:13: error ASL_BAD_WAIT: the Wait state \"A\" needs exactly one of Seconds, "
-                 "SecondsPath, Timestamp and TimestampPath\n");
+    findings_are(
+        "pause.asl.json",
+        "{\"StartAt\": \"A\",\n \"States\": {\"A\": {\"Type\": \"Wait\",\n \"End\": 1}}}",
+        "pause.asl.json:3:2: error ASL_BAD_TYPE: End must be true or false\n"
+        "pause.asl.json:2:13: error ASL_MISSING_NEXT: the state \"A\" has neither Next nor End\n"
+        "pause.asl.json:2:13: error ASL_BAD_WAIT: the Wait state \"A\" needs exactly one of "
+        "Seconds, "
+        "SecondsPath, Timestamp and TimestampPath\n");
 }
 END_TEST
 
 /* semver.org, section 11: the example of its own and the rules before it. */
-START_TEST(test_versions) {
-    static const char *const order[] = {"1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta",
-                                        "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "1.0.0", "1.0.1",
-                                        "1.2.0", "1.10.0", "2.0.0"};
+START_TEST(test_versions)
+{
+    static const char *const order[] = {"1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta",
+                                        "1.0.0-beta",  "1.0.0-beta.2",  "1.0.0-beta.11",
+                                        "1.0.0-rc.1",  "1.0.0",         "1.0.1",
+                                        "1.2.0",       "1.10.0",        "2.0.0"};
     for (size_t a = 0; a < sizeof order / sizeof *order; a++) {
         for (size_t b = 0; b < sizeof order / sizeof *order; b++) {
             int compared = contract_version_compare(order[a], order[b]);
-            ck_assert_msg((compared > 0) == (a > b) && (compared < 0) == (a < b), "%s %s: %d", order[a], order[b],
-                          compared);
+            ck_assert_msg((compared > 0) == (a > b) && (compared < 0) == (a < b), "%s %s: %d",
+                          order[a], order[b], compared);
         }
     }
     ck_assert_int_eq(contract_version_compare("1.0.0+build.1", "1.0.0+build.2"), 0);
@@ -193,9 +219,11 @@ static const struct {
     {"a: &x [*x]", NULL},
 };
 
-START_TEST(test_yaml) {
+START_TEST(test_yaml)
+{
     struct findings findings = {0};
-    struct json *value = yaml_parse("t.yaml", documents[_i].yaml, strlen(documents[_i].yaml), NULL, &findings);
+    struct json *value =
+        yaml_parse("t.yaml", documents[_i].yaml, strlen(documents[_i].yaml), NULL, &findings);
     if (documents[_i].json) {
         struct buffer told = {0};
         findings_write(&findings, &told);
@@ -213,12 +241,13 @@ START_TEST(test_yaml) {
 END_TEST
 
 /* Aliases of aliases: a few lines that would become a billion values. */
-START_TEST(test_yaml_bomb) {
+START_TEST(test_yaml_bomb)
+{
     struct buffer text = {0};
     buffer_append_text(&text, "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
     for (int i = 1; i < 10; i++)
-        buffer_append_format(&text, "a%d: &a%d [*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d]\n", i, i, i - 1, i - 1,
-                             i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
+        buffer_append_format(&text, "a%d: &a%d [*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d]\n", i, i,
+                             i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
     struct findings findings = {0};
     ck_assert_ptr_null(yaml_parse("bomb.yaml", text.data, text.bytes, NULL, &findings));
     ck_assert_uint_eq(findings.count, 1);
@@ -228,7 +257,8 @@ START_TEST(test_yaml_bomb) {
 }
 END_TEST
 
-int main(void) {
+int main(void)
+{
     Suite *suite = suite_create("contract");
     TCase *contracts = tcase_create("contracts");
     tcase_add_test(contracts, test_good_contract);

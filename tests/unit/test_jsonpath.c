@@ -7,10 +7,12 @@
 #include "core/jsonpath.h"
 
 static const char document[] =
-    "{\"a\":{\"b\":[10,{\"c\":\"x\"},[1,2]],\"n\":null,\"e\":[],\"my key\":1,\"my-key\":2,\"it's\":3,\"\":4,\"\xc3\xa9\":5},"
+    "{\"a\":{\"b\":[10,{\"c\":\"x\"},[1,2]],\"n\":null,\"e\":[],\"my "
+    "key\":1,\"my-key\":2,\"it's\":3,\"\":4,\"\xc3\xa9\":5},"
     "\"list\":[{\"id\":1,\"t\":\"p\"},{\"id\":2},{\"t\":\"q\"}],\"$\":6,\"0\":7}";
 
-static struct json *parse(const char *text) {
+static struct json *parse(const char *text)
+{
     struct json *value = json_parse(text, strlen(text), NULL, NULL);
     ck_assert_msg(value != NULL, "%s", text);
     return value;
@@ -54,7 +56,8 @@ static const struct {
     {"$$.a.b[0]", "10"},
 };
 
-START_TEST(test_get) {
+START_TEST(test_get)
+{
     struct error error = {0};
     struct jsonpath *path = jsonpath_compile(gets[_i].path, strlen(gets[_i].path), &error);
     ck_assert_msg(path != NULL, "%s", error.text);
@@ -62,7 +65,8 @@ START_TEST(test_get) {
     struct json *found = jsonpath_get(path, root);
     char *text = found ? json_to_text(found) : NULL;
     if (gets[_i].found)
-        ck_assert_msg(text && strcmp(text, gets[_i].found) == 0, "%s: %s", gets[_i].path, text ? text : "nothing");
+        ck_assert_msg(text && strcmp(text, gets[_i].found) == 0, "%s: %s", gets[_i].path,
+                      text ? text : "nothing");
     else
         ck_assert_msg(!text, "%s: %s", gets[_i].path, text);
     free(text);
@@ -73,13 +77,16 @@ START_TEST(test_get) {
 END_TEST
 
 static const char *const bad_paths[] = {
-    "",        "a",      ".a",       "$a",         "$.",       "$.a.",      "$.a b",      "$[",
-    "$[]",     "$[a]",   "$['a]",    "$['a'",      "$[0",      "$[1.5]",    "$[-]",       "$.a[0]b",
-    "$..a",    "$.a[?(@.b)]", "$.a[1:2]", "$.a[:2]", "$['a','b']", "$[0,1]", "$.a.length()", "$.a[(1)]",
-    "$[9999999999]", "$ ", "$.a[*", "$$$.a",
+    "",           "a",      ".a",           "$a",       "$.",
+    "$.a.",       "$.a b",  "$[",           "$[]",      "$[a]",
+    "$['a]",      "$['a'",  "$[0",          "$[1.5]",   "$[-]",
+    "$.a[0]b",    "$..a",   "$.a[?(@.b)]",  "$.a[1:2]", "$.a[:2]",
+    "$['a','b']", "$[0,1]", "$.a.length()", "$.a[(1)]", "$[9999999999]",
+    "$ ",         "$.a[*",  "$$$.a",
 };
 
-START_TEST(test_refused) {
+START_TEST(test_refused)
+{
     struct error error = {0};
     struct jsonpath *path = jsonpath_compile(bad_paths[_i], strlen(bad_paths[_i]), &error);
     ck_assert_msg(path == NULL, "%s was accepted", bad_paths[_i]);
@@ -87,14 +94,18 @@ START_TEST(test_refused) {
 }
 END_TEST
 
-START_TEST(test_kinds) {
+START_TEST(test_kinds)
+{
     static const struct {
         const char *path;
         bool context, definite, root, reference;
     } kinds[] = {
-        {"$", false, true, true, true},          {"$$", true, true, true, true},
-        {"$.a[0]['b']", false, true, false, true}, {"$.a[-1]", false, true, false, false},
-        {"$.a[*]", false, false, false, false},  {"$$.Execution.Id", true, true, false, true},
+        {"$", false, true, true, true},
+        {"$$", true, true, true, true},
+        {"$.a[0]['b']", false, true, false, true},
+        {"$.a[-1]", false, true, false, false},
+        {"$.a[*]", false, false, false, false},
+        {"$$.Execution.Id", true, true, false, true},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         struct jsonpath *path = jsonpath_compile(kinds[i].path, strlen(kinds[i].path), NULL);
@@ -129,7 +140,8 @@ static const struct {
     {"[1,2]", "$.a", NULL},
 };
 
-START_TEST(test_put) {
+START_TEST(test_put)
+{
     struct jsonpath *path = jsonpath_compile(puts_[_i].path, strlen(puts_[_i].path), NULL);
     struct json *root = parse(puts_[_i].root);
     struct json *changed = jsonpath_put(path, root, json_int(9));
@@ -148,7 +160,8 @@ START_TEST(test_put) {
 }
 END_TEST
 
-int main(void) {
+int main(void)
+{
     Suite *suite = suite_create("jsonpath");
     TCase *paths = tcase_create("paths");
     tcase_add_loop_test(paths, test_get, 0, (int)(sizeof gets / sizeof *gets));

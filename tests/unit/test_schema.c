@@ -12,18 +12,21 @@
 #define SUITE_DIRECTORY "/usr/share/json-schema-test-suite/tests/draft7"
 #endif
 
-static struct json *parse(const char *text) {
+static struct json *parse(const char *text)
+{
     struct error error = {0};
     struct json *value = json_parse(text, strlen(text), &error, NULL);
     ck_assert_msg(value != NULL, "%s: %s", error.text, text);
     return value;
 }
 
-static struct json *read_suite(const char *name) {
+static struct json *read_suite(const char *name)
+{
     struct buffer path = {0}, text = {0};
     buffer_append_format(&path, "%s/%s", SUITE_DIRECTORY, name);
     FILE *stream = fopen(buffer_text(&path), "r");
-    ck_assert_msg(stream != NULL, "%s is missing: install json-schema-test-suite", buffer_text(&path));
+    ck_assert_msg(stream != NULL, "%s is missing: install json-schema-test-suite",
+                  buffer_text(&path));
     char piece[4096];
     for (size_t bytes; (bytes = fread(piece, 1, sizeof piece, stream)) > 0;)
         buffer_append(&text, piece, bytes);
@@ -34,9 +37,10 @@ static struct json *read_suite(const char *name) {
     return suite;
 }
 
-/* Files whose keyword has the same meaning in draft 7 and 2020-12, and how many of their tests run here.
- * Left out: groups of items.json with a list (prefixItems since 2020-12) and of ref.json with remote
- * schemas, "definitions" ($defs since 2019-09), $ref into unknown keywords, or siblings that draft 7 ignores. */
+/* Files whose keyword has the same meaning in draft 7 and 2020-12, and how many of their tests run
+ * here. Left out: groups of items.json with a list (prefixItems since 2020-12) and of ref.json with
+ * remote schemas, "definitions" ($defs since 2019-09), $ref into unknown keywords, or siblings that
+ * draft 7 ignores. */
 static const struct {
     const char *file;
     size_t tests;
@@ -74,7 +78,8 @@ static const struct {
     {"ref.json", 8},
 };
 
-static size_t group_run(const char *file, const struct json *group) {
+static size_t group_run(const char *file, const struct json *group)
+{
     const char *about = json_string_or(json_get(group, "description"), "");
     struct findings findings = {0};
     struct schema *schema = schema_compile(json_get(group, "schema"), "", NULL, &findings);
@@ -85,14 +90,16 @@ static size_t group_run(const char *file, const struct json *group) {
         struct error error = {0};
         bool valid = schema_check(schema, json_get(test, "data"), "", &error) == ERR_OK;
         ck_assert_msg(valid == json_is_true(json_get(test, "valid")), "%s, %s, %s: %s", file, about,
-                      json_string_or(json_get(test, "description"), ""), valid ? "accepted" : error.text);
+                      json_string_or(json_get(test, "description"), ""),
+                      valid ? "accepted" : error.text);
     }
     schema_free(schema);
     findings_fini(&findings);
     return ran;
 }
 
-START_TEST(test_published_suite) {
+START_TEST(test_published_suite)
+{
     struct json *suite = read_suite(suites[_i].file);
     ck_assert_msg(suite != NULL, "%s", suites[_i].file);
     size_t ran = 0;
@@ -110,7 +117,8 @@ static const struct {
     const char *fault; /* NULL: valid */
 } cases[] = {
     {"{\"prefixItems\":[{\"type\":\"string\"},true],\"items\":false}", "[\"a\",1]", NULL},
-    {"{\"prefixItems\":[{\"type\":\"string\"},true],\"items\":false}", "[\"a\",1,2]", "input[2] is not allowed"},
+    {"{\"prefixItems\":[{\"type\":\"string\"},true],\"items\":false}", "[\"a\",1,2]",
+     "input[2] is not allowed"},
     {"{\"prefixItems\":[{\"type\":\"string\"}]}", "[1]", "input[0] must be a string, not number"},
     {"{\"prefixItems\":[{\"type\":\"string\"}]}", "[]", NULL},
     {"{\"contains\":{\"const\":1},\"minContains\":2}", "[1,2,1]", NULL},
@@ -125,25 +133,31 @@ static const struct {
     {"{\"dependentSchemas\":{\"a\":{\"maxProperties\":1}}}", "{\"a\":1,\"b\":2}",
      "input has 2 fields; it must have at most 1"},
     {"{\"dependentSchemas\":{\"a\":{\"maxProperties\":1}}}", "{\"c\":1,\"b\":2}", NULL},
-    {"{\"$defs\":{\"n\":{\"type\":\"integer\"}},\"items\":{\"$ref\":\"#/$defs/n\",\"minimum\":2}}", "[2]", NULL},
-    {"{\"$defs\":{\"n\":{\"type\":\"integer\"}},\"items\":{\"$ref\":\"#/$defs/n\",\"minimum\":2}}", "[1]",
-     "input[0] is 1; it must be at least 2"},
-    {"{\"$defs\":{\"n\":{\"type\":\"integer\"}},\"items\":{\"$ref\":\"#/$defs/n\",\"minimum\":2}}", "[2.5]",
-     "input[0] must be an integer, not number"},
-    {"{\"properties\":{\"next\":{\"$ref\":\"#\"}},\"additionalProperties\":false}", "{\"next\":{\"next\":{}}}", NULL},
-    {"{\"properties\":{\"next\":{\"$ref\":\"#\"}},\"additionalProperties\":false}", "{\"next\":{\"nest\":{}}}",
-     "input.next has the unknown field \"nest\""},
+    {"{\"$defs\":{\"n\":{\"type\":\"integer\"}},\"items\":{\"$ref\":\"#/$defs/n\",\"minimum\":2}}",
+     "[2]", NULL},
+    {"{\"$defs\":{\"n\":{\"type\":\"integer\"}},\"items\":{\"$ref\":\"#/$defs/n\",\"minimum\":2}}",
+     "[1]", "input[0] is 1; it must be at least 2"},
+    {"{\"$defs\":{\"n\":{\"type\":\"integer\"}},\"items\":{\"$ref\":\"#/$defs/n\",\"minimum\":2}}",
+     "[2.5]", "input[0] must be an integer, not number"},
+    {"{\"properties\":{\"next\":{\"$ref\":\"#\"}},\"additionalProperties\":false}",
+     "{\"next\":{\"next\":{}}}", NULL},
+    {"{\"properties\":{\"next\":{\"$ref\":\"#\"}},\"additionalProperties\":false}",
+     "{\"next\":{\"nest\":{}}}", "input.next has the unknown field \"nest\""},
     {"{\"$ref\":\"#\"}", "1", "input cannot be checked: the schema refers to itself without end"},
     {"{\"enum\":[\"a\",null]}", "\"b\"", "input is \"b\"; allowed are [\"a\",null]"},
-    {"{\"pattern\":\"^[a-z]+$\"}", "\"ab\\n\"", "input is \"ab\\n\"; it must match the pattern ^[a-z]+$"},
+    {"{\"pattern\":\"^[a-z]+$\"}", "\"ab\\n\"",
+     "input is \"ab\\n\"; it must match the pattern ^[a-z]+$"},
     {"{\"maxLength\":2}", "\"\xc3\xa9\xf0\x9f\x92\xa9\"", NULL},
     {"{\"maxLength\":2}", "\"abc\"", "input has 3 characters; it must have at most 2"},
     {"{\"type\":[\"string\",\"null\"]}", "1", "input must be null or a string, not number"},
-    {"{\"uniqueItems\":true}", "[{\"a\":1,\"b\":2},{\"b\":2,\"a\":1.0}]", "input has the same value at 0 and 1"},
-    {"{\"format\":\"date\",\"title\":\"x\",\"default\":1,\"examples\":[1],\"$comment\":\"y\"}", "\"no date\"", NULL},
+    {"{\"uniqueItems\":true}", "[{\"a\":1,\"b\":2},{\"b\":2,\"a\":1.0}]",
+     "input has the same value at 0 and 1"},
+    {"{\"format\":\"date\",\"title\":\"x\",\"default\":1,\"examples\":[1],\"$comment\":\"y\"}",
+     "\"no date\"", NULL},
 };
 
-START_TEST(test_case) {
+START_TEST(test_case)
+{
     struct findings findings = {0};
     struct json *document = parse(cases[_i].schema);
     struct schema *schema = schema_compile(document, "", NULL, &findings);
@@ -164,7 +178,8 @@ static const struct {
     const char *schema, *pointer, *code;
 } refused[] = {
     {"{\"unevaluatedProperties\":false}", "/s/unevaluatedProperties", "SCHEMA_UNSUPPORTED_KEYWORD"},
-    {"{\"properties\":{\"a\":{\"$dynamicRef\":\"#x\"}}}", "/s/properties/a/$dynamicRef", "SCHEMA_UNSUPPORTED_KEYWORD"},
+    {"{\"properties\":{\"a\":{\"$dynamicRef\":\"#x\"}}}", "/s/properties/a/$dynamicRef",
+     "SCHEMA_UNSUPPORTED_KEYWORD"},
     {"{\"definitions\":{}}", "/s/definitions", "SCHEMA_UNSUPPORTED_KEYWORD"},
     {"{\"type\":\"text\"}", "/s/type", "SCHEMA_BAD_VALUE"},
     {"{\"minLength\":-1}", "/s/minLength", "SCHEMA_BAD_VALUE"},
@@ -178,7 +193,8 @@ static const struct {
     {"3", "/s", "SCHEMA_BAD_VALUE"},
 };
 
-START_TEST(test_refused) {
+START_TEST(test_refused)
+{
     struct findings findings = {0};
     struct json *document = parse(refused[_i].schema);
     ck_assert_ptr_null(schema_compile(document, "/s", NULL, &findings));
@@ -190,7 +206,8 @@ START_TEST(test_refused) {
 }
 END_TEST
 
-int main(void) {
+int main(void)
+{
     Suite *suite = suite_create("schema");
     TCase *published = tcase_create("published");
     tcase_add_loop_test(published, test_published_suite, 0, (int)(sizeof suites / sizeof *suites));
