@@ -7,7 +7,8 @@
 
 #include "base/uuid.h"
 
-static const char *const type_names[] = {"string", "string", "string", "boolean", "integer", "string", "object", "array"};
+static const char *const type_names[] = {"string",  "string", "string", "boolean",
+                                         "integer", "string", "object", "array"};
 
 static bool is_type(enum field_type type, const struct json *value)
 {
@@ -32,7 +33,8 @@ static bool is_type(enum field_type type, const struct json *value)
 
 static bool is_choice(const char *choices, const char *text, size_t bytes)
 {
-    for (const char *at = choices; at != NULL; at = strchr(at, '|'), at = at != NULL ? at + 1 : NULL) {
+    for (const char *at = choices; at != NULL;
+         at = strchr(at, '|'), at = at != NULL ? at + 1 : NULL) {
         size_t length = strcspn(at, "|");
         if (length == bytes && memcmp(at, text, bytes) == 0)
             return true;
@@ -40,37 +42,47 @@ static bool is_choice(const char *choices, const char *text, size_t bytes)
     return false;
 }
 
-static enum error_code check_text(const struct field *field, const struct json *value, const char *path, struct error *error)
+static enum error_code check_text(const struct field *field, const struct json *value,
+                                  const char *path, struct error *error)
 {
     size_t bytes;
     const char *text = json_string_value(value, &bytes);
     struct uuid uuid;
     if (field->type == FIELD_CHOICE && !is_choice(field->choices, text, bytes))
-        return error_set_field(error, ERR_INVALID, path, "%s is \"%.40s\", allowed are %s", path, text, field->choices);
+        return error_set_field(error, ERR_INVALID, path, "%s is \"%.40s\", allowed are %s", path,
+                               text, field->choices);
     if (field->type == FIELD_UUID && !uuid_parse(text, bytes, &uuid))
-        return error_set_field(error, ERR_INVALID, path, "%s is \"%.40s\", which is not a UUID", path, text);
+        return error_set_field(error, ERR_INVALID, path, "%s is \"%.40s\", which is not a UUID",
+                               path, text);
     if (field->type != FIELD_TEXT && field->type != FIELD_LINE)
         return ERR_OK;
     if ((int64_t)bytes < field->min || (int64_t)bytes > field->max)
-        return error_set_field(error, ERR_INVALID, path, "%s has %zu octets, allowed are %lld to %lld", path, bytes,
+        return error_set_field(error, ERR_INVALID, path,
+                               "%s has %zu octets, allowed are %lld to %lld", path, bytes,
                                (long long)field->min, (long long)field->max);
     for (size_t i = 0; field->type == FIELD_LINE && i < bytes; i++) {
         if (iscntrl((unsigned char)text[i]))
-            return error_set_field(error, ERR_INVALID, path, "%s holds a control character at octet %zu", path, i + 1);
+            return error_set_field(error, ERR_INVALID, path,
+                                   "%s holds a control character at octet %zu", path, i + 1);
     }
     return ERR_OK;
 }
 
-static enum error_code check_value(const struct field *field, const struct json *value, const char *path, struct error *error)
+static enum error_code check_value(const struct field *field, const struct json *value,
+                                   const char *path, struct error *error)
 {
     if (!is_type(field->type, value))
-        return error_set_field(error, ERR_INVALID, path, "%s is of type %s, expected is %s", path, json_type_name(value),
-                               type_names[field->type]);
-    if (field->type == FIELD_INT && (json_int_value(value) < field->min || json_int_value(value) > field->max))
-        return error_set_field(error, ERR_INVALID, path, "%s is %lld, allowed are %lld to %lld", path,
-                               (long long)json_int_value(value), (long long)field->min, (long long)field->max);
-    if (field->type == FIELD_ARRAY && ((int64_t)json_size(value) < field->min || (int64_t)json_size(value) > field->max))
-        return error_set_field(error, ERR_INVALID, path, "%s has %zu items, allowed are %lld to %lld", path, json_size(value),
+        return error_set_field(error, ERR_INVALID, path, "%s is of type %s, expected is %s", path,
+                               json_type_name(value), type_names[field->type]);
+    if (field->type == FIELD_INT &&
+        (json_int_value(value) < field->min || json_int_value(value) > field->max))
+        return error_set_field(error, ERR_INVALID, path, "%s is %lld, allowed are %lld to %lld",
+                               path, (long long)json_int_value(value), (long long)field->min,
+                               (long long)field->max);
+    if (field->type == FIELD_ARRAY &&
+        ((int64_t)json_size(value) < field->min || (int64_t)json_size(value) > field->max))
+        return error_set_field(error, ERR_INVALID, path,
+                               "%s has %zu items, allowed are %lld to %lld", path, json_size(value),
                                (long long)field->min, (long long)field->max);
     if (field->type == FIELD_OBJECT)
         return field->members != NULL ? fields_check(field->members, value, path, error) : ERR_OK;
@@ -84,13 +96,15 @@ static void path_of(const char *where, const char *name, char *path, size_t byte
     snprintf(path, bytes, "%.60s%s%.60s", where, *where != '\0' ? "." : "", name);
 }
 
-static enum error_code check_known(const struct field *fields, const struct json *object, const char *where, struct error *error)
+static enum error_code check_known(const struct field *fields, const struct json *object,
+                                   const char *where, struct error *error)
 {
     for (size_t i = 0; i < json_size(object); i++) {
         size_t bytes;
         const char *name = json_name_at(object, i, &bytes);
         const struct field *field = fields;
-        while (field->name != NULL && (strlen(field->name) != bytes || memcmp(field->name, name, bytes) != 0))
+        while (field->name != NULL &&
+               (strlen(field->name) != bytes || memcmp(field->name, name, bytes) != 0))
             field++;
         if (field->name != NULL)
             continue;
@@ -101,7 +115,8 @@ static enum error_code check_known(const struct field *fields, const struct json
     return ERR_OK;
 }
 
-enum error_code fields_check(const struct field *fields, const struct json *object, const char *where, struct error *error)
+enum error_code fields_check(const struct field *fields, const struct json *object,
+                             const char *where, struct error *error)
 {
     if (json_type_of(object) != JSON_OBJECT)
         return error_set_field(error, ERR_INVALID, where, "%s is of type %s, expected is object",
@@ -123,7 +138,8 @@ enum error_code fields_check(const struct field *fields, const struct json *obje
 static void describe_choices(const char *choices, struct json *schema)
 {
     struct json *list = json_array();
-    for (const char *at = choices; at != NULL; at = strchr(at, '|'), at = at != NULL ? at + 1 : NULL)
+    for (const char *at = choices; at != NULL;
+         at = strchr(at, '|'), at = at != NULL ? at + 1 : NULL)
         json_array_append(list, json_string(at, strcspn(at, "|")));
     json_object_set(schema, "enum", list);
 }
@@ -140,8 +156,16 @@ static struct json *describe(const struct field *field)
         json_object_set(schema, "format", json_text("uuid"));
     bool is_text = field->type == FIELD_TEXT || field->type == FIELD_LINE;
     if (is_text || field->type == FIELD_INT || field->type == FIELD_ARRAY) {
-        json_object_set(schema, is_text ? "minLength" : field->type == FIELD_INT ? "minimum" : "minItems", json_int(field->min));
-        json_object_set(schema, is_text ? "maxLength" : field->type == FIELD_INT ? "maximum" : "maxItems", json_int(field->max));
+        json_object_set(schema,
+                        is_text                    ? "minLength"
+                        : field->type == FIELD_INT ? "minimum"
+                                                   : "minItems",
+                        json_int(field->min));
+        json_object_set(schema,
+                        is_text                    ? "maxLength"
+                        : field->type == FIELD_INT ? "maximum"
+                                                   : "maxItems",
+                        json_int(field->max));
     }
     return schema;
 }

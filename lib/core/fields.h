@@ -15,21 +15,30 @@
 #include "base/error.h"
 #include "core/json.h"
 
-enum field_type { FIELD_TEXT, FIELD_LINE, FIELD_CHOICE, FIELD_BOOL, FIELD_INT, FIELD_UUID, FIELD_OBJECT, FIELD_ARRAY };
+enum field_type {
+    FIELD_TEXT,
+    FIELD_LINE,
+    FIELD_CHOICE,
+    FIELD_BOOL,
+    FIELD_INT,
+    FIELD_UUID,
+    FIELD_OBJECT,
+    FIELD_ARRAY
+};
 
 struct field {
-    const char *name; /* NULL ends a table */
+    const char *name;     /* NULL ends a table */
     enum field_type type; /* FIELD_LINE: text without control characters */
     bool required;
     int64_t min; /* octets of text, value of an int, members of an array */
     int64_t max;
-    const char *choices;          /* FIELD_CHOICE: "a|b" */
-    const struct field *members;  /* FIELD_OBJECT: its table; NULL allows any member */
+    const char *choices;         /* FIELD_CHOICE: "a|b" */
+    const struct field *members; /* FIELD_OBJECT: its table; NULL allows any member */
 };
 
 /* `where` is the path of the object ("" at the top, "items[3]"). */
-enum error_code fields_check(const struct field *fields, const struct json *object, const char *where,
-                             struct error *error) MUST_USE;
+enum error_code fields_check(const struct field *fields, const struct json *object,
+                             const char *where, struct error *error) MUST_USE;
 struct json *fields_schema(const struct field *fields) MUST_USE;
 
 /* Values of a checked object, with what counts when they are absent. */

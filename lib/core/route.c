@@ -33,10 +33,12 @@ void route_table_free(struct route_table *table)
     free(table);
 }
 
-static enum error_code add_segment(struct route *route, char *segment, const char *pattern, struct error *error)
+static enum error_code add_segment(struct route *route, char *segment, const char *pattern,
+                                   struct error *error)
 {
     if (route->count == ROUTE_SEGMENTS_MAX)
-        return error_set(error, ERR_INVALID, "route %s has more than %d segments", pattern, ROUTE_SEGMENTS_MAX);
+        return error_set(error, ERR_INVALID, "route %s has more than %d segments", pattern,
+                         ROUTE_SEGMENTS_MAX);
     size_t length = strlen(segment);
     bool is_parameter = length > 2 && segment[0] == '{' && segment[length - 1] == '}';
     if (is_parameter) {
@@ -50,7 +52,8 @@ static enum error_code add_segment(struct route *route, char *segment, const cha
     return ERR_OK;
 }
 
-enum error_code route_add(struct route_table *table, const char *method, const char *pattern, struct error *error)
+enum error_code route_add(struct route_table *table, const char *method, const char *pattern,
+                          struct error *error)
 {
     if (table->count == ROUTES_MAX)
         return error_set(error, ERR_INVALID, "more than %d routes", ROUTES_MAX);
@@ -59,7 +62,8 @@ enum error_code route_add(struct route_table *table, const char *method, const c
     struct route *route = &table->routes[table->count];
     *route = (struct route){.method = must_strdup(method), .pattern = must_strdup(pattern + 1)};
     enum error_code code = ERR_OK;
-    for (char *segment = route->pattern; code == ERR_OK && *route->pattern != '\0' && segment != NULL;) {
+    for (char *segment = route->pattern;
+         code == ERR_OK && *route->pattern != '\0' && segment != NULL;) {
         char *slash = strchr(segment, '/');
         if (slash != NULL)
             *slash++ = '\0';
@@ -80,7 +84,8 @@ static bool matches(const struct route *route, const struct route_path *path)
     if (route->count != path->count)
         return false;
     for (int i = 0; i < route->count; i++) {
-        if (route->is_parameter[i] ? path->segments[i][0] == '\0' : strcmp(route->segments[i], path->segments[i]) != 0)
+        if (route->is_parameter[i] ? path->segments[i][0] == '\0'
+                                   : strcmp(route->segments[i], path->segments[i]) != 0)
             return false;
     }
     return true;
@@ -98,11 +103,12 @@ static bool more_literal(const struct route *a, const struct route *b)
 
 static bool method_fits(const struct route *route, const char *method)
 {
-    return strcmp(route->method, method) == 0 || (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
+    return strcmp(route->method, method) == 0 ||
+           (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
-enum route_result route_find(const struct route_table *table, const char *method, const struct route_path *path,
-                             int *route)
+enum route_result route_find(const struct route_table *table, const char *method,
+                             const struct route_path *path, int *route)
 {
     int best = -1;
     bool path_known = false;
@@ -111,7 +117,8 @@ enum route_result route_find(const struct route_table *table, const char *method
         if (!matches(candidate, path))
             continue;
         path_known = true;
-        if (method_fits(candidate, method) && (best < 0 || more_literal(candidate, &table->routes[best])))
+        if (method_fits(candidate, method) &&
+            (best < 0 || more_literal(candidate, &table->routes[best])))
             best = i;
     }
     if (best >= 0)
@@ -119,8 +126,8 @@ enum route_result route_find(const struct route_table *table, const char *method
     return best >= 0 ? ROUTE_FOUND : path_known ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
 }
 
-const char *route_parameter(const struct route_table *table, int route, const struct route_path *path,
-                            const char *name)
+const char *route_parameter(const struct route_table *table, int route,
+                            const struct route_path *path, const char *name)
 {
     const struct route *r = &table->routes[route];
     for (int i = 0; i < r->count; i++) {
@@ -136,14 +143,16 @@ static void allow(char *text, size_t bytes, const char *method)
     snprintf(text + used, bytes - used, "%s%s", used > 0 ? ", " : "", method);
 }
 
-void route_allowed(const struct route_table *table, const struct route_path *path, char *text, size_t bytes)
+void route_allowed(const struct route_table *table, const struct route_path *path, char *text,
+                   size_t bytes)
 {
     text[0] = '\0';
     for (int i = 0; i < table->count; i++) {
         const struct route *route = &table->routes[i];
         bool told = !matches(route, path);
         for (int j = 0; j < i && !told; j++)
-            told = matches(&table->routes[j], path) && strcmp(table->routes[j].method, route->method) == 0;
+            told = matches(&table->routes[j], path) &&
+                   strcmp(table->routes[j].method, route->method) == 0;
         if (told)
             continue;
         allow(text, bytes, route->method);

@@ -31,15 +31,17 @@ enum route_result { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD };
 struct route_table *route_table_new(void) MUST_USE;
 void route_table_free(struct route_table *table);
 /* "/api/{id}/history": {name} matches one segment. Routes are numbered from 0 in order of adding. */
-enum error_code route_add(struct route_table *table, const char *method, const char *pattern, struct error *error) MUST_USE;
+enum error_code route_add(struct route_table *table, const char *method, const char *pattern,
+                          struct error *error) MUST_USE;
 /* Literal segments win over parameters, the leftmost difference decides. HEAD follows GET. */
-enum route_result route_find(const struct route_table *table, const char *method, const struct route_path *path,
-                             int *route);
+enum route_result route_find(const struct route_table *table, const char *method,
+                             const struct route_path *path, int *route);
 /* The segment that {name} of a route stands for, or NULL. */
-const char *route_parameter(const struct route_table *table, int route, const struct route_path *path,
-                            const char *name);
+const char *route_parameter(const struct route_table *table, int route,
+                            const struct route_path *path, const char *name);
 /* "GET, HEAD, POST": the methods that the path has. */
-void route_allowed(const struct route_table *table, const struct route_path *path, char *text, size_t bytes);
+void route_allowed(const struct route_table *table, const struct route_path *path, char *text,
+                   size_t bytes);
 
 /* Cuts and decodes in place; `text` begins with '/' and must outlive the path. */
 bool route_path_parse(char *text, struct route_path *path);

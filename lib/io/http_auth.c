@@ -10,8 +10,8 @@ static void list_fill(struct http_list *list, const char *text)
     list->text = must_strdup(text != NULL ? text : "");
     list->count = 0;
     char *rest = NULL;
-    for (char *item = strtok_r(list->text, ", \t\r\n", &rest); item != NULL && list->count < HTTP_KEYS_MAX;
-         item = strtok_r(NULL, ", \t\r\n", &rest))
+    for (char *item = strtok_r(list->text, ", \t\r\n", &rest);
+         item != NULL && list->count < HTTP_KEYS_MAX; item = strtok_r(NULL, ", \t\r\n", &rest))
         list->items[list->count++] = item;
 }
 

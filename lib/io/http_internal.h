@@ -4,6 +4,7 @@
 #define IO_HTTP_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "core/route.h"
 #include "io/http_server.h"
@@ -45,11 +46,12 @@ struct http_exchange {
     struct http_request request;
     struct http_response response;
     struct http_server *server;
+    atomic_size_t *bodies_bytes; /* the server's, of all requests being read or handled */
     struct mg_connection *connection;
     int route; /* -1 until known */
     struct route_path path;
-    struct buffer path_text;    /* decoded, cut at slashes */
-    struct buffer path_whole;   /* decoded, for messages */
+    struct buffer path_text;  /* decoded, cut at slashes */
+    struct buffer path_whole; /* decoded, for messages */
     struct buffer query_text;
     struct query_parameter query[QUERY_PARAMETERS_MAX];
     int query_count;
@@ -67,8 +69,17 @@ struct http_exchange {
 /* The exchange that this thread works on, or NULL. */
 extern _Thread_local struct http_exchange *http_exchange_current;
 
+/* Fills the response with a problem. */
+void http_exchange_refuse(struct http_exchange *exchange, enum error_code code, int status,
+                          const char *name, const char *text);
+/* Reads the body as far as the route allows; false: the response is filled with the reason. */
+bool http_exchange_take_body(struct http_exchange *exchange,
+                             const struct http_route *route) MUST_USE;
+void http_exchange_release_body(struct http_exchange *exchange);
+
 /* ERR_INVALID: broken escapes or too many parameters. */
-enum error_code http_exchange_parse_query(struct http_exchange *exchange, struct error *error) MUST_USE;
+enum error_code http_exchange_parse_query(struct http_exchange *exchange,
+                                          struct error *error) MUST_USE;
 
 const struct route_table *http_server_routes(const struct http_server *server);
 

@@ -25,8 +25,8 @@ static int listening_inodes(const char *file, int port, unsigned long *inodes, i
     while (count < max && fgets(line, sizeof line, table) != NULL) {
         unsigned local_port, state;
         unsigned long inode;
-        if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*s %*s %lu", &local_port, &state,
-                   &inode) == 3 &&
+        if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*s %*s %lu",
+                   &local_port, &state, &inode) == 3 &&
             local_port == (unsigned)port && state == TCP_STATE_LISTEN)
             inodes[count++] = inode;
     }
@@ -80,7 +80,8 @@ void http_port_holder(int port, char *text, size_t bytes)
     if (processes == NULL)
         return;
     for (struct dirent *entry; (entry = readdir(processes)) != NULL;) {
-        if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || !process_has_socket(entry->d_name, inodes, count))
+        if (entry->d_name[0] < '1' || entry->d_name[0] > '9' ||
+            !process_has_socket(entry->d_name, inodes, count))
             continue;
         char name[64];
         process_name(entry->d_name, name, sizeof name);
@@ -94,10 +95,12 @@ enum error_code http_port_check(const char *address, int port, struct error *err
 {
     char service[16];
     snprintf(service, sizeof service, "%d", port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV};
     struct addrinfo *list = NULL;
     if (getaddrinfo(address, service, &hints, &list) != 0)
-        return error_set(error, ERR_CONFIG, "BIND_ADDRESS %s is not an address of this machine", address);
+        return error_set(error, ERR_CONFIG, "BIND_ADDRESS %s is not an address of this machine",
+                         address);
     int fd = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int on = 1;
     int failure = 0;
@@ -110,10 +113,12 @@ enum error_code http_port_check(const char *address, int port, struct error *err
     if (failure == 0)
         return ERR_OK;
     if (failure != EADDRINUSE)
-        return error_set(error, ERR_CONFIG, "cannot listen on %s port %d: %s", address, port, strerror(failure));
+        return error_set(error, ERR_CONFIG, "cannot listen on %s port %d: %s", address, port,
+                         strerror(failure));
     char holder[128];
     http_port_holder(port, holder, sizeof holder);
-    return error_set(error, ERR_CONFIG, "port %d on %s is busy: %s listens on it", port, address, holder);
+    return error_set(error, ERR_CONFIG, "port %d on %s is busy: %s listens on it", port, address,
+                     holder);
 }
 
 static int local_port(int fd)

@@ -50,7 +50,8 @@ void http_problem_with(struct http_response *response, const struct error *error
     append_member(body, "title", error_code_text(error->code));
     buffer_append_text(body, ",\"status\":");
     buffer_append_int(body, status);
-    append_member(body, "detail", error->text[0] != '\0' ? error->text : error_code_text(error->code));
+    append_member(body, "detail",
+                  error->text[0] != '\0' ? error->text : error_code_text(error->code));
     append_member(body, "code", code);
     if (error->field[0] != '\0')
         append_member(body, "field", error->field);
@@ -70,7 +71,8 @@ void http_problem_with(struct http_response *response, const struct error *error
 
 void http_problem(struct http_response *response, const struct error *error)
 {
-    http_problem_with(response, error, error_code_status(error->code), error_code_name(error->code), NULL);
+    http_problem_with(response, error, error_code_status(error->code), error_code_name(error->code),
+                      NULL);
     if (error_code_status(error->code) == 503)
         http_retry_after(response, 1);
 }
@@ -78,7 +80,8 @@ void http_problem(struct http_response *response, const struct error *error)
 void http_retry_after(struct http_response *response, int seconds)
 {
     /* Said at most once: a handler's own figure comes after http_problem's and replaces it. */
-    char *old = response->headers.bytes > 0 ? strstr(response->headers.data, "Retry-After: ") : NULL;
+    char *old =
+        response->headers.bytes > 0 ? strstr(response->headers.data, "Retry-After: ") : NULL;
     if (old != NULL) {
         char *end = strstr(old, "\r\n");
         size_t tail = response->headers.bytes - (size_t)(end + 2 - response->headers.data);
@@ -90,7 +93,8 @@ void http_retry_after(struct http_response *response, int seconds)
     http_response_header(response, "Retry-After", text);
 }
 
-void http_handle_metrics(struct http_request *request, struct http_response *response, void *context)
+void http_handle_metrics(struct http_request *request, struct http_response *response,
+                         void *context)
 {
     (void)request;
     (void)context;
@@ -102,19 +106,24 @@ void http_handle_metrics(struct http_request *request, struct http_response *res
 const char *http_path_parameter(const struct http_request *request, const char *name)
 {
     const struct http_exchange *exchange = request->internal;
-    return route_parameter(http_server_routes(exchange->server), exchange->route, &exchange->path, name);
+    return route_parameter(http_server_routes(exchange->server), exchange->route, &exchange->path,
+                           name);
 }
 
 enum error_code http_exchange_parse_query(struct http_exchange *exchange, struct error *error)
 {
     buffer_clear(&exchange->query_text);
-    buffer_append_text(&exchange->query_text, exchange->request.query_string != NULL ? exchange->request.query_string : "");
+    buffer_append_text(&exchange->query_text, exchange->request.query_string != NULL
+                                                  ? exchange->request.query_string
+                                                  : "");
     exchange->query_count = 0;
     if (exchange->query_text.bytes == 0 ||
-        query_parse(exchange->query_text.data, exchange->query, QUERY_PARAMETERS_MAX, &exchange->query_count))
+        query_parse(exchange->query_text.data, exchange->query, QUERY_PARAMETERS_MAX,
+                    &exchange->query_count))
         return ERR_OK;
     exchange->query_count = 0;
-    return error_set(error, ERR_INVALID, "the query string is not well formed or has more than %d parameters",
+    return error_set(error, ERR_INVALID,
+                     "the query string is not well formed or has more than %d parameters",
                      QUERY_PARAMETERS_MAX);
 }
 
@@ -128,8 +137,8 @@ const char *http_query(struct http_request *request, const char *name)
     return NULL;
 }
 
-enum error_code http_query_int(struct http_request *request, const char *name, int64_t min, int64_t max,
-                               int64_t fallback, int64_t *value, struct error *error)
+enum error_code http_query_int(struct http_request *request, const char *name, int64_t min,
+                               int64_t max, int64_t fallback, int64_t *value, struct error *error)
 {
     *value = fallback;
     const char *text = http_query(request, name);
@@ -137,14 +146,18 @@ enum error_code http_query_int(struct http_request *request, const char *name, i
         return ERR_OK;
     char *end;
     long long number = strtoll(text, &end, 10);
-    if (*text == '\0' || *text == ' ' || *end != '\0' || strlen(text) > 18 || number < min || number > max)
-        return error_set_field(error, ERR_INVALID, name, "query parameter %s is \"%.64s\", allowed are whole numbers from %lld to %lld",
-                               name, text, (long long)min, (long long)max);
+    if (*text == '\0' || *text == ' ' || *end != '\0' || strlen(text) > 18 || number < min ||
+        number > max)
+        return error_set_field(
+            error, ERR_INVALID, name,
+            "query parameter %s is \"%.64s\", allowed are whole numbers from %lld to %lld", name,
+            text, (long long)min, (long long)max);
     *value = number;
     return ERR_OK;
 }
 
-enum error_code http_query_known(struct http_request *request, const char *const *names, struct error *error)
+enum error_code http_query_known(struct http_request *request, const char *const *names,
+                                 struct error *error)
 {
     const struct http_exchange *exchange = request->internal;
     enum error_code code = ERR_OK;
@@ -153,14 +166,15 @@ enum error_code http_query_known(struct http_request *request, const char *const
         for (int j = 0; names[j] != NULL; j++)
             known |= strcmp(names[j], exchange->query[i].name) == 0;
         if (!known)
-            code = error_set_field(error, ERR_INVALID, exchange->query[i].name, "query parameter %.64s is not known here",
-                                   exchange->query[i].name);
+            code =
+                error_set_field(error, ERR_INVALID, exchange->query[i].name,
+                                "query parameter %.64s is not known here", exchange->query[i].name);
     }
     return code;
 }
 
-bool http_form_part(struct http_request *request, const char *name, const char **data, size_t *bytes,
-                    const char **filename)
+bool http_form_part(struct http_request *request, const char *name, const char **data,
+                    size_t *bytes, const char **filename)
 {
     struct http_exchange *exchange = request->internal;
     struct multipart_part part;

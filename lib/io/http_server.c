@@ -18,9 +18,6 @@
 #define FIRST_BYTE_MS "5000"
 #define IDLE_MS "5000"
 #define LISTEN_BACKLOG "1024"
-#define BODY_BYTES_DEFAULT 65536u
-#define BODY_BYTES_UNCOUNTED 65536u
-#define BODY_STEP_BYTES 65536u
 #define ID_HEADER_BYTES_MAX 128
 #define ONE_WRITE_BYTES_MAX 16384 /* bodies up to this go out with their head in one write */
 
@@ -41,7 +38,10 @@ struct http_server {
 /* Status classes of METRIC_HTTP_REQUESTS are "2xx|3xx|4xx|5xx"; this is the index of the last. */
 #define STATUS_LABEL_MAX 3
 
-const struct route_table *http_server_routes(const struct http_server *server) { return server->table; }
+const struct route_table *http_server_routes(const struct http_server *server)
+{
+    return server->table;
+}
 int http_server_port(const struct http_server *server) { return server->port; }
 void http_server_refuse(struct http_server *server) { atomic_store(&server->refusing, true); }
 
@@ -94,6 +94,7 @@ static void exchange_begin(struct http_exchange *exchange, struct http_server *s
 {
     const char *type = mg_get_header(connection, "Content-Type");
     exchange->server = server;
+    exchange->bodies_bytes = &server->bodies_bytes;
     exchange->connection = connection;
     exchange->route = -1;
     exchange->query_count = 0;
@@ -116,9 +117,7 @@ static void exchange_end(struct http_exchange *exchange)
     for (int i = 0; i < exchange->form_filenames_count; i++)
         free(exchange->form_filenames[i]);
     exchange->form_filenames_count = 0;
-    if (exchange->body_bytes_reserved > 0)
-        atomic_fetch_sub(&exchange->server->bodies_bytes, exchange->body_bytes_reserved);
-    exchange->body_bytes_reserved = 0;
+    http_exchange_release_body(exchange);
     buffer_reuse(&exchange->response.body);
     buffer_reuse(&exchange->response.headers);
     buffer_reuse(&exchange->body);
@@ -127,7 +126,8 @@ static void exchange_end(struct http_exchange *exchange)
 
 /* -- answering -- */
 
-static void append_default_header(struct buffer *out, const struct buffer *own, const char *name, const char *line)
+static void append_default_header(struct buffer *out, const struct buffer *own, const char *name,
+                                  const char *line)
 {
     for (const char *at = buffer_text(own); *at != '\0'; at = strstr(at, "\r\n") + 2) {
         if (strncasecmp(at, name, strlen(name)) == 0)
@@ -143,7 +143,8 @@ static void append_date(struct http_exchange *exchange, struct buffer *out)
         time_t time = (time_t)second;
         struct tm parts;
         gmtime_r(&time, &parts);
-        strftime(exchange->date, sizeof exchange->date, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &parts);
+        strftime(exchange->date, sizeof exchange->date, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n",
+                 &parts);
         exchange->date_second = second;
     }
     buffer_append_text(out, exchange->date);
@@ -170,7 +171,9 @@ static void append_cors(struct http_exchange *exchange, struct buffer *out)
     if (origin == NULL || !http_access_origin_listed(access, origin))
         return;
     buffer_append_format(out, "Access-Control-Allow-Origin: %s\r\n", origin);
-    buffer_append_text(out, "Access-Control-Expose-Headers: Location, Retry-After, X-Request-ID, X-Correlation-ID\r\n");
+    buffer_append_text(
+        out,
+        "Access-Control-Expose-Headers: Location, Retry-After, X-Request-ID, X-Correlation-ID\r\n");
 }
 
 /* What civetweb does after the request must be what our Connection header says. */
@@ -203,9 +206,11 @@ static void append_head(struct http_exchange *exchange, struct buffer *out, bool
         buffer_append(out, "\r\n", 2);
     }
     buffer_append_text(out, keep ? "Connection: keep-alive\r\n" : "Connection: close\r\n");
-    buffer_append_text(out, "X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\nReferrer-Policy: no-referrer\r\n");
-    append_default_header(out, &response->headers, "Content-Security-Policy:",
-                          "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n");
+    buffer_append_text(out, "X-Content-Type-Options: nosniff\r\nX-Frame-Options: "
+                            "DENY\r\nReferrer-Policy: no-referrer\r\n");
+    append_default_header(
+        out, &response->headers, "Content-Security-Policy:",
+        "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n");
     append_default_header(out, &response->headers, "Cache-Control:", "Cache-Control: no-store\r\n");
     append_echo(exchange, out, "X-Request-ID");
     append_echo(exchange, out, "X-Correlation-ID");
@@ -222,7 +227,8 @@ static void send_response(struct http_exchange *exchange, const struct mg_reques
         mg_disable_connection_keep_alive(exchange->connection);
     buffer_clear(&exchange->out);
     append_head(exchange, &exchange->out, keep);
-    bool body = !exchange->is_head && response->body.bytes > 0 && response->status != 204 && response->status != 304;
+    bool body = !exchange->is_head && response->body.bytes > 0 && response->status != 204 &&
+                response->status != 304;
     if (body && response->body.bytes <= ONE_WRITE_BYTES_MAX) {
         buffer_append(&exchange->out, response->body.data, response->body.bytes);
         body = false;
@@ -231,108 +237,12 @@ static void send_response(struct http_exchange *exchange, const struct mg_reques
         mg_write(exchange->connection, response->body.data, response->body.bytes);
 }
 
-static void refuse(struct http_exchange *exchange, enum error_code code, int status, const char *name, const char *text)
+void http_exchange_refuse(struct http_exchange *exchange, enum error_code code, int status,
+                          const char *name, const char *text)
 {
     struct error error = {0};
     error_set(&error, code, "%s", text);
     http_problem_with(&exchange->response, &error, status, name, NULL);
-}
-
-/* -- the body -- */
-
-/* Small bodies are not counted: the number of threads bounds them. */
-static bool reserve(struct http_exchange *exchange, size_t bytes)
-{
-    if (bytes <= BODY_BYTES_UNCOUNTED || bytes <= exchange->body_bytes_reserved)
-        return true;
-    size_t more = bytes - exchange->body_bytes_reserved;
-    atomic_size_t *total = &exchange->server->bodies_bytes;
-    if (atomic_fetch_add(total, more) + more > HTTP_BODIES_BYTES_MAX) {
-        atomic_fetch_sub(total, more);
-        return false;
-    }
-    exchange->body_bytes_reserved = bytes;
-    return true;
-}
-
-enum body_result { BODY_READ, BODY_BROKEN, BODY_NO_ROOM };
-
-static enum body_result read_all(struct http_exchange *exchange, size_t bytes_max, bool length_known, size_t length)
-{
-    struct buffer *body = &exchange->body;
-    buffer_clear(body);
-    while (!length_known || body->bytes < length) {
-        /* As much again as has come: memory follows what was sent, not what was announced. */
-        size_t room = body->bytes > BODY_STEP_BYTES ? body->bytes : BODY_STEP_BYTES;
-        if (length_known && room > length - body->bytes)
-            room = length - body->bytes;
-        if (body->bytes > bytes_max)
-            return BODY_READ; /* chunked and too large: the caller tells */
-        if (!reserve(exchange, body->bytes + room))
-            return BODY_NO_ROOM;
-        buffer_reserve(body, room);
-        int got = mg_read(exchange->connection, body->data + body->bytes, room);
-        if (got < 0)
-            return BODY_BROKEN;
-        if (got == 0)
-            break;
-        body->bytes += (size_t)got;
-    }
-    buffer_reserve(body, 1);
-    body->data[body->bytes] = '\0';
-    return !length_known || body->bytes == length ? BODY_READ : BODY_BROKEN;
-}
-
-/* False: the response is filled with the reason. */
-static bool take_body(struct http_exchange *exchange, const struct http_route *route, const struct mg_request_info *info)
-{
-    size_t bytes_max = route->body_bytes_max > 0 ? route->body_bytes_max : BODY_BYTES_DEFAULT;
-    bool length_known = mg_get_header(exchange->connection, "Content-Length") != NULL;
-    bool chunked = mg_get_header(exchange->connection, "Transfer-Encoding") != NULL;
-    if (length_known && chunked) { /* two lengths: a proxy before us may believe the other one */
-        refuse(exchange, ERR_INVALID, 400, "two_lengths", "a request has Content-Length or Transfer-Encoding, not both");
-        return false;
-    }
-    if (!length_known && !chunked) {
-        bool wants = strcmp(info->request_method, "POST") == 0 || strcmp(info->request_method, "PUT") == 0 ||
-                     strcmp(info->request_method, "PATCH") == 0;
-        if (wants && route->body_bytes_max > 0)
-            refuse(exchange, ERR_INVALID, 411, "length_required", "a Content-Length or chunked encoding is required");
-        return !wants || route->body_bytes_max == 0;
-    }
-    char text[128];
-    snprintf(text, sizeof text, "the body is larger than %zu bytes, the limit of this path", bytes_max);
-    size_t length = length_known && info->content_length > 0 ? (size_t)info->content_length : 0;
-    exchange->close = true; /* until the body is read to its end */
-    if (length > bytes_max) {
-        refuse(exchange, ERR_TOO_LARGE, 413, error_code_name(ERR_TOO_LARGE), text);
-        return false;
-    }
-    if (length_known && length == 0) {
-        exchange->close = false;
-        return true;
-    }
-    const char *expect = mg_get_header(exchange->connection, "Expect");
-    if (expect != NULL && strcasecmp(expect, "100-continue") == 0)
-        mg_write(exchange->connection, "HTTP/1.1 100 Continue\r\n\r\n", 25);
-    enum body_result result = read_all(exchange, bytes_max, length_known, length);
-    if (result == BODY_NO_ROOM) {
-        refuse(exchange, ERR_UNAVAILABLE, 503, "too_many_bodies", "too many large requests at one time");
-        http_retry_after(&exchange->response, 1);
-        return false;
-    }
-    if (result == BODY_BROKEN) {
-        refuse(exchange, ERR_INVALID, 400, "incomplete_body", "the body ended before its stated length or came too slowly");
-        return false;
-    }
-    if (exchange->body.bytes > bytes_max) {
-        refuse(exchange, ERR_TOO_LARGE, 413, error_code_name(ERR_TOO_LARGE), text);
-        return false;
-    }
-    exchange->close = false;
-    exchange->request.body = buffer_text(&exchange->body);
-    exchange->request.body_bytes = exchange->body.bytes;
-    return true;
 }
 
 /* -- the way of a request -- */
@@ -346,12 +256,14 @@ static bool take_path(struct http_exchange *exchange, const struct mg_request_in
     buffer_append_text(&exchange->path_text, raw);
     buffer_append_text(&exchange->path_whole, raw);
     if (!percent_decode(exchange->path_whole.data, exchange->path_whole.bytes, false, &bytes)) {
-        refuse(exchange, ERR_INVALID, 400, "malformed_path", "the path is not valid percent-encoded UTF-8");
+        http_exchange_refuse(exchange, ERR_INVALID, 400, "malformed_path",
+                             "the path is not valid percent-encoded UTF-8");
         return false;
     }
     exchange->request.path = buffer_text(&exchange->path_whole);
     if (!route_path_parse(exchange->path_text.data, &exchange->path)) {
-        refuse(exchange, ERR_NOT_FOUND, 404, error_code_name(ERR_NOT_FOUND), "there is nothing at this path");
+        http_exchange_refuse(exchange, ERR_NOT_FOUND, 404, error_code_name(ERR_NOT_FOUND),
+                             "there is nothing at this path");
         return false;
     }
     return true;
@@ -367,7 +279,8 @@ static void answer_options(struct http_exchange *exchange, const char *allowed)
         return;
     http_response_header(response, "Access-Control-Allow-Methods", allowed);
     http_response_header(response, "Access-Control-Allow-Headers",
-                         "Authorization, X-API-Key, Content-Type, Idempotency-Key, X-Request-ID, X-Correlation-ID, Last-Event-ID");
+                         "Authorization, X-API-Key, Content-Type, Idempotency-Key, X-Request-ID, "
+                         "X-Correlation-ID, Last-Event-ID");
     http_response_header(response, "Access-Control-Max-Age", "600");
 }
 
@@ -375,11 +288,13 @@ static void answer_options(struct http_exchange *exchange, const char *allowed)
 static bool find_route(struct http_exchange *exchange)
 {
     const struct route_table *table = exchange->server->table;
-    enum route_result result = route_find(table, exchange->request.method, &exchange->path, &exchange->route);
+    enum route_result result =
+        route_find(table, exchange->request.method, &exchange->path, &exchange->route);
     if (result == ROUTE_FOUND)
         return true;
     if (result == ROUTE_NO_PATH) {
-        refuse(exchange, ERR_NOT_FOUND, 404, error_code_name(ERR_NOT_FOUND), "there is nothing at this path");
+        http_exchange_refuse(exchange, ERR_NOT_FOUND, 404, error_code_name(ERR_NOT_FOUND),
+                             "there is nothing at this path");
         return false;
     }
     char allowed[128];
@@ -389,8 +304,9 @@ static bool find_route(struct http_exchange *exchange)
         answer_options(exchange, allowed);
         return false;
     }
-    snprintf(text, sizeof text, "%.16s is not allowed here, allowed are %s", exchange->request.method, allowed);
-    refuse(exchange, ERR_METHOD, 405, error_code_name(ERR_METHOD), text);
+    snprintf(text, sizeof text, "%.16s is not allowed here, allowed are %s",
+             exchange->request.method, allowed);
+    http_exchange_refuse(exchange, ERR_METHOD, 405, error_code_name(ERR_METHOD), text);
     http_response_header(&exchange->response, "Allow", allowed);
     return false;
 }
@@ -401,17 +317,21 @@ static bool may_enter(struct http_exchange *exchange, const struct http_route *r
     struct http_server *server = exchange->server;
     if ((route->flags & HTTP_OPEN) == 0) {
         if (!http_access_https_ok(&server->access, &exchange->request)) {
-            refuse(exchange, ERR_FORBIDDEN, 403, "https_required", "only requests that came over HTTPS are taken");
+            http_exchange_refuse(exchange, ERR_FORBIDDEN, 403, "https_required",
+                                 "only requests that came over HTTPS are taken");
             return false;
         }
-        if (server->access.key_required && !http_access_key_known(&server->access, &exchange->request)) {
-            refuse(exchange, ERR_UNAUTHORIZED, 401, error_code_name(ERR_UNAUTHORIZED),
-                   "a valid API key is required, as Authorization: Bearer or X-API-Key");
+        if (server->access.key_required &&
+            !http_access_key_known(&server->access, &exchange->request)) {
+            http_exchange_refuse(
+                exchange, ERR_UNAUTHORIZED, 401, error_code_name(ERR_UNAUTHORIZED),
+                "a valid API key is required, as Authorization: Bearer or X-API-Key");
             http_response_header(&exchange->response, "WWW-Authenticate", "Bearer");
             return false;
         }
     }
-    if (atomic_load_explicit(&server->refusing, memory_order_relaxed) && strcmp(route->method, "GET") != 0) {
+    if (atomic_load_explicit(&server->refusing, memory_order_relaxed) &&
+        strcmp(route->method, "GET") != 0) {
         struct error error = {0};
         error_set(&error, ERR_STOPPING, "this instance is stopping");
         http_problem(&exchange->response, &error);
@@ -422,7 +342,8 @@ static bool may_enter(struct http_exchange *exchange, const struct http_route *r
 
 static void serve(struct http_exchange *exchange, const struct mg_request_info *info)
 {
-    exchange->close = info->content_length > 0 || mg_get_header(exchange->connection, "Transfer-Encoding") != NULL;
+    exchange->close = info->content_length > 0 ||
+                      mg_get_header(exchange->connection, "Transfer-Encoding") != NULL;
     if (!take_path(exchange, info) || !find_route(exchange))
         return;
     const struct http_route *route = &exchange->server->routes[exchange->route];
@@ -431,7 +352,7 @@ static void serve(struct http_exchange *exchange, const struct mg_request_info *
         http_problem_with(&exchange->response, &error, 400, "malformed_query", NULL);
         return;
     }
-    if (!may_enter(exchange, route) || !take_body(exchange, route, info))
+    if (!may_enter(exchange, route) || !http_exchange_take_body(exchange, route))
         return;
     route->handler(&exchange->request, &exchange->response, exchange->server->context);
 }
@@ -445,7 +366,8 @@ static void count_request(const struct http_exchange *exchange, int64_t start_us
     int status = exchange->response.status / 100 - 2;
     status = status < 0 ? 0 : status > STATUS_LABEL_MAX ? STATUS_LABEL_MAX : status;
     metrics_add(METRIC_HTTP_REQUESTS, label, status, 1);
-    metrics_observe(METRIC_HTTP_DURATION, label, 0, (double)(clock_monotonic_us() - start_us) / 1e6);
+    metrics_observe(METRIC_HTTP_DURATION, label, 0,
+                    (double)(clock_monotonic_us() - start_us) / 1e6);
 }
 
 static int on_request(struct mg_connection *connection)
@@ -471,13 +393,15 @@ static int on_error(struct mg_connection *connection, int status, const char *me
     struct buffer detail = {0};
     buffer_append_json_text(&detail, message != NULL ? message : "the request could not be read");
     int bytes = snprintf(body, sizeof body,
-                         "{\"type\":\"urn:omninode-bridge:problem:malformed_request\",\"title\":\"the request could not be read\","
+                         "{\"type\":\"urn:omninode-bridge:problem:malformed_request\",\"title\":"
+                         "\"the request could not be read\","
                          "\"status\":%d,\"detail\":%.300s,\"code\":\"malformed_request\"}",
                          status, buffer_text(&detail));
     buffer_fini(&detail);
     mg_disable_connection_keep_alive(connection);
     mg_printf(connection,
-              "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\nConnection: close\r\n"
+              "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: "
+              "%d\r\nConnection: close\r\n"
               "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n\r\n%s",
               status, mg_get_response_code_text(connection, status), bytes, body);
     return 0;
@@ -518,7 +442,8 @@ static void name_labels(struct http_server *server, int count)
         free(texts[i]);
 }
 
-static enum error_code take_routes(struct http_server *server, const struct http_route *routes, struct error *error)
+static enum error_code take_routes(struct http_server *server, const struct http_route *routes,
+                                   struct error *error)
 {
     int count = 0;
     while (routes[count].path != NULL)
@@ -546,39 +471,62 @@ static void server_free(struct http_server *server)
     free(server);
 }
 
-static enum error_code listen_on(struct http_server *server, const char *address, int port, int threads,
-                                 struct error *error)
+static enum error_code listen_on(struct http_server *server, const char *address, int port,
+                                 int threads, struct error *error)
 {
     char where[128];
     char threads_text[16];
     char header_bytes[16];
     char text[256] = "";
     unsigned code = 0;
-    snprintf(where, sizeof where, strchr(address, ':') != NULL ? "[%s]:%d" : "%s:%d", address, port);
+    snprintf(where, sizeof where, strchr(address, ':') != NULL ? "[%s]:%d" : "%s:%d", address,
+             port);
     snprintf(threads_text, sizeof threads_text, "%d", threads);
     snprintf(header_bytes, sizeof header_bytes, "%d", HTTP_HEADER_BYTES_MAX);
-    const char *options[] = {"listening_ports", where, "num_threads", threads_text, "request_timeout_ms", FIRST_BYTE_MS,
-                             "keep_alive_timeout_ms", IDLE_MS, "enable_keep_alive", "yes", "tcp_nodelay", "1",
-                             "listen_backlog", LISTEN_BACKLOG, "max_request_size", header_bytes, "decode_url", "no",
-                             "decode_query_string", "no", NULL};
-    const struct mg_callbacks callbacks = {.begin_request = on_request, .http_error = on_error, .log_message = on_log,
-                                           .init_thread = thread_start, .exit_thread = thread_stop};
+    const char *options[] = {"listening_ports",
+                             where,
+                             "num_threads",
+                             threads_text,
+                             "request_timeout_ms",
+                             FIRST_BYTE_MS,
+                             "keep_alive_timeout_ms",
+                             IDLE_MS,
+                             "enable_keep_alive",
+                             "yes",
+                             "tcp_nodelay",
+                             "1",
+                             "listen_backlog",
+                             LISTEN_BACKLOG,
+                             "max_request_size",
+                             header_bytes,
+                             "decode_url",
+                             "no",
+                             "decode_query_string",
+                             "no",
+                             NULL};
+    const struct mg_callbacks callbacks = {.begin_request = on_request,
+                                           .http_error = on_error,
+                                           .log_message = on_log,
+                                           .init_thread = thread_start,
+                                           .exit_thread = thread_stop};
     struct mg_init_data init = {&callbacks, server, options};
     struct mg_error_data failure = {&code, text, sizeof text};
     server->civetweb = mg_start2(&init, &failure);
     if (server->civetweb == NULL)
-        return error_set(error, ERR_CONFIG, "cannot listen on %s port %d with %d threads: %s", address, port, threads, text);
+        return error_set(error, ERR_CONFIG, "cannot listen on %s port %d with %d threads: %s",
+                         address, port, threads, text);
     struct mg_server_port bound = {0};
     if (mg_get_server_ports(server->civetweb, 1, &bound) == 1)
         server->port = bound.port;
     return ERR_OK;
 }
 
-static enum error_code start(struct http_server **result, const struct http_server_options *options, bool counted,
-                             struct error *error)
+static enum error_code start(struct http_server **result, const struct http_server_options *options,
+                             bool counted, struct error *error)
 {
     *result = NULL;
-    enum error_code code = options->port != 0 ? http_port_check(options->address, options->port, error) : ERR_OK;
+    enum error_code code =
+        options->port != 0 ? http_port_check(options->address, options->port, error) : ERR_OK;
     if (code != ERR_OK)
         return code;
     struct http_server *server = must_calloc(1, sizeof *server);
@@ -596,8 +544,8 @@ static enum error_code start(struct http_server **result, const struct http_serv
     return ERR_OK;
 }
 
-enum error_code http_server_start(struct http_server **server, const struct http_server_options *options,
-                                  struct error *error)
+enum error_code http_server_start(struct http_server **server,
+                                  const struct http_server_options *options, struct error *error)
 {
     return start(server, options, true, error);
 }

@@ -40,7 +40,8 @@ struct http_response {
     struct buffer headers; /* extra header lines "Name: value\r\n"; use http_response_header */
 };
 
-typedef void http_handler(struct http_request *request, struct http_response *response, void *context);
+typedef void http_handler(struct http_request *request, struct http_response *response,
+                          void *context);
 
 #define HTTP_OPEN 1u   /* needs no API key (health, metrics, docs) */
 #define HTTP_HIDDEN 2u /* not counted as a route of its own in metrics ("other") */
@@ -58,7 +59,7 @@ struct http_server;
 
 struct http_server_options {
     const char *address;
-    int port;    /* 0 takes a free one */
+    int port; /* 0 takes a free one */
     int threads;
     const struct http_route *routes; /* ended by a zeroed one */
     void *context;                   /* given to every handler */
@@ -66,36 +67,44 @@ struct http_server_options {
 };
 
 /* ERR_CONFIG with a sentence that names the port and who holds it when it is busy. */
-enum error_code http_server_start(struct http_server **server, const struct http_server_options *options,
+enum error_code http_server_start(struct http_server **server,
+                                  const struct http_server_options *options,
                                   struct error *error) MUST_USE;
 int http_server_port(const struct http_server *server);
-void http_server_refuse(struct http_server *server); /* from now on 503 "stopping" for non-GET requests */
-void http_server_stop(struct http_server *server);   /* waits for running handlers, frees */
+void http_server_refuse(
+    struct http_server *server); /* from now on 503 "stopping" for non-GET requests */
+void http_server_stop(struct http_server *server); /* waits for running handlers, frees */
 void http_server_reload_keys(struct http_server *server, const struct config *config);
 
 /* Request access. Texts live until the handler returns. */
-const char *http_header(const struct http_request *request, const char *name); /* NULL when absent */
+const char *http_header(const struct http_request *request,
+                        const char *name); /* NULL when absent */
 const char *http_path_parameter(const struct http_request *request, const char *name);
-const char *http_query(struct http_request *request, const char *name); /* decoded; NULL when absent */
+const char *http_query(struct http_request *request,
+                       const char *name); /* decoded; NULL when absent */
 /* Integer query parameter with range; absent gives fallback; ERR_INVALID names it and its range. */
-enum error_code http_query_int(struct http_request *request, const char *name, int64_t min, int64_t max,
-                               int64_t fallback, int64_t *value, struct error *error) MUST_USE;
+enum error_code http_query_int(struct http_request *request, const char *name, int64_t min,
+                               int64_t max, int64_t fallback, int64_t *value,
+                               struct error *error) MUST_USE;
 /* The names of query parameters a handler knows; another one is ERR_INVALID that names it. */
-enum error_code http_query_known(struct http_request *request, const char *const *names, struct error *error) MUST_USE;
+enum error_code http_query_known(struct http_request *request, const char *const *names,
+                                 struct error *error) MUST_USE;
 /* One part of a multipart/form-data body. False when there is none of that name. */
-bool http_form_part(struct http_request *request, const char *name, const char **data, size_t *bytes,
-                    const char **filename);
+bool http_form_part(struct http_request *request, const char *name, const char **data,
+                    size_t *bytes, const char **filename);
 
 /* Response helpers. */
 void http_response_header(struct http_response *response, const char *name, const char *value);
 void http_json(struct http_response *response, int status, const struct json *value);
-void http_problem(struct http_response *response, const struct error *error); /* status of error->code */
+void http_problem(struct http_response *response,
+                  const struct error *error); /* status of error->code */
 void http_problem_with(struct http_response *response, const struct error *error, int status,
                        const char *code, struct json *extra_members /* taken, may be NULL */);
 void http_retry_after(struct http_response *response, int seconds);
 
 /* Routes every server shares: add them to the table. */
-void http_handle_metrics(struct http_request *request, struct http_response *response, void *context);
+void http_handle_metrics(struct http_request *request, struct http_response *response,
+                         void *context);
 
 /* A listener for the metrics port alone: GET /metrics and GET /health/live. */
 enum error_code http_metrics_start(struct http_server **server, const char *address, int port,

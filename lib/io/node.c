@@ -33,7 +33,9 @@ static int tell_usage(const char *name, unsigned program, const char *usage, con
     config_help(program, usage, &text);
     bool asked = strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
     if (!asked)
-        fprintf(stderr, "%s: unknown argument \"%s\"; options are environment variables, see --help\n", name, argument);
+        fprintf(stderr,
+                "%s: unknown argument \"%s\"; options are environment variables, see --help\n",
+                name, argument);
     else
         fputs(buffer_text(&text), stdout);
     buffer_fini(&text);
@@ -45,13 +47,15 @@ static int load(struct config *config, unsigned program, const char *name)
     struct buffer faults = {0};
     int count = config_load(config, program, config_getenv, NULL, &faults);
     char *rest = NULL;
-    for (char *line = count > 0 ? strtok_r(faults.data, "\n", &rest) : NULL; line != NULL; line = strtok_r(NULL, "\n", &rest))
+    for (char *line = count > 0 ? strtok_r(faults.data, "\n", &rest) : NULL; line != NULL;
+         line = strtok_r(NULL, "\n", &rest))
         fprintf(stderr, "%s: %s\n", name, line);
     buffer_fini(&faults);
     return count;
 }
 
-int node_begin(struct node *node, unsigned program, const char *name, const char *usage, int argc, char **argv)
+int node_begin(struct node *node, unsigned program, const char *name, const char *usage, int argc,
+               char **argv)
 {
     *node = (struct node){.name = name, .program = program};
     if (argc > 1)
@@ -72,10 +76,12 @@ int node_begin(struct node *node, unsigned program, const char *name, const char
 
 int node_fail(struct node *node, const struct error *error)
 {
-    bool is_setting = error->code == ERR_CONFIG || error->code == ERR_SCHEMA || error->code == ERR_NOT_FOUND;
+    bool is_setting =
+        error->code == ERR_CONFIG || error->code == ERR_SCHEMA || error->code == ERR_NOT_FOUND;
     const char *text = error->text[0] != '\0' ? error->text : error_code_text(error->code);
     fprintf(stderr, "%s: %s\n", node->name, text);
-    log_error("start failed", LOG_TEXT("code", error_code_name(error->code)), LOG_TEXT("reason", text));
+    log_error("start failed", LOG_TEXT("code", error_code_name(error->code)),
+              LOG_TEXT("reason", text));
     config_fini(&node->config);
     return is_setting ? NODE_EXIT_CONFIG : NODE_EXIT_FAILED;
 }
@@ -84,7 +90,8 @@ static void notify(const char *state)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (path == NULL || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof address.sun_path)
+    if (path == NULL || (path[0] != '/' && path[0] != '@') ||
+        strlen(path) >= sizeof address.sun_path)
         return;
     size_t length = strlen(path);
     memcpy(address.sun_path, path, length);
@@ -102,8 +109,9 @@ static void notify(const char *state)
 void node_ready(struct node *node, int port)
 {
     const char *version = VERSION;
-    log_info("ready", LOG_TEXT("version", version), LOG_TEXT("environment", node->config.environment),
-             LOG_INT("port", port), LOG_INT("pid", getpid()));
+    log_info("ready", LOG_TEXT("version", version),
+             LOG_TEXT("environment", node->config.environment), LOG_INT("port", port),
+             LOG_INT("pid", getpid()));
     notify("READY=1");
 }
 

@@ -36,7 +36,8 @@ struct node {
 
 /* Handles --help and --version, reads the configuration, starts log and metrics. NODE_GO, or the
  * program's exit status. */
-int node_begin(struct node *node, unsigned program, const char *name, const char *usage, int argc, char **argv) MUST_USE;
+int node_begin(struct node *node, unsigned program, const char *name, const char *usage, int argc,
+               char **argv) MUST_USE;
 /* Says one sentence on standard error and in the log and gives the exit status that fits the error:
  * NODE_EXIT_CONFIG for ERR_CONFIG, ERR_SCHEMA and ERR_NOT_FOUND, else NODE_EXIT_FAILED. Frees the
  * configuration. */

@@ -42,13 +42,17 @@ static double open_descriptors(void)
     return count;
 }
 
-static double seconds(struct timeval time) { return (double)time.tv_sec + (double)time.tv_usec / 1e6; }
+static double seconds(struct timeval time)
+{
+    return (double)time.tv_sec + (double)time.tv_usec / 1e6;
+}
 
 void process_metrics_update(void)
 {
     struct rusage usage;
     metrics_gauge_set(METRIC_PROCESS_RSS, 0, 0, resident_bytes());
     if (getrusage(RUSAGE_SELF, &usage) == 0)
-        metrics_gauge_set(METRIC_PROCESS_CPU, 0, 0, seconds(usage.ru_utime) + seconds(usage.ru_stime));
+        metrics_gauge_set(METRIC_PROCESS_CPU, 0, 0,
+                          seconds(usage.ru_utime) + seconds(usage.ru_stime));
     metrics_gauge_set(METRIC_PROCESS_FDS, 0, 0, open_descriptors());
 }

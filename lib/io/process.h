@@ -7,7 +7,7 @@
 #ifndef IO_PROCESS_H
 #define IO_PROCESS_H
 
-void process_metrics_start(void);  /* once, after metrics_init: start time and build_info */
+void process_metrics_start(void); /* once, after metrics_init: start time and build_info */
 void process_metrics_update(void);
 
 #endif

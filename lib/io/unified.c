@@ -25,7 +25,8 @@ void unified_error(struct http_response *response, int status, const char *code,
     struct buffer *body = &response->body;
     buffer_clear(body);
     response->status = status;
-    buffer_append_text(body, "{\"detail\":{\"status\":\"error\",\"data\":null,\"error\":[{\"code\":");
+    buffer_append_text(body,
+                       "{\"detail\":{\"status\":\"error\",\"data\":null,\"error\":[{\"code\":");
     buffer_append_json_text(body, code);
     buffer_append_text(body, ",\"field\":");
     buffer_append_json_text(body, field != NULL && *field != '\0' ? field : NULL);
@@ -46,7 +47,8 @@ void unified_fail(struct http_response *response, const struct error *error)
                        : status == 503 || status == 504 ? "DATABASE_CONNECTION_ERROR"
                        : status == 507                  ? "MEMORY_ERROR"
                                                         : "RUNTIME_ERROR";
-    unified_error(response, status, code, error->field, error->text[0] != '\0' ? error->text : error_code_text(error->code));
+    unified_error(response, status, code, error->field,
+                  error->text[0] != '\0' ? error->text : error_code_text(error->code));
 }
 
 void unified_name(struct buffer *body, const char *name)

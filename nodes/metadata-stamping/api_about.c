@@ -53,7 +53,10 @@ void handle_health(struct http_request *request, struct http_response *response,
     buffer_append_char(body, '}');
 }
 
-static double uptime_s(const struct service *service) { return (double)(clock_monotonic_us() - service->started_us) / 1e6; }
+static double uptime_s(const struct service *service)
+{
+    return (double)(clock_monotonic_us() - service->started_us) / 1e6;
+}
 
 void handle_health_live(struct http_request *request, struct http_response *response, void *context)
 {
@@ -65,7 +68,8 @@ void handle_health_live(struct http_request *request, struct http_response *resp
     unified_end(response, "Alive", NULL);
 }
 
-static void append_component(struct buffer *body, const char *name, const char *status, const char *detail, double elapsed_ms)
+static void append_component(struct buffer *body, const char *name, const char *status,
+                             const char *detail, double elapsed_ms)
 {
     unified_name(body, name);
     buffer_append_char(body, '{');
@@ -75,7 +79,8 @@ static void append_component(struct buffer *body, const char *name, const char *
     buffer_append_char(body, '}');
 }
 
-static void answer_components(struct http_response *response, const struct service *service, const char *flag)
+static void answer_components(struct http_response *response, const struct service *service,
+                              const char *flag)
 {
     char time[INSTANT_TEXT_BYTES];
     struct error error;
@@ -94,21 +99,29 @@ static void answer_components(struct http_response *response, const struct servi
     unified_name(body, "components");
     buffer_append_char(body, '{');
     append_component(body, "hash_generator", "healthy", "BLAKE3", 0);
-    append_component(body, "database", service->store == NULL ? "not_configured" : well ? "healthy" : "unhealthy",
-                     service->store == NULL ? "stamps are made and not kept" : well ? "stamps are kept" : error.text, elapsed_ms);
+    append_component(body, "database",
+                     service->store == NULL ? "not_configured"
+                     : well                 ? "healthy"
+                                            : "unhealthy",
+                     service->store == NULL ? "stamps are made and not kept"
+                     : well                 ? "stamps are kept"
+                                            : error.text,
+                     elapsed_ms);
     buffer_append_text(body, "}}");
     unified_end(response, well ? "Ready" : "Not ready", NULL);
     if (!well)
         http_retry_after(response, 1);
 }
 
-void handle_health_ready(struct http_request *request, struct http_response *response, void *context)
+void handle_health_ready(struct http_request *request, struct http_response *response,
+                         void *context)
 {
     (void)request;
     answer_components(response, context, "ready");
 }
 
-void handle_service_health(struct http_request *request, struct http_response *response, void *context)
+void handle_service_health(struct http_request *request, struct http_response *response,
+                           void *context)
 {
     (void)request;
     answer_components(response, context, NULL);
@@ -135,7 +148,8 @@ static void answer_protocol(struct http_response *response, const struct json *w
     const char *content = json_string_value(json_get(wanted, "content"), &bytes);
     const char *target = fields_text(wanted, "target_protocol", PROTOCOL_NAME);
     struct protocol_report report;
-    protocol_check(content, bytes, target, fields_text(wanted, "validation_level", "standard"), &report);
+    protocol_check(content, bytes, target, fields_text(wanted, "validation_level", "standard"),
+                   &report);
     struct buffer *body = unified_begin(response, "success");
     buffer_append_text(body, "{\"validation_result\":{");
     unified_bool(body, "is_valid", report.valid);
@@ -149,14 +163,16 @@ static void answer_protocol(struct http_response *response, const struct json *w
     unified_end(response, "Protocol checked", NULL);
 }
 
-void handle_validate_protocol(struct http_request *request, struct http_response *response, void *context)
+void handle_validate_protocol(struct http_request *request, struct http_response *response,
+                              void *context)
 {
     (void)context;
     struct error error = {0};
     struct json *body = service_body(request, response);
     if (body == NULL)
         return;
-    if (stamp_content_fits(body, &error) == ERR_OK && fields_check(protocol_request_fields, body, "", &error) == ERR_OK)
+    if (stamp_content_fits(body, &error) == ERR_OK &&
+        fields_check(protocol_request_fields, body, "", &error) == ERR_OK)
         answer_protocol(response, body);
     else
         unified_fail(response, &error);
@@ -171,11 +187,14 @@ static const struct {
     const char *schema; /* of its request */
     const char *description;
 } transformers[] = {
-    {"stamp", STAMPING_PREFIX "/transform/stamp", "stamp_request", "Text to stamped text; nothing is stored."},
-    {"validate", STAMPING_PREFIX "/transform/validate", "validate_request", "Stamped text to what its stamps are worth."},
+    {"stamp", STAMPING_PREFIX "/transform/stamp", "stamp_request",
+     "Text to stamped text; nothing is stored."},
+    {"validate", STAMPING_PREFIX "/transform/validate", "validate_request",
+     "Stamped text to what its stamps are worth."},
 };
 
-void handle_transformers(struct http_request *request, struct http_response *response, void *context)
+void handle_transformers(struct http_request *request, struct http_response *response,
+                         void *context)
 {
     (void)request;
     (void)context;
@@ -203,8 +222,10 @@ void handle_schemas(struct http_request *request, struct http_response *response
         const char *name;
         const struct field *fields;
     } schemas[] = {
-        {"stamp_request", stamp_request_fields},       {"validate_request", validate_request_fields},
-        {"batch_request", batch_request_fields},       {"batch_item", batch_item_fields},
+        {"stamp_request", stamp_request_fields},
+        {"validate_request", validate_request_fields},
+        {"batch_request", batch_request_fields},
+        {"batch_item", batch_item_fields},
         {"validate_protocol_request", protocol_request_fields},
     };
     (void)request;

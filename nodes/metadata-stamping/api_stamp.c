@@ -33,12 +33,14 @@ static void made_fini(struct made *made)
 
 /* Stores the stamp. When the row was there before, the stamp is written again with its identity and
  * time: the same request gives the same stamp. */
-static enum error_code keep(struct service *service, const struct stamp_request *request, struct made *made,
-                            struct error *error)
+static enum error_code keep(struct service *service, const struct stamp_request *request,
+                            struct made *made, struct error *error)
 {
     struct buffer data = {0};
-    stamp_request_data(request, made->hash, &made->row.id, made->row.created_us, &made->stamp, &data);
-    enum error_code code = stamp_store_put(service->store, request, made->hash, buffer_text(&data), &made->row, error);
+    stamp_request_data(request, made->hash, &made->row.id, made->row.created_us, &made->stamp,
+                       &data);
+    enum error_code code =
+        stamp_store_put(service->store, request, made->hash, buffer_text(&data), &made->row, error);
     buffer_fini(&data);
     if (code == ERR_OK && !made->row.created)
         stamp_request_stamp(request, made->hash, &made->row.id, made->row.created_us, &made->stamp);
@@ -46,12 +48,16 @@ static enum error_code keep(struct service *service, const struct stamp_request 
     return code;
 }
 
-static enum error_code make(struct service *service, struct stamp_request *request, bool store, struct made *made,
-                            struct error *error)
+static enum error_code make(struct service *service, struct stamp_request *request, bool store,
+                            struct made *made, struct error *error)
 {
-    *made = (struct made){.row = {.id = clock_uuid_v7(), .created_us = clock_now_us(), .version = request->version, .created = true}};
+    *made = (struct made){.row = {.id = clock_uuid_v7(),
+                                  .created_us = clock_now_us(),
+                                  .version = request->version,
+                                  .created = true}};
     made->row.op_id = request->has_op_id ? request->op_id : clock_uuid_v7();
-    memcpy(made->row.metadata_version, request->metadata_version, strlen(request->metadata_version) + 1);
+    memcpy(made->row.metadata_version, request->metadata_version,
+           strlen(request->metadata_version) + 1);
     enum error_code code = stamp_request_prepare(request, &made->content, made->hash, error);
     if (code != ERR_OK)
         return code;
@@ -69,18 +75,19 @@ static void append_uuid(struct buffer *body, const char *name, const struct uuid
     unified_text(body, name, uuid_format(uuid, text));
 }
 
-static void append_stamped(struct buffer *body, const struct stamp_request *request, const struct made *made)
+static void append_stamped(struct buffer *body, const struct stamp_request *request,
+                           const struct made *made)
 {
     struct buffer stamped = {0};
-    stamp_apply(request->type, buffer_text(&made->stamp), made->stamp.bytes, buffer_text(&made->content),
-                made->content.bytes, &stamped);
+    stamp_apply(request->type, buffer_text(&made->stamp), made->stamp.bytes,
+                buffer_text(&made->content), made->content.bytes, &stamped);
     unified_name(body, "stamped_content");
     buffer_append_json_string(body, buffer_text(&stamped), stamped.bytes);
     buffer_fini(&stamped);
 }
 
-static void answer_stamp(struct http_response *response, const struct stamp_request *request, const struct made *made,
-                         double elapsed_ms)
+static void answer_stamp(struct http_response *response, const struct stamp_request *request,
+                         const struct made *made, double elapsed_ms)
 {
     char time[INSTANT_TEXT_BYTES];
     struct buffer *body = unified_begin(response, "success");
@@ -90,7 +97,8 @@ static void answer_stamp(struct http_response *response, const struct stamp_requ
     append_stamped(body, request, made);
     unified_text(body, "stamp", buffer_text(&made->stamp));
     unified_text(body, "stamp_type", stamp_type_name(request->type));
-    service_performance(body, "performance_metrics", elapsed_ms, request->content_bytes, GRADE_HASH_A_MS, GRADE_HASH_B_MS);
+    service_performance(body, "performance_metrics", elapsed_ms, request->content_bytes,
+                        GRADE_HASH_A_MS, GRADE_HASH_B_MS);
     unified_text(body, "created_at", instant_format_us(made->row.created_us, time));
     append_uuid(body, "op_id", &made->row.op_id);
     unified_text(body, "namespace", request->namespace);
@@ -98,12 +106,13 @@ static void answer_stamp(struct http_response *response, const struct stamp_requ
     unified_text(body, "metadata_version", made->row.metadata_version);
     buffer_append_char(body, '}');
     unified_end(response, made->row.created ? "Content stamped" : "Content had been stamped before",
-                !made->stored          ? "{\"stored\":false,\"repeated\":false}"
-                : made->row.created    ? "{\"stored\":true,\"repeated\":false}"
-                                       : "{\"stored\":true,\"repeated\":true}");
+                !made->stored       ? "{\"stored\":false,\"repeated\":false}"
+                : made->row.created ? "{\"stored\":true,\"repeated\":false}"
+                                    : "{\"stored\":true,\"repeated\":true}");
 }
 
-static void stamp(struct http_request *request, struct http_response *response, struct service *service, bool store)
+static void stamp(struct http_request *request, struct http_response *response,
+                  struct service *service, bool store)
 {
     int64_t start_us = clock_monotonic_us();
     struct error error = {0};
@@ -112,7 +121,8 @@ static void stamp(struct http_request *request, struct http_response *response, 
     struct json *body = service_body(request, response);
     if (body == NULL)
         return;
-    if (stamp_request_read(&wanted, body, &error) == ERR_OK && make(service, &wanted, store, &made, &error) == ERR_OK)
+    if (stamp_request_read(&wanted, body, &error) == ERR_OK &&
+        make(service, &wanted, store, &made, &error) == ERR_OK)
         answer_stamp(response, &wanted, &made, service_elapsed_ms(start_us));
     else
         unified_fail(response, &error);
@@ -134,8 +144,8 @@ void handle_stamp_only(struct http_request *request, struct http_response *respo
 /* -- batch -- */
 
 /* ERR_OK, or the item's fault; the item's answer is appended either way. */
-static enum error_code batch_item(struct service *service, const struct json *batch, size_t index, struct buffer *body,
-                                  struct error *error)
+static enum error_code batch_item(struct service *service, const struct json *batch, size_t index,
+                                  struct buffer *body, struct error *error)
 {
     int64_t start_us = clock_monotonic_us();
     struct stamp_request wanted;
@@ -152,8 +162,8 @@ static enum error_code batch_item(struct service *service, const struct json *ba
         unified_text(body, "file_hash", made.hash);
         unified_text(body, "stamp", buffer_text(&made.stamp));
         unified_json(body, "error", "null");
-        service_performance(body, "performance_metrics", service_elapsed_ms(start_us), wanted.content_bytes,
-                            GRADE_HASH_A_MS, GRADE_HASH_B_MS);
+        service_performance(body, "performance_metrics", service_elapsed_ms(start_us),
+                            wanted.content_bytes, GRADE_HASH_A_MS, GRADE_HASH_B_MS);
     } else {
         unified_text(body, "error", error->text);
     }
@@ -173,7 +183,8 @@ static size_t content_bytes(const struct json *items)
     return total;
 }
 
-static void batch(struct service *service, const struct json *wanted, struct http_response *response)
+static void batch(struct service *service, const struct json *wanted,
+                  struct http_response *response)
 {
     int64_t start_us = clock_monotonic_us();
     const struct json *items = json_get(wanted, "items");
@@ -186,12 +197,15 @@ static void batch(struct service *service, const struct json *wanted, struct htt
         code = batch_item(service, wanted, i, &results, &error);
         failed += code != ERR_OK;
         if (error_code_retry(code) != RETRY_NEVER && failed == i + 1) {
-            unified_fail(response, &error); /* the database is down and nothing is stored: say so at once */
+            unified_fail(response,
+                         &error); /* the database is down and nothing is stored: say so at once */
             buffer_fini(&results);
             return;
         }
     }
-    struct buffer *body = unified_begin(response, failed == 0 ? "success" : failed == count ? "error" : "partial");
+    struct buffer *body = unified_begin(response, failed == 0       ? "success"
+                                                  : failed == count ? "error"
+                                                                    : "partial");
     buffer_append_char(body, '{');
     unified_int(body, "total_items", (int64_t)count);
     unified_int(body, "successful_items", (int64_t)(count - failed));
@@ -200,10 +214,11 @@ static void batch(struct service *service, const struct json *wanted, struct htt
     buffer_append_char(body, '[');
     buffer_append(body, buffer_text(&results), results.bytes);
     buffer_append_char(body, ']');
-    service_performance(body, "overall_performance", service_elapsed_ms(start_us), content_bytes(items), GRADE_BATCH_A_MS,
-                        GRADE_BATCH_B_MS);
+    service_performance(body, "overall_performance", service_elapsed_ms(start_us),
+                        content_bytes(items), GRADE_BATCH_A_MS, GRADE_BATCH_B_MS);
     buffer_append_char(body, '}');
-    unified_end(response, failed == 0 ? "All items stamped" : "Some items could not be stamped", NULL);
+    unified_end(response, failed == 0 ? "All items stamped" : "Some items could not be stamped",
+                NULL);
     buffer_fini(&results);
 }
 
@@ -216,7 +231,8 @@ void handle_batch(struct http_request *request, struct http_response *response, 
     if (fields_check(batch_request_fields, body, "", &error) != ERR_OK)
         unified_fail(response, &error);
     else if (json_size(json_get(body, "items")) == 0)
-        unified_error(response, 400, "EMPTY_BATCH_REQUEST", "items", "items is empty; a batch has at least one item");
+        unified_error(response, 400, "EMPTY_BATCH_REQUEST", "items",
+                      "items is empty; a batch has at least one item");
     else
         batch(context, body, response);
     json_release(body);
@@ -232,7 +248,8 @@ struct verdict {
     size_t valid;
 };
 
-static void append_detail(struct buffer *body, const struct stamp_found *found, const char *current, bool valid)
+static void append_detail(struct buffer *body, const struct stamp_found *found, const char *current,
+                          bool valid)
 {
     buffer_append_char(body, '{');
     unified_text(body, "stamp_type", stamp_type_name(found->type));
@@ -246,7 +263,8 @@ static void append_detail(struct buffer *body, const struct stamp_found *found, 
     buffer_append_char(body, '}');
 }
 
-static void check_stamps(const char *content, size_t bytes, const char *current, struct verdict *verdict, struct buffer *details)
+static void check_stamps(const char *content, size_t bytes, const char *current,
+                         struct verdict *verdict, struct buffer *details)
 {
     struct stamp_found found;
     for (size_t from = 0; stamp_find(content, bytes, from, &found); from = found.end) {
@@ -290,7 +308,8 @@ static void validate(const struct json *wanted, struct http_response *response)
     buffer_append_char(body, '[');
     buffer_append(body, buffer_text(&details), details.bytes);
     buffer_append_char(body, ']');
-    service_performance(body, "performance_metrics", service_elapsed_ms(start_us), bytes, GRADE_VALIDATE_A_MS, GRADE_VALIDATE_B_MS);
+    service_performance(body, "performance_metrics", service_elapsed_ms(start_us), bytes,
+                        GRADE_VALIDATE_A_MS, GRADE_VALIDATE_B_MS);
     buffer_append_char(body, '}');
     unified_end(response, verdict.found == 0 ? "No stamp found" : "Stamps checked", NULL);
     buffer_fini(&scratch);
@@ -304,7 +323,8 @@ void handle_validate(struct http_request *request, struct http_response *respons
     struct json *body = service_body(request, response);
     if (body == NULL)
         return;
-    if (stamp_content_fits(body, &error) == ERR_OK && fields_check(validate_request_fields, body, "", &error) == ERR_OK)
+    if (stamp_content_fits(body, &error) == ERR_OK &&
+        fields_check(validate_request_fields, body, "", &error) == ERR_OK)
         validate(body, response);
     else
         unified_fail(response, &error);
@@ -314,7 +334,8 @@ void handle_validate(struct http_request *request, struct http_response *respons
 /* -- hash -- */
 
 /* The octets to hash: a multipart part "file", or the whole body. False: response filled. */
-static bool take_octets(struct http_request *request, struct http_response *response, const char **data, size_t *bytes)
+static bool take_octets(struct http_request *request, struct http_response *response,
+                        const char **data, size_t *bytes)
 {
     const char *type = request->content_type;
     if (strncasecmp(type, "multipart/", 10) == 0) {
@@ -323,13 +344,15 @@ static bool take_octets(struct http_request *request, struct http_response *resp
         unified_error(response, 422, "VALIDATION_ERROR", "file", "the form has no part named file");
         return false;
     }
-    if (*type == '\0' || strncasecmp(type, "application/octet-stream", 24) == 0 || strncasecmp(type, "text/", 5) == 0) {
+    if (*type == '\0' || strncasecmp(type, "application/octet-stream", 24) == 0 ||
+        strncasecmp(type, "text/", 5) == 0) {
         *data = request->body;
         *bytes = request->body_bytes;
         return true;
     }
     unified_error(response, 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type",
-                  "send a multipart form with a part named file, or the octets themselves as application/octet-stream or text/plain");
+                  "send a multipart form with a part named file, or the octets themselves as "
+                  "application/octet-stream or text/plain");
     return false;
 }
 
@@ -356,7 +379,10 @@ void handle_hash(struct http_request *request, struct http_response *response, v
     unified_text(body, "file_hash", hash);
     unified_decimal(body, "execution_time_ms", elapsed_ms);
     unified_int(body, "file_size_bytes", (int64_t)bytes);
-    unified_text(body, "performance_grade", elapsed_ms < GRADE_HASH_A_MS ? "A" : elapsed_ms < GRADE_HASH_B_MS ? "B" : "C");
+    unified_text(body, "performance_grade",
+                 elapsed_ms < GRADE_HASH_A_MS   ? "A"
+                 : elapsed_ms < GRADE_HASH_B_MS ? "B"
+                                                : "C");
     buffer_append_char(body, '}');
     unified_end(response, "Hash generated", NULL);
 }

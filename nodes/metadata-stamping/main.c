@@ -3,9 +3,13 @@
 #include "io/node.h"
 #include "metadata-stamping/service.h"
 
-static const char usage[] = "metadata-stamping\n\nBLAKE3 hashes and ONEX stamps over HTTP. Settings are environment variables:";
+static const char usage[] = "metadata-stamping\n\nBLAKE3 hashes and ONEX stamps over HTTP. "
+                            "Settings are environment variables:";
 
-static void reload(const struct config *fresh, void *context) { http_server_reload_keys(context, fresh); }
+static void reload(const struct config *fresh, void *context)
+{
+    http_server_reload_keys(context, fresh);
+}
 
 int main(int argc, char **argv)
 {

@@ -11,7 +11,8 @@ const struct http_route service_routes[] = {
     {"POST", STAMPING_PREFIX "/hash", handle_hash, 0, HASH_BODY_BYTES_MAX},
     {"POST", STAMPING_PREFIX "/batch", handle_batch, 0, STAMP_BODY_BYTES_MAX},
     {"POST", STAMPING_PREFIX "/stamp/batch", handle_batch, 0, STAMP_BODY_BYTES_MAX},
-    {"POST", STAMPING_PREFIX "/validate-protocol", handle_validate_protocol, 0, STAMP_BODY_BYTES_MAX},
+    {"POST", STAMPING_PREFIX "/validate-protocol", handle_validate_protocol, 0,
+     STAMP_BODY_BYTES_MAX},
     {"GET", STAMPING_PREFIX "/namespace/{namespace}", handle_namespace, 0, 0},
     {"POST", STAMPING_PREFIX "/transform/stamp", handle_stamp_only, 0, STAMP_BODY_BYTES_MAX},
     {"POST", STAMPING_PREFIX "/transform/validate", handle_validate, 0, STAMP_BODY_BYTES_MAX},
@@ -39,15 +40,22 @@ struct json *service_body(const struct http_request *request, struct http_respon
     return body;
 }
 
-double service_elapsed_ms(int64_t start_us) { return (double)(clock_monotonic_us() - start_us) / 1000.0; }
+double service_elapsed_ms(int64_t start_us)
+{
+    return (double)(clock_monotonic_us() - start_us) / 1000.0;
+}
 
-void service_performance(struct buffer *body, const char *name, double elapsed_ms, size_t bytes, double a_ms, double b_ms)
+void service_performance(struct buffer *body, const char *name, double elapsed_ms, size_t bytes,
+                         double a_ms, double b_ms)
 {
     unified_name(body, name);
     buffer_append_char(body, '{');
     unified_decimal(body, "execution_time_ms", elapsed_ms);
     unified_int(body, "file_size_bytes", (int64_t)bytes);
     unified_json(body, "cpu_usage_percent", "null");
-    unified_text(body, "performance_grade", elapsed_ms < a_ms ? "A" : elapsed_ms < b_ms ? "B" : "C");
+    unified_text(body, "performance_grade",
+                 elapsed_ms < a_ms   ? "A"
+                 : elapsed_ms < b_ms ? "B"
+                                     : "C");
     buffer_append_char(body, '}');
 }

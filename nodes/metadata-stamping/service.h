@@ -28,15 +28,18 @@ http_handler handle_stamp, handle_stamp_only, handle_validate, handle_hash, hand
 /* api_read.c */
 http_handler handle_get_stamp, handle_namespace;
 /* api_about.c */
-http_handler handle_about, handle_health, handle_health_live, handle_health_ready, handle_service_health;
+http_handler handle_about, handle_health, handle_health_live, handle_health_ready,
+    handle_service_health;
 http_handler handle_validate_protocol, handle_transformers, handle_schemas;
 
 /* A JSON body, or NULL after the response was filled with the fault. */
-struct json *service_body(const struct http_request *request, struct http_response *response) MUST_USE;
+struct json *service_body(const struct http_request *request,
+                          struct http_response *response) MUST_USE;
 /* Time since `start_us` (monotonic) in milliseconds. */
 double service_elapsed_ms(int64_t start_us);
 /* {execution_time_ms, file_size_bytes, cpu_usage_percent, performance_grade} as the member `name`;
  * grade A below a_ms, B below b_ms, else C. */
-void service_performance(struct buffer *body, const char *name, double elapsed_ms, size_t bytes, double a_ms, double b_ms);
+void service_performance(struct buffer *body, const char *name, double elapsed_ms, size_t bytes,
+                         double a_ms, double b_ms);
 
 #endif

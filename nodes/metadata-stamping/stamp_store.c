@@ -23,8 +23,9 @@ struct stamp_store {
 
 bool stamp_store_configured(void)
 {
-    static const char *const names[] = {"DATABASE_URL",         "DATABASE_URL_FILE",      "POSTGRES_HOST",
-                                        "POSTGRES_HOST_FILE",   "POSTGRES_PASSWORD",      "POSTGRES_PASSWORD_FILE"};
+    static const char *const names[] = {"DATABASE_URL",      "DATABASE_URL_FILE",
+                                        "POSTGRES_HOST",     "POSTGRES_HOST_FILE",
+                                        "POSTGRES_PASSWORD", "POSTGRES_PASSWORD_FILE"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *value = getenv(names[i]);
         if (value != NULL && *value != '\0')
@@ -37,9 +38,10 @@ struct stamp_store *stamp_store_new(const struct config *config)
 {
     struct stamp_store *store = must_calloc(1, sizeof *store);
     char *url = config_database_url(config);
-    store->pool = postgres_pool_new(url, "metadata-stamping", (int)config->postgres_pool_min_size,
-                                    (int)config->postgres_pool_max_size, (int)config->postgres_query_timeout,
-                                    (int)config->postgres_acquire_timeout, (int)config->postgres_connection_max_age);
+    store->pool = postgres_pool_new(
+        url, "metadata-stamping", (int)config->postgres_pool_min_size,
+        (int)config->postgres_pool_max_size, (int)config->postgres_query_timeout,
+        (int)config->postgres_acquire_timeout, (int)config->postgres_connection_max_age);
     store->writer = stamp_writer_new(url, (int)config->postgres_query_timeout);
     free(url);
     pthread_mutex_init(&store->check_lock, NULL);
@@ -61,16 +63,20 @@ enum error_code stamp_store_explain(enum error_code code, const char *sqlstate, 
     if (code == ERR_INTERNAL && strncmp(sqlstate, "22", 2) == 0)
         return error_set(error, ERR_INVALID, "a value of the request cannot be stored");
     if (code == ERR_INTERNAL && strcmp(sqlstate, "42P01") == 0)
-        return error_set(error, ERR_DATABASE, "the table metadata_stamps is missing; run bridgectl migrate up");
+        return error_set(error, ERR_DATABASE,
+                         "the table metadata_stamps is missing; run bridgectl migrate up");
     if (code == ERR_INTERNAL || code == ERR_TIMEOUT) {
-        log_error("statement failed", LOG_TEXT("sqlstate", sqlstate), LOG_TEXT("reason", error->text));
-        return error_set(error, ERR_DATABASE, "the database refused the statement (SQLSTATE %.5s)", sqlstate);
+        log_error("statement failed", LOG_TEXT("sqlstate", sqlstate),
+                  LOG_TEXT("reason", error->text));
+        return error_set(error, ERR_DATABASE, "the database refused the statement (SQLSTATE %.5s)",
+                         sqlstate);
     }
     return code;
 }
 
 /* One statement on a pooled connection. */
-static enum error_code query(struct stamp_store *store, const char *sql, const struct postgres_value *values, int count,
+static enum error_code query(struct stamp_store *store, const char *sql,
+                             const struct postgres_value *values, int count,
                              struct postgres_rows **rows, struct error *error)
 {
     struct postgres *postgres;
@@ -89,17 +95,21 @@ static void values_fini(struct postgres_value *values, int count)
         postgres_value_fini(&values[i]);
 }
 
-enum error_code stamp_store_put(struct stamp_store *store, const struct stamp_request *request, const char *hash,
-                                const char *stamp_data, struct stamp_row *row, struct error *error)
+enum error_code stamp_store_put(struct stamp_store *store, const struct stamp_request *request,
+                                const char *hash, const char *stamp_data, struct stamp_row *row,
+                                struct error *error)
 {
     return stamp_writer_put(store->writer, request, hash, stamp_data, row, error);
 }
 
-#define ROW_COLUMNS                                                                                                \
-    "id, workflow_id, file_hash, file_path, file_size, content_type, stamp_data::text, protocol_version,"         \
-    " intelligence_data::text, version, op_id, namespace, metadata_version, created_at, updated_at"
+#define ROW_COLUMNS                                                                                \
+    "id, workflow_id, file_hash, file_path, file_size, content_type, stamp_data::text, "           \
+    "protocol_version,"                                                                            \
+    " intelligence_data::text, version, op_id, namespace, metadata_version, created_at, "          \
+    "updated_at"
 
-static void append_uuid(const struct postgres_rows *rows, int row, int column, const char *name, struct buffer *out)
+static void append_uuid(const struct postgres_rows *rows, int row, int column, const char *name,
+                        struct buffer *out)
 {
     char text[UUID_TEXT_BYTES];
     struct uuid uuid = postgres_rows_uuid(rows, row, column);
@@ -130,17 +140,18 @@ static void append_row(const struct postgres_rows *rows, int row, struct buffer 
     buffer_append_char(out, '}');
 }
 
-enum error_code stamp_store_get(struct stamp_store *store, const char *hash, const char *namespace, struct buffer *out,
-                                struct error *error)
+enum error_code stamp_store_get(struct stamp_store *store, const char *hash, const char *namespace,
+                                struct buffer *out, struct error *error)
 {
     struct postgres_value values[2] = {0};
     struct postgres_rows *rows = NULL;
     postgres_set_string(&values[0], hash);
     postgres_set_string(&values[1], namespace);
-    enum error_code code = query(store,
-                                 "SELECT " ROW_COLUMNS " FROM metadata_stamps WHERE file_hash = $1 AND"
-                                 " ($2::text IS NULL OR namespace = $2) ORDER BY created_at DESC, id DESC LIMIT 1",
-                                 values, 2, &rows, error);
+    enum error_code code =
+        query(store,
+              "SELECT " ROW_COLUMNS " FROM metadata_stamps WHERE file_hash = $1 AND"
+              " ($2::text IS NULL OR namespace = $2) ORDER BY created_at DESC, id DESC LIMIT 1",
+              values, 2, &rows, error);
     if (code == ERR_OK && postgres_rows_count(rows) == 0)
         code = error_set(error, ERR_NOT_FOUND, "no stamp has this hash");
     else if (code == ERR_OK)
@@ -150,19 +161,21 @@ enum error_code stamp_store_get(struct stamp_store *store, const char *hash, con
     return code;
 }
 
-static enum error_code count_namespace(struct stamp_store *store, const struct postgres_value *namespace, int64_t *total,
+static enum error_code count_namespace(struct stamp_store *store,
+                                       const struct postgres_value *namespace, int64_t *total,
                                        struct error *error)
 {
     struct postgres_rows *rows = NULL;
-    enum error_code code =
-        query(store, "SELECT count(*) FROM metadata_stamps WHERE namespace = $1", namespace, 1, &rows, error);
+    enum error_code code = query(store, "SELECT count(*) FROM metadata_stamps WHERE namespace = $1",
+                                 namespace, 1, &rows, error);
     *total = code == ERR_OK ? postgres_rows_int(rows, 0, 0) : 0;
     postgres_rows_free(rows);
     return code;
 }
 
-enum error_code stamp_store_list(struct stamp_store *store, const char *namespace, int64_t limit, int64_t offset,
-                                 struct buffer *out, int64_t *shown, int64_t *total, struct error *error)
+enum error_code stamp_store_list(struct stamp_store *store, const char *namespace, int64_t limit,
+                                 int64_t offset, struct buffer *out, int64_t *shown, int64_t *total,
+                                 struct error *error)
 {
     struct postgres_value values[3] = {0};
     struct postgres_rows *rows = NULL;
@@ -196,11 +209,12 @@ enum error_code stamp_store_check(struct stamp_store *store, struct error *error
         struct postgres_rows *rows = NULL;
         enum error_code before = store->check_error.code;
         store->check_error = (struct error){0};
-        store->check_error.code =
-            query(store, "SELECT id FROM metadata_stamps LIMIT 0", NULL, 0, &rows, &store->check_error);
+        store->check_error.code = query(store, "SELECT id FROM metadata_stamps LIMIT 0", NULL, 0,
+                                        &rows, &store->check_error);
         postgres_rows_free(rows);
         if (before != store->check_error.code)
-            log_info("database state changed", LOG_TEXT("state", error_code_name(store->check_error.code)));
+            log_info("database state changed",
+                     LOG_TEXT("state", error_code_name(store->check_error.code)));
         store->checked_us = clock_monotonic_us();
     }
     *error = store->check_error;

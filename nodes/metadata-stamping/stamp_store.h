@@ -33,17 +33,20 @@ void stamp_store_free(struct stamp_store *store);
 
 /* What a failed statement means for the request: a value that PostgreSQL cannot hold (SQLSTATE class
  * 22) is its own fault, everything else the database's. Returns the code that *error then has. */
-enum error_code stamp_store_explain(enum error_code code, const char *sqlstate, struct error *error);
+enum error_code stamp_store_explain(enum error_code code, const char *sqlstate,
+                                    struct error *error);
 
 /* In: id, created_us and op_id proposed for a new row. Out: the row that is there now. */
-enum error_code stamp_store_put(struct stamp_store *store, const struct stamp_request *request, const char *hash,
-                                const char *stamp_data, struct stamp_row *row, struct error *error) MUST_USE;
-/* Appends the row as a JSON object; namespace NULL takes the newest of all namespaces. */
-enum error_code stamp_store_get(struct stamp_store *store, const char *hash, const char *namespace, struct buffer *out,
+enum error_code stamp_store_put(struct stamp_store *store, const struct stamp_request *request,
+                                const char *hash, const char *stamp_data, struct stamp_row *row,
                                 struct error *error) MUST_USE;
+/* Appends the row as a JSON object; namespace NULL takes the newest of all namespaces. */
+enum error_code stamp_store_get(struct stamp_store *store, const char *hash, const char *namespace,
+                                struct buffer *out, struct error *error) MUST_USE;
 /* Appends the rows of a namespace as a JSON array, newest first; *total counts all of them. */
-enum error_code stamp_store_list(struct stamp_store *store, const char *namespace, int64_t limit, int64_t offset,
-                                 struct buffer *out, int64_t *shown, int64_t *total, struct error *error) MUST_USE;
+enum error_code stamp_store_list(struct stamp_store *store, const char *namespace, int64_t limit,
+                                 int64_t offset, struct buffer *out, int64_t *shown, int64_t *total,
+                                 struct error *error) MUST_USE;
 /* Can stamps be read and written now? The answer is at most STORE_CHECK_MS old. */
 #define STORE_CHECK_MS 500
 enum error_code stamp_store_check(struct stamp_store *store, struct error *error) MUST_USE;

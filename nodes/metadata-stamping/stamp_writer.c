@@ -12,8 +12,23 @@
 #define ATTEMPTS_MAX 3
 #define REPLY_GRACE_S 2 /* the server ends a statement first */
 
-enum { V_ID, V_WORKFLOW, V_HASH, V_PATH, V_SIZE, V_TYPE, V_DATA, V_PROTOCOL, V_INTELLIGENCE, V_VERSION, V_OP, V_NAMESPACE,
-       V_METADATA_VERSION, V_CREATED, VALUES };
+enum {
+    V_ID,
+    V_WORKFLOW,
+    V_HASH,
+    V_PATH,
+    V_SIZE,
+    V_TYPE,
+    V_DATA,
+    V_PROTOCOL,
+    V_INTELLIGENCE,
+    V_VERSION,
+    V_OP,
+    V_NAMESPACE,
+    V_METADATA_VERSION,
+    V_CREATED,
+    VALUES
+};
 
 /* One thread's wish; lives on its stack until done. */
 struct put {
@@ -31,7 +46,7 @@ struct stamp_writer {
     pthread_mutex_t lock;
     struct put *first;
     struct put *last;
-    bool busy;                 /* somebody writes; the two below are theirs */
+    bool busy; /* somebody writes; the two below are theirs */
     struct postgres *postgres;
     struct postgres_value values[VALUES];
 };
@@ -42,7 +57,8 @@ struct stamp_writer *stamp_writer_new(const char *url, int query_timeout_s)
     struct stamp_writer *writer = must_calloc(1, sizeof *writer);
     /* The statement looks rows up by their unique key, one by one; it must not become a scan of the
      * whole table because the plan was made when the table was small. */
-    snprintf(settings, sizeof settings, "-c enable_seqscan=off -c statement_timeout=%ds", query_timeout_s);
+    snprintf(settings, sizeof settings, "-c enable_seqscan=off -c statement_timeout=%ds",
+             query_timeout_s);
     writer->postgres = postgres_new(url, "metadata-stamping writer", settings);
     postgres_set_reply_timeout(writer->postgres, (query_timeout_s + REPLY_GRACE_S) * 1000);
     pthread_mutex_init(&writer->lock, NULL);
@@ -64,26 +80,38 @@ void stamp_writer_free(struct stamp_writer *writer)
 /* Rows of the group in their order. A stamp that was there before is read from the table; one that
  * another process wrote after our snapshot is in neither and comes back empty: ask again. */
 static const char put_sql[] =
-    "WITH wish AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int8[], $6::text[], $7::text[],"
-    " $8::text[], $9::text[], $10::int4[], $11::uuid[], $12::text[], $13::text[], $14::timestamptz[]) WITH ORDINALITY"
-    " AS w(id, workflow_id, file_hash, file_path, file_size, content_type, stamp_data, protocol_version, intelligence_data,"
+    "WITH wish AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], "
+    "$5::int8[], $6::text[], $7::text[],"
+    " $8::text[], $9::text[], $10::int4[], $11::uuid[], $12::text[], $13::text[], "
+    "$14::timestamptz[]) WITH ORDINALITY"
+    " AS w(id, workflow_id, file_hash, file_path, file_size, content_type, stamp_data, "
+    "protocol_version, intelligence_data,"
     " version, op_id, namespace, metadata_version, created_at, n)),"
-    " fresh AS (INSERT INTO metadata_stamps (id, workflow_id, file_hash, file_path, file_size, content_type, stamp_data,"
-    " protocol_version, intelligence_data, version, op_id, namespace, metadata_version, created_at, updated_at)"
-    " SELECT id, workflow_id, file_hash, file_path, file_size, content_type, stamp_data::jsonb, protocol_version,"
-    " intelligence_data::jsonb, version, op_id, namespace, metadata_version, created_at, created_at FROM wish"
+    " fresh AS (INSERT INTO metadata_stamps (id, workflow_id, file_hash, file_path, file_size, "
+    "content_type, stamp_data,"
+    " protocol_version, intelligence_data, version, op_id, namespace, metadata_version, "
+    "created_at, updated_at)"
+    " SELECT id, workflow_id, file_hash, file_path, file_size, content_type, stamp_data::jsonb, "
+    "protocol_version,"
+    " intelligence_data::jsonb, version, op_id, namespace, metadata_version, created_at, "
+    "created_at FROM wish"
     " ON CONFLICT (namespace, file_hash) DO NOTHING"
     " RETURNING id, created_at, op_id, version, metadata_version, namespace, file_hash)"
-    " SELECT COALESCE(f.id, m.id), COALESCE(f.created_at, m.created_at), COALESCE(f.op_id, m.op_id),"
-    " COALESCE(f.version, m.version), COALESCE(f.metadata_version, m.metadata_version), f.id IS NOT DISTINCT FROM w.id"
+    " SELECT COALESCE(f.id, m.id), COALESCE(f.created_at, m.created_at), COALESCE(f.op_id, "
+    "m.op_id),"
+    " COALESCE(f.version, m.version), COALESCE(f.metadata_version, m.metadata_version), f.id IS "
+    "NOT DISTINCT FROM w.id"
     " FROM wish w LEFT JOIN fresh f ON f.namespace = w.namespace AND f.file_hash = w.file_hash"
-    " LEFT JOIN LATERAL (SELECT id, created_at, op_id, version, metadata_version FROM metadata_stamps s"
-    " WHERE s.namespace = w.namespace AND s.file_hash = w.file_hash LIMIT 1) m ON f.id IS NULL ORDER BY w.n";
+    " LEFT JOIN LATERAL (SELECT id, created_at, op_id, version, metadata_version FROM "
+    "metadata_stamps s"
+    " WHERE s.namespace = w.namespace AND s.file_hash = w.file_hash LIMIT 1) m ON f.id IS NULL "
+    "ORDER BY w.n";
 
 static void push(struct postgres_value *values, const struct put *put)
 {
     const struct stamp_request *request = put->request;
-    char *intelligence = request->intelligence_data != NULL ? json_to_text(request->intelligence_data) : NULL;
+    char *intelligence =
+        request->intelligence_data != NULL ? json_to_text(request->intelligence_data) : NULL;
     postgres_push_uuid(&values[V_ID], &put->row->id);
     if (request->has_workflow_id)
         postgres_push_uuid(&values[V_WORKFLOW], &request->workflow_id);
@@ -107,10 +135,20 @@ static void push(struct postgres_value *values, const struct put *put)
 static void fill_values(struct postgres_value *values, const struct put *group)
 {
     static const enum postgres_type types[VALUES] = {
-        [V_ID] = PG_UUID,        [V_WORKFLOW] = PG_UUID, [V_HASH] = PG_TEXT,      [V_PATH] = PG_TEXT,
-        [V_SIZE] = PG_INT8,      [V_TYPE] = PG_TEXT,     [V_DATA] = PG_TEXT,      [V_PROTOCOL] = PG_TEXT,
-        [V_INTELLIGENCE] = PG_TEXT, [V_VERSION] = PG_INT4, [V_OP] = PG_UUID,      [V_NAMESPACE] = PG_TEXT,
-        [V_METADATA_VERSION] = PG_TEXT, [V_CREATED] = PG_TIMESTAMPTZ,
+        [V_ID] = PG_UUID,
+        [V_WORKFLOW] = PG_UUID,
+        [V_HASH] = PG_TEXT,
+        [V_PATH] = PG_TEXT,
+        [V_SIZE] = PG_INT8,
+        [V_TYPE] = PG_TEXT,
+        [V_DATA] = PG_TEXT,
+        [V_PROTOCOL] = PG_TEXT,
+        [V_INTELLIGENCE] = PG_TEXT,
+        [V_VERSION] = PG_INT4,
+        [V_OP] = PG_UUID,
+        [V_NAMESPACE] = PG_TEXT,
+        [V_METADATA_VERSION] = PG_TEXT,
+        [V_CREATED] = PG_TIMESTAMPTZ,
     };
     for (int i = 0; i < VALUES; i++)
         postgres_array_start(&values[i], types[i]);
@@ -122,23 +160,27 @@ static void fill_values(struct postgres_value *values, const struct put *group)
 static void take_row(struct put *put, const struct postgres_rows *rows, int n)
 {
     if (postgres_rows_null(rows, n, 0)) {
-        error_set(&put->error, ERR_UNAVAILABLE, "the stamp was written and removed again meanwhile");
+        error_set(&put->error, ERR_UNAVAILABLE,
+                  "the stamp was written and removed again meanwhile");
         return;
     }
     put->row->id = postgres_rows_uuid(rows, n, 0);
     put->row->created_us = postgres_rows_instant(rows, n, 1);
     put->row->op_id = postgres_rows_uuid(rows, n, 2);
     put->row->version = (int32_t)postgres_rows_int(rows, n, 3);
-    snprintf(put->row->metadata_version, sizeof put->row->metadata_version, "%s", postgres_rows_text(rows, n, 4, NULL));
+    snprintf(put->row->metadata_version, sizeof put->row->metadata_version, "%s",
+             postgres_rows_text(rows, n, 4, NULL));
     put->row->created = postgres_rows_bool(rows, n, 5);
     put->error = (struct error){0};
 }
 
-static enum error_code write_once(struct stamp_writer *writer, struct put *group, struct error *error)
+static enum error_code write_once(struct stamp_writer *writer, struct put *group,
+                                  struct error *error)
 {
     struct postgres_rows *rows = NULL;
     fill_values(writer->values, group);
-    enum error_code code = postgres_query(writer->postgres, put_sql, writer->values, VALUES, &rows, error);
+    enum error_code code =
+        postgres_query(writer->postgres, put_sql, writer->values, VALUES, &rows, error);
     if (code == ERR_OK) {
         int n = 0;
         for (struct put *put = group; put != NULL; put = put->next)
@@ -176,7 +218,8 @@ static void write_group(struct stamp_writer *writer, struct put *group)
 static void write_missing(struct stamp_writer *writer, struct put *group)
 {
     for (struct put *put = group; put != NULL; put = put->next) {
-        for (int attempt = 1; attempt < ATTEMPTS_MAX && put->error.code == ERR_UNAVAILABLE; attempt++) {
+        for (int attempt = 1; attempt < ATTEMPTS_MAX && put->error.code == ERR_UNAVAILABLE;
+             attempt++) {
             struct put *rest = put->next;
             put->next = NULL;
             write_group(writer, put);
@@ -223,8 +266,9 @@ static void write_for_all(struct stamp_writer *writer)
         pthread_cond_signal(&writer->first->changed);
 }
 
-enum error_code stamp_writer_put(struct stamp_writer *writer, const struct stamp_request *request, const char *hash,
-                                 const char *stamp_data, struct stamp_row *row, struct error *error)
+enum error_code stamp_writer_put(struct stamp_writer *writer, const struct stamp_request *request,
+                                 const char *hash, const char *stamp_data, struct stamp_row *row,
+                                 struct error *error)
 {
     struct put put = {.request = request, .hash = hash, .stamp_data = stamp_data, .row = row};
     pthread_cond_init(&put.changed, NULL);

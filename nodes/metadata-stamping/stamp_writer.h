@@ -11,14 +11,15 @@
 
 #include "metadata-stamping/stamp_store.h"
 
-#define STAMP_GROUP_MAX 256                /* stamps in one statement */
-#define STAMP_GROUP_BYTES_MAX (32u << 20)  /* of their data, one larger stamp goes alone */
+#define STAMP_GROUP_MAX 256               /* stamps in one statement */
+#define STAMP_GROUP_BYTES_MAX (32u << 20) /* of their data, one larger stamp goes alone */
 
 struct stamp_writer;
 
 struct stamp_writer *stamp_writer_new(const char *url, int query_timeout_s) MUST_USE;
 void stamp_writer_free(struct stamp_writer *writer);
-enum error_code stamp_writer_put(struct stamp_writer *writer, const struct stamp_request *request, const char *hash,
-                                 const char *stamp_data, struct stamp_row *row, struct error *error) MUST_USE;
+enum error_code stamp_writer_put(struct stamp_writer *writer, const struct stamp_request *request,
+                                 const char *hash, const char *stamp_data, struct stamp_row *row,
+                                 struct error *error) MUST_USE;
 
 #endif

@@ -4,9 +4,13 @@
 #include "io/node.h"
 #include "onextree/service.h"
 
-static const char usage[] = "onextree\n\nWhat is in a project's tree, over HTTP. Settings are environment variables:";
+static const char usage[] =
+    "onextree\n\nWhat is in a project's tree, over HTTP. Settings are environment variables:";
 
-static void reload(const struct config *fresh, void *context) { http_server_reload_keys(context, fresh); }
+static void reload(const struct config *fresh, void *context)
+{
+    http_server_reload_keys(context, fresh);
+}
 
 static enum error_code load_first(struct service *service, const char *root, struct error *error)
 {

@@ -31,7 +31,8 @@ void service_fini(struct service *service)
     pthread_mutex_destroy(&service->building);
 }
 
-static enum error_code load(struct service *service, const char *root, struct tree_totals *totals, struct error *error)
+static enum error_code load(struct service *service, const char *root, struct tree_totals *totals,
+                            struct error *error)
 {
     pthread_mutex_lock(&service->building);
     struct tree *fresh = walk_read(root, error);
@@ -44,7 +45,8 @@ static enum error_code load(struct service *service, const char *root, struct tr
         service->updated_us = clock_now_us();
         pthread_rwlock_unlock(&service->lock);
         metrics_gauge_set(METRIC_TREE_FILES, 0, 0, (double)totals->files);
-        log_info("tree loaded", LOG_INT("files", totals->files), LOG_INT("directories", totals->directories),
+        log_info("tree loaded", LOG_INT("files", totals->files),
+                 LOG_INT("directories", totals->directories),
                  LOG_INT("unreadable", totals->unreadable));
     }
     pthread_mutex_unlock(&service->building);
@@ -58,15 +60,20 @@ enum error_code service_load(struct service *service, const char *root, struct e
     return load(service, root, &totals, error);
 }
 
-static double elapsed_ms(int64_t start_us) { return (double)(clock_monotonic_us() - start_us) / 1000.0; }
+static double elapsed_ms(int64_t start_us)
+{
+    return (double)(clock_monotonic_us() - start_us) / 1000.0;
+}
 
-static void refuse(struct http_response *response, int status, const char *code, const struct error *error)
+static void refuse(struct http_response *response, int status, const char *code,
+                   const struct error *error)
 {
     http_problem_with(response, error, status, code, NULL);
 }
 
 /* A body that fits the table, or NULL after the response was filled. */
-static struct json *checked_body(const struct http_request *request, struct http_response *response, const struct field *fields)
+static struct json *checked_body(const struct http_request *request, struct http_response *response,
+                                 const struct field *fields)
 {
     struct error error = {0};
     struct json *body = json_parse(request->body, request->body_bytes, &error, NULL);
@@ -79,7 +86,8 @@ static struct json *checked_body(const struct http_request *request, struct http
 
 /* -- what it is, how it is -- */
 
-static void handle_about(struct http_request *request, struct http_response *response, void *context)
+static void handle_about(struct http_request *request, struct http_response *response,
+                         void *context)
 {
     (void)request;
     struct service *service = context;
@@ -94,12 +102,14 @@ static void handle_about(struct http_request *request, struct http_response *res
     unified_name(body, "endpoints");
     buffer_append_char(body, '[');
     for (const struct http_route *route = service_routes; route->path != NULL; route++)
-        buffer_append_format(body, "%s\"%s %s\"", route != service_routes ? "," : "", route->method, route->path);
+        buffer_append_format(body, "%s\"%s %s\"", route != service_routes ? "," : "", route->method,
+                             route->path);
     buffer_append_text(body, "]}");
     unified_end(response, "OnexTree", NULL);
 }
 
-static void handle_health(struct http_request *request, struct http_response *response, void *context)
+static void handle_health(struct http_request *request, struct http_response *response,
+                          void *context)
 {
     (void)request;
     struct service *service = context;
@@ -133,7 +143,8 @@ static void append_types(struct buffer *body, const struct tree *tree)
 
 static void append_statistics(struct buffer *body, const struct service *service)
 {
-    static const char *const index_names[TREE_INDEXES] = {"exact_path", "extension", "name", "directory"};
+    static const char *const index_names[TREE_INDEXES] = {"exact_path", "extension", "name",
+                                                          "directory"};
     char time[INSTANT_TEXT_BYTES];
     const struct tree_totals *totals = tree_get_totals(service->tree);
     unified_name(body, "statistics");
@@ -151,7 +162,8 @@ static void append_statistics(struct buffer *body, const struct service *service
     buffer_append_text(body, "}}");
 }
 
-static void handle_stats(struct http_request *request, struct http_response *response, void *context)
+static void handle_stats(struct http_request *request, struct http_response *response,
+                         void *context)
 {
     (void)request;
     struct service *service = context;
@@ -189,7 +201,8 @@ static void append_relationships(struct buffer *body, const struct tree *tree)
     }
 }
 
-static void append_intelligence(struct buffer *body, const struct intelligence *found, bool with_patterns)
+static void append_intelligence(struct buffer *body, const struct intelligence *found,
+                                bool with_patterns)
 {
     unified_name(body, "intelligence");
     buffer_append_char(body, '{');
@@ -207,7 +220,8 @@ static void append_intelligence(struct buffer *body, const struct intelligence *
     buffer_append_char(body, ']');
 }
 
-static void analyse(struct service *service, const struct json *wanted, struct http_response *response)
+static void analyse(struct service *service, const struct json *wanted,
+                    struct http_response *response)
 {
     int64_t start_us = clock_monotonic_us();
     struct intelligence found;
@@ -234,7 +248,8 @@ static void analyse(struct service *service, const struct json *wanted, struct h
     unified_end(response, "Context analysed", NULL);
 }
 
-static void handle_intelligence(struct http_request *request, struct http_response *response, void *context)
+static void handle_intelligence(struct http_request *request, struct http_response *response,
+                                void *context)
 {
     static const struct field fields[] = {
         {"context", FIELD_TEXT, true, 0, CONTEXT_BYTES_MAX, NULL, NULL},
@@ -251,7 +266,8 @@ static void handle_intelligence(struct http_request *request, struct http_respon
 
 /* -- generate -- */
 
-static void handle_generate(struct http_request *request, struct http_response *response, void *context)
+static void handle_generate(struct http_request *request, struct http_response *response,
+                            void *context)
 {
     static const struct field fields[] = {
         {"project_root", FIELD_LINE, true, 1, FILE_PATH_BYTES_MAX, NULL, NULL},
@@ -298,7 +314,8 @@ static void append_entry(struct buffer *body, const struct tree_entry *entry)
     buffer_append_char(body, '}');
 }
 
-static void append_found(struct buffer *body, const struct tree *tree, const char *text, enum tree_query *query, size_t limit)
+static void append_found(struct buffer *body, const struct tree *tree, const char *text,
+                         enum tree_query *query, size_t limit)
 {
     enum tree_index index;
     size_t first;
@@ -317,7 +334,8 @@ static void append_found(struct buffer *body, const struct tree *tree, const cha
     unified_int(body, "total", (int64_t)count);
 }
 
-static void answer_query(struct service *service, const struct json *wanted, enum tree_query query, struct http_response *response)
+static void answer_query(struct service *service, const struct json *wanted, enum tree_query query,
+                         struct http_response *response)
 {
     int64_t start_us = clock_monotonic_us();
     const char *text = fields_text(wanted, "query", "");
@@ -327,7 +345,8 @@ static void answer_query(struct service *service, const struct json *wanted, enu
     pthread_rwlock_rdlock(&service->lock);
     bool loaded = service->tree != NULL;
     if (loaded)
-        append_found(body, service->tree, text, &query, (size_t)fields_int(wanted, "limit", LIST_ITEMS_DEFAULT));
+        append_found(body, service->tree, text, &query,
+                     (size_t)fields_int(wanted, "limit", LIST_ITEMS_DEFAULT));
     pthread_rwlock_unlock(&service->lock);
     if (!loaded) {
         struct error error = {0};
@@ -351,7 +370,8 @@ static bool query_type(const char *name, enum tree_query *query)
     return false;
 }
 
-static void handle_query(struct http_request *request, struct http_response *response, void *context)
+static void handle_query(struct http_request *request, struct http_response *response,
+                         void *context)
 {
     static const struct field fields[] = {
         {"query", FIELD_TEXT, true, 1, FILE_PATH_BYTES_MAX, NULL, NULL},
@@ -368,8 +388,9 @@ static void handle_query(struct http_request *request, struct http_response *res
         answer_query(context, body, query, response);
     } else {
         struct error error = {0};
-        error_set_field(&error, ERR_INVALID, "query_type",
-                        "Unknown query type: %s; allowed are extension, name, path, directory and auto", type);
+        error_set_field(
+            &error, ERR_INVALID, "query_type",
+            "Unknown query type: %s; allowed are extension, name, path, directory and auto", type);
         refuse(response, 400, "unknown_query_type", &error);
     }
     json_release(body);

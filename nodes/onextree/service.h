@@ -24,6 +24,7 @@ extern const struct http_route service_routes[];
 void service_init(struct service *service);
 void service_fini(struct service *service);
 /* Reads the tree of `root` and puts it in place. ERR_INVALID, ERR_LIMIT: the old tree stays. */
-enum error_code service_load(struct service *service, const char *root, struct error *error) MUST_USE;
+enum error_code service_load(struct service *service, const char *root,
+                             struct error *error) MUST_USE;
 
 #endif

@@ -65,8 +65,10 @@ static void listing_fini(struct listing *listing)
 static void list(struct walk *walk, DIR *directory, struct listing *listing)
 {
     struct stat status;
-    for (struct dirent *entry; listing->count <= TREE_ENTRIES_MAX && (entry = readdir(directory)) != NULL;) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || tree_is_excluded(entry->d_name))
+    for (struct dirent *entry;
+         listing->count <= TREE_ENTRIES_MAX && (entry = readdir(directory)) != NULL;) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+            tree_is_excluded(entry->d_name))
             continue;
         if (fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0)
             listing_add(listing, entry->d_name, &status);
@@ -82,8 +84,9 @@ static enum error_code walk_directory(struct walk *walk, int fd, int depth);
 static enum error_code enter(struct walk *walk, DIR *parent, const struct found *found, int depth)
 {
     if (depth == TREE_DEPTH_MAX)
-        return error_set(walk->error, ERR_LIMIT, "the tree has more than %d directories in one another, at %.200s", TREE_DEPTH_MAX,
-                         buffer_text(&walk->path));
+        return error_set(walk->error, ERR_LIMIT,
+                         "the tree has more than %d directories in one another, at %.200s",
+                         TREE_DEPTH_MAX, buffer_text(&walk->path));
     int fd = openat(dirfd(parent), found->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0)
         return walk_directory(walk, fd, depth + 1);
@@ -109,8 +112,8 @@ static enum error_code walk_directory(struct walk *walk, int fd, int depth)
         if (path_bytes > 0)
             buffer_append_char(&walk->path, '/');
         buffer_append_text(&walk->path, found->name);
-        code = tree_add(walk->tree, buffer_text(&walk->path), found->is_directory, found->size_bytes, found->modified_us,
-                        walk->error);
+        code = tree_add(walk->tree, buffer_text(&walk->path), found->is_directory,
+                        found->size_bytes, found->modified_us, walk->error);
         if (code == ERR_OK && found->is_directory)
             code = enter(walk, directory, found, depth);
         walk->path.bytes = path_bytes;
@@ -123,12 +126,14 @@ static enum error_code walk_directory(struct walk *walk, int fd, int depth)
 struct tree *walk_read(const char *root, struct error *error)
 {
     if (root[0] != '/') {
-        error_set_field(error, ERR_INVALID, "project_root", "Invalid path: %.300s is not absolute", root);
+        error_set_field(error, ERR_INVALID, "project_root", "Invalid path: %.300s is not absolute",
+                        root);
         return NULL;
     }
     int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        error_set_field(error, ERR_INVALID, "project_root", "Invalid path: %.300s: %s", root, strerror(errno));
+        error_set_field(error, ERR_INVALID, "project_root", "Invalid path: %.300s: %s", root,
+                        strerror(errno));
         return NULL;
     }
     struct walk walk = {.tree = tree_new(), .error = error};

@@ -22,7 +22,8 @@ static const struct {
     {102400, "bc3e3d41a1146b069abffad3c0d44860cf664390afce4d9661f7902e7943e085"},
 };
 
-START_TEST(test_published_vectors) {
+START_TEST(test_published_vectors)
+{
     static unsigned char input[102400];
     char text[CONTENT_HASH_TEXT_BYTES];
     for (size_t i = 0; i < sizeof input; i++)
@@ -32,7 +33,8 @@ START_TEST(test_published_vectors) {
 }
 END_TEST
 
-START_TEST(test_form_of_a_hash) {
+START_TEST(test_form_of_a_hash)
+{
     char text[CONTENT_HASH_TEXT_BYTES];
     content_hash("abc", 3, text);
     ck_assert(content_hash_is_text(text, CONTENT_HASH_DIGITS));

@@ -13,9 +13,16 @@ static struct route_table *table;
 static void make_table(void)
 {
     static const char *const routes[][2] = {
-        {"GET", "/"},          {"GET", "/items"},           {"POST", "/items"},      {"GET", "/items/{id}"},
-        {"GET", "/items/new"}, {"DELETE", "/items/{id}"},   {"GET", "/items/{id}/history"},
-        {"GET", "/{kind}/x"},  {"GET", "/items/{id}/{part}"}, {"PUT", "/items/new"},
+        {"GET", "/"},
+        {"GET", "/items"},
+        {"POST", "/items"},
+        {"GET", "/items/{id}"},
+        {"GET", "/items/new"},
+        {"DELETE", "/items/{id}"},
+        {"GET", "/items/{id}/history"},
+        {"GET", "/{kind}/x"},
+        {"GET", "/items/{id}/{part}"},
+        {"PUT", "/items/new"},
     };
     struct error error;
     table = route_table_new();
@@ -38,7 +45,8 @@ static int find(const char *method, const char *path_text)
     return result == ROUTE_FOUND ? route : result == ROUTE_NO_PATH ? -1 : -2;
 }
 
-START_TEST(test_literal_wins_over_parameter) {
+START_TEST(test_literal_wins_over_parameter)
+{
     ck_assert_int_eq(find("GET", "/"), 0);
     ck_assert_int_eq(find("GET", "/items"), 1);
     ck_assert_int_eq(find("POST", "/items"), 2);
@@ -52,7 +60,8 @@ START_TEST(test_literal_wins_over_parameter) {
 }
 END_TEST
 
-START_TEST(test_head_follows_get_and_nothing_else) {
+START_TEST(test_head_follows_get_and_nothing_else)
+{
     ck_assert_int_eq(find("HEAD", "/items"), 1);
     ck_assert_int_eq(find("HEAD", "/items/new"), 4);
     ck_assert_int_eq(find("PATCH", "/items"), -2);
@@ -60,7 +69,8 @@ START_TEST(test_head_follows_get_and_nothing_else) {
 }
 END_TEST
 
-START_TEST(test_unknown_and_broken_paths) {
+START_TEST(test_unknown_and_broken_paths)
+{
     ck_assert_int_eq(find("GET", "/nothing"), -1);
     ck_assert_int_eq(find("GET", "/items/"), -1);
     ck_assert_int_eq(find("GET", "//x"), -1);
@@ -73,7 +83,8 @@ START_TEST(test_unknown_and_broken_paths) {
 }
 END_TEST
 
-START_TEST(test_parameters_are_decoded) {
+START_TEST(test_parameters_are_decoded)
+{
     char text[] = "/items/a%2Fb%20c+d/hist%6Fry";
     struct route_path path;
     int route;
@@ -85,7 +96,8 @@ START_TEST(test_parameters_are_decoded) {
 }
 END_TEST
 
-START_TEST(test_allowed_methods) {
+START_TEST(test_allowed_methods)
+{
     char text[] = "/items/new";
     char allowed[128];
     struct route_path path;
@@ -95,7 +107,8 @@ START_TEST(test_allowed_methods) {
 }
 END_TEST
 
-START_TEST(test_bad_patterns_are_refused) {
+START_TEST(test_bad_patterns_are_refused)
+{
     static const char *const bad[] = {"items", "/a//b", "/{}", "/a{b}", "/{b}c", "/a/"};
     struct error error;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -103,7 +116,8 @@ START_TEST(test_bad_patterns_are_refused) {
 }
 END_TEST
 
-START_TEST(test_query_strings) {
+START_TEST(test_query_strings)
+{
     struct query_parameter found[4];
     int count;
     char good[] = "a=1&b=x+y%26z&&c&=v";
@@ -129,11 +143,14 @@ static bool part(const char *type, const char *body, const char *name, struct mu
     return multipart_find(type, body, strlen(body), name, found);
 }
 
-START_TEST(test_form_parts) {
+START_TEST(test_form_parts)
+{
     const char *type = "multipart/form-data; boundary=\"a b\"";
-    const char *body = "preamble\r\n--a b\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nhello\r\n"
-                       "--a b \r\ncontent-disposition: form-data; filename=\"q\\\"n.txt\"; name=file\r\nContent-Type: text/plain\r\n\r\n"
-                       "line\r\n--a\r\n\r\n--a b--\r\n";
+    const char *body =
+        "preamble\r\n--a b\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nhello\r\n"
+        "--a b \r\ncontent-disposition: form-data; filename=\"q\\\"n.txt\"; "
+        "name=file\r\nContent-Type: text/plain\r\n\r\n"
+        "line\r\n--a\r\n\r\n--a b--\r\n";
     struct multipart_part found;
     ck_assert(part(type, body, "note", &found));
     ck_assert_uint_eq(found.bytes, 5);
@@ -146,10 +163,17 @@ START_TEST(test_form_parts) {
 }
 END_TEST
 
-START_TEST(test_broken_forms) {
+START_TEST(test_broken_forms)
+{
     static const char *const bodies[] = {
-        "", "--b", "--b\r\n", "--b--\r\n", "--b\r\nContent-Disposition: form-data; name=file\r\n\r\nno end",
-        "--b\r\nContent-Disposition: form-data; name=file", "--b\r\n\r\nx\r\n--b--", "--bad\r\n\r\n",
+        "",
+        "--b",
+        "--b\r\n",
+        "--b--\r\n",
+        "--b\r\nContent-Disposition: form-data; name=file\r\n\r\nno end",
+        "--b\r\nContent-Disposition: form-data; name=file",
+        "--b\r\n\r\nx\r\n--b--",
+        "--bad\r\n\r\n",
     };
     struct multipart_part found;
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)

@@ -14,7 +14,10 @@
 
 static struct buffer stamped, stripped, stamp, scratch;
 
-static void hash_of(const char *content, char hash[CONTENT_HASH_TEXT_BYTES]) { stamp_hash(content, strlen(content), &scratch, hash); }
+static void hash_of(const char *content, char hash[CONTENT_HASH_TEXT_BYTES])
+{
+    stamp_hash(content, strlen(content), &scratch, hash);
+}
 
 static const char *make(enum stamp_type type, const char *content)
 {
@@ -22,12 +25,17 @@ static const char *make(enum stamp_type type, const char *content)
     struct error error;
     ck_assert_int_eq(stamp_strip(content, strlen(content), &stripped, &error), ERR_OK);
     stamp_hash(buffer_text(&stripped), stripped.bytes, &scratch, hash);
-    struct stamp_fields fields = {.type = type, .uid = UID, .hash = hash, .created_us = CREATED_US, .protocol_version = "1.0",
+    struct stamp_fields fields = {.type = type,
+                                  .uid = UID,
+                                  .hash = hash,
+                                  .created_us = CREATED_US,
+                                  .protocol_version = "1.0",
                                   .file_size_bytes = -1};
     buffer_clear(&stamp);
     buffer_clear(&stamped);
     stamp_write(&fields, &stamp);
-    stamp_apply(type, buffer_text(&stamp), stamp.bytes, buffer_text(&stripped), stripped.bytes, &stamped);
+    stamp_apply(type, buffer_text(&stamp), stamp.bytes, buffer_text(&stripped), stripped.bytes,
+                &stamped);
     return buffer_text(&stamped);
 }
 
@@ -38,40 +46,65 @@ static const char *strip(const char *content)
     return buffer_text(&stripped);
 }
 
-START_TEST(test_lightweight_layout) {
-    struct stamp_fields fields = {.type = STAMP_LIGHTWEIGHT, .uid = UID, .hash = HASH_OF_ABC, .created_us = CREATED_US,
-                                  .protocol_version = "1.0", .author = "me", .version = "2"};
+START_TEST(test_lightweight_layout)
+{
+    struct stamp_fields fields = {.type = STAMP_LIGHTWEIGHT,
+                                  .uid = UID,
+                                  .hash = HASH_OF_ABC,
+                                  .created_us = CREATED_US,
+                                  .protocol_version = "1.0",
+                                  .author = "me",
+                                  .version = "2"};
     buffer_clear(&stamp);
     stamp_write(&fields, &stamp);
-    ck_assert_str_eq(buffer_text(&stamp), "# ONEX:uid=" UID ",hash=" HASH_OF_ABC ",ts=2026-11-21T16:31:30.123456+00:00,author=me,v=2");
-    ck_assert_str_eq(make(STAMP_LIGHTWEIGHT, "abc"),
-                     "# ONEX:uid=" UID ",hash=" HASH_OF_ABC ",ts=2026-11-21T16:31:30.123456+00:00\nabc");
+    ck_assert_str_eq(buffer_text(&stamp), "# ONEX:uid=" UID ",hash=" HASH_OF_ABC
+                                          ",ts=2026-11-21T16:31:30.123456+00:00,author=me,v=2");
+    ck_assert_str_eq(make(STAMP_LIGHTWEIGHT, "abc"), "# ONEX:uid=" UID ",hash=" HASH_OF_ABC
+                                                     ",ts=2026-11-21T16:31:30.123456+00:00\nabc");
 }
 END_TEST
 
-START_TEST(test_rich_layout) {
-    struct stamp_fields fields = {.type = STAMP_RICH, .uid = UID, .hash = HASH_OF_ABC, .created_us = CREATED_US,
-                                  .protocol_version = "1.0", .file_path = "a/b.txt", .content_type = "text/plain",
-                                  .file_size_bytes = 3, .integrity = true};
+START_TEST(test_rich_layout)
+{
+    struct stamp_fields fields = {.type = STAMP_RICH,
+                                  .uid = UID,
+                                  .hash = HASH_OF_ABC,
+                                  .created_us = CREATED_US,
+                                  .protocol_version = "1.0",
+                                  .file_path = "a/b.txt",
+                                  .content_type = "text/plain",
+                                  .file_size_bytes = 3,
+                                  .integrity = true};
     buffer_clear(&stamp);
     stamp_write(&fields, &stamp);
     ck_assert_str_eq(buffer_text(&stamp),
-                     "<!-- ONEX_METADATA_START -->\n<!-- ONEX Metadata Stamp\n  uid: " UID "\n  hash: " HASH_OF_ABC
-                     "\n  timestamp: 2026-11-21T16:31:30.123456+00:00\n  protocol_version: 1.0\n  file_path: a/b.txt\n"
-                     "  file_size: 3\n  content_type: text/plain\n  integrity:\n    algorithm: BLAKE3\n    hash: " HASH_OF_ABC
-                     "\n-->\n<!-- ONEX_METADATA_END -->");
+                     "<!-- ONEX_METADATA_START -->\n<!-- ONEX Metadata Stamp\n  uid: " UID
+                     "\n  hash: " HASH_OF_ABC "\n  timestamp: 2026-11-21T16:31:30.123456+00:00\n  "
+                                              "protocol_version: 1.0\n  file_path: a/b.txt\n"
+                     "  file_size: 3\n  content_type: text/plain\n  integrity:\n    algorithm: "
+                     "BLAKE3\n    hash: " HASH_OF_ABC "\n-->\n<!-- ONEX_METADATA_END -->");
     ck_assert(strncmp(make(STAMP_RICH, "abc"), "abc\n\n<!-- ONEX_METADATA_START -->\n", 33) == 0);
 }
 END_TEST
 
 static const char *const contents[] = {
-    "", "abc", "abc\n", "\n\nabc", "a\n\n\n\nb\n\n\n", "  spaced \t\n", "\r\nwindows\r\n", "# ONEX:uid=,hash=x,ts=1 is no stamp",
-    "# ONEX:uid=a,hash=b,ts= is none either", "<!-- ONEX_METADATA_END --> alone", "\xc2\xa0wide\xe3\x80\x80",
+    "",
+    "abc",
+    "abc\n",
+    "\n\nabc",
+    "a\n\n\n\nb\n\n\n",
+    "  spaced \t\n",
+    "\r\nwindows\r\n",
+    "# ONEX:uid=,hash=x,ts=1 is no stamp",
+    "# ONEX:uid=a,hash=b,ts= is none either",
+    "<!-- ONEX_METADATA_END --> alone",
+    "\xc2\xa0wide\xe3\x80\x80",
 };
 #define CONTENTS (sizeof contents / sizeof *contents)
 
 /* Stamping in either form, then again in either form, then removing: nothing is left over. */
-START_TEST(test_stamps_never_stack_and_strip_undoes) {
+START_TEST(test_stamps_never_stack_and_strip_undoes)
+{
     for (size_t i = 0; i < CONTENTS; i++) {
         for (int order = 0; order < 4; order++) {
             char *once = strdup(make(order & 1 ? STAMP_RICH : STAMP_LIGHTWEIGHT, contents[i]));
@@ -88,7 +121,8 @@ START_TEST(test_stamps_never_stack_and_strip_undoes) {
 }
 END_TEST
 
-START_TEST(test_hash_is_that_of_the_unstamped_content) {
+START_TEST(test_hash_is_that_of_the_unstamped_content)
+{
     for (size_t i = 0; i < CONTENTS; i++) {
         char before[CONTENT_HASH_TEXT_BYTES];
         char after[CONTENT_HASH_TEXT_BYTES];
@@ -102,9 +136,13 @@ START_TEST(test_hash_is_that_of_the_unstamped_content) {
 END_TEST
 
 /* The normal form: runs of three and more newlines become two, white space at both ends goes. */
-START_TEST(test_normal_form_of_hash_input) {
-    static const char *const same[] = {"a\n\nb", "a\n\n\nb", "a\n\n\n\n\n\nb", "\n \t a\n\nb\r\n", "\xc2\xa0" "a\n\nb\xe2\x80\x83\xe3\x80\x80"};
-    static const char *const other[] = {"a\nb", "a \n\nb", "a\n\nB", "a\n \nb", "a\n\nb\xe2\x80\x8b"};
+START_TEST(test_normal_form_of_hash_input)
+{
+    static const char *const same[] = {"a\n\nb", "a\n\n\nb", "a\n\n\n\n\n\nb", "\n \t a\n\nb\r\n",
+                                       "\xc2\xa0"
+                                       "a\n\nb\xe2\x80\x83\xe3\x80\x80"};
+    static const char *const other[] = {"a\nb", "a \n\nb", "a\n\nB", "a\n \nb",
+                                        "a\n\nb\xe2\x80\x8b"};
     char expected[CONTENT_HASH_TEXT_BYTES];
     char got[CONTENT_HASH_TEXT_BYTES];
     content_hash("a\n\nb", 4, expected);
@@ -119,8 +157,10 @@ START_TEST(test_normal_form_of_hash_input) {
 }
 END_TEST
 
-START_TEST(test_find_gives_type_and_hash) {
-    const char *content = "x # ONEX:uid=a-b_1,hash=00ff,ts=2020-01-01T00:00:00Z tail\n<!-- ONEX_METADATA_START -->\n  hash: abcd\n"
+START_TEST(test_find_gives_type_and_hash)
+{
+    const char *content = "x # ONEX:uid=a-b_1,hash=00ff,ts=2020-01-01T00:00:00Z tail\n<!-- "
+                          "ONEX_METADATA_START -->\n  hash: abcd\n"
                           "<!-- ONEX_METADATA_END -->";
     struct stamp_found found;
     ck_assert(stamp_find(content, strlen(content), 0, &found));
@@ -137,14 +177,18 @@ START_TEST(test_find_gives_type_and_hash) {
 END_TEST
 
 /* Several old stamps, as the older service stacked them, are all replaced. */
-START_TEST(test_stacked_stamps_are_all_removed) {
-    const char *stacked = "# ONEX:uid=b,hash=2,ts=2020-01-02T00:00:00+00:00\n# ONEX:uid=a,hash=1,ts=2020-01-01T00:00:00+00:00,v=1\ntext\n\n\n"
-                          "<!-- ONEX_METADATA_START -->\n1\n<!-- ONEX_METADATA_END -->\n\n<!-- ONEX_METADATA_START -->\n2\n<!-- ONEX_METADATA_END -->";
+START_TEST(test_stacked_stamps_are_all_removed)
+{
+    const char *stacked = "# ONEX:uid=b,hash=2,ts=2020-01-02T00:00:00+00:00\n# "
+                          "ONEX:uid=a,hash=1,ts=2020-01-01T00:00:00+00:00,v=1\ntext\n\n\n"
+                          "<!-- ONEX_METADATA_START -->\n1\n<!-- ONEX_METADATA_END -->\n\n<!-- "
+                          "ONEX_METADATA_START -->\n2\n<!-- ONEX_METADATA_END -->";
     ck_assert_str_eq(strip(stacked), "text\n");
 }
 END_TEST
 
-START_TEST(test_hidden_stamps_are_refused_beyond_the_bound) {
+START_TEST(test_hidden_stamps_are_refused_beyond_the_bound)
+{
     struct buffer nested = {0};
     struct error error = {0};
     for (int i = 0; i < 40; i++)
@@ -152,27 +196,33 @@ START_TEST(test_hidden_stamps_are_refused_beyond_the_bound) {
     buffer_append_text(&nested, "<!-- ONEX_METADATA_START --><!-- ONEX_METADATA_END -->");
     for (int i = 0; i < 40; i++)
         buffer_append_text(&nested, "ART --><!-- ONEX_METADATA_END -->");
-    ck_assert_int_eq(stamp_strip(buffer_text(&nested), nested.bytes, &stripped, &error), ERR_INVALID);
+    ck_assert_int_eq(stamp_strip(buffer_text(&nested), nested.bytes, &stripped, &error),
+                     ERR_INVALID);
     ck_assert_str_eq(error.field, "content");
     buffer_fini(&nested);
 }
 END_TEST
 
-static enum error_code read_request(const char *text, struct json **body, struct stamp_request *request, struct error *error)
+static enum error_code read_request(const char *text, struct json **body,
+                                    struct stamp_request *request, struct error *error)
 {
     *body = json_parse(text, strlen(text), error, NULL);
     ck_assert_ptr_nonnull(*body);
     return stamp_request_read(request, *body, error);
 }
 
-START_TEST(test_request_fields) {
+START_TEST(test_request_fields)
+{
     struct json *body;
     struct stamp_request request;
     struct error error = {0};
-    ck_assert_int_eq(read_request("{\"content\":\"c\",\"options\":{\"stamp_type\":\"rich\",\"include_metadata\":false},\"version\":7,"
-                                  "\"op_id\":\"" UID "\",\"workflow_id\":\"" UID "\",\"namespace\":\"n\",\"metadata_version\":\"0.2\","
+    ck_assert_int_eq(read_request("{\"content\":\"c\",\"options\":{\"stamp_type\":\"rich\","
+                                  "\"include_metadata\":false},\"version\":7,"
+                                  "\"op_id\":\"" UID "\",\"workflow_id\":\"" UID
+                                  "\",\"namespace\":\"n\",\"metadata_version\":\"0.2\","
                                   "\"intelligence_data\":{\"a\":1},\"file_path\":\"p\"}",
-                                  &body, &request, &error), ERR_OK);
+                                  &body, &request, &error),
+                     ERR_OK);
     ck_assert_int_eq(request.type, STAMP_RICH);
     ck_assert(!request.include_metadata && request.validate_integrity);
     ck_assert_int_eq(request.version, 7);
@@ -186,7 +236,8 @@ START_TEST(test_request_fields) {
 }
 END_TEST
 
-START_TEST(test_request_faults_name_the_field) {
+START_TEST(test_request_faults_name_the_field)
+{
     static const struct {
         const char *body;
         const char *field;
@@ -217,12 +268,15 @@ START_TEST(test_request_faults_name_the_field) {
 END_TEST
 
 /* A rich stamp after content with an open start mark could not be found again. */
-START_TEST(test_open_start_mark_refuses_a_rich_stamp) {
+START_TEST(test_open_start_mark_refuses_a_rich_stamp)
+{
     struct json *body;
     struct stamp_request request;
     struct error error = {0};
     char hash[CONTENT_HASH_TEXT_BYTES];
-    ck_assert_int_eq(read_request("{\"content\":\"<!-- ONEX_METADATA_START --> x\"}", &body, &request, &error), ERR_OK);
+    ck_assert_int_eq(
+        read_request("{\"content\":\"<!-- ONEX_METADATA_START --> x\"}", &body, &request, &error),
+        ERR_OK);
     ck_assert_int_eq(stamp_request_prepare(&request, &stripped, hash, &error), ERR_OK);
     request.type = STAMP_RICH;
     ck_assert_int_eq(stamp_request_prepare(&request, &stripped, hash, &error), ERR_INVALID);
@@ -230,7 +284,8 @@ START_TEST(test_open_start_mark_refuses_a_rich_stamp) {
 }
 END_TEST
 
-START_TEST(test_protocol) {
+START_TEST(test_protocol)
+{
     struct protocol_report report;
     protocol_check("x", 1, PROTOCOL_NAME, "standard", &report);
     ck_assert(!report.valid);
@@ -243,7 +298,8 @@ START_TEST(test_protocol) {
     ck_assert(!report.valid);
     protocol_check(good, strlen(good), PROTOCOL_NAME, "strict", &report);
     ck_assert_str_eq(report.level, "partial");
-    const char *block = "# === OmniNode:Tool_Metadata ===\n# metadata_version: 0.1\n# name: t\n# namespace: n\n# version: 1\n"
+    const char *block = "# === OmniNode:Tool_Metadata ===\n# metadata_version: 0.1\n# name: t\n# "
+                        "namespace: n\n# version: 1\n"
                         "# entrypoint: main\n# protocols_supported: [O.N.E.v0.1]\n";
     good = make(STAMP_LIGHTWEIGHT, block);
     protocol_check(good, strlen(good), PROTOCOL_NAME, "strict", &report);

@@ -15,13 +15,16 @@ static struct tree *sample(void)
         bool is_directory;
         int64_t bytes;
     } entries[] = {
-        {"src", true, 0},       {"src/core", true, 0}, {"src/core/a.c", false, 10}, {"src/a.c", false, 20},
-        {"src/b.tar.gz", false, 5}, {".gitignore", false, 1}, {"Makefile", false, 2}, {"notes.", false, 3},
+        {"src", true, 0},       {"src/core", true, 0},      {"src/core/a.c", false, 10},
+        {"src/a.c", false, 20}, {"src/b.tar.gz", false, 5}, {".gitignore", false, 1},
+        {"Makefile", false, 2}, {"notes.", false, 3},
     };
     struct tree *tree = tree_new();
     struct error error;
     for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
-        ck_assert_int_eq(tree_add(tree, entries[i].path, entries[i].is_directory, entries[i].bytes, 0, &error), ERR_OK);
+        ck_assert_int_eq(
+            tree_add(tree, entries[i].path, entries[i].is_directory, entries[i].bytes, 0, &error),
+            ERR_OK);
     tree_seal(tree);
     return tree;
 }
@@ -42,7 +45,8 @@ static const char *ask(const struct tree *tree, const char *text, enum tree_quer
     return answer;
 }
 
-START_TEST(test_queries) {
+START_TEST(test_queries)
+{
     struct tree *tree = sample();
     ck_assert_str_eq(ask(tree, "c", TREE_QUERY_EXTENSION), "extension: src/core/a.c src/a.c");
     ck_assert_str_eq(ask(tree, ".c", TREE_QUERY_AUTO), "extension: src/core/a.c src/a.c");
@@ -51,15 +55,18 @@ START_TEST(test_queries) {
     ck_assert_str_eq(ask(tree, "a.c", TREE_QUERY_AUTO), "name: src/core/a.c src/a.c");
     ck_assert_str_eq(ask(tree, "src/a.c", TREE_QUERY_AUTO), "path: src/a.c");
     ck_assert_str_eq(ask(tree, "./src/core/", TREE_QUERY_AUTO), "path: src/core");
-    ck_assert_str_eq(ask(tree, "src", TREE_QUERY_DIRECTORY), "directory: src/core src/a.c src/b.tar.gz");
-    ck_assert_str_eq(ask(tree, "/", TREE_QUERY_DIRECTORY), "directory: src .gitignore Makefile notes.");
+    ck_assert_str_eq(ask(tree, "src", TREE_QUERY_DIRECTORY),
+                     "directory: src/core src/a.c src/b.tar.gz");
+    ck_assert_str_eq(ask(tree, "/", TREE_QUERY_DIRECTORY),
+                     "directory: src .gitignore Makefile notes.");
     ck_assert_str_eq(ask(tree, "makefile", TREE_QUERY_NAME), "name:");
     ck_assert_str_eq(ask(tree, "a", TREE_QUERY_NAME), "name:");
     tree_free(tree);
 }
 END_TEST
 
-START_TEST(test_totals_and_types) {
+START_TEST(test_totals_and_types)
+{
     struct tree *tree = sample();
     const struct tree_totals *totals = tree_get_totals(tree);
     ck_assert_uint_eq(totals->files, 6);
@@ -79,7 +86,8 @@ START_TEST(test_totals_and_types) {
 }
 END_TEST
 
-START_TEST(test_empty_tree) {
+START_TEST(test_empty_tree)
+{
     struct tree *tree = tree_new();
     tree_seal(tree);
     ck_assert_str_eq(ask(tree, "x", TREE_QUERY_AUTO), "name:");
@@ -88,9 +96,13 @@ START_TEST(test_empty_tree) {
 }
 END_TEST
 
-START_TEST(test_excluded_names) {
-    static const char *const out[] = {".git", "node_modules", "x.pyc", "a.egg-info", "dist", "build", "f~", "~", ".tmp", ".x.swp", "coverage"};
-    static const char *const in[] = {".github", "git", "builder", "x.py", "pyc", "tmp", "a~b", "swp", ".gitignore", "coverage.c"};
+START_TEST(test_excluded_names)
+{
+    static const char *const out[] = {".git", "node_modules", "x.pyc",   "a.egg-info",
+                                      "dist", "build",        "f~",      "~",
+                                      ".tmp", ".x.swp",       "coverage"};
+    static const char *const in[] = {".github", "git", "builder", "x.py",       "pyc",
+                                     "tmp",     "a~b", "swp",     ".gitignore", "coverage.c"};
     for (size_t i = 0; i < sizeof out / sizeof *out; i++)
         ck_assert_msg(tree_is_excluded(out[i]), "%s", out[i]);
     for (size_t i = 0; i < sizeof in / sizeof *in; i++)
@@ -105,7 +117,8 @@ static struct intelligence analyse(const char *context)
     return found;
 }
 
-START_TEST(test_rules) {
+START_TEST(test_rules)
+{
     static const struct {
         const char *context;
         const char *type;
@@ -134,7 +147,8 @@ START_TEST(test_rules) {
 }
 END_TEST
 
-START_TEST(test_no_tree_is_minimal) {
+START_TEST(test_no_tree_is_minimal)
+{
     struct intelligence found;
     intelligence_analyse("api", 3, false, &found);
     ck_assert_str_eq(found.analysis_type, "minimal");

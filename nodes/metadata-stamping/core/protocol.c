@@ -60,7 +60,8 @@ static bool check_block(const char *content, size_t bytes, struct protocol_repor
     }
     if (report->issues_count > before)
         add(report, "the tool block is incomplete",
-            "complete the tool block: metadata_version, name, namespace, version, entrypoint, protocols_supported");
+            "complete the tool block: metadata_version, name, namespace, version, entrypoint, "
+            "protocols_supported");
     return true;
 }
 
@@ -74,7 +75,8 @@ static size_t count_stamps(const char *content, size_t bytes, size_t *fitting)
     *fitting = 0;
     stamp_hash(content, bytes, &scratch, current);
     for (size_t from = 0; stamp_find(content, bytes, from, &found); from = found.end, count++)
-        *fitting += found.hash_bytes == CONTENT_HASH_DIGITS && strncasecmp(found.hash, current, CONTENT_HASH_DIGITS) == 0;
+        *fitting += found.hash_bytes == CONTENT_HASH_DIGITS &&
+                    strncasecmp(found.hash, current, CONTENT_HASH_DIGITS) == 0;
     buffer_fini(&scratch);
     return count;
 }

@@ -22,7 +22,7 @@
 
 struct protocol_report {
     bool valid;
-    const char *level; /* "full", "partial", "none" */
+    const char *level;                       /* "full", "partial", "none" */
     const char *issues[PROTOCOL_ISSUES_MAX]; /* literals */
     int issues_count;
     const char *recommendations[PROTOCOL_ISSUES_MAX];

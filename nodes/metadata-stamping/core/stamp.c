@@ -12,7 +12,10 @@
 #define RICH_END "<!-- ONEX_METADATA_END -->"
 #define LENGTH(literal) (sizeof(literal) - 1)
 
-const char *stamp_type_name(enum stamp_type type) { return type == STAMP_RICH ? "rich" : "lightweight"; }
+const char *stamp_type_name(enum stamp_type type)
+{
+    return type == STAMP_RICH ? "rich" : "lightweight";
+}
 
 char *stamp_time(int64_t instant_us, char text[STAMP_TIME_BYTES])
 {
@@ -42,14 +45,17 @@ static void write_optional(struct buffer *out, const char *before, const char *v
 
 static void write_rich(const struct stamp_fields *fields, const char *time, struct buffer *out)
 {
-    buffer_append_format(out, RICH_START "\n<!-- ONEX Metadata Stamp\n  uid: %s\n  hash: %s\n  timestamp: %s\n  protocol_version: %s",
+    buffer_append_format(out,
+                         RICH_START "\n<!-- ONEX Metadata Stamp\n  uid: %s\n  hash: %s\n  "
+                                    "timestamp: %s\n  protocol_version: %s",
                          fields->uid, fields->hash, time, fields->protocol_version);
     write_optional(out, "\n  file_path: ", fields->file_path);
     if (fields->file_size_bytes >= 0)
         buffer_append_format(out, "\n  file_size: %lld", (long long)fields->file_size_bytes);
     write_optional(out, "\n  content_type: ", fields->content_type);
     if (fields->integrity)
-        buffer_append_format(out, "\n  integrity:\n    algorithm: BLAKE3\n    hash: %s", fields->hash);
+        buffer_append_format(out, "\n  integrity:\n    algorithm: BLAKE3\n    hash: %s",
+                             fields->hash);
     buffer_append_text(out, "\n-->\n" RICH_END);
 }
 
@@ -61,13 +67,14 @@ void stamp_write(const struct stamp_fields *fields, struct buffer *out)
         write_rich(fields, time, out);
         return;
     }
-    buffer_append_format(out, LIGHTWEIGHT_START "%s,hash=%s,ts=%s", fields->uid, fields->hash, time);
+    buffer_append_format(out, LIGHTWEIGHT_START "%s,hash=%s,ts=%s", fields->uid, fields->hash,
+                         time);
     write_optional(out, ",author=", fields->author);
     write_optional(out, ",v=", fields->version);
 }
 
-void stamp_apply(enum stamp_type type, const char *stamp, size_t stamp_bytes, const char *content, size_t bytes,
-                 struct buffer *out)
+void stamp_apply(enum stamp_type type, const char *stamp, size_t stamp_bytes, const char *content,
+                 size_t bytes, struct buffer *out)
 {
     buffer_reserve(out, stamp_bytes + bytes + 2);
     if (type == STAMP_LIGHTWEIGHT) {
@@ -91,11 +98,15 @@ static size_t span(const char *text, const char *end, bool (*fits)(char c))
 
 static bool is_uid(char c) { return isalnum((unsigned char)c) || c == '_' || c == '-'; }
 static bool is_hash(char c) { return isalnum((unsigned char)c) != 0; }
-static bool is_time(char c) { return isdigit((unsigned char)c) || (c != '\0' && strchr("T:-+.", c) != NULL); }
+static bool is_time(char c)
+{
+    return isdigit((unsigned char)c) || (c != '\0' && strchr("T:-+.", c) != NULL);
+}
 static bool is_line(char c) { return c != '\n'; }
 
 /* uid, hash and ts, each at least one character, then anything to the end of the line. */
-static bool read_lightweight(const char *content, const char *end, const char *at, struct stamp_found *found)
+static bool read_lightweight(const char *content, const char *end, const char *at,
+                             struct stamp_found *found)
 {
     const char *uid = at + LENGTH(LIGHTWEIGHT_START);
     size_t uid_bytes = span(uid, end, is_uid);
@@ -105,7 +116,8 @@ static bool read_lightweight(const char *content, const char *end, const char *a
     const char *hash = next + 6;
     size_t hash_bytes = span(hash, end, is_hash);
     next = hash + hash_bytes;
-    if (hash_bytes == 0 || (size_t)(end - next) < 4 || memcmp(next, ",ts=", 4) != 0 || span(next + 4, end, is_time) == 0)
+    if (hash_bytes == 0 || (size_t)(end - next) < 4 || memcmp(next, ",ts=", 4) != 0 ||
+        span(next + 4, end, is_time) == 0)
         return false;
     *found = (struct stamp_found){.type = STAMP_LIGHTWEIGHT,
                                   .start = (size_t)(at - content),
@@ -127,10 +139,12 @@ static const char *line_value(const char *start, const char *end, const char *na
     return at;
 }
 
-static bool find_rich(const char *content, const char *from, const char *end, struct stamp_found *found)
+static bool find_rich(const char *content, const char *from, const char *end,
+                      struct stamp_found *found)
 {
     const char *at = memmem(from, (size_t)(end - from), RICH_START, LENGTH(RICH_START));
-    const char *stop = at == NULL ? NULL : memmem(at, (size_t)(end - at), RICH_END, LENGTH(RICH_END));
+    const char *stop =
+        at == NULL ? NULL : memmem(at, (size_t)(end - at), RICH_END, LENGTH(RICH_END));
     if (stop == NULL)
         return false;
     *found = (struct stamp_found){.type = STAMP_RICH,
@@ -141,10 +155,12 @@ static bool find_rich(const char *content, const char *from, const char *end, st
     return true;
 }
 
-static bool find_lightweight(const char *content, const char *from, const char *end, struct stamp_found *found)
+static bool find_lightweight(const char *content, const char *from, const char *end,
+                             struct stamp_found *found)
 {
     while (from < end) {
-        const char *at = memmem(from, (size_t)(end - from), LIGHTWEIGHT_START, LENGTH(LIGHTWEIGHT_START));
+        const char *at =
+            memmem(from, (size_t)(end - from), LIGHTWEIGHT_START, LENGTH(LIGHTWEIGHT_START));
         if (at == NULL)
             return false;
         if (read_lightweight(content, end, at, found))
@@ -167,7 +183,8 @@ struct walk {
 static void walk_start(struct walk *walk, const char *content, size_t bytes, size_t from)
 {
     *walk = (struct walk){.content = content, .end = content + bytes};
-    walk->has_lightweight = find_lightweight(content, content + from, walk->end, &walk->lightweight);
+    walk->has_lightweight =
+        find_lightweight(content, content + from, walk->end, &walk->lightweight);
     walk->has_rich = find_rich(content, content + from, walk->end, &walk->rich);
 }
 
@@ -175,11 +192,13 @@ static bool walk_next(struct walk *walk, struct stamp_found *found)
 {
     if (!walk->has_lightweight && !walk->has_rich)
         return false;
-    bool rich = walk->has_rich && (!walk->has_lightweight || walk->rich.start < walk->lightweight.start);
+    bool rich =
+        walk->has_rich && (!walk->has_lightweight || walk->rich.start < walk->lightweight.start);
     *found = rich ? walk->rich : walk->lightweight;
     const char *from = walk->content + found->end;
     if (walk->has_lightweight && walk->lightweight.start < found->end)
-        walk->has_lightweight = find_lightweight(walk->content, from, walk->end, &walk->lightweight);
+        walk->has_lightweight =
+            find_lightweight(walk->content, from, walk->end, &walk->lightweight);
     if (walk->has_rich && walk->rich.start < found->end)
         walk->has_rich = find_rich(walk->content, from, walk->end, &walk->rich);
     return true;
@@ -230,7 +249,8 @@ static size_t strip_once(const char *content, size_t bytes, bool with_breaks, st
     return count;
 }
 
-enum error_code stamp_strip(const char *content, size_t bytes, struct buffer *out, struct error *error)
+enum error_code stamp_strip(const char *content, size_t bytes, struct buffer *out,
+                            struct error *error)
 {
     size_t count = strip_once(content, bytes, true, out);
     struct buffer again = {0};
@@ -242,7 +262,8 @@ enum error_code stamp_strip(const char *content, size_t bytes, struct buffer *ou
     }
     buffer_fini(&again);
     if (count > 0)
-        return error_set_field(error, ERR_INVALID, "content", "content hides stamps inside of stamps more than %d deep",
+        return error_set_field(error, ERR_INVALID, "content",
+                               "content hides stamps inside of stamps more than %d deep",
                                STAMP_NESTING_MAX);
     return ERR_OK;
 }
@@ -258,8 +279,8 @@ static size_t space_at(const char *text, size_t bytes)
     if (bytes < 3 || c[0] < 0xe1 || c[0] > 0xe3)
         return 0;
     unsigned code = ((unsigned)(c[0] & 15) << 12) | ((unsigned)(c[1] & 63) << 6) | (c[2] & 63u);
-    bool space = code == 0x1680 || (code >= 0x2000 && code <= 0x200a) || code == 0x2028 || code == 0x2029 ||
-                 code == 0x202f || code == 0x205f || code == 0x3000;
+    bool space = code == 0x1680 || (code >= 0x2000 && code <= 0x200a) || code == 0x2028 ||
+                 code == 0x2029 || code == 0x202f || code == 0x205f || code == 0x3000;
     return space ? 3 : 0;
 }
 
@@ -284,7 +305,8 @@ static size_t reduce_newlines(char *text, size_t bytes)
     return out;
 }
 
-char *stamp_hash(const char *content, size_t bytes, struct buffer *scratch, char text[CONTENT_HASH_TEXT_BYTES])
+char *stamp_hash(const char *content, size_t bytes, struct buffer *scratch,
+                 char text[CONTENT_HASH_TEXT_BYTES])
 {
     strip_once(content, bytes, false, scratch);
     if (memmem(buffer_text(scratch), scratch->bytes, "\n\n\n", 3) != NULL)

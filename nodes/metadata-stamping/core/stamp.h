@@ -65,17 +65,19 @@ struct stamp_found {
 /* The text of a stamp, without line breaks around it. Values must be free of control characters. */
 void stamp_write(const struct stamp_fields *fields, struct buffer *out);
 /* Puts a stamp's text before or after content that has none. */
-void stamp_apply(enum stamp_type type, const char *stamp, size_t stamp_bytes, const char *content, size_t bytes,
-                 struct buffer *out);
+void stamp_apply(enum stamp_type type, const char *stamp, size_t stamp_bytes, const char *content,
+                 size_t bytes, struct buffer *out);
 /* The first stamp at or after `from`; false when there is none. */
 bool stamp_find(const char *content, size_t bytes, size_t from, struct stamp_found *found);
 /* Content without stamps that still has the start mark of a rich one: a rich stamp put after it would
  * seem to begin there. */
 bool stamp_opens_rich(const char *content, size_t bytes);
 /* The content as it was before it was stamped. */
-enum error_code stamp_strip(const char *content, size_t bytes, struct buffer *out, struct error *error) MUST_USE;
+enum error_code stamp_strip(const char *content, size_t bytes, struct buffer *out,
+                            struct error *error) MUST_USE;
 /* The hash that a stamp of this content carries. `scratch` is working memory. */
-char *stamp_hash(const char *content, size_t bytes, struct buffer *scratch, char text[CONTENT_HASH_TEXT_BYTES]);
+char *stamp_hash(const char *content, size_t bytes, struct buffer *scratch,
+                 char text[CONTENT_HASH_TEXT_BYTES]);
 /* "2026-11-21T16:31:00.123456+00:00" */
 char *stamp_time(int64_t instant_us, char text[STAMP_TIME_BYTES]);
 /* A value that can stand in a stamp: no control characters, no end of comment. */

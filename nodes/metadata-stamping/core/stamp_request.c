@@ -83,30 +83,39 @@ static enum error_code check_stamp_values(const struct stamp_request *request, s
         snprintf(path, sizeof path, "metadata.%s", names[i]);
         if (text != NULL && (!stamp_value_fits(text, bytes) || bytes > NAME_BYTES_MAX))
             return error_set_field(error, ERR_INVALID, path,
-                                   "%s cannot stand in a stamp: control characters, \"-->\" and more than %d octets are not allowed",
+                                   "%s cannot stand in a stamp: control characters, \"-->\" and "
+                                   "more than %d octets are not allowed",
                                    path, NAME_BYTES_MAX);
     }
     if (!stamp_value_fits(request->file_path, strlen(request->file_path)))
-        return error_set_field(error, ERR_INVALID, "file_path", "file_path holds \"-->\", which would end a stamp");
-    if (request->content_type != NULL && !stamp_value_fits(request->content_type, strlen(request->content_type)))
-        return error_set_field(error, ERR_INVALID, "content_type", "content_type holds \"-->\", which would end a stamp");
+        return error_set_field(error, ERR_INVALID, "file_path",
+                               "file_path holds \"-->\", which would end a stamp");
+    if (request->content_type != NULL &&
+        !stamp_value_fits(request->content_type, strlen(request->content_type)))
+        return error_set_field(error, ERR_INVALID, "content_type",
+                               "content_type holds \"-->\", which would end a stamp");
     return ERR_OK;
 }
 
 enum error_code stamp_content_fits(const struct json *body, struct error *error)
 {
     size_t bytes;
-    if (json_string_value(json_get(body, "content"), &bytes) == NULL || bytes <= STAMP_CONTENT_BYTES_MAX)
+    if (json_string_value(json_get(body, "content"), &bytes) == NULL ||
+        bytes <= STAMP_CONTENT_BYTES_MAX)
         return ERR_OK;
-    return error_set_field(error, ERR_TOO_LARGE, "content", "content has %zu octets, the limit is %u", bytes,
+    return error_set_field(error, ERR_TOO_LARGE, "content",
+                           "content has %zu octets, the limit is %u", bytes,
                            STAMP_CONTENT_BYTES_MAX);
 }
 
-static void read_common(struct stamp_request *request, const struct json *body, const struct json *outer, const char *namespace)
+static void read_common(struct stamp_request *request, const struct json *body,
+                        const struct json *outer, const char *namespace)
 {
     const struct json *options = json_get(outer, "options");
     *request = (struct stamp_request){
-        .type = strcmp(fields_text(options, "stamp_type", "lightweight"), "rich") == 0 ? STAMP_RICH : STAMP_LIGHTWEIGHT,
+        .type = strcmp(fields_text(options, "stamp_type", "lightweight"), "rich") == 0
+                    ? STAMP_RICH
+                    : STAMP_LIGHTWEIGHT,
         .include_metadata = fields_bool(options, "include_metadata", true),
         .validate_integrity = fields_bool(options, "validate_integrity", true),
         .file_path = fields_text(body, "file_path", ""),
@@ -128,7 +137,8 @@ static bool read_uuid(const struct json *body, const char *name, struct uuid *uu
     return text != NULL && uuid_parse(text, bytes, uuid);
 }
 
-enum error_code stamp_request_read(struct stamp_request *request, const struct json *body, struct error *error)
+enum error_code stamp_request_read(struct stamp_request *request, const struct json *body,
+                                   struct error *error)
 {
     enum error_code code = stamp_content_fits(body, error);
     if (code == ERR_OK)
@@ -141,8 +151,8 @@ enum error_code stamp_request_read(struct stamp_request *request, const struct j
     return check_stamp_values(request, error);
 }
 
-enum error_code stamp_request_read_item(struct stamp_request *request, const struct json *batch, size_t index,
-                                        struct error *error)
+enum error_code stamp_request_read_item(struct stamp_request *request, const struct json *batch,
+                                        size_t index, struct error *error)
 {
     const struct json *item = json_at(json_get(batch, "items"), index);
     char where[32];
@@ -162,7 +172,8 @@ enum error_code stamp_request_prepare(struct stamp_request *request, struct buff
         return code;
     if (request->type == STAMP_RICH && stamp_opens_rich(buffer_text(content), content->bytes))
         return error_set_field(error, ERR_INVALID, "content",
-                               "content has the start of a rich stamp without its end; a rich stamp cannot be told from it");
+                               "content has the start of a rich stamp without its end; a rich "
+                               "stamp cannot be told from it");
     request->file_bytes = content->bytes;
     struct buffer scratch = {0};
     stamp_hash(buffer_text(content), content->bytes, &scratch, hash);
@@ -170,8 +181,8 @@ enum error_code stamp_request_prepare(struct stamp_request *request, struct buff
     return ERR_OK;
 }
 
-void stamp_request_stamp(const struct stamp_request *request, const char *hash, const struct uuid *uid,
-                         int64_t created_us, struct buffer *stamp)
+void stamp_request_stamp(const struct stamp_request *request, const char *hash,
+                         const struct uuid *uid, int64_t created_us, struct buffer *stamp)
 {
     char uid_text[UUID_TEXT_BYTES];
     bool with = request->include_metadata;
@@ -198,8 +209,9 @@ static void member_text(struct buffer *out, const char *name, const char *value)
     buffer_append_json_text(out, value);
 }
 
-void stamp_request_data(const struct stamp_request *request, const char *hash, const struct uuid *uid,
-                        int64_t created_us, const struct buffer *stamp, struct buffer *out)
+void stamp_request_data(const struct stamp_request *request, const char *hash,
+                        const struct uuid *uid, int64_t created_us, const struct buffer *stamp,
+                        struct buffer *out)
 {
     char uid_text[UUID_TEXT_BYTES];
     char time[STAMP_TIME_BYTES];

@@ -47,19 +47,22 @@ struct stamp_request {
 
 /* ERR_TOO_LARGE when the member "content" has more than STAMP_CONTENT_BYTES_MAX octets. */
 enum error_code stamp_content_fits(const struct json *body, struct error *error) MUST_USE;
-enum error_code stamp_request_read(struct stamp_request *request, const struct json *body, struct error *error) MUST_USE;
+enum error_code stamp_request_read(struct stamp_request *request, const struct json *body,
+                                   struct error *error) MUST_USE;
 /* One item of a batch, with the batch's options and defaults. */
-enum error_code stamp_request_read_item(struct stamp_request *request, const struct json *batch, size_t index,
-                                        struct error *error) MUST_USE;
+enum error_code stamp_request_read_item(struct stamp_request *request, const struct json *batch,
+                                        size_t index, struct error *error) MUST_USE;
 
 /* The content without stamps and its hash. */
 enum error_code stamp_request_prepare(struct stamp_request *request, struct buffer *content,
-                                      char hash[CONTENT_HASH_TEXT_BYTES], struct error *error) MUST_USE;
+                                      char hash[CONTENT_HASH_TEXT_BYTES],
+                                      struct error *error) MUST_USE;
 /* The text of the request's stamp. */
-void stamp_request_stamp(const struct stamp_request *request, const char *hash, const struct uuid *uid,
-                         int64_t created_us, struct buffer *stamp);
+void stamp_request_stamp(const struct stamp_request *request, const char *hash,
+                         const struct uuid *uid, int64_t created_us, struct buffer *stamp);
 /* What is stored as stamp_data, as JSON text. */
-void stamp_request_data(const struct stamp_request *request, const char *hash, const struct uuid *uid,
-                        int64_t created_us, const struct buffer *stamp, struct buffer *out);
+void stamp_request_data(const struct stamp_request *request, const char *hash,
+                        const struct uuid *uid, int64_t created_us, const struct buffer *stamp,
+                        struct buffer *out);
 
 #endif

@@ -20,23 +20,31 @@ static const struct rule rules[] = {
     {{"auth", "authentication", "authorization", "login", "logins", "security", NULL},
      "security_analysis",
      "0.90",
-     "Check who may call this, how secrets are kept and rotated, and that every refusal is logged without the secret itself.",
-     {"Authentication or authorization is named in the context", "Security-sensitive code: review access checks and secrets"}},
+     "Check who may call this, how secrets are kept and rotated, and that every refusal is logged "
+     "without the secret itself.",
+     {"Authentication or authorization is named in the context",
+      "Security-sensitive code: review access checks and secrets"}},
     {{"api", "apis", "endpoint", "endpoints", "rest", NULL},
      "api_analysis",
      "0.88",
-     "Check that inputs are validated, that errors have stable codes, and that the described interface is the one that is served.",
-     {"API endpoints are named in the context", "Request and response shapes are part of a contract"}},
+     "Check that inputs are validated, that errors have stable codes, and that the described "
+     "interface is the one that is served.",
+     {"API endpoints are named in the context",
+      "Request and response shapes are part of a contract"}},
     {{"test", "tests", "testing", "spec", "specs", NULL},
      "test_analysis",
      NULL,
-     "Check that each test can fail, that failures name what was expected, and that no test depends on the order of others.",
-     {"Tests or specifications are named in the context", "Test code: coverage and independence matter"}},
+     "Check that each test can fail, that failures name what was expected, and that no test "
+     "depends on the order of others.",
+     {"Tests or specifications are named in the context",
+      "Test code: coverage and independence matter"}},
     {{"database", "databases", "model", "models", "schema", "schemas", NULL},
      "data_analysis",
      "0.87",
-     "Check that changes of the schema are migrations, that queries have indexes, and that writes which belong together are one transaction.",
-     {"A database, model or schema is named in the context", "Data structures: migrations and compatibility matter"}},
+     "Check that changes of the schema are migrations, that queries have indexes, and that writes "
+     "which belong together are one transaction.",
+     {"A database, model or schema is named in the context",
+      "Data structures: migrations and compatibility matter"}},
 };
 
 #define RULES (sizeof rules / sizeof *rules)
@@ -57,18 +65,21 @@ static void match_word(const char *text, size_t bytes, bool matched[RULES])
 /* Octets of non-ASCII letters belong to their word, so "résumé" is not cut at its accents. */
 static bool is_letter(char c) { return isalnum((unsigned char)c) || (unsigned char)c >= 0x80; }
 
-void intelligence_analyse(const char *context, size_t bytes, bool tree_loaded, struct intelligence *result)
+void intelligence_analyse(const char *context, size_t bytes, bool tree_loaded,
+                          struct intelligence *result)
 {
     bool matched[RULES] = {false};
     if (!tree_loaded) {
-        *result = (struct intelligence){.analysis_type = "minimal",
-                                        .confidence = "0.0",
-                                        .recommendations = "No project tree is loaded; call POST /generate first."};
+        *result = (struct intelligence){
+            .analysis_type = "minimal",
+            .confidence = "0.0",
+            .recommendations = "No project tree is loaded; call POST /generate first."};
         return;
     }
-    *result = (struct intelligence){.analysis_type = "content_validation",
-                                    .confidence = "0.85",
-                                    .recommendations = "Validate the content's form and keep its stamp up to date."};
+    *result = (struct intelligence){
+        .analysis_type = "content_validation",
+        .confidence = "0.85",
+        .recommendations = "Validate the content's form and keep its stamp up to date."};
     for (size_t i = 0; i < bytes;) {
         size_t start = i;
         while (i < bytes && is_letter(context[i]))

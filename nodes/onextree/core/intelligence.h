@@ -21,6 +21,7 @@ struct intelligence {
     int patterns_count;
 };
 
-void intelligence_analyse(const char *context, size_t bytes, bool tree_loaded, struct intelligence *result);
+void intelligence_analyse(const char *context, size_t bytes, bool tree_loaded,
+                          struct intelligence *result);
 
 #endif

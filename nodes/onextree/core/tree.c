@@ -7,7 +7,7 @@
 
 struct tree {
     struct tree_entry *entries;
-    char **paths; /* owned */
+    char **paths;   /* owned */
     char **parents; /* owned, path of the directory */
     size_t count;
     size_t capacity;
@@ -58,19 +58,21 @@ enum error_code tree_add(struct tree *tree, const char *path, bool is_directory,
                          int64_t modified_us, struct error *error)
 {
     if (tree->count == TREE_ENTRIES_MAX)
-        return error_set(error, ERR_LIMIT, "the tree has more than %d files and directories", TREE_ENTRIES_MAX);
+        return error_set(error, ERR_LIMIT, "the tree has more than %d files and directories",
+                         TREE_ENTRIES_MAX);
     grow(tree);
     char *copy = must_strdup(path);
     const char *slash = strrchr(copy, '/');
     const char *name = slash != NULL ? slash + 1 : copy;
     tree->paths[tree->count] = copy;
     tree->parents[tree->count] = must_strndup(copy, slash != NULL ? (size_t)(slash - copy) : 0);
-    tree->entries[tree->count++] = (struct tree_entry){.path = copy,
-                                                       .name = name,
-                                                       .extension = is_directory ? "" : extension_of(name),
-                                                       .is_directory = is_directory,
-                                                       .size_bytes = size_bytes,
-                                                       .modified_us = modified_us};
+    tree->entries[tree->count++] =
+        (struct tree_entry){.path = copy,
+                            .name = name,
+                            .extension = is_directory ? "" : extension_of(name),
+                            .is_directory = is_directory,
+                            .size_bytes = size_bytes,
+                            .modified_us = modified_us};
     tree->totals.files += !is_directory;
     tree->totals.directories += is_directory;
     tree->totals.size_bytes += is_directory ? 0 : size_bytes;
@@ -106,7 +108,8 @@ static int compare(const void *a, const void *b, void *context)
     const struct order *order = context;
     size_t left = *(const size_t *)a;
     size_t right = *(const size_t *)b;
-    int difference = strcmp(key_of(order->tree, order->index, left), key_of(order->tree, order->index, right));
+    int difference =
+        strcmp(key_of(order->tree, order->index, left), key_of(order->tree, order->index, right));
     return difference != 0 ? difference : left < right ? -1 : left > right;
 }
 
@@ -127,7 +130,8 @@ static void build_index(struct tree *tree, enum tree_index index)
     qsort_r(places, count, sizeof *places, compare, &order);
     size_t keys = 0;
     for (size_t i = 0; i < count; i++)
-        keys += i == 0 || strcmp(key_of(tree, index, places[i - 1]), key_of(tree, index, places[i])) != 0;
+        keys += i == 0 ||
+                strcmp(key_of(tree, index, places[i - 1]), key_of(tree, index, places[i])) != 0;
     tree->index[index] = places;
     tree->index_count[index] = count;
     tree->totals.index_sizes[index] = keys;
@@ -204,23 +208,27 @@ const struct tree_type *tree_types(const struct tree *tree, size_t *count)
 bool tree_is_excluded(const char *name)
 {
     static const char *const patterns[] = {
-        ".git",    "__pycache__",  "node_modules", ".venv",         "venv",        "*.pyc", ".DS_Store", ".pytest_cache",
-        "dist",    ".mypy_cache",  ".ruff_cache",  "*.egg-info",    "build",       ".tox",  "coverage",  ".coverage",
-        "htmlcov", "*.swp",        "*.swo",        "*~",            ".tmp",
+        ".git",        "__pycache__", "node_modules",  ".venv", "venv",
+        "*.pyc",       ".DS_Store",   ".pytest_cache", "dist",  ".mypy_cache",
+        ".ruff_cache", "*.egg-info",  "build",         ".tox",  "coverage",
+        ".coverage",   "htmlcov",     "*.swp",         "*.swo", "*~",
+        ".tmp",
     };
     size_t length = strlen(name);
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
         const char *pattern = patterns[i];
         size_t suffix = strlen(pattern) - 1;
-        if (pattern[0] != '*' ? strcmp(pattern, name) == 0
-                              : length >= suffix && strcmp(name + length - suffix, pattern + 1) == 0)
+        if (pattern[0] != '*'
+                ? strcmp(pattern, name) == 0
+                : length >= suffix && strcmp(name + length - suffix, pattern + 1) == 0)
             return true;
     }
     return false;
 }
 
 /* "/src/a.c", "./src/a.c" and "src/a.c/" all mean "src/a.c". */
-static size_t find_path(const struct tree *tree, enum tree_index index, const char *text, size_t *first)
+static size_t find_path(const struct tree *tree, enum tree_index index, const char *text,
+                        size_t *first)
 {
     while (text[0] == '/' || (text[0] == '.' && text[1] == '/'))
         text++;
@@ -233,7 +241,8 @@ static size_t find_path(const struct tree *tree, enum tree_index index, const ch
     return count;
 }
 
-static size_t run(const struct tree *tree, const char *text, enum tree_query query, enum tree_index *index, size_t *first)
+static size_t run(const struct tree *tree, const char *text, enum tree_query query,
+                  enum tree_index *index, size_t *first)
 {
     switch (query) {
     case TREE_QUERY_EXTENSION:
@@ -253,8 +262,8 @@ static size_t run(const struct tree *tree, const char *text, enum tree_query que
     return tree_find(tree, *index, text, first);
 }
 
-size_t tree_query(const struct tree *tree, const char *text, enum tree_query *query, enum tree_index *index,
-                  size_t *first)
+size_t tree_query(const struct tree *tree, const char *text, enum tree_query *query,
+                  enum tree_index *index, size_t *first)
 {
     bool automatic = *query == TREE_QUERY_AUTO;
     if (automatic)

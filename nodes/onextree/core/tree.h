@@ -41,7 +41,7 @@ struct tree_totals {
     size_t files;
     size_t directories;
     int64_t size_bytes;
-    size_t unreadable; /* entries that were skipped because they could not be read */
+    size_t unreadable;                /* entries that were skipped because they could not be read */
     size_t index_sizes[TREE_INDEXES]; /* different keys */
 };
 
@@ -64,10 +64,16 @@ const struct tree_type *tree_types(const struct tree *tree, size_t *count);
 /* Version control, caches, build output: names that no tree holds. */
 bool tree_is_excluded(const char *name);
 
-enum tree_query { TREE_QUERY_EXTENSION, TREE_QUERY_NAME, TREE_QUERY_PATH, TREE_QUERY_DIRECTORY, TREE_QUERY_AUTO };
+enum tree_query {
+    TREE_QUERY_EXTENSION,
+    TREE_QUERY_NAME,
+    TREE_QUERY_PATH,
+    TREE_QUERY_DIRECTORY,
+    TREE_QUERY_AUTO
+};
 /* TREE_QUERY_AUTO: a leading "." means an extension, a "/" a path, anything else a name. When no file
  * has the extension, it is a name (".gitignore"). Gives the kind that was used in *query. */
-size_t tree_query(const struct tree *tree, const char *text, enum tree_query *query, enum tree_index *index,
-                  size_t *first);
+size_t tree_query(const struct tree *tree, const char *text, enum tree_query *query,
+                  enum tree_index *index, size_t *first);
 
 #endif
