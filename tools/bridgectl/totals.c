@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* totals.c - what the reducer counted, by namespace. */
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -49,10 +48,12 @@ static void cell(struct table *table, const struct json *value)
 {
     if (json_type_of(value) == JSON_STRING) {
         table_cell(table, json_string_or(value, ""));
+    } else if (json_is_int(value)) {
+        table_cell_int(table, json_int_value(value));
     } else if (json_type_of(value) == JSON_NUMBER) {
-        char *text = json_to_text(value);
+        char text[64];
+        snprintf(text, sizeof text, "%.1f", json_double_value(value));
         table_cell(table, text);
-        free(text);
     } else {
         table_cell(table, NULL);
     }
@@ -65,9 +66,10 @@ static void print_totals(const struct ctl *ctl, const struct json *items)
     int count = 1;
     const struct json *first = json_get(json_at(items, 0), "values");
     for (size_t i = 0; i < json_size(first) && count < TOTAL_COLUMNS_MAX; i++) {
+        const char *name = json_name_at(first, i, NULL);
         enum json_type type = json_type_of(json_member_at(first, i));
-        if (type == JSON_NUMBER || type == JSON_STRING)
-            names[count++] = json_name_at(first, i, NULL);
+        if ((type == JSON_NUMBER || type == JSON_STRING) && strcmp(name, names[0]) != 0)
+            names[count++] = name;
     }
     struct table table;
     table_start(&table, count, names);
