@@ -80,7 +80,7 @@ START_TEST(test_rich_layout)
     ck_assert_str_eq(buffer_text(&stamp),
                      "<!-- ONEX_METADATA_START -->\n<!-- ONEX Metadata Stamp\n  uid: " UID
                      "\n  hash: " HASH_OF_ABC "\n  timestamp: 2026-11-21T16:31:30.123456+00:00\n  "
-                                              "protocol_version: 1.0\n  file_path: a/b.txt\n"
+                     "protocol_version: 1.0\n  file_path: a/b.txt\n"
                      "  file_size: 3\n  content_type: text/plain\n  integrity:\n    algorithm: "
                      "BLAKE3\n    hash: " HASH_OF_ABC "\n-->\n<!-- ONEX_METADATA_END -->");
     ck_assert(strncmp(make(STAMP_RICH, "abc"), "abc\n\n<!-- ONEX_METADATA_START -->\n", 33) == 0);
@@ -139,8 +139,7 @@ END_TEST
 START_TEST(test_normal_form_of_hash_input)
 {
     static const char *const same[] = {"a\n\nb", "a\n\n\nb", "a\n\n\n\n\n\nb", "\n \t a\n\nb\r\n",
-                                       "\xc2\xa0"
-                                       "a\n\nb\xe2\x80\x83\xe3\x80\x80"};
+                                       "\xc2\xa0\x61\n\nb\xe2\x80\x83\xe3\x80\x80"};
     static const char *const other[] = {"a\nb", "a \n\nb", "a\n\nB", "a\n \nb",
                                         "a\n\nb\xe2\x80\x8b"};
     char expected[CONTENT_HASH_TEXT_BYTES];
