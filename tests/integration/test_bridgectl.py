@@ -631,6 +631,30 @@ def test_the_same_key_is_the_same_workflow(bridge):
     assert len({answer["workflows"][0]["workflow_id"] for answer in answers}) == 1
 
 
+def test_submit_outlives_a_killed_orchestrator(bridge, tmp_path):
+    """Every document once, though answers and connections are lost in the middle."""
+    namespace, count = harness.unique("ctl"), harness.scaled(300)
+    for n in range(count):
+        (tmp_path / f"{n}.txt").write_text(f"document {n}\n")
+    submitting = subprocess.Popen(
+        [str(PROGRAMS / "bridgectl"), "submit", str(tmp_path), "--namespace", namespace, "--json"],
+        env={**parts.clean_environment(), **bridge.settings},
+        stdout=subprocess.PIPE,
+    )
+    for accepted in (count // 6, count // 2):
+        harness.wait_until(
+            lambda: sum(bridge.states(namespace).values()) >= accepted, 60, f"{accepted} accepted"  # noqa: B023
+        )
+        bridge.orchestrator.kill()
+        bridge.orchestrator.start()
+    account = json.loads(submitting.communicate(timeout=120 * harness.deadline_factor())[0])
+    assert submitting.returncode == 0, account
+    assert account["submitted"] == account["completed"] == count
+    assert len({item["workflow_id"] for item in account["workflows"]}) == count
+    assert bridge.states(namespace) == {"COMPLETED": count}
+    bridge.wait_total(namespace, count)
+
+
 def test_health_and_contracts_of_a_running_bridge(bridge):
     done = bridge.bridgectl("health", "--wait", "20")
     assert "orchestrator" in done.stdout and "reducer" in done.stdout
