@@ -7,8 +7,9 @@ void http_asset(struct http_response *response, const struct asset *asset, const
 {
     response->content_type = content_type;
     if (strcmp(content_type, ASSET_PAGE) == 0)
-        http_response_header(response, "Content-Security-Policy",
-                             "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-                             "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+        http_response_header(
+            response, "Content-Security-Policy",
+            "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
     buffer_append(&response->body, asset->data, asset->bytes);
 }

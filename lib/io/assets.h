@@ -18,7 +18,7 @@ struct asset {
     size_t bytes;
 };
 
-extern const struct asset asset_docs_html;                 /* /docs: shows /openapi.json of its own origin */
+extern const struct asset asset_docs_html; /* /docs: shows /openapi.json of its own origin */
 extern const struct asset asset_orchestrator_openapi_json; /* /openapi.json of the orchestrator */
 extern const struct asset asset_orchestrator_index_html;   /* / of the orchestrator */
 extern const struct asset asset_reducer_openapi_json;      /* /openapi.json of the reducer */
@@ -26,7 +26,8 @@ extern const struct asset asset_reducer_index_html;        /* / of the reducer *
 
 /* Answers with an asset; content_type is a literal. A page gets the Content-Security-Policy that lets
  * its own scripts and styles run and lets it call its own origin, nothing else. */
-void http_asset(struct http_response *response, const struct asset *asset, const char *content_type);
+void http_asset(struct http_response *response, const struct asset *asset,
+                const char *content_type);
 #define ASSET_PAGE "text/html; charset=utf-8"
 #define ASSET_JSON "application/json"
 

@@ -51,7 +51,11 @@ START_TEST(json_strings_are_escaped)
     expect_json("\b\f\n\r\t\x01\x1f\x7f", 8, "\"\\b\\f\\n\\r\\t\\u0001\\u001f\x7f\"");
     expect_json("a\0b", 3, "\"a\\u0000b\"");
     expect_json("h\xc3\xb6z\xf0\x9f\x98\x80", 8, "\"h\xc3\xb6z\xf0\x9f\x98\x80\"");
-    expect_json("a\xff" "b\xc3", 4, "\"a\xef\xbf\xbd" "b\xef\xbf\xbd\""); /* not UTF-8: U+FFFD */
+    expect_json("a\xff"
+                "b\xc3",
+                4,
+                "\"a\xef\xbf\xbd"
+                "b\xef\xbf\xbd\""); /* not UTF-8: U+FFFD */
     struct buffer buffer = {0};
     buffer_append_json_text(&buffer, NULL);
     ck_assert_str_eq(buffer_text(&buffer), "null");
@@ -62,11 +66,32 @@ END_TEST
 /* RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF. */
 START_TEST(utf8_is_what_rfc_3629_says)
 {
-    static const char *const good[] = {"", "a", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
-                                       "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"};
-    static const char *const bad[] = {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x41", "\xe0\x9f\xbf", "\xe2\x82",
-                                      "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
-                                      "\xf5\x80\x80\x80", "\xfe", "\xff", "ok\xe2\x28\xa1"};
+    static const char *const good[] = {"",
+                                       "a",
+                                       "\xc2\x80",
+                                       "\xdf\xbf",
+                                       "\xe0\xa0\x80",
+                                       "\xed\x9f\xbf",
+                                       "\xee\x80\x80",
+                                       "\xef\xbf\xbf",
+                                       "\xf0\x90\x80\x80",
+                                       "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {"\x80",
+                                      "\xbf",
+                                      "\xc0\x80",
+                                      "\xc1\xbf",
+                                      "\xc2",
+                                      "\xc2\x41",
+                                      "\xe0\x9f\xbf",
+                                      "\xe2\x82",
+                                      "\xed\xa0\x80",
+                                      "\xed\xbf\xbf",
+                                      "\xf0\x8f\xbf\xbf",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "\xfe",
+                                      "\xff",
+                                      "ok\xe2\x28\xa1"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         ck_assert_msg(utf8_is_valid(good[i], strlen(good[i])), "good %zu", i);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
@@ -100,7 +125,8 @@ START_TEST(instants_go_there_and_back)
         ck_assert_int_eq(read, instants[i].instant_us);
     }
     char text[INSTANT_TEXT_BYTES];
-    ck_assert_str_eq(instant_format(1999, text), "1970-01-01T00:00:00.001Z"); /* cut off, not rounded */
+    ck_assert_str_eq(instant_format(1999, text),
+                     "1970-01-01T00:00:00.001Z"); /* cut off, not rounded */
     ck_assert_str_eq(instant_format(-1, text), "1969-12-31T23:59:59.999Z");
 }
 END_TEST
@@ -111,8 +137,10 @@ START_TEST(offsets_and_fractions_are_read)
         const char *text;
         int64_t instant_us;
     } rows[] = {
-        {"1970-01-01T01:00:00+01:00", 0},         {"1969-12-31T18:30:00-05:30", 0},
-        {"1970-01-01T00:00:00Z", 0},              {"1970-01-01T00:00:00.5Z", 500000},
+        {"1970-01-01T01:00:00+01:00", 0},
+        {"1969-12-31T18:30:00-05:30", 0},
+        {"1970-01-01T00:00:00Z", 0},
+        {"1970-01-01T00:00:00.5Z", 500000},
         {"1970-01-01T00:00:00.123456789Z", 123456},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -125,12 +153,26 @@ END_TEST
 
 START_TEST(what_is_no_instant_is_refused)
 {
-    static const char *const bad[] = {
-        "", "1970-01-01", "1970-01-01 00:00:00Z", "1970-01-01T00:00:00", "1970-01-01t00:00:00Z", "1970-01-01T00:00:00z",
-        "1970-13-01T00:00:00Z", "1970-00-01T00:00:00Z", "1970-02-29T00:00:00Z", "1900-02-29T00:00:00Z",
-        "1970-01-32T00:00:00Z", "1970-01-01T24:00:00Z", "1970-01-01T00:60:00Z", "1970-01-01T00:00:00.Z",
-        "1970-01-01T00:00:00.1234567890Z", "1970-01-01T00:00:00+24:00", "1970-01-01T00:00:00+0100",
-        "1970-01-01T00:00:00Z ", " 1970-01-01T00:00:00Z", "70-01-01T00:00:00Z"};
+    static const char *const bad[] = {"",
+                                      "1970-01-01",
+                                      "1970-01-01 00:00:00Z",
+                                      "1970-01-01T00:00:00",
+                                      "1970-01-01t00:00:00Z",
+                                      "1970-01-01T00:00:00z",
+                                      "1970-13-01T00:00:00Z",
+                                      "1970-00-01T00:00:00Z",
+                                      "1970-02-29T00:00:00Z",
+                                      "1900-02-29T00:00:00Z",
+                                      "1970-01-32T00:00:00Z",
+                                      "1970-01-01T24:00:00Z",
+                                      "1970-01-01T00:60:00Z",
+                                      "1970-01-01T00:00:00.Z",
+                                      "1970-01-01T00:00:00.1234567890Z",
+                                      "1970-01-01T00:00:00+24:00",
+                                      "1970-01-01T00:00:00+0100",
+                                      "1970-01-01T00:00:00Z ",
+                                      " 1970-01-01T00:00:00Z",
+                                      "70-01-01T00:00:00Z"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         int64_t unchanged = 5;
         ck_assert_msg(!instant_parse(bad[i], strlen(bad[i]), &unchanged), "%s", bad[i]);
@@ -173,9 +215,13 @@ START_TEST(ids_are_read_as_they_are_written)
     char text[UUID_TEXT_BYTES];
     ck_assert_str_eq(uuid_format(&id, text), "01234567-89ab-cdef-0123-456789abcdef");
     ck_assert(!uuid_is_zero(&id));
-    static const char *const bad[] = {"", "01234567-89ab-cdef-0123-456789abcde", "01234567-89ab-cdef-0123-456789abcdef0",
-                                      "0123456789abcdef0123456789abcdef", "01234567-89ab-cdef-0123-456789abcdeg",
-                                      "01234567089ab-cdef-0123-456789abcdef", "{1234567-89ab-cdef-0123-456789abcdef"};
+    static const char *const bad[] = {"",
+                                      "01234567-89ab-cdef-0123-456789abcde",
+                                      "01234567-89ab-cdef-0123-456789abcdef0",
+                                      "0123456789abcdef0123456789abcdef",
+                                      "01234567-89ab-cdef-0123-456789abcdeg",
+                                      "01234567089ab-cdef-0123-456789abcdef",
+                                      "{1234567-89ab-cdef-0123-456789abcdef"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         ck_assert_msg(!uuid_parse(bad[i], strlen(bad[i]), &other), "%s", bad[i]);
 }
@@ -188,8 +234,10 @@ START_TEST(each_error_has_name_text_and_status)
     for (int i = 0; i < ERR_CODES; i++) {
         enum error_code code = (enum error_code)i;
         ck_assert(error_code_name(code)[0] != '\0' && error_code_text(code)[0] != '\0');
-        ck_assert_uint_eq(strspn(error_code_name(code), "abcdefghijklmnopqrstuvwxyz_"), strlen(error_code_name(code)));
-        ck_assert(error_code_status(code) == 200 || (error_code_status(code) >= 400 && error_code_status(code) < 600));
+        ck_assert_uint_eq(strspn(error_code_name(code), "abcdefghijklmnopqrstuvwxyz_"),
+                          strlen(error_code_name(code)));
+        ck_assert(error_code_status(code) == 200 ||
+                  (error_code_status(code) >= 400 && error_code_status(code) < 600));
         for (int other = 0; other < i; other++)
             ck_assert_str_ne(error_code_name(code), error_code_name((enum error_code)other));
     }
@@ -201,7 +249,8 @@ END_TEST
 START_TEST(a_sentence_is_kept_and_cut_off)
 {
     struct error error = {0};
-    ck_assert_int_eq(error_set_field(&error, ERR_INVALID, "input.content", "%s is %d", "it", 5), ERR_INVALID);
+    ck_assert_int_eq(error_set_field(&error, ERR_INVALID, "input.content", "%s is %d", "it", 5),
+                     ERR_INVALID);
     ck_assert_str_eq(error.field, "input.content");
     ck_assert_str_eq(error.text, "it is 5");
     char large[2 * ERROR_TEXT_BYTES];

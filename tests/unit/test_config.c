@@ -18,13 +18,15 @@ static const char *lookup(const char *name, void *context)
     return NULL;
 }
 
-static int load(struct config *config, unsigned program, const char **variables, struct buffer *faults)
+static int load(struct config *config, unsigned program, const char **variables,
+                struct buffer *faults)
 {
     return config_load(config, program, lookup, (void *)variables, faults);
 }
 
 /* Loads, expects one fault line that contains each of the given texts. */
-static void expect_fault(unsigned program, const char **variables, const char *name, const char *allowed)
+static void expect_fault(unsigned program, const char **variables, const char *name,
+                         const char *allowed)
 {
     struct config config;
     struct buffer faults = {0};
@@ -59,7 +61,8 @@ START_TEST(each_default_passes_its_own_check)
         struct config config;
         struct buffer faults = {0};
         for (unsigned program = 1; program <= FOR_ALL; program <<= 1) {
-            ck_assert_msg(load(&config, program, variables, &faults) == 0, "%s", buffer_text(&faults));
+            ck_assert_msg(load(&config, program, variables, &faults) == 0, "%s",
+                          buffer_text(&faults));
             config_fini(&config);
         }
         buffer_fini(&faults);
@@ -72,9 +75,11 @@ START_TEST(every_option_is_described_once)
     for (int i = 0; i < config_options_count; i++) {
         const struct config_option *option = &config_options[i];
         size_t bytes = strlen(option->prose);
-        ck_assert_msg(bytes > 5 && option->prose[bytes - 1] == '.', "%s: %s", option->name, option->prose);
+        ck_assert_msg(bytes > 5 && option->prose[bytes - 1] == '.', "%s: %s", option->name,
+                      option->prose);
         ck_assert_uint_ne(option->programs & FOR_ALL, 0);
-        ck_assert(option->type != CONFIG_INT || (option->min <= option->max && option->unit[0] != '\0'));
+        ck_assert(option->type != CONFIG_INT ||
+                  (option->min <= option->max && option->unit[0] != '\0'));
         for (int other = 0; other < i; other++)
             ck_assert_str_ne(option->name, config_options[other].name);
     }
@@ -97,13 +102,23 @@ END_TEST
 
 START_TEST(values_are_taken)
 {
-    const char *variables[] = {"ORCHESTRATOR_PORT", "0", "ENVIRONMENT", "staging", "API_KEY", "k1,k2",
-                               "METADATA_STAMPING_SERVICE_URL", "http://stamp:1/", "REQUIRE_HTTPS", "yes", NULL};
+    const char *variables[] = {"ORCHESTRATOR_PORT",
+                               "0",
+                               "ENVIRONMENT",
+                               "staging",
+                               "API_KEY",
+                               "k1,k2",
+                               "METADATA_STAMPING_SERVICE_URL",
+                               "http://stamp:1/",
+                               "REQUIRE_HTTPS",
+                               "yes",
+                               NULL};
     struct config config;
     struct buffer faults = {0};
     ck_assert_int_eq(load(&config, FOR_ORCHESTRATOR, variables, &faults), 0);
     ck_assert_int_eq(config.orchestrator_port, 0);
-    ck_assert_str_eq(config.metadata_stamping_service_url, "http://stamp:1"); /* no slash at the end */
+    ck_assert_str_eq(config.metadata_stamping_service_url,
+                     "http://stamp:1"); /* no slash at the end */
     ck_assert(config.require_https);
     ck_assert(config.api_key_required); /* auto, outside development */
     ck_assert_str_eq(config_topic_environment(&config), "staging");
@@ -126,14 +141,21 @@ END_TEST
 
 START_TEST(bad_values_name_variable_value_and_range)
 {
-    expect_fault(FOR_ORCHESTRATOR, (const char *[]){"ORCHESTRATOR_PORT", "65536", NULL}, "ORCHESTRATOR_PORT=65536", "0 to 65535");
-    expect_fault(FOR_ORCHESTRATOR, (const char *[]){"ORCHESTRATOR_PORT", "-1", NULL}, "ORCHESTRATOR_PORT=-1", "0 to 65535");
-    expect_fault(FOR_ORCHESTRATOR, (const char *[]){"ORCHESTRATOR_PORT", "80x", NULL}, "ORCHESTRATOR_PORT=80x", "whole number");
-    expect_fault(FOR_ORCHESTRATOR, (const char *[]){"ORCHESTRATOR_WORKERS", "99999999999999999999", NULL},
+    expect_fault(FOR_ORCHESTRATOR, (const char *[]){"ORCHESTRATOR_PORT", "65536", NULL},
+                 "ORCHESTRATOR_PORT=65536", "0 to 65535");
+    expect_fault(FOR_ORCHESTRATOR, (const char *[]){"ORCHESTRATOR_PORT", "-1", NULL},
+                 "ORCHESTRATOR_PORT=-1", "0 to 65535");
+    expect_fault(FOR_ORCHESTRATOR, (const char *[]){"ORCHESTRATOR_PORT", "80x", NULL},
+                 "ORCHESTRATOR_PORT=80x", "whole number");
+    expect_fault(FOR_ORCHESTRATOR,
+                 (const char *[]){"ORCHESTRATOR_WORKERS", "99999999999999999999", NULL},
                  "ORCHESTRATOR_WORKERS=", "1 to 64 (threads)");
-    expect_fault(FOR_ORCHESTRATOR, (const char *[]){"LOG_LEVEL", "verbose", NULL}, "LOG_LEVEL=verbose", "debug|info|warning|error");
-    expect_fault(FOR_ORCHESTRATOR, (const char *[]){"LOG_LEVEL", "inf", NULL}, "LOG_LEVEL=inf", "one of");
-    expect_fault(FOR_ORCHESTRATOR, (const char *[]){"REQUIRE_HTTPS", "maybe", NULL}, "REQUIRE_HTTPS=maybe", "true or false");
+    expect_fault(FOR_ORCHESTRATOR, (const char *[]){"LOG_LEVEL", "verbose", NULL},
+                 "LOG_LEVEL=verbose", "debug|info|warning|error");
+    expect_fault(FOR_ORCHESTRATOR, (const char *[]){"LOG_LEVEL", "inf", NULL}, "LOG_LEVEL=inf",
+                 "one of");
+    expect_fault(FOR_ORCHESTRATOR, (const char *[]){"REQUIRE_HTTPS", "maybe", NULL},
+                 "REQUIRE_HTTPS=maybe", "true or false");
     expect_fault(FOR_ORCHESTRATOR, (const char *[]){"ONEXTREE_SERVICE_URL", "onextree:8080", NULL},
                  "ONEXTREE_SERVICE_URL=onextree:8080", "URL");
 }
@@ -170,7 +192,8 @@ START_TEST(a_file_wins_and_loses_its_line_end)
     ck_assert_int_ge(descriptor, 0);
     ck_assert_int_eq(write(descriptor, "from the file\r\n", 15), 15);
     close(descriptor);
-    const char *variables[] = {"POSTGRES_PASSWORD", "from the variable", "POSTGRES_PASSWORD_FILE", path, NULL};
+    const char *variables[] = {"POSTGRES_PASSWORD", "from the variable", "POSTGRES_PASSWORD_FILE",
+                               path, NULL};
     struct config config;
     struct buffer faults = {0};
     ck_assert_int_eq(load(&config, FOR_REDUCER, variables, &faults), 0);
@@ -183,7 +206,8 @@ END_TEST
 
 START_TEST(secrets_are_never_printed)
 {
-    const char *variables[] = {"ENVIRONMENT", "production", "API_KEY", "hunter2", "POSTGRES_PASSWORD", "changeme", NULL};
+    const char *variables[] = {"ENVIRONMENT",       "production", "API_KEY", "hunter2",
+                               "POSTGRES_PASSWORD", "changeme",   NULL};
     struct config config;
     struct buffer faults = {0};
     ck_assert_int_eq(load(&config, FOR_ORCHESTRATOR, variables, &faults), 2);
@@ -198,32 +222,44 @@ END_TEST
 
 START_TEST(production_insists_on_secrets)
 {
-    expect_fault(FOR_ORCHESTRATOR, (const char *[]){"ENVIRONMENT", "production", "DATABASE_URL", "postgres://x", NULL}, "API_KEY", "must be set");
-    expect_fault(FOR_ORCHESTRATOR, (const char *[]){"ENVIRONMENT", "staging", NULL}, "API_KEY", "must be set");
+    expect_fault(
+        FOR_ORCHESTRATOR,
+        (const char *[]){"ENVIRONMENT", "production", "DATABASE_URL", "postgres://x", NULL},
+        "API_KEY", "must be set");
+    expect_fault(FOR_ORCHESTRATOR, (const char *[]){"ENVIRONMENT", "staging", NULL}, "API_KEY",
+                 "must be set");
     expect_fault(FOR_ORCHESTRATOR,
-                 (const char *[]){"ENVIRONMENT", "staging", "API_KEY_REQUIRED", "false", NULL}, "API_KEY_REQUIRED", "development");
-    expect_fault(FOR_ORCHESTRATOR, (const char *[]){"ENVIRONMENT", "production", "API_KEY", "0123456789abcdef0", NULL},
-                 "POSTGRES_PASSWORD", "must be set");
+                 (const char *[]){"ENVIRONMENT", "staging", "API_KEY_REQUIRED", "false", NULL},
+                 "API_KEY_REQUIRED", "development");
+    expect_fault(
+        FOR_ORCHESTRATOR,
+        (const char *[]){"ENVIRONMENT", "production", "API_KEY", "0123456789abcdef0", NULL},
+        "POSTGRES_PASSWORD", "must be set");
 }
 END_TEST
 
 START_TEST(the_pool_bounds_fit_each_other)
 {
-    expect_fault(FOR_REDUCER, (const char *[]){"POSTGRES_POOL_MIN_SIZE", "11", NULL}, "POSTGRES_POOL_MIN_SIZE", "larger");
+    expect_fault(FOR_REDUCER, (const char *[]){"POSTGRES_POOL_MIN_SIZE", "11", NULL},
+                 "POSTGRES_POOL_MIN_SIZE", "larger");
 }
 END_TEST
 
 START_TEST(the_database_url_is_quoted)
 {
-    const char *variables[] = {"POSTGRES_HOST", "db", "POSTGRES_PASSWORD", "it's \\ here", "POSTGRES_SSL_ENABLED", "true", NULL};
+    const char *variables[] = {
+        "POSTGRES_HOST", "db", "POSTGRES_PASSWORD", "it's \\ here", "POSTGRES_SSL_ENABLED",
+        "true",          NULL};
     struct config config;
     struct buffer faults = {0};
     ck_assert_int_eq(load(&config, FOR_STAMPING, variables, &faults), 0);
     char *url = config_database_url(&config);
-    ck_assert_str_eq(url, "host='db' port='5432' dbname='omninode_bridge' user='postgres' password='it\\'s \\\\ here' sslmode='require'");
+    ck_assert_str_eq(url, "host='db' port='5432' dbname='omninode_bridge' user='postgres' "
+                          "password='it\\'s \\\\ here' sslmode='require'");
     free(url);
     config_fini(&config);
-    const char *direct[] = {"DATABASE_URL", "postgresql://u@h/d", "POSTGRES_HOST", "elsewhere", NULL};
+    const char *direct[] = {"DATABASE_URL", "postgresql://u@h/d", "POSTGRES_HOST", "elsewhere",
+                            NULL};
     ck_assert_int_eq(load(&config, FOR_STAMPING, direct, &faults), 0);
     url = config_database_url(&config);
     ck_assert_str_eq(url, "postgresql://u@h/d");
@@ -238,7 +274,8 @@ START_TEST(help_and_documents_show_the_table)
     config_help(FOR_REDUCER, "bridge-reducer", &help);
     config_env_example(&example);
     config_markdown(&markdown);
-    ck_assert_ptr_nonnull(strstr(buffer_text(&help), "REDUCER_PORT (0 to 65535 port; default 8061)"));
+    ck_assert_ptr_nonnull(
+        strstr(buffer_text(&help), "REDUCER_PORT (0 to 65535 port; default 8061)"));
     ck_assert_ptr_null(strstr(buffer_text(&help), "ORCHESTRATOR_PORT"));
     for (int i = 0; i < config_options_count; i++) {
         ck_assert_ptr_nonnull(strstr(buffer_text(&example), config_options[i].name));

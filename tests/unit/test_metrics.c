@@ -106,7 +106,9 @@ START_TEST(label_values_are_bounded)
 {
     const char *values[METRIC_LABEL_VALUES_MAX + 10];
     for (int i = 0; i < METRIC_LABEL_VALUES_MAX + 10; i++)
-        values[i] = i == METRIC_LABEL_VALUES_MAX - 2 ? "last" : i == METRIC_LABEL_VALUES_MAX - 1 ? "one_too_many" : "x";
+        values[i] = i == METRIC_LABEL_VALUES_MAX - 2   ? "last"
+                    : i == METRIC_LABEL_VALUES_MAX - 1 ? "one_too_many"
+                                                       : "x";
     metrics_label_values(METRIC_HTTP_REQUESTS, 0, values, METRIC_LABEL_VALUES_MAX + 10);
     metrics_add(METRIC_HTTP_REQUESTS, METRIC_LABEL_VALUES_MAX + 5, 0, 1);
     char *text = written();
@@ -131,7 +133,8 @@ START_TEST(the_text_is_exposition_format)
             ck_assert(family[family_bytes] == ' ' && family[family_bytes + 1] != '\0');
             continue;
         }
-        ck_assert_msg(strncmp(line, family, family_bytes) == 0, "%s is not of %.*s", line, (int)family_bytes, family);
+        ck_assert_msg(strncmp(line, family, family_bytes) == 0, "%s is not of %.*s", line,
+                      (int)family_bytes, family);
         char *number = strrchr(line, ' ');
         char *end = NULL;
         ck_assert_ptr_nonnull(number);
@@ -146,8 +149,10 @@ START_TEST(the_document_names_every_metric)
 {
     struct buffer out = {0};
     metrics_markdown(&out);
-    ck_assert_ptr_nonnull(strstr(buffer_text(&out), "| `workflow_orchestration_total` | counter | result |"));
-    ck_assert_ptr_nonnull(strstr(buffer_text(&out), "| `http_requests_total` | counter | route, status |"));
+    ck_assert_ptr_nonnull(
+        strstr(buffer_text(&out), "| `workflow_orchestration_total` | counter | result |"));
+    ck_assert_ptr_nonnull(
+        strstr(buffer_text(&out), "| `http_requests_total` | counter | route, status |"));
     ck_assert_ptr_nonnull(strstr(buffer_text(&out), "| `aggregation_duration_ms` | histogram |"));
     buffer_fini(&out);
 }

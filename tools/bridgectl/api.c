@@ -22,7 +22,8 @@ struct api *api_new(const struct ctl *ctl, const char *base_url)
     size_t bytes = strcspn(ctl->config->api_key, ",");
     if (bytes > 0) {
         struct buffer header = {0};
-        buffer_append_format(&header, "Authorization: Bearer %.*s", (int)bytes, ctl->config->api_key);
+        buffer_append_format(&header, "Authorization: Bearer %.*s", (int)bytes,
+                             ctl->config->api_key);
         api->key_header = buffer_take(&header);
     }
     return api;
@@ -60,7 +61,8 @@ static void take_reply(struct api *api, struct api_answer *answer)
 }
 
 enum error_code api_call(struct api *api, const char *method, const char *path, const char *key,
-                         const struct json *body, int timeout_ms, struct api_answer *answer, struct error *error)
+                         const struct json *body, int timeout_ms, struct api_answer *answer,
+                         struct error *error)
 {
     struct buffer url = {0}, key_header = {0}, text = {0};
     const char *headers[3] = {NULL};
@@ -99,7 +101,8 @@ void api_problem(const struct api_answer *answer, struct error *error)
     if (detail == NULL)
         error_set(error, kind, "HTTP status %d without a problem document", answer->status);
     else
-        error_set(error, kind, "%s (%d%s%s)", detail, answer->status, code[0] != '\0' ? " " : "", code);
+        error_set(error, kind, "%s (%d%s%s)", detail, answer->status, code[0] != '\0' ? " " : "",
+                  code);
 }
 
 enum error_code api_get(struct api *api, const char *method, const char *path, int timeout_ms,

@@ -40,9 +40,11 @@ static void print_help(const struct command *command, const struct argument *tab
         printf("\n%s\n", command->prose);
     if (table != NULL && table->name != NULL)
         printf("\noptions:\n");
-    for (const struct argument *argument = table; argument != NULL && argument->name != NULL; argument++) {
+    for (const struct argument *argument = table; argument != NULL && argument->name != NULL;
+         argument++) {
         char left[64];
-        snprintf(left, sizeof left, "%s%s%s", argument->name, argument->value_name != NULL ? " " : "",
+        snprintf(left, sizeof left, "%s%s%s", argument->name,
+                 argument->value_name != NULL ? " " : "",
                  argument->value_name != NULL ? argument->value_name : "");
         printf("  %-22s %s\n", left, argument->prose);
     }
@@ -62,7 +64,8 @@ static const struct argument *find(const struct argument *table, const char *nam
     return NULL;
 }
 
-static int take_value(const struct command *command, const struct argument *argument, const char *value)
+static int take_value(const struct command *command, const struct argument *argument,
+                      const char *value)
 {
     if (argument->type == ARGUMENT_TEXT) {
         *(const char **)argument->target = value;
@@ -72,17 +75,19 @@ static int take_value(const struct command *command, const struct argument *argu
         char *end = NULL;
         errno = 0;
         long long number = strtoll(value, &end, 10);
-        if (errno != 0 || end == value || *end != '\0' || number < argument->min || number > argument->max)
+        if (errno != 0 || end == value || *end != '\0' || number < argument->min ||
+            number > argument->max)
             return usage_fault(command, "%s is \"%s\", it must be a whole number from %lld to %lld",
-                               argument->name, value, (long long)argument->min, (long long)argument->max);
+                               argument->name, value, (long long)argument->min,
+                               (long long)argument->max);
         *(int64_t *)argument->target = number;
     }
     return EXIT_GO_ON;
 }
 
 /* One option at argv[*index]; moves *index on when its value is the next word. */
-static int take_option(const struct command *command, const struct argument *table, int argc, char **argv,
-                       int *index)
+static int take_option(const struct command *command, const struct argument *table, int argc,
+                       char **argv, int *index)
 {
     const char *word = argv[*index];
     size_t name_bytes = strcspn(word, "=");
@@ -99,13 +104,15 @@ static int take_option(const struct command *command, const struct argument *tab
     if (has_value)
         return take_value(command, argument, word + name_bytes + 1);
     if (*index + 1 >= argc)
-        return usage_fault(command, "option %s needs a value %s", argument->name, argument->value_name);
+        return usage_fault(command, "option %s needs a value %s", argument->name,
+                           argument->value_name);
     *index += 1;
     return take_value(command, argument, argv[*index]);
 }
 
-int arguments_parse(const struct command *command, const struct argument *table, int argc, char **argv,
-                    size_t positional_min, size_t positional_max, struct text_list *positional)
+int arguments_parse(const struct command *command, const struct argument *table, int argc,
+                    char **argv, size_t positional_min, size_t positional_max,
+                    struct text_list *positional)
 {
     bool options = true;
     for (int i = 0; i < argc; i++) {

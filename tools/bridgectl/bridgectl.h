@@ -73,8 +73,9 @@ struct argument {
 /* Fills the targets and *positional (which must be zeroed). EXIT_GO_ON when the command shall run,
  * else the exit code: --help was printed, or a fault was told on standard error. */
 #define EXIT_GO_ON (-1)
-int arguments_parse(const struct command *command, const struct argument *table, int argc, char **argv,
-                    size_t positional_min, size_t positional_max, struct text_list *positional) MUST_USE;
+int arguments_parse(const struct command *command, const struct argument *table, int argc,
+                    char **argv, size_t positional_min, size_t positional_max,
+                    struct text_list *positional) MUST_USE;
 int usage_fault(const struct command *command, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* -- output (output.c) -- */
@@ -155,14 +156,22 @@ struct documents {
  * A path that cannot be read is told on standard error and counted as missing. */
 void documents_add(struct documents *documents, const char *path);
 /* Reads names from a file ("-": standard input), separated by NUL or, without any NUL, by newlines. */
-enum error_code documents_add_list(struct documents *documents, const char *file, struct error *error) MUST_USE;
+enum error_code documents_add_list(struct documents *documents, const char *file,
+                                   struct error *error) MUST_USE;
 void documents_fini(struct documents *documents);
 
-enum document_kind { DOCUMENT_TEXT, DOCUMENT_BINARY, DOCUMENT_EMPTY, DOCUMENT_TOO_LARGE, DOCUMENT_UNREADABLE };
+enum document_kind {
+    DOCUMENT_TEXT,
+    DOCUMENT_BINARY,
+    DOCUMENT_EMPTY,
+    DOCUMENT_TOO_LARGE,
+    DOCUMENT_UNREADABLE
+};
 /* Reads one ("-": standard input); *content is empty unless DOCUMENT_TEXT. */
 enum document_kind document_read(const char *path, struct buffer *content);
 const char *content_type_of(const char *path);
 /* The whole of a file or of standard input. */
-enum error_code read_whole(const char *path, size_t bytes_max, struct buffer *content, struct error *error) MUST_USE;
+enum error_code read_whole(const char *path, size_t bytes_max, struct buffer *content,
+                           struct error *error) MUST_USE;
 
 #endif

@@ -21,7 +21,8 @@ static bool is_contract_name(const char *path)
     return false;
 }
 
-static void print_findings(const struct findings *findings, size_t files, size_t missing, bool as_json)
+static void print_findings(const struct findings *findings, size_t files, size_t missing,
+                           bool as_json)
 {
     if (as_json) {
         struct json *object = json_object();
@@ -35,11 +36,13 @@ static void print_findings(const struct findings *findings, size_t files, size_t
     struct buffer text = {0};
     findings_write(findings, &text);
     fputs(buffer_text(&text), stdout);
-    printf("%zu files, %zu errors, %zu warnings\n", files, findings->errors + missing, findings->count - findings->errors);
+    printf("%zu files, %zu errors, %zu warnings\n", files, findings->errors + missing,
+           findings->count - findings->errors);
     buffer_fini(&text);
 }
 
-static int check_all(const struct command *command, const struct documents *documents, bool named, bool as_json)
+static int check_all(const struct command *command, const struct documents *documents, bool named,
+                     bool as_json)
 {
     struct findings findings = {0};
     size_t files = 0, missing = (size_t)documents->missing;
@@ -64,7 +67,8 @@ static int run_check(const struct ctl *ctl, const struct command *command, int a
     bool as_json = false;
     struct text_list paths = {0};
     const struct argument table[] = {
-        {"--json", ARGUMENT_FLAG, &as_json, NULL, "print one JSON object with the findings", 0, 0}, {.name = NULL}};
+        {"--json", ARGUMENT_FLAG, &as_json, NULL, "print one JSON object with the findings", 0, 0},
+        {.name = NULL}};
     int outcome = arguments_parse(command, table, argc, argv, 0, SIZE_MAX, &paths);
     if (outcome == EXIT_GO_ON) {
         struct documents documents = {0};
@@ -90,7 +94,8 @@ static void print_contracts(const struct ctl *ctl, const struct json *items)
     for (size_t i = 0; i < json_size(items); i++) {
         table_cell(&table, json_string_or(json_get(json_at(items, i), "name"), ""));
         table_cell(&table, json_string_or(json_get(json_at(items, i), "version"), ""));
-        char *first_line = must_strdup(json_string_or(json_get(json_at(items, i), "description"), ""));
+        char *first_line =
+            must_strdup(json_string_or(json_get(json_at(items, i), "description"), ""));
         first_line[strcspn(first_line, "\n")] = '\0';
         table_cell(&table, first_line);
         free(first_line);
@@ -102,8 +107,8 @@ static int run_list(const struct ctl *ctl, const struct command *command, int ar
 {
     bool as_json = false;
     struct text_list none = {0};
-    const struct argument table[] = {{"--json", ARGUMENT_FLAG, &as_json, NULL, "print a JSON array", 0, 0},
-                                     {.name = NULL}};
+    const struct argument table[] = {
+        {"--json", ARGUMENT_FLAG, &as_json, NULL, "print a JSON array", 0, 0}, {.name = NULL}};
     int outcome = arguments_parse(command, table, argc, argv, 0, 0, &none);
     text_list_fini(&none);
     if (outcome != EXIT_GO_ON)
@@ -127,7 +132,8 @@ const struct command contract_commands[] = {
     {.name = "contracts check",
      .summary = "check contract files: schemas, state machine, references",
      .usage = "[PATH...] [--json]",
-     .prose = "PATH is a file or a directory; CONTRACTS_DIR/workflows without one. Findings are printed as\n"
+     .prose = "PATH is a file or a directory; CONTRACTS_DIR/workflows without one. Findings are "
+              "printed as\n"
               "file:line:column. Exits 1 when one is an error; warnings alone exit 0.",
      .example = "bridgectl contracts check contracts/workflows",
      .run = run_check},

@@ -13,13 +13,16 @@ static const char *const retry_names[] = {
 
 static void errors_markdown(struct buffer *out)
 {
-    buffer_append_text(out, "# Errors\n\nMade from `lib/base/error.def` by `make docs`. An error of an HTTP API is a problem "
-                            "document\n(RFC 9457, `application/problem+json`); its member `code` is stable.\n\n"
-                            "| code | HTTP status | meaning | repeat the request? |\n| --- | --- | --- | --- |\n");
+    buffer_append_text(
+        out, "# Errors\n\nMade from `lib/base/error.def` by `make docs`. An error of an HTTP API "
+             "is a problem "
+             "document\n(RFC 9457, `application/problem+json`); its member `code` is stable.\n\n"
+             "| code | HTTP status | meaning | repeat the request? |\n| --- | --- | --- | --- |\n");
     for (int i = ERR_OK + 1; i < ERR_CODES; i++) {
         enum error_code code = (enum error_code)i;
-        buffer_append_format(out, "| `%s` | %d | %s | %s |\n", error_code_name(code), error_code_status(code),
-                             error_code_text(code), retry_names[error_code_retry(code)]);
+        buffer_append_format(out, "| `%s` | %d | %s | %s |\n", error_code_name(code),
+                             error_code_status(code), error_code_text(code),
+                             retry_names[error_code_retry(code)]);
     }
 }
 
@@ -39,7 +42,8 @@ static int run_docs(const struct ctl *ctl, const struct command *command, int ar
     int outcome = arguments_parse(command, NULL, argc, argv, 1, 1, &names);
     if (outcome == EXIT_GO_ON) {
         outcome = EXIT_USAGE;
-        for (size_t i = 0; i < sizeof documents / sizeof documents[0] && outcome == EXIT_USAGE; i++) {
+        for (size_t i = 0; i < sizeof documents / sizeof documents[0] && outcome == EXIT_USAGE;
+             i++) {
             if (strcmp(documents[i].name, names.items[0]) != 0)
                 continue;
             struct buffer text = {0};

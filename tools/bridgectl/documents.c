@@ -18,14 +18,14 @@ const char *content_type_of(const char *path)
         const char *ending;
         const char *type;
     } types[] = {
-        {"md", "text/markdown"},      {"json", "application/json"}, {"yaml", "application/yaml"},
-        {"yml", "application/yaml"},  {"html", "text/html"},        {"htm", "text/html"},
-        {"css", "text/css"},          {"csv", "text/csv"},          {"xml", "application/xml"},
-        {"svg", "image/svg+xml"},     {"js", "text/javascript"},    {"mjs", "text/javascript"},
-        {"ts", "text/x-typescript"},  {"py", "text/x-python"},      {"sh", "application/x-sh"},
-        {"sql", "application/sql"},   {"toml", "application/toml"}, {"c", "text/x-c"},
-        {"h", "text/x-c"},            {"def", "text/x-c"},          {"rs", "text/x-rust"},
-        {"go", "text/x-go"},          {"java", "text/x-java"},      {NULL, NULL},
+        {"md", "text/markdown"},     {"json", "application/json"}, {"yaml", "application/yaml"},
+        {"yml", "application/yaml"}, {"html", "text/html"},        {"htm", "text/html"},
+        {"css", "text/css"},         {"csv", "text/csv"},          {"xml", "application/xml"},
+        {"svg", "image/svg+xml"},    {"js", "text/javascript"},    {"mjs", "text/javascript"},
+        {"ts", "text/x-typescript"}, {"py", "text/x-python"},      {"sh", "application/x-sh"},
+        {"sql", "application/sql"},  {"toml", "application/toml"}, {"c", "text/x-c"},
+        {"h", "text/x-c"},           {"def", "text/x-c"},          {"rs", "text/x-rust"},
+        {"go", "text/x-go"},         {"java", "text/x-java"},      {NULL, NULL},
     };
     const char *slash = strrchr(path, '/');
     const char *dot = strrchr(slash != NULL ? slash : path, '.');
@@ -39,7 +39,8 @@ static void add_one(struct documents *documents, const char *path)
 {
     if (documents->count == documents->capacity) {
         documents->capacity = documents->capacity == 0 ? 64 : documents->capacity * 2;
-        documents->items = must_realloc(documents->items, documents->capacity * sizeof *documents->items);
+        documents->items =
+            must_realloc(documents->items, documents->capacity * sizeof *documents->items);
     }
     documents->items[documents->count++] =
         (struct document){.path = must_strdup(path), .content_type = content_type_of(path)};
@@ -53,7 +54,8 @@ static void add_missing(struct documents *documents, const char *path)
 
 static int wanted_name(const struct dirent *entry)
 {
-    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && strcmp(entry->d_name, ".git") != 0;
+    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+           strcmp(entry->d_name, ".git") != 0;
 }
 
 static void add_directory(struct documents *documents, const char *path)
@@ -98,7 +100,8 @@ void documents_add(struct documents *documents, const char *path)
         add_one(documents, path);
 }
 
-enum error_code read_whole(const char *path, size_t bytes_max, struct buffer *content, struct error *error)
+enum error_code read_whole(const char *path, size_t bytes_max, struct buffer *content,
+                           struct error *error)
 {
     bool standard = strcmp(path, "-") == 0;
     FILE *file = standard ? stdin : fopen(path, "rb");
@@ -124,7 +127,8 @@ enum error_code read_whole(const char *path, size_t bytes_max, struct buffer *co
     return code;
 }
 
-enum error_code documents_add_list(struct documents *documents, const char *file, struct error *error)
+enum error_code documents_add_list(struct documents *documents, const char *file,
+                                   struct error *error)
 {
     struct buffer names = {0};
     enum error_code code = read_whole(file, NAMES_BYTES_MAX, &names, error);

@@ -30,12 +30,14 @@ static void ask(const struct ctl *ctl, struct node_health *node)
     json_release(node->body);
     node->body = NULL;
     node->reached = false;
-    if (api_call(api, "GET", "/health", NULL, NULL, CALL_TIMEOUT_MS, &answer, &node->error) == ERR_OK) {
+    if (api_call(api, "GET", "/health", NULL, NULL, CALL_TIMEOUT_MS, &answer, &node->error) ==
+        ERR_OK) {
         if (json_type_of(json_get(answer.body, "status")) == JSON_STRING) {
             node->reached = true;
             node->body = json_hold(answer.body);
         } else {
-            error_set(&node->error, ERR_UNAVAILABLE, "%s/health answered %d without a status", node->url, answer.status);
+            error_set(&node->error, ERR_UNAVAILABLE, "%s/health answered %d without a status",
+                      node->url, answer.status);
         }
     }
     api_answer_fini(&answer);
@@ -47,9 +49,11 @@ static void add_components(struct table *table, const char *node, const struct j
 {
     bool by_name = json_type_of(components) == JSON_OBJECT;
     for (size_t i = 0; i < json_size(components); i++) {
-        const struct json *component = by_name ? json_member_at(components, i) : json_at(components, i);
+        const struct json *component =
+            by_name ? json_member_at(components, i) : json_at(components, i);
         table_cell(table, node);
-        table_cell(table, by_name ? json_name_at(components, i, NULL) : json_string_or(json_get(component, "name"), ""));
+        table_cell(table, by_name ? json_name_at(components, i, NULL)
+                                  : json_string_or(json_get(component, "name"), ""));
         table_cell(table, json_string_or(json_get(component, "status"), ""));
         const char *detail = json_string_or(json_get(component, "detail"), "");
         table_cell(table, json_string_or(json_get(component, "message"), detail));
@@ -64,7 +68,8 @@ static void print_table(const struct ctl *ctl, const struct node_health *nodes, 
     for (int i = 0; i < count; i++) {
         table_cell(&table, nodes[i].name);
         table_cell(&table, NULL);
-        table_cell(&table, nodes[i].reached ? json_string_or(json_get(nodes[i].body, "status"), "") : "unreachable");
+        table_cell(&table, nodes[i].reached ? json_string_or(json_get(nodes[i].body, "status"), "")
+                                            : "unreachable");
         table_cell(&table, nodes[i].reached ? nodes[i].url : nodes[i].error.text);
         add_components(&table, nodes[i].name, json_get(nodes[i].body, "components"));
     }
@@ -92,13 +97,15 @@ static int run_health(const struct ctl *ctl, const struct command *command, int 
     int64_t wait_seconds = 0;
     struct text_list none = {0};
     const struct argument table[] = {
-        {"--wait", ARGUMENT_INT, &wait_seconds, "SECONDS", "wait until both are well, at most so long", 0, 3600},
+        {"--wait", ARGUMENT_INT, &wait_seconds, "SECONDS",
+         "wait until both are well, at most so long", 0, 3600},
         {"--json", ARGUMENT_FLAG, &as_json, NULL, "print one JSON object", 0, 0},
         {.name = NULL}};
     int outcome = arguments_parse(command, table, argc, argv, 0, 0, &none);
     if (outcome == EXIT_GO_ON) {
-        struct node_health nodes[] = {{.name = "orchestrator", .url = ctl->config->orchestrator_url},
-                                      {.name = "reducer", .url = ctl->config->reducer_url}};
+        struct node_health nodes[] = {
+            {.name = "orchestrator", .url = ctl->config->orchestrator_url},
+            {.name = "reducer", .url = ctl->config->reducer_url}};
         int64_t until_us = clock_monotonic_us() + wait_seconds * 1000000;
         for (;;) {
             ask(ctl, &nodes[0]);

@@ -16,16 +16,19 @@ static const struct command *const groups[] = {
 
 static void print_commands(FILE *out)
 {
-    fprintf(out, "bridgectl - the command line of OmniNode Bridge\n\nusage: bridgectl COMMAND [OPTIONS]\n\ncommands:\n");
+    fprintf(out, "bridgectl - the command line of OmniNode Bridge\n\nusage: bridgectl COMMAND "
+                 "[OPTIONS]\n\ncommands:\n");
     for (size_t g = 0; g < GROUPS; g++)
         for (const struct command *command = groups[g]; command->name != NULL; command++)
             if (!command->hidden)
                 fprintf(out, "  %-18s %s\n", command->name, command->summary);
-    fprintf(out, "\n"
-                 "`bridgectl COMMAND --help` shows the options and an example, `bridgectl --variables` the\n"
-                 "environment variables (ORCHESTRATOR_URL, REDUCER_URL, API_KEY, DATABASE_URL, ...).\n"
-                 "Exit codes: 0 fine, 1 the answer is no, 2 the command line is not valid.\n"
-                 "\nexample:\n  bridgectl submit README.md docs/\n");
+    fprintf(
+        out,
+        "\n"
+        "`bridgectl COMMAND --help` shows the options and an example, `bridgectl --variables` the\n"
+        "environment variables (ORCHESTRATOR_URL, REDUCER_URL, API_KEY, DATABASE_URL, ...).\n"
+        "Exit codes: 0 fine, 1 the answer is no, 2 the command line is not valid.\n"
+        "\nexample:\n  bridgectl submit README.md docs/\n");
 }
 
 /* The command named by the first one or two words; *words says how many. */

@@ -23,7 +23,8 @@ static void take_step(void *context, const struct migration *migration, bool up,
 {
     struct steps *steps = context;
     if (!steps->options->json)
-        printf("%s%s %04d_%s\n", dry_run ? "would " : "", up ? (dry_run ? "apply" : "applied") : (dry_run ? "revert" : "reverted"),
+        printf("%s%s %04d_%s\n", dry_run ? "would " : "",
+               up ? (dry_run ? "apply" : "applied") : (dry_run ? "revert" : "reverted"),
                migration->version, migration->name);
     struct json *step = json_object();
     json_object_set(step, "version", json_int(migration->version));
@@ -46,10 +47,10 @@ static int migrate(const struct ctl *ctl, const struct migrate_options *options,
     struct error error = {0};
     struct steps steps = {.options = options, .list = json_array()};
     struct postgres *postgres = open_database(ctl);
-    enum error_code code = up ? migrate_up(postgres, options->directory, (int)options->target, options->dry_run, take_step,
-                                           &steps, &error)
-                              : migrate_down(postgres, options->directory, (int)options->target, options->dry_run,
-                                             take_step, &steps, &error);
+    enum error_code code = up ? migrate_up(postgres, options->directory, (int)options->target,
+                                           options->dry_run, take_step, &steps, &error)
+                              : migrate_down(postgres, options->directory, (int)options->target,
+                                             options->dry_run, take_step, &steps, &error);
     int outcome = EXIT_FINE;
     if (code != ERR_OK)
         outcome = fail(&error);
@@ -62,17 +63,19 @@ static int migrate(const struct ctl *ctl, const struct migrate_options *options,
     return outcome;
 }
 
-static int parse(const struct command *command, int argc, char **argv, struct migrate_options *options, bool moves,
-                 int64_t target_min)
+static int parse(const struct command *command, int argc, char **argv,
+                 struct migrate_options *options, bool moves, int64_t target_min)
 {
     struct text_list none = {0};
     const struct argument table[] = {
-        {"--dir", ARGUMENT_TEXT, &options->directory, "DIR", "directory of the migrations (MIGRATIONS_DIR)", 0, 0},
+        {"--dir", ARGUMENT_TEXT, &options->directory, "DIR",
+         "directory of the migrations (MIGRATIONS_DIR)", 0, 0},
         {"--json", ARGUMENT_FLAG, &options->json, NULL, "print a JSON array", 0, 0},
         /* Status changes nothing: the table ends here for it. */
-        {moves ? "--to" : NULL, ARGUMENT_INT, &options->target, "VERSION", "stop at this version", target_min,
-         MIGRATION_VERSION_MAX},
-        {"--dry-run", ARGUMENT_FLAG, &options->dry_run, NULL, "say what would be done, change nothing", 0, 0},
+        {moves ? "--to" : NULL, ARGUMENT_INT, &options->target, "VERSION", "stop at this version",
+         target_min, MIGRATION_VERSION_MAX},
+        {"--dry-run", ARGUMENT_FLAG, &options->dry_run, NULL,
+         "say what would be done, change nothing", 0, 0},
         {.name = NULL}};
     int outcome = arguments_parse(command, table, argc, argv, 0, 0, &none);
     text_list_fini(&none);
@@ -88,7 +91,8 @@ static int run_up(const struct ctl *ctl, const struct command *command, int argc
 
 static int run_down(const struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
-    struct migrate_options options = {.directory = ctl->config->migrations_dir, .target = MIGRATE_ONE};
+    struct migrate_options options = {.directory = ctl->config->migrations_dir,
+                                      .target = MIGRATE_ONE};
     int outcome = parse(command, argc, argv, &options, true, 0);
     return outcome == EXIT_GO_ON ? migrate(ctl, &options, false) : outcome;
 }
@@ -130,8 +134,12 @@ static void print_plan_json(const struct migration_plan *plan)
         json_object_set(item, "version", json_int(migration->version));
         json_object_set(item, "name", json_text(migration->name));
         json_object_set(item, "status", json_text(status_of(migration)));
-        json_object_set(item, "checksum", json_text(migration->applied ? migration->applied_checksum : migration->checksum));
-        json_object_set(item, "applied_at", migration->applied ? json_text(instant_format(migration->applied_us, at)) : json_null());
+        json_object_set(
+            item, "checksum",
+            json_text(migration->applied ? migration->applied_checksum : migration->checksum));
+        json_object_set(item, "applied_at",
+                        migration->applied ? json_text(instant_format(migration->applied_us, at))
+                                           : json_null());
         json_array_append(list, item);
     }
     print_json(list);
@@ -168,13 +176,15 @@ const struct command migrate_commands[] = {
     {.name = "migrate up",
      .summary = "apply the migrations that are missing",
      .usage = "[--to VERSION] [--dry-run] [--dir DIR] [--json]",
-     .prose = "The database is that of DATABASE_URL or the POSTGRES_ variables. Several may run at once.",
+     .prose = "The database is that of DATABASE_URL or the POSTGRES_ variables. Several may run at "
+              "once.",
      .example = "DATABASE_URL=postgresql://postgres@127.0.0.1/omninode_bridge bridgectl migrate up",
      .run = run_up},
     {.name = "migrate down",
      .summary = "take the last migration back, or all above a version",
      .usage = "[--to VERSION] [--dry-run] [--dir DIR] [--json]",
-     .prose = "Tables go with their rows. Without --to one migration is taken back; --to 0 takes back all.",
+     .prose = "Tables go with their rows. Without --to one migration is taken back; --to 0 takes "
+              "back all.",
      .example = "bridgectl migrate down --dry-run",
      .run = run_down},
     {.name = "migrate status",

@@ -111,8 +111,10 @@ int fail_text(const char *format, ...)
 const char *state_colour(const struct ctl *ctl, const char *state)
 {
     static const char *const good[] = {"COMPLETED", "healthy", "ok", "applied", NULL};
-    static const char *const bad[] = {"FAILED", "unhealthy", "missing", "changed", "unreachable", NULL};
-    static const char *const between[] = {"PENDING", "PROCESSING", "CANCELLED", "degraded", "pending", NULL};
+    static const char *const bad[] = {"FAILED",  "unhealthy",   "missing",
+                                      "changed", "unreachable", NULL};
+    static const char *const between[] = {"PENDING",  "PROCESSING", "CANCELLED",
+                                          "degraded", "pending",    NULL};
     static const struct {
         const char *const *names;
         const char *colour;
@@ -145,8 +147,8 @@ void progress_draw(struct progress *progress, int64_t done, int64_t total, int64
     for (int i = 0; i < PROGRESS_CELLS; i++)
         bar[i] = i < cells ? '#' : '.';
     bar[PROGRESS_CELLS] = '\0';
-    fprintf(stderr, "\r[%s] %" PRId64 "/%" PRId64 "  %.0f/s  %" PRId64 " failed \x1b[K", bar, done, total,
-            seconds > 0 ? (double)done / seconds : 0.0, failed);
+    fprintf(stderr, "\r[%s] %" PRId64 "/%" PRId64 "  %.0f/s  %" PRId64 " failed \x1b[K", bar, done,
+            total, seconds > 0 ? (double)done / seconds : 0.0, failed);
     fflush(stderr);
 }
 

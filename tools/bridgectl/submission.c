@@ -15,8 +15,8 @@
 
 const char *submission_state_name(enum submission_state state)
 {
-    static const char *const names[SUBMISSION_STATES] = {"OPEN",      "ACCEPTED", "COMPLETED", "FAILED",
-                                                         "CANCELLED", "REFUSED",  "SKIPPED"};
+    static const char *const names[SUBMISSION_STATES] = {
+        "OPEN", "ACCEPTED", "COMPLETED", "FAILED", "CANCELLED", "REFUSED", "SKIPPED"};
     return names[state];
 }
 
@@ -47,8 +47,8 @@ static void set_text(char **place, const char *text)
     *place = must_strdup(text);
 }
 
-static struct json *request_body(const struct submission *submission, const struct submit_options *options,
-                                 const struct buffer *content)
+static struct json *request_body(const struct submission *submission,
+                                 const struct submit_options *options, const struct buffer *content)
 {
     struct json *body = json_object();
     if (submission->document == NULL) {
@@ -57,12 +57,14 @@ static struct json *request_body(const struct submission *submission, const stru
     } else {
         const char *path = submission->document->path;
         struct json *flat = body;
-        if (options->workflow != NULL) { /* the documents are the input of a workflow that is named */
+        if (options->workflow !=
+            NULL) { /* the documents are the input of a workflow that is named */
             flat = json_object();
             json_object_set(body, "workflow", json_text(options->workflow));
         }
         json_object_set(flat, "content", json_string(buffer_text(content), content->bytes));
-        json_object_set(flat, "file_path", json_text(strcmp(path, "-") == 0 ? "standard-input" : path));
+        json_object_set(flat, "file_path",
+                        json_text(strcmp(path, "-") == 0 ? "standard-input" : path));
         json_object_set(flat, "content_type", json_text(submission->document->content_type));
         if (!options->intelligence)
             json_object_set(flat, "enable_intelligence", json_bool(false));
@@ -115,15 +117,20 @@ static bool wait_to_retry(struct patience *patience, int retry_after_s)
         return false;
     int64_t delay_ms = retry_after_s >= 0 ? (int64_t)retry_after_s * 1000 : patience->delay_ms;
     sleep_ms(delay_ms + (int64_t)(clock_random_unit() * (double)patience->delay_ms));
-    patience->delay_ms = patience->delay_ms * 2 < RETRY_LAST_MS ? patience->delay_ms * 2 : RETRY_LAST_MS;
+    patience->delay_ms =
+        patience->delay_ms * 2 < RETRY_LAST_MS ? patience->delay_ms * 2 : RETRY_LAST_MS;
     return true;
 }
 
-static bool is_passing(int status) { return status == 429 || status == 502 || status == 503 || status == 504; }
+static bool is_passing(int status)
+{
+    return status == 429 || status == 502 || status == 503 || status == 504;
+}
 
 /* Calls until there is an answer that stands. True: *answer holds it; false: *error says why not. */
-static bool call_patiently(struct api *api, const struct submit_options *options, const char *method, const char *path,
-                           const char *key, const struct json *body, int timeout_ms, struct api_answer *answer,
+static bool call_patiently(struct api *api, const struct submit_options *options,
+                           const char *method, const char *path, const char *key,
+                           const struct json *body, int timeout_ms, struct api_answer *answer,
                            struct error *error)
 {
     struct patience patience = patience_of(options);
@@ -143,10 +150,12 @@ static bool call_patiently(struct api *api, const struct submit_options *options
 static void refuse(struct submission *submission, const struct error *error)
 {
     submission->state = SUBMISSION_REFUSED;
-    set_text(&submission->error, error->text[0] != '\0' ? error->text : error_code_text(error->code));
+    set_text(&submission->error,
+             error->text[0] != '\0' ? error->text : error_code_text(error->code));
 }
 
-static void wait_for_end(struct submission *submission, const struct submit_options *options, struct api *api)
+static void wait_for_end(struct submission *submission, const struct submit_options *options,
+                         struct api *api)
 {
     struct buffer path = {0};
     buffer_append_text(&path, "/api/v1/workflows/");
@@ -155,7 +164,8 @@ static void wait_for_end(struct submission *submission, const struct submit_opti
         struct api_answer answer = {0};
         struct error error = {0};
         sleep_ms(POLL_MS);
-        if (!call_patiently(api, options, "GET", buffer_text(&path), NULL, NULL, CALL_TIMEOUT_MS, &answer, &error)) {
+        if (!call_patiently(api, options, "GET", buffer_text(&path), NULL, NULL, CALL_TIMEOUT_MS,
+                            &answer, &error)) {
             set_text(&submission->error, error.text);
             break;
         }
@@ -170,7 +180,8 @@ static void wait_for_end(struct submission *submission, const struct submit_opti
     buffer_fini(&path);
 }
 
-void submission_run(struct submission *submission, const struct submit_options *options, struct api *api)
+void submission_run(struct submission *submission, const struct submit_options *options,
+                    struct api *api)
 {
     struct buffer content = {0}, path = {0};
     struct api_answer answer = {0};
@@ -187,7 +198,8 @@ void submission_run(struct submission *submission, const struct submit_options *
     if (options->wait)
         buffer_append_format(&path, "?wait=%d", HTTP_WAIT_MS_MAX);
     if (!call_patiently(api, options, "POST", buffer_text(&path), submission->key, body,
-                        CALL_TIMEOUT_MS + (options->wait ? HTTP_WAIT_MS_MAX : 0), &answer, &error)) {
+                        CALL_TIMEOUT_MS + (options->wait ? HTTP_WAIT_MS_MAX : 0), &answer,
+                        &error)) {
         refuse(submission, &error);
     } else if (answer.status < 200 || answer.status > 299) {
         api_problem(&answer, &error);
@@ -199,6 +211,7 @@ void submission_run(struct submission *submission, const struct submit_options *
     json_release(body);
     buffer_fini(&content);
     buffer_fini(&path);
-    if (options->wait && submission->state == SUBMISSION_ACCEPTED && submission->workflow_id != NULL)
+    if (options->wait && submission->state == SUBMISSION_ACCEPTED &&
+        submission->workflow_id != NULL)
         wait_for_end(submission, options, api);
 }

@@ -57,8 +57,9 @@ static void show_progress(struct run *run)
         int64_t until_us = clock_now_us() + DRAW_EVERY_US;
         struct timespec until = {until_us / 1000000, (until_us % 1000000) * 1000};
         pthread_cond_timedwait(&run->moved, &run->lock, &until);
-        progress_draw(&progress, (int64_t)run->done, (int64_t)run->count,
-                      (int64_t)(run->by_state[SUBMISSION_FAILED] + run->by_state[SUBMISSION_REFUSED]));
+        progress_draw(
+            &progress, (int64_t)run->done, (int64_t)run->count,
+            (int64_t)(run->by_state[SUBMISSION_FAILED] + run->by_state[SUBMISSION_REFUSED]));
     }
     pthread_mutex_unlock(&run->lock);
     progress_end(&progress);
@@ -67,7 +68,9 @@ static void show_progress(struct run *run)
 static void run_all(struct run *run)
 {
     pthread_t threads[CONCURRENCY_MAX];
-    size_t wanted = (size_t)run->options->concurrency < run->count ? (size_t)run->options->concurrency : run->count;
+    size_t wanted = (size_t)run->options->concurrency < run->count
+                        ? (size_t)run->options->concurrency
+                        : run->count;
     size_t started = 0;
     pthread_mutex_init(&run->lock, NULL);
     pthread_cond_init(&run->moved, NULL);
@@ -105,10 +108,11 @@ static struct account account_of(const struct run *run, int64_t missing, double 
 
 static int outcome_of(const struct run *run, const struct account *account)
 {
-    bool bad = run->by_state[SUBMISSION_FAILED] + run->by_state[SUBMISSION_CANCELLED] + run->by_state[SUBMISSION_REFUSED] +
-                       account->skipped[DOCUMENT_UNREADABLE] >
+    bool bad = run->by_state[SUBMISSION_FAILED] + run->by_state[SUBMISSION_CANCELLED] +
+                       run->by_state[SUBMISSION_REFUSED] + account->skipped[DOCUMENT_UNREADABLE] >
                    0 ||
-               account->missing > 0 || (run->options->wait && run->by_state[SUBMISSION_ACCEPTED] > 0);
+               account->missing > 0 ||
+               (run->options->wait && run->by_state[SUBMISSION_ACCEPTED] > 0);
     return bad ? EXIT_NO : EXIT_FINE;
 }
 
@@ -167,10 +171,12 @@ static void print_faults(const struct run *run)
 {
     for (size_t i = 0; i < run->count; i++) {
         const struct submission *submission = &run->submissions[i];
-        bool ended_well = submission->state == SUBMISSION_COMPLETED || submission->state == SUBMISSION_SKIPPED;
+        bool ended_well =
+            submission->state == SUBMISSION_COMPLETED || submission->state == SUBMISSION_SKIPPED;
         if (ended_well || (submission->state == SUBMISSION_ACCEPTED && submission->error == NULL))
             continue;
-        char *plain = plain_text(submission->error != NULL ? submission->error : "it did not complete");
+        char *plain =
+            plain_text(submission->error != NULL ? submission->error : "it did not complete");
         fprintf(stderr, "%s %s%s%s: %s\n", submission_state_name(submission->state),
                 submission->document != NULL ? submission->document->path : run->options->workflow,
                 submission->workflow_id != NULL ? " " : "",
@@ -182,14 +188,17 @@ static void print_faults(const struct run *run)
 static void print_account(const struct run *run, const struct account *account, FILE *out)
 {
     const size_t *skipped = account->skipped;
-    fprintf(out, "submitted %zu  completed %zu  failed %zu  refused %zu  skipped %zu  in %.1f s\n", account->accepted,
-            run->by_state[SUBMISSION_COMPLETED], run->by_state[SUBMISSION_FAILED] + run->by_state[SUBMISSION_CANCELLED],
+    fprintf(out, "submitted %zu  completed %zu  failed %zu  refused %zu  skipped %zu  in %.1f s\n",
+            account->accepted, run->by_state[SUBMISSION_COMPLETED],
+            run->by_state[SUBMISSION_FAILED] + run->by_state[SUBMISSION_CANCELLED],
             run->by_state[SUBMISSION_REFUSED], run->by_state[SUBMISSION_SKIPPED], account->seconds);
     if (run->by_state[SUBMISSION_SKIPPED] > 0)
-        fprintf(out, "skipped: %zu binary, %zu empty, %zu larger than %u bytes, %zu unreadable\n", skipped[DOCUMENT_BINARY],
-                skipped[DOCUMENT_EMPTY], skipped[DOCUMENT_TOO_LARGE], CONTENT_BYTES_MAX, skipped[DOCUMENT_UNREADABLE]);
+        fprintf(out, "skipped: %zu binary, %zu empty, %zu larger than %u bytes, %zu unreadable\n",
+                skipped[DOCUMENT_BINARY], skipped[DOCUMENT_EMPTY], skipped[DOCUMENT_TOO_LARGE],
+                CONTENT_BYTES_MAX, skipped[DOCUMENT_UNREADABLE]);
     if (run->count == 1 && run->submissions[0].workflow_id != NULL)
-        fprintf(out, "workflow %s %s\n", run->submissions[0].workflow_id, submission_state_name(run->submissions[0].state));
+        fprintf(out, "workflow %s %s\n", run->submissions[0].workflow_id,
+                submission_state_name(run->submissions[0].state));
 }
 
 static int report(const struct run *run, int64_t missing, double seconds)
@@ -209,7 +218,8 @@ static int report(const struct run *run, int64_t missing, double seconds)
 
 /* A key of its own for each submission, the same for all tries: so that a lost answer is no second
  * workflow. --key gives keys that stay the same when the command is run again. */
-static char *key_for(const struct submit_options *options, const struct document *document, size_t count)
+static char *key_for(const struct submit_options *options, const struct document *document,
+                     size_t count)
 {
     struct buffer key = {0};
     char text[UUID_TEXT_BYTES];
@@ -223,7 +233,8 @@ static char *key_for(const struct submit_options *options, const struct document
     return buffer_take(&key);
 }
 
-static int submit(const struct ctl *ctl, const struct submit_options *options, const struct documents *documents)
+static int submit(const struct ctl *ctl, const struct submit_options *options,
+                  const struct documents *documents)
 {
     struct run run = {.ctl = ctl, .options = options};
     run.count = options->input_value != NULL ? 1 : documents->count;
@@ -235,7 +246,8 @@ static int submit(const struct ctl *ctl, const struct submit_options *options, c
     int64_t started_us = clock_monotonic_us();
     if (run.count > 0)
         run_all(&run);
-    int outcome = report(&run, documents->missing, (double)(clock_monotonic_us() - started_us) / 1e6);
+    int outcome =
+        report(&run, documents->missing, (double)(clock_monotonic_us() - started_us) / 1e6);
     for (size_t i = 0; i < run.count; i++)
         submission_fini(&run.submissions[i]);
     free(run.submissions);
@@ -258,11 +270,12 @@ static int read_input(const struct command *command, struct submit_options *opti
     buffer_fini(&text);
     if (options->input_value != NULL)
         return EXIT_GO_ON;
-    return usage_fault(command, "--input is not JSON: line %d column %d: %s", position.line, position.column, error.text);
+    return usage_fault(command, "--input is not JSON: line %d column %d: %s", position.line,
+                       position.column, error.text);
 }
 
-static int gather(const struct command *command, struct submit_options *options, const struct text_list *paths,
-                  struct documents *documents)
+static int gather(const struct command *command, struct submit_options *options,
+                  const struct text_list *paths, struct documents *documents)
 {
     struct error error = {0};
     if (options->input != NULL) {
@@ -273,10 +286,13 @@ static int gather(const struct command *command, struct submit_options *options,
         return read_input(command, options);
     }
     if (paths->count == 0 && options->files_from == NULL)
-        return usage_fault(command, "name files or directories, \"-\" for standard input, --files-from or --input");
+        return usage_fault(
+            command,
+            "name files or directories, \"-\" for standard input, --files-from or --input");
     for (size_t i = 0; i < paths->count; i++)
         documents_add(documents, paths->items[i]);
-    if (options->files_from != NULL && documents_add_list(documents, options->files_from, &error) != ERR_OK)
+    if (options->files_from != NULL &&
+        documents_add_list(documents, options->files_from, &error) != ERR_OK)
         return fail(&error);
     return EXIT_GO_ON;
 }
@@ -289,17 +305,25 @@ static int run_submit(const struct ctl *ctl, const struct command *command, int 
                                .intelligence = true,
                                .wait = true};
     const struct argument table[] = {
-        {"--namespace", ARGUMENT_TEXT, &o.namespace, "NS", "namespace of the workflows (DEFAULT_NAMESPACE)", 0, 0},
-        {"--workflow", ARGUMENT_TEXT, &o.workflow, "NAME", "contract to run (metadata_stamping)", 0, 0},
+        {"--namespace", ARGUMENT_TEXT, &o.namespace, "NS",
+         "namespace of the workflows (DEFAULT_NAMESPACE)", 0, 0},
+        {"--workflow", ARGUMENT_TEXT, &o.workflow, "NAME", "contract to run (metadata_stamping)", 0,
+         0},
         {"--input", ARGUMENT_TEXT, &o.input, "JSON|@FILE", "its input, instead of documents", 0, 0},
-        {"--key", ARGUMENT_TEXT, &o.key, "KEY", "idempotency key; with several documents KEY:<path>", 0, 0},
-        {"--files-from", ARGUMENT_TEXT, &o.files_from, "FILE", "names of documents, one a line or NUL-separated (\"-\")", 0, 0},
-        {"--concurrency", ARGUMENT_INT, &o.concurrency, "N", "requests at one time (16)", 1, CONCURRENCY_MAX},
-        {"--retry-seconds", ARGUMENT_INT, &o.retry_seconds, "N", "how long one request is tried again (60)", 0, 86400},
+        {"--key", ARGUMENT_TEXT, &o.key, "KEY",
+         "idempotency key; with several documents KEY:<path>", 0, 0},
+        {"--files-from", ARGUMENT_TEXT, &o.files_from, "FILE",
+         "names of documents, one a line or NUL-separated (\"-\")", 0, 0},
+        {"--concurrency", ARGUMENT_INT, &o.concurrency, "N", "requests at one time (16)", 1,
+         CONCURRENCY_MAX},
+        {"--retry-seconds", ARGUMENT_INT, &o.retry_seconds, "N",
+         "how long one request is tried again (60)", 0, 86400},
         {"--no-intelligence", ARGUMENT_UNFLAG, &o.intelligence, NULL, "leave OnexTree out", 0, 0},
-        {"--wait", ARGUMENT_FLAG, &o.wait, NULL, "wait until the workflows have ended (default)", 0, 0},
+        {"--wait", ARGUMENT_FLAG, &o.wait, NULL, "wait until the workflows have ended (default)", 0,
+         0},
         {"--no-wait", ARGUMENT_UNFLAG, &o.wait, NULL, "only wait until they are accepted", 0, 0},
-        {"--after-tokens", ARGUMENT_FLAG, &o.after_tokens, NULL, "print the reducer's tokens, one a line; see totals", 0, 0},
+        {"--after-tokens", ARGUMENT_FLAG, &o.after_tokens, NULL,
+         "print the reducer's tokens, one a line; see totals", 0, 0},
         {"--json", ARGUMENT_FLAG, &o.json, NULL, "print one JSON object with ids and states", 0, 0},
         {.name = NULL}};
     struct text_list paths = {0};
@@ -319,10 +343,14 @@ const struct command submit_commands[] = {
     {.name = "submit",
      .summary = "submit documents as workflows and wait for their end",
      .usage = "PATH... [OPTIONS]",
-     .prose = "PATH is a file, a directory (every text file below it; .git and links are left out) or \"-\" for\n"
-              "standard input. Files that are binary (a NUL or no UTF-8), empty or too large are skipped and\n"
-              "counted. A request is repeated with the same idempotency key while the orchestrator is away or\n"
-              "asks to wait, so nothing is submitted twice. Exits 1 when a workflow failed or was refused.",
+     .prose = "PATH is a file, a directory (every text file below it; .git and links are left out) "
+              "or \"-\" for\n"
+              "standard input. Files that are binary (a NUL or no UTF-8), empty or too large are "
+              "skipped and\n"
+              "counted. A request is repeated with the same idempotency key while the orchestrator "
+              "is away or\n"
+              "asks to wait, so nothing is submitted twice. Exits 1 when a workflow failed or was "
+              "refused.",
      .example = "bridgectl submit README.md docs/ --namespace demo\n"
                 "git ls-files -z | bridgectl submit --files-from - --json\n"
                 "bridgectl submit --workflow metadata_stamping --input '{\"content\": \"hello\"}'",

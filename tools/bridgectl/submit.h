@@ -46,7 +46,8 @@ struct submission {
     char *error;
 };
 
-void submission_run(struct submission *submission, const struct submit_options *options, struct api *api);
+void submission_run(struct submission *submission, const struct submit_options *options,
+                    struct api *api);
 void submission_fini(struct submission *submission);
 const char *submission_state_name(enum submission_state state);
 const char *document_kind_name(enum document_kind kind);

@@ -37,11 +37,14 @@ static void add(const struct ctl *ctl, struct topics *topics, char *name, int64_
             return;
         }
     }
-    topics->items[topics->count++] = (struct kafka_topic){
-        .name = name, .partitions = (int32_t)partitions, .replicas = (int32_t)ctl->config->kafka_replication_factor};
+    topics->items[topics->count++] =
+        (struct kafka_topic){.name = name,
+                             .partitions = (int32_t)partitions,
+                             .replicas = (int32_t)ctl->config->kafka_replication_factor};
 }
 
-static void add_with_dead_letters(const struct ctl *ctl, struct topics *topics, const char *name, int64_t partitions)
+static void add_with_dead_letters(const struct ctl *ctl, struct topics *topics, const char *name,
+                                  int64_t partitions)
 {
     struct buffer dead = {0};
     buffer_append_format(&dead, "%s.dlq", name);
@@ -56,18 +59,21 @@ static enum error_code declared(const struct ctl *ctl, struct topics *topics, st
     struct findings findings = {0};
     struct event_routes *routes = NULL;
     topics->items = must_calloc(TOPICS_MAX, sizeof *topics->items);
-    add_with_dead_letters(ctl, topics, ctl->config->kafka_workflow_topic, ctl->config->kafka_workflow_partitions);
+    add_with_dead_letters(ctl, topics, ctl->config->kafka_workflow_topic,
+                          ctl->config->kafka_workflow_partitions);
     buffer_append_format(&path, "%s/events.yaml", ctl->config->contracts_dir);
     enum error_code code = read_whole(buffer_text(&path), CONTRACT_BYTES_MAX, &text, error);
     if (code == ERR_OK) {
         routes = event_routes_parse(buffer_text(&path), buffer_text(&text), text.bytes,
                                     config_topic_environment(ctl->config), &findings);
         if (routes == NULL)
-            code = error_set(error, ERR_CONFIG, "%s:%d:%d: %s", buffer_text(&path), findings.items[0].line,
-                             findings.items[0].column, findings.items[0].text);
+            code =
+                error_set(error, ERR_CONFIG, "%s:%d:%d: %s", buffer_text(&path),
+                          findings.items[0].line, findings.items[0].column, findings.items[0].text);
     }
     for (size_t i = 0; routes != NULL && i < routes->count && topics->count < TOPICS_MAX; i++)
-        add(ctl, topics, must_strdup(routes->items[i].topic), ctl->config->kafka_default_partitions);
+        add(ctl, topics, must_strdup(routes->items[i].topic),
+            ctl->config->kafka_default_partitions);
     event_routes_free(routes);
     findings_fini(&findings);
     buffer_fini(&path);
@@ -89,13 +95,15 @@ static struct json *topic_json(const struct kafka_topic *topic, const char *stat
 }
 
 /* statuses may be NULL: the declared topics alone. */
-static void print_topics(const struct ctl *ctl, const struct topics *topics, const char *const *statuses, bool as_json)
+static void print_topics(const struct ctl *ctl, const struct topics *topics,
+                         const char *const *statuses, bool as_json)
 {
     static const char *const head[] = {"TOPIC", "PARTITIONS", "STATUS", "DETAIL"};
     if (as_json) {
         struct json *list = json_array();
         for (int i = 0; i < topics->count; i++)
-            json_array_append(list, topic_json(&topics->items[i], statuses != NULL ? statuses[i] : NULL));
+            json_array_append(list,
+                              topic_json(&topics->items[i], statuses != NULL ? statuses[i] : NULL));
         print_json(list);
         json_release(list);
         return;
@@ -119,8 +127,8 @@ static int run_list(const struct ctl *ctl, const struct command *command, int ar
 {
     bool as_json = false;
     struct text_list none = {0};
-    const struct argument table[] = {{"--json", ARGUMENT_FLAG, &as_json, NULL, "print a JSON array", 0, 0},
-                                     {.name = NULL}};
+    const struct argument table[] = {
+        {"--json", ARGUMENT_FLAG, &as_json, NULL, "print a JSON array", 0, 0}, {.name = NULL}};
     int outcome = arguments_parse(command, table, argc, argv, 0, 0, &none);
     text_list_fini(&none);
     if (outcome != EXIT_GO_ON)
@@ -137,12 +145,13 @@ static int run_list(const struct ctl *ctl, const struct command *command, int ar
 }
 
 /* Asks until the broker answers or the time is over. */
-static enum error_code create_patiently(const struct ctl *ctl, struct topics *topics, int64_t wait_seconds,
-                                        struct error *error)
+static enum error_code create_patiently(const struct ctl *ctl, struct topics *topics,
+                                        int64_t wait_seconds, struct error *error)
 {
     int64_t until_us = clock_monotonic_us() + wait_seconds * 1000000;
     for (;;) {
-        enum error_code code = kafka_topics_create(ctl->config, topics->items, topics->count, CALL_TIMEOUT_MS, error);
+        enum error_code code =
+            kafka_topics_create(ctl->config, topics->items, topics->count, CALL_TIMEOUT_MS, error);
         if (code != ERR_BROKER || clock_monotonic_us() >= until_us)
             return code;
         nanosleep(&(struct timespec){0, TRY_EVERY_MS * 1000000}, NULL);
@@ -151,7 +160,8 @@ static enum error_code create_patiently(const struct ctl *ctl, struct topics *to
 
 static int fail_broker(const struct ctl *ctl, const struct error *error)
 {
-    return fail_text("%s (KAFKA_BOOTSTRAP_SERVERS=%s)", error->text, ctl->config->kafka_bootstrap_servers);
+    return fail_text("%s (KAFKA_BOOTSTRAP_SERVERS=%s)", error->text,
+                     ctl->config->kafka_bootstrap_servers);
 }
 
 static int create(const struct ctl *ctl, struct topics *topics, int64_t wait_seconds, bool as_json)
@@ -198,14 +208,16 @@ static int check(const struct ctl *ctl, struct topics *topics, bool as_json)
     return outcome;
 }
 
-static int run_broker(const struct ctl *ctl, const struct command *command, int argc, char **argv, bool creates)
+static int run_broker(const struct ctl *ctl, const struct command *command, int argc, char **argv,
+                      bool creates)
 {
     bool as_json = false;
     int64_t wait_seconds = WAIT_SECONDS_DEFAULT;
     struct text_list none = {0};
     const struct argument table[] = {
         {"--json", ARGUMENT_FLAG, &as_json, NULL, "print a JSON array", 0, 0},
-        {creates ? "--wait" : NULL, ARGUMENT_INT, &wait_seconds, "SECONDS", "how long to wait for the broker (30)", 0, 3600},
+        {creates ? "--wait" : NULL, ARGUMENT_INT, &wait_seconds, "SECONDS",
+         "how long to wait for the broker (30)", 0, 3600},
         {.name = NULL}};
     int outcome = arguments_parse(command, table, argc, argv, 0, 0, &none);
     text_list_fini(&none);
@@ -216,7 +228,8 @@ static int run_broker(const struct ctl *ctl, const struct command *command, int 
     if (declared(ctl, &topics, &error) != ERR_OK)
         outcome = fail(&error);
     else
-        outcome = creates ? create(ctl, &topics, wait_seconds, as_json) : check(ctl, &topics, as_json);
+        outcome =
+            creates ? create(ctl, &topics, wait_seconds, as_json) : check(ctl, &topics, as_json);
     topics_fini(&topics);
     return outcome;
 }
@@ -235,9 +248,11 @@ const struct command topic_commands[] = {
     {.name = "topics create",
      .summary = "create the topics that are missing",
      .usage = "[--wait SECONDS] [--json]",
-     .prose = "The workflow topic (KAFKA_WORKFLOW_TOPIC), its dead-letter topic, and the typed topics of\n"
-              "CONTRACTS_DIR/events.yaml, with KAFKA_WORKFLOW_PARTITIONS, KAFKA_DEFAULT_PARTITIONS and\n"
-              "KAFKA_REPLICATION_FACTOR. A topic that exists is left as it is.",
+     .prose =
+         "The workflow topic (KAFKA_WORKFLOW_TOPIC), its dead-letter topic, and the typed topics "
+         "of\n"
+         "CONTRACTS_DIR/events.yaml, with KAFKA_WORKFLOW_PARTITIONS, KAFKA_DEFAULT_PARTITIONS and\n"
+         "KAFKA_REPLICATION_FACTOR. A topic that exists is left as it is.",
      .example = "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:29092 bridgectl topics create",
      .run = run_create},
     {.name = "topics list",

@@ -14,7 +14,8 @@
 #define TOTAL_COLUMNS_MAX 12
 
 /* Some tokens: asks again while the reducer is behind or away, until the time is over. */
-static enum error_code wait_for_some(struct api *api, const char *path, int64_t until_us, struct error *error)
+static enum error_code wait_for_some(struct api *api, const char *path, int64_t until_us,
+                                     struct error *error)
 {
     for (;;) {
         struct api_answer answer = {0};
@@ -28,8 +29,8 @@ static enum error_code wait_for_some(struct api *api, const char *path, int64_t 
 }
 
 /* Waits until the reducer has committed past each token; a request carries as many as fit its line. */
-static enum error_code wait_for_tokens(struct api *api, const struct text_list *tokens, int64_t wait_seconds,
-                                       struct error *error)
+static enum error_code wait_for_tokens(struct api *api, const struct text_list *tokens,
+                                       int64_t wait_seconds, struct error *error)
 {
     int64_t until_us = clock_monotonic_us() + wait_seconds * 1000000;
     enum error_code code = ERR_OK;
@@ -82,7 +83,8 @@ static void print_totals(const struct ctl *ctl, const struct json *items)
 }
 
 /* Lines of a file ("-": standard input) become tokens; they point into *text. */
-static enum error_code read_tokens(const char *file, struct buffer *text, struct text_list *tokens, struct error *error)
+static enum error_code read_tokens(const char *file, struct buffer *text, struct text_list *tokens,
+                                   struct error *error)
 {
     enum error_code code = read_whole(file, TOKENS_BYTES_MAX, text, error);
     if (code != ERR_OK || text->bytes == 0)
@@ -127,13 +129,17 @@ static int run_totals(const struct ctl *ctl, const struct command *command, int 
     struct error error = {0};
     const struct argument table[] = {
         {"--namespace", ARGUMENT_TEXT, &namespace, "NS", "only this namespace", 0, 0},
-        {"--after", ARGUMENT_LIST, &tokens, "TOKEN", "first wait until this is counted; may be given many times", 0, 0},
-        {"--after-from", ARGUMENT_TEXT, &after_from, "FILE", "the same for every line of a file (\"-\")", 0, 0},
-        {"--wait", ARGUMENT_INT, &wait_seconds, "SECONDS", "how long to wait for the tokens (60)", 0, 86400},
+        {"--after", ARGUMENT_LIST, &tokens, "TOKEN",
+         "first wait until this is counted; may be given many times", 0, 0},
+        {"--after-from", ARGUMENT_TEXT, &after_from, "FILE",
+         "the same for every line of a file (\"-\")", 0, 0},
+        {"--wait", ARGUMENT_INT, &wait_seconds, "SECONDS", "how long to wait for the tokens (60)",
+         0, 86400},
         {"--json", ARGUMENT_FLAG, &as_json, NULL, "print a JSON array", 0, 0},
         {.name = NULL}};
     int outcome = arguments_parse(command, table, argc, argv, 0, 0, &none);
-    if (outcome == EXIT_GO_ON && after_from != NULL && read_tokens(after_from, &text, &tokens, &error) != ERR_OK)
+    if (outcome == EXIT_GO_ON && after_from != NULL &&
+        read_tokens(after_from, &text, &tokens, &error) != ERR_OK)
         outcome = fail(&error);
     if (outcome == EXIT_GO_ON)
         outcome = totals(ctl, namespace, &tokens, wait_seconds, as_json);
@@ -147,7 +153,8 @@ const struct command totals_commands[] = {
     {.name = "totals",
      .summary = "show what the reducer counted, by namespace",
      .usage = "[--namespace NS] [--after TOKEN]... [--after-from FILE] [--wait SECONDS] [--json]",
-     .prose = "A token is what the answer of a finished workflow carries as \"after\"; with the tokens of all\n"
+     .prose = "A token is what the answer of a finished workflow carries as \"after\"; with the "
+              "tokens of all\n"
               "submissions the totals are exact for them.",
      .example = "bridgectl submit docs --namespace demo --after-tokens > tokens\n"
                 "bridgectl totals --namespace demo --after-from tokens",

@@ -14,7 +14,8 @@
 
 bool workflow_ended(const char *state)
 {
-    return strcmp(state, "COMPLETED") == 0 || strcmp(state, "FAILED") == 0 || strcmp(state, "CANCELLED") == 0;
+    return strcmp(state, "COMPLETED") == 0 || strcmp(state, "FAILED") == 0 ||
+           strcmp(state, "CANCELLED") == 0;
 }
 
 static const char *text_of(const struct json *object, const char *name)
@@ -53,7 +54,8 @@ static void print_field(const struct ctl *ctl, const char *name, const struct js
     free(text);
 }
 
-static void print_rows(const struct ctl *ctl, const struct json *items, const char *const *names, int count)
+static void print_rows(const struct ctl *ctl, const struct json *items, const char *const *names,
+                       int count)
 {
     struct table table;
     table_start(&table, count, names);
@@ -98,9 +100,10 @@ static void print_items(const struct ctl *ctl, const struct json *items)
 
 static void print_workflow(const struct ctl *ctl, const struct json *workflow)
 {
-    static const char *const names[] = {"workflow_id", "workflow",   "version",    "namespace",  "state",
-                                        "current_step", "correlation_id", "run", "created_at", "started_at",
-                                        "ended_at",    "error",      "result",     "after"};
+    static const char *const names[] = {
+        "workflow_id",  "workflow",       "version", "namespace",  "state",
+        "current_step", "correlation_id", "run",     "created_at", "started_at",
+        "ended_at",     "error",          "result",  "after"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         print_field(ctl, names[i], json_get(workflow, names[i]));
     const struct json *steps = json_get(workflow, "steps");
@@ -119,7 +122,8 @@ static void workflow_path(struct buffer *path, const char *id, const char *more)
 }
 
 /* One request about one workflow, shown as it is. */
-static int show_workflow(const struct ctl *ctl, const char *method, const char *id, const char *more, bool as_json)
+static int show_workflow(const struct ctl *ctl, const char *method, const char *id,
+                         const char *more, bool as_json)
 {
     struct buffer path = {0};
     struct error error = {0};
@@ -139,13 +143,14 @@ static int show_workflow(const struct ctl *ctl, const char *method, const char *
     return outcome;
 }
 
-static int run_one(const struct ctl *ctl, const struct command *command, int argc, char **argv, const char *method,
-                   const char *more)
+static int run_one(const struct ctl *ctl, const struct command *command, int argc, char **argv,
+                   const char *method, const char *more)
 {
     bool as_json = false;
     struct text_list ids = {0};
-    const struct argument table[] = {{"--json", ARGUMENT_FLAG, &as_json, NULL, "print the answer as JSON", 0, 0},
-                                     {.name = NULL}};
+    const struct argument table[] = {
+        {"--json", ARGUMENT_FLAG, &as_json, NULL, "print the answer as JSON", 0, 0},
+        {.name = NULL}};
     int outcome = arguments_parse(command, table, argc, argv, 1, 1, &ids);
     if (outcome == EXIT_GO_ON)
         outcome = show_workflow(ctl, method, ids.items[0], more, as_json);
@@ -166,7 +171,8 @@ static int run_cancel(const struct ctl *ctl, const struct command *command, int 
 /* -- pages -- */
 
 /* Asks for page after page until `limit` items were seen; a new array, or NULL with *error. */
-static struct json *fetch_pages(struct api *api, const char *path_start, int64_t limit, struct error *error)
+static struct json *fetch_pages(struct api *api, const char *path_start, int64_t limit,
+                                struct error *error)
 {
     struct json *all = json_array();
     char *cursor = NULL;
@@ -175,7 +181,8 @@ static struct json *fetch_pages(struct api *api, const char *path_start, int64_t
         struct buffer path = {0};
         struct api_answer answer = {0};
         int64_t wanted = limit - (int64_t)json_size(all);
-        buffer_append_format(&path, "%s%climit=%" PRId64, path_start, strchr(path_start, '?') != NULL ? '&' : '?',
+        buffer_append_format(&path, "%s%climit=%" PRId64, path_start,
+                             strchr(path_start, '?') != NULL ? '&' : '?',
                              wanted < LIST_ITEMS_MAX ? wanted : (int64_t)LIST_ITEMS_MAX);
         append_query(&path, "cursor", cursor);
         code = api_get(api, "GET", buffer_text(&path), CALL_TIMEOUT_MS, &answer, error);
@@ -217,16 +224,19 @@ static int print_pages(const struct ctl *ctl, const char *path, int64_t limit, b
 
 static int run_list(const struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
-    static const char *const columns[] = {"workflow_id", "workflow", "namespace", "state", "current_step", "created_at"};
+    static const char *const columns[] = {"workflow_id", "workflow",     "namespace",
+                                          "state",       "current_step", "created_at"};
     const char *namespace = NULL, *state = NULL, *workflow = NULL, *since = NULL;
     int64_t limit = LIST_ITEMS_DEFAULT;
     bool as_json = false;
     struct text_list none = {0};
     const struct argument table[] = {
         {"--namespace", ARGUMENT_TEXT, &namespace, "NS", "only this namespace", 0, 0},
-        {"--state", ARGUMENT_TEXT, &state, "STATE", "only PENDING, PROCESSING, COMPLETED, FAILED or CANCELLED", 0, 0},
+        {"--state", ARGUMENT_TEXT, &state, "STATE",
+         "only PENDING, PROCESSING, COMPLETED, FAILED or CANCELLED", 0, 0},
         {"--workflow", ARGUMENT_TEXT, &workflow, "NAME", "only this contract", 0, 0},
-        {"--since", ARGUMENT_TEXT, &since, "TIME", "accepted at or after this time (RFC 3339)", 0, 0},
+        {"--since", ARGUMENT_TEXT, &since, "TIME", "accepted at or after this time (RFC 3339)", 0,
+         0},
         {"--limit", ARGUMENT_INT, &limit, "N", "at most this many (100)", 1, 10000000},
         {"--json", ARGUMENT_FLAG, &as_json, NULL, "print a JSON array", 0, 0},
         {.name = NULL}};
@@ -238,7 +248,8 @@ static int run_list(const struct ctl *ctl, const struct command *command, int ar
         append_query(&path, "state", state);
         append_query(&path, "workflow", workflow);
         append_query(&path, "since", since);
-        outcome = print_pages(ctl, buffer_text(&path), limit, as_json, columns, sizeof columns / sizeof columns[0]);
+        outcome = print_pages(ctl, buffer_text(&path), limit, as_json, columns,
+                              sizeof columns / sizeof columns[0]);
         buffer_fini(&path);
     }
     text_list_fini(&none);
@@ -250,9 +261,10 @@ static int run_history(const struct ctl *ctl, const struct command *command, int
     int64_t limit = LIST_ITEMS_MAX;
     bool as_json = false;
     struct text_list ids = {0};
-    const struct argument table[] = {{"--limit", ARGUMENT_INT, &limit, "N", "at most this many (1000)", 1, 10000000},
-                                     {"--json", ARGUMENT_FLAG, &as_json, NULL, "print a JSON array", 0, 0},
-                                     {.name = NULL}};
+    const struct argument table[] = {
+        {"--limit", ARGUMENT_INT, &limit, "N", "at most this many (1000)", 1, 10000000},
+        {"--json", ARGUMENT_FLAG, &as_json, NULL, "print a JSON array", 0, 0},
+        {.name = NULL}};
     int outcome = arguments_parse(command, table, argc, argv, 1, 1, &ids);
     if (outcome == EXIT_GO_ON) {
         struct buffer path = {0};
@@ -323,7 +335,8 @@ static int run_watch(const struct ctl *ctl, const struct command *command, int a
     struct text_list ids = {0};
     const struct argument table[] = {
         {"--interval-ms", ARGUMENT_INT, &every_ms, "MS", "time between two looks (500)", 10, 60000},
-        {"--json", ARGUMENT_FLAG, &as_json, NULL, "print the ended workflow as JSON, nothing before", 0, 0},
+        {"--json", ARGUMENT_FLAG, &as_json, NULL,
+         "print the ended workflow as JSON, nothing before", 0, 0},
         {.name = NULL}};
     int outcome = arguments_parse(command, table, argc, argv, 1, 1, &ids);
     if (outcome == EXIT_GO_ON)
@@ -342,7 +355,8 @@ const struct command workflow_commands[] = {
      .run = run_get},
     {.name = "list",
      .summary = "list workflows, newest first",
-     .usage = "[--namespace NS] [--state STATE] [--workflow NAME] [--since TIME] [--limit N] [--json]",
+     .usage =
+         "[--namespace NS] [--state STATE] [--workflow NAME] [--since TIME] [--limit N] [--json]",
      .example = "bridgectl list --namespace demo --state FAILED",
      .run = run_list},
     {.name = "watch",
