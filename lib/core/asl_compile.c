@@ -364,6 +364,7 @@ static void state_compile(struct asl_compiler *compiler, struct asl_state *state
         fail_text_compile(compiler, &state->cause, document, "Cause", "CausePath");
     }
     state->uses_context = compiler->uses_context;
+    compiler->machine->uses_context = compiler->machine->uses_context || compiler->uses_context;
     if (state->type == ASL_PARALLEL)
         parallel_compile(compiler, state, document);
 }

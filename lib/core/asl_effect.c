@@ -4,6 +4,49 @@
 
 #include "core/asl_internal.h"
 
+#define NUMBER_BYTES_MAX 25
+#define ESCAPE_BYTES_MAX 6 /* of one octet of a text */
+#define TEXT_BYTES_ESTIMATED                                                                       \
+    256 /* a longer text is looked at, since the bound would be far too high */
+
+/* -- size of data -- */
+
+static size_t text_bytes_max(const char *text, size_t bytes)
+{
+    if (bytes <= TEXT_BYTES_ESTIMATED)
+        return bytes * ESCAPE_BYTES_MAX + 2;
+    size_t total = bytes + 2;
+    for (size_t i = 0; i < bytes; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c < 0x20 || c == '"' || c == '\\' || c == 0x7F)
+            total += ESCAPE_BYTES_MAX - 1;
+    }
+    return total;
+}
+
+size_t asl_bytes_max(const struct json *value)
+{
+    enum json_type type = json_type_of(value);
+    size_t bytes = 0;
+    const char *text = json_string_value(value, &bytes);
+    if (text)
+        return text_bytes_max(text, bytes);
+    if (type != JSON_ARRAY && type != JSON_OBJECT)
+        return NUMBER_BYTES_MAX;
+    size_t total = 2;
+    for (size_t i = 0; i < json_size(value); i++) {
+        if (type == JSON_OBJECT) {
+            text = json_name_at(value, i, &bytes);
+            total += text_bytes_max(text, bytes) + 1;
+        }
+        total +=
+            asl_bytes_max(type == JSON_OBJECT ? json_member_at(value, i) : json_at(value, i)) + 1;
+    }
+    return total;
+}
+
+/* -- effects -- */
+
 /* Texts of the machine are lent; data, error and cause are the list's own. */
 
 static void effect_fini(struct asl_effect *effect)

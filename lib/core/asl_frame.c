@@ -173,7 +173,7 @@ struct asl_execution *asl_execution_new(const struct asl_machine *machine,
     struct asl_execution *execution = must_calloc(1, sizeof *execution);
     execution->machine = machine;
     execution->input = json_hold(input);
-    execution->context = context_new(identity, input);
+    execution->context = machine->uses_context ? context_new(identity, input) : NULL;
     execution->seed = must_strdup(identity->execution_id ? identity->execution_id : "");
     execution->visits = must_calloc(machine->states_count, sizeof *execution->visits);
     execution->data_bytes_max = STATE_DATA_BYTES_MAX;

@@ -45,7 +45,7 @@ struct asl_open_wait {
 struct asl_execution {
     const struct asl_machine *machine;
     struct json *input;
-    struct json *context; /* $$ without State */
+    struct json *context; /* $$ without State; NULL when no state looks at it */
     char *seed;
     uint64_t draws;
     size_t data_bytes_max; /* limit on the data of a state */

@@ -7,7 +7,7 @@
  *     asl_choice.c    choice rules
  *     asl_error.c     error names, retriers, catchers
  *     asl_step.c      the step function: frames, waits, transitions
- *     asl_effect.c    the list of effects
+ *     asl_effect.c    the list of effects, and the bound on the size of data
  *
  * Owns      Everything below struct asl_machine belongs to it, json values by one reference each.
  * Threads   As asl.h.
@@ -51,6 +51,9 @@ struct asl_data {
     struct json *json;
     size_t bytes_max;
 };
+
+/* At least json_text_bytes(value), and found without writing the value out. */
+size_t asl_bytes_max(const struct json *value);
 
 /* What paths and templates see. */
 struct asl_view {
@@ -230,6 +233,7 @@ struct asl_machine {
     struct json *definition;
     struct asl_scope scope;
     uint32_t states_count; /* branches included */
+    bool uses_context;     /* some state does */
     int64_t timeout_ms;
 };
 

@@ -79,7 +79,7 @@ static bool data_select(struct asl_execution *execution, const struct asl_frame 
     struct asl_view view = view_open(execution, frame, from->json);
     to->json = asl_view_get(&view, path);
     view_close(&view);
-    to->bytes_max = jsonpath_is_context(path) ? json_text_bytes(to->json) : from->bytes_max + 2;
+    to->bytes_max = jsonpath_is_context(path) ? asl_bytes_max(to->json) : from->bytes_max + 2;
     if (to->json)
         return true;
     asl_failure_set(failure, ASL_ERROR_RUNTIME, "The %s %s of the state \"%s\" finds nothing.",
@@ -286,7 +286,7 @@ static bool state_catch(struct asl_execution *execution, struct asl_frame *frame
     struct json *output = json_object();
     json_object_set(output, "Error", json_text(failure->error));
     json_object_set(output, "Cause", json_text(failure->cause));
-    struct asl_data data = {output, json_text_bytes(output)};
+    struct asl_data data = {output, asl_bytes_max(output)};
     struct asl_failure second = {0};
     if (!data_combine(execution, frame, catcher->result_path, catcher->result_discarded, &data,
                       &second)) {
@@ -476,7 +476,7 @@ static void state_work(struct asl_execution *execution, struct asl_frame *frame,
     case ASL_PASS:
         if (state->result) {
             data_fini(input);
-            *input = (struct asl_data){json_hold(state->result), json_text_bytes(state->result)};
+            *input = (struct asl_data){json_hold(state->result), asl_bytes_max(state->result)};
         }
         if (data_combine(execution, frame, state->result_path, state->result_discarded, input,
                          failure))
@@ -549,7 +549,7 @@ static void begin(struct asl_execution *execution)
 {
     execution->started = true;
     execution->root = asl_frame_new(NULL, &execution->machine->scope, 0);
-    struct asl_data input = {json_hold(execution->input), json_text_bytes(execution->input)};
+    struct asl_data input = {json_hold(execution->input), asl_bytes_max(execution->input)};
     struct asl_failure failure = {0};
     if (data_fits(execution, &input, execution->machine->scope.start, &failure))
         frame_go(execution, execution->root, execution->machine->scope.start, &input);
@@ -563,7 +563,7 @@ static void task_succeeded(struct asl_execution *execution, struct asl_frame *fr
                            const struct json *result)
 {
     struct json *value = result ? json_hold(result) : json_null();
-    struct asl_data data = {value, json_text_bytes(value)};
+    struct asl_data data = {value, asl_bytes_max(value)};
     state_succeeded(execution, frame, &data);
 }
 

@@ -58,7 +58,7 @@ static struct asl_template *constant_new(const struct json *value)
 {
     struct asl_template *template = template_new(TEMPLATE_CONSTANT, 0);
     template->constant = json_hold(value);
-    template->constant_bytes = json_text_bytes(value);
+    template->constant_bytes = asl_bytes_max(value);
     return template;
 }
 
@@ -190,7 +190,7 @@ static struct json *path_run(const struct asl_template *template, const struct a
         return NULL;
     }
     /* What a path selects is a part of the data, and of an array that has two brackets more. */
-    *bytes_max = jsonpath_is_context(template->path) ? json_text_bytes(value) : data_bytes_max + 2;
+    *bytes_max = jsonpath_is_context(template->path) ? asl_bytes_max(value) : data_bytes_max + 2;
     return value;
 }
 
@@ -206,7 +206,7 @@ struct json *asl_template_run(const struct asl_template *template, const struct 
     case TEMPLATE_CALL: {
         struct json *value = asl_call_run(template->call, view, failure);
         if (value)
-            *bytes_max = json_text_bytes(value);
+            *bytes_max = asl_bytes_max(value);
         return value;
     }
     case TEMPLATE_OBJECT:
