@@ -250,9 +250,11 @@ START_TEST(test_request_faults_name_the_field)
         {"{\"content\":\"\",\"version\":1.5}", "version"},
         {"{\"content\":\"\",\"op_id\":\"x\"}", "op_id"},
         {"{\"content\":\"\",\"namespace\":\"\"}", "namespace"},
-        {"{\"content\":\"\",\"namespace\":\"a\\nb\"}", "namespace"},
         {"{\"content\":\"\",\"metadata\":{\"author\":\"a\\nb\"}}", "metadata.author"},
-        {"{\"content\":\"\",\"file_path\":\"a-->b\"}", "file_path"},
+        {"{\"content\":\"\",\"file_path\":\"a-->b\",\"options\":{\"stamp_type\":\"rich\"}}",
+         "file_path"},
+        {"{\"content\":\"\",\"content_type\":\"a\\nb\",\"options\":{\"stamp_type\":\"rich\"}}",
+         "content_type"},
         {"{\"content\":\"\",\"metadata\":[]}", "metadata"},
     };
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {

@@ -13,12 +13,12 @@ static const struct field stamp_options[] = {
 
 const struct field stamp_request_fields[] = {
     {"content", FIELD_TEXT, true, 0, STAMP_CONTENT_BYTES_MAX, NULL, NULL},
-    {"file_path", FIELD_LINE, false, 0, FILE_PATH_BYTES_MAX, NULL, NULL},
-    {"content_type", FIELD_LINE, false, 0, 255, NULL, NULL},
+    {"file_path", FIELD_TEXT, false, 0, STAMP_PATH_BYTES_MAX, NULL, NULL},
+    {"content_type", FIELD_TEXT, false, 0, STAMP_CONTENT_TYPE_BYTES_MAX, NULL, NULL},
     {"options", FIELD_OBJECT, false, 0, 0, NULL, stamp_options},
     {"metadata", FIELD_OBJECT, false, 0, 0, NULL, NULL},
     {"protocol_version", FIELD_LINE, false, 1, STAMP_VERSION_TEXT_BYTES_MAX, NULL, NULL},
-    {"namespace", FIELD_LINE, false, 1, NAMESPACE_BYTES_MAX, NULL, NULL},
+    {"namespace", FIELD_TEXT, false, 1, NAMESPACE_BYTES_MAX, NULL, NULL},
     {"intelligence_data", FIELD_OBJECT, false, 0, 0, NULL, NULL},
     {"version", FIELD_INT, false, 1, INT32_MAX, NULL, NULL},
     {"op_id", FIELD_UUID, false, 0, 0, NULL, NULL},
@@ -37,7 +37,7 @@ static const struct field validate_options[] = {
 const struct field validate_request_fields[] = {
     {"content", FIELD_TEXT, true, 0, STAMP_CONTENT_BYTES_MAX, NULL, NULL},
     {"options", FIELD_OBJECT, false, 0, 0, NULL, validate_options},
-    {"namespace", FIELD_LINE, false, 1, NAMESPACE_BYTES_MAX, NULL, NULL},
+    {"namespace", FIELD_TEXT, false, 1, NAMESPACE_BYTES_MAX, NULL, NULL},
     {0},
 };
 
@@ -45,15 +45,15 @@ const struct field batch_request_fields[] = {
     {"items", FIELD_ARRAY, true, 0, HTTP_BATCH_ITEMS_MAX, NULL, NULL},
     {"options", FIELD_OBJECT, false, 0, 0, NULL, stamp_options},
     {"protocol_version", FIELD_LINE, false, 1, STAMP_VERSION_TEXT_BYTES_MAX, NULL, NULL},
-    {"namespace", FIELD_LINE, false, 1, NAMESPACE_BYTES_MAX, NULL, NULL},
+    {"namespace", FIELD_TEXT, false, 1, NAMESPACE_BYTES_MAX, NULL, NULL},
     {0},
 };
 
 const struct field batch_item_fields[] = {
     {"id", FIELD_LINE, true, 1, 255, NULL, NULL},
     {"content", FIELD_TEXT, true, 0, STAMP_CONTENT_BYTES_MAX, NULL, NULL},
-    {"file_path", FIELD_LINE, false, 0, FILE_PATH_BYTES_MAX, NULL, NULL},
-    {"namespace", FIELD_LINE, false, 1, NAMESPACE_BYTES_MAX, NULL, NULL},
+    {"file_path", FIELD_TEXT, false, 0, STAMP_PATH_BYTES_MAX, NULL, NULL},
+    {"namespace", FIELD_TEXT, false, 1, NAMESPACE_BYTES_MAX, NULL, NULL},
     {"metadata", FIELD_OBJECT, false, 0, 0, NULL, NULL},
     {0},
 };
@@ -62,7 +62,7 @@ const struct field protocol_request_fields[] = {
     {"content", FIELD_TEXT, true, 0, STAMP_CONTENT_BYTES_MAX, NULL, NULL},
     {"target_protocol", FIELD_LINE, false, 1, 64, NULL, NULL},
     {"validation_level", FIELD_CHOICE, false, 0, 0, "basic|standard|strict", NULL},
-    {"namespace", FIELD_LINE, false, 1, NAMESPACE_BYTES_MAX, NULL, NULL},
+    {"namespace", FIELD_TEXT, false, 1, NAMESPACE_BYTES_MAX, NULL, NULL},
     {0},
 };
 
@@ -71,30 +71,29 @@ static const struct json *object_or_null(const struct json *value)
     return json_type_of(value) == JSON_OBJECT ? value : NULL;
 }
 
-/* metadata.author and metadata.version become part of the stamp's line, file_path and content_type
- * of a rich stamp's comment: they must not break it. */
+static enum error_code check_value(const char *field, const char *text, struct error *error)
+{
+    if (text == NULL ||
+        (strlen(text) <= STAMP_PATH_BYTES_MAX && stamp_value_fits(text, strlen(text))))
+        return ERR_OK;
+    return error_set_field(error, ERR_INVALID, field,
+                           "%s cannot stand in a stamp: control characters, \"-->\" and more than "
+                           "%u octets are not allowed",
+                           field, STAMP_PATH_BYTES_MAX);
+}
+
+/* What becomes part of the stamp's line (author, version) or comment (path, type) must not break it. */
 static enum error_code check_stamp_values(const struct stamp_request *request, struct error *error)
 {
-    static const char *const names[] = {"author", "version"};
-    for (int i = 0; i < 2 && request->include_metadata; i++) {
-        size_t bytes;
-        const char *text = json_string_value(json_get(request->metadata, names[i]), &bytes);
-        char path[32];
-        snprintf(path, sizeof path, "metadata.%s", names[i]);
-        if (text != NULL && (!stamp_value_fits(text, bytes) || bytes > NAME_BYTES_MAX))
-            return error_set_field(error, ERR_INVALID, path,
-                                   "%s cannot stand in a stamp: control characters, \"-->\" and "
-                                   "more than %d octets are not allowed",
-                                   path, NAME_BYTES_MAX);
-    }
-    if (!stamp_value_fits(request->file_path, strlen(request->file_path)))
-        return error_set_field(error, ERR_INVALID, "file_path",
-                               "file_path holds \"-->\", which would end a stamp");
-    if (request->content_type != NULL &&
-        !stamp_value_fits(request->content_type, strlen(request->content_type)))
-        return error_set_field(error, ERR_INVALID, "content_type",
-                               "content_type holds \"-->\", which would end a stamp");
-    return ERR_OK;
+    if (!request->include_metadata)
+        return ERR_OK;
+    bool rich = request->type == STAMP_RICH;
+    const char *first = rich ? request->file_path : fields_text(request->metadata, "author", NULL);
+    const char *second =
+        rich ? request->content_type : fields_text(request->metadata, "version", NULL);
+    enum error_code code = check_value(rich ? "file_path" : "metadata.author", first, error);
+    return code != ERR_OK ? code
+                          : check_value(rich ? "content_type" : "metadata.version", second, error);
 }
 
 enum error_code stamp_content_fits(const struct json *body, struct error *error)

@@ -16,6 +16,8 @@
 #define STAMP_BODY_BYTES_MAX (128u << 20)    /* its request, JSON escapes included */
 #define HASH_BODY_BYTES_MAX (500u << 20)     /* one content to hash */
 #define STAMP_VERSION_TEXT_BYTES_MAX 10
+#define STAMP_PATH_BYTES_MAX (4u * FILE_PATH_BYTES_MAX) /* so many characters of four octets */
+#define STAMP_CONTENT_TYPE_BYTES_MAX (4u * 255u)
 #define STAMP_NAMESPACE_DEFAULT "omninode.services.metadata"
 
 extern const struct field stamp_request_fields[];
