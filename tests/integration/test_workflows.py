@@ -164,7 +164,7 @@ def test_lists_are_newest_first_and_pages_meet(bridge):
         ("/api/v1/workflows", {"content": 5}, 422, "content"),
         ("/api/v1/workflows", {"contents": "typing error"}, 422, "contents"),
         ("/api/v1/workflows", {"content": "a", "namespace": ""}, 422, "namespace"),
-        ("/api/v1/workflows", {"workflow": "nobody_knows", "input": {}}, 404, "nobody_knows"),
+        ("/api/v1/workflows", {"workflow": "nobody_knows", "input": {}}, 422, "nobody_knows"),
         ("/api/v1/workflows", {"workflow": "metadata_stamping", "input": {}}, 422, "content"),
         ("/api/v1/workflows?wait=soon", {"content": "a"}, 422, "wait"),
         ("/api/v1/workflows/batch", {"workflows": []}, 422, "workflows"),
@@ -177,7 +177,7 @@ def test_a_bad_submission_is_a_problem_that_names_the_field(bridge, path, body, 
 
 def test_unknown_places(bridge):
     check_problem(bridge.get(f"/api/v1/workflows/{uuid.uuid4()}"), 404)
-    check_problem(bridge.get("/api/v1/workflows/not-a-uuid"), 422)
+    check_problem(bridge.get("/api/v1/workflows/not-a-uuid"), 404, field="not-a-uuid")
     check_problem(bridge.get("/nowhere"), 404)
     check_problem(bridge.call("DELETE", "/api/v1/workflows"), 405)
     check_problem(bridge.get("/api/v1/workflows?limit=0"), 422, field="limit")
@@ -229,9 +229,13 @@ def test_cancel_before_the_end_and_not_after(bridge):
     workflow_id = bridge.submit("to be cancelled").json["workflow_id"]
     answer = bridge.call("POST", f"/api/v1/workflows/{workflow_id}/cancel")
     assert answer.status == 200 and answer.json["state"] == "CANCELLED", answer
-    problem = check_problem(bridge.call("POST", f"/api/v1/workflows/{workflow_id}/cancel"), 409)
-    assert problem["state"] == "CANCELLED", problem
+    again = bridge.call("POST", f"/api/v1/workflows/{workflow_id}/cancel")
+    assert again.status == 200 and again.json["state"] == "CANCELLED", "repeating it is no error"
     bridge.servers["stamping"].start()
+    done = bridge.submit("too late to cancel", wait_ms=60000)
+    assert done.status == 200, done
+    late = bridge.call("POST", f"/api/v1/workflows/{done.json['workflow_id']}/cancel")
+    assert check_problem(late, 409)["state"] == "COMPLETED"
     assert bridge.workflow(workflow_id)["state"] == "CANCELLED"
 
 
