@@ -74,7 +74,7 @@ static void set_component(struct health_component *component, const char *name, 
 {
     *component = (struct health_component){.name = name, .status = status, .is_critical = is_critical,
                                            .check_us = clock_monotonic_us() - began_us};
-    snprintf(component->message, sizeof component->message, "%s", message);
+    snprintf(component->message, sizeof component->message, "%.*s", HEALTH_TEXT_BYTES - 1, message);
 }
 
 static void check_node(struct orchestrator *orchestrator, struct health_component *component)

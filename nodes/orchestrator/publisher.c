@@ -100,6 +100,22 @@ static void shorten(struct envelope *envelope, struct buffer *values, size_t off
     json_release(payload);
 }
 
+/* The caller's trace context, else one made from the workflow's id. */
+static void append_traceparent(struct buffer *out, const struct workflow_head *head)
+{
+    if (head->traceparent != NULL) {
+        buffer_append_text(out, head->traceparent);
+        return;
+    }
+    buffer_append_text(out, "00-");
+    for (int i = 0; i < 16; i++)
+        buffer_append_format(out, "%02x", head->id.octets[i]);
+    buffer_append_char(out, '-');
+    for (int i = 8; i < 16; i++)
+        buffer_append_format(out, "%02x", head->id.octets[i]);
+    buffer_append_text(out, "-01");
+}
+
 void publisher_build(const struct publisher *publisher, const struct workflow *workflow, const struct workflow_record *record,
                      const struct workflow_outcome *outcome, int64_t seq, struct publisher_events *events)
 {
@@ -129,11 +145,9 @@ void publisher_build(const struct publisher *publisher, const struct workflow *w
             .shard = head->shard, .seq = seq + (int64_t)i, .at_us = record->at_us, .workflow_id = head->id,
             .event_id = envelope.event_id, .type = envelope.event_type, .value_offset = offset,
             .value_bytes = events->values.bytes - offset};
-        if (head->traceparent != NULL) {
-            event->traceparent_offset = events->values.bytes;
-            event->traceparent_bytes = strlen(head->traceparent);
-            buffer_append(&events->values, head->traceparent, event->traceparent_bytes);
-        }
+        event->traceparent_offset = events->values.bytes;
+        append_traceparent(&events->values, head);
+        event->traceparent_bytes = events->values.bytes - event->traceparent_offset;
     }
 }
 
@@ -233,8 +247,7 @@ static int make_headers(struct kafka_header *headers, struct header_texts *texts
     headers[count++] = (struct kafka_header){"seq", texts->seq, strlen(texts->seq)};
     if (previous >= 0)
         headers[count++] = (struct kafka_header){"prev_seq", texts->previous, strlen(texts->previous)};
-    if (event->traceparent_bytes > 0)
-        headers[count++] = (struct kafka_header){"traceparent", values + event->traceparent_offset, event->traceparent_bytes};
+    headers[count++] = (struct kafka_header){"traceparent", values + event->traceparent_offset, event->traceparent_bytes};
     headers[count++] = (struct kafka_header){"ce_id", texts->id, strlen(texts->id)};
     headers[count++] = (struct kafka_header){"ce_type", event->type, strlen(event->type)};
     headers[count++] = (struct kafka_header){"ce_source", ENVELOPE_CE_SOURCE, strlen(ENVELOPE_CE_SOURCE)};
@@ -353,8 +366,9 @@ void publisher_lane_name(const struct publisher *publisher, int16_t shard, char 
 
 /* -- the backlog thread -- */
 
-static const char sql_seed[] = "SELECT workflow_id, seq + seq_count - 1 FROM workflow_events "
-                               "WHERE shard = $1 AND seq + seq_count <= $2 + 1 AND seq_count > 0 "
+/* A record's events may be published in part, so its last one may lie beyond; seq_count is a smallint. */
+static const char sql_seed[] = "SELECT workflow_id, least(seq + seq_count - 1, $2) FROM workflow_events "
+                               "WHERE shard = $1 AND seq + seq_count <= $2 + 32768 AND seq <= $2 AND seq_count > 0 "
                                "ORDER BY seq + seq_count DESC LIMIT $3";
 
 /* Learns the lane's last seq on each partition before published_seq, for the prev_seq header. */
@@ -379,6 +393,9 @@ static enum error_code seed(struct publisher *publisher, int16_t shard, int64_t 
         if (previous[partition] < 0)
             previous[partition] = postgres_rows_int(rows, i, 1);
     }
+    for (int32_t i = 0; i < publisher->partitions && code == ERR_OK && count < SEED_RECORDS; i++)
+        if (previous[i] < 0)
+            previous[i] = 0; /* the whole lane was looked through */
     postgres_rows_free(rows);
     for (int i = 0; i < 3; i++)
         postgres_value_fini(&values[i]);

@@ -39,7 +39,7 @@ struct publisher_event {
     const char *type;        /* lives as long as its contract */
     size_t value_offset;     /* in values */
     size_t value_bytes;
-    size_t traceparent_offset; /* in values; 0 bytes when there is none */
+    size_t traceparent_offset; /* in values */
     size_t traceparent_bytes;
 };
 
