@@ -16,6 +16,7 @@
 #include "io/process.h"
 
 #define REPLY_TIMEOUT_MS 5000
+#define FLUSH_MS 2000 /* of an own producer, when it ends */
 
 struct presence {
     struct presence_node node;
@@ -53,6 +54,40 @@ char *presence_heartbeat_topic(const struct config *config)
 }
 
 /* -- events -- */
+
+static void ignore_delivery(void *context, uint64_t tag_a, uint64_t tag_b, enum error_code code,
+                            const char *text)
+{
+    (void)context;
+    (void)tag_a;
+    (void)tag_b;
+    (void)code;
+    (void)text;
+}
+
+static void end_own_producer(struct presence *presence)
+{
+    if (presence->options.own_producer && presence->options.producer != NULL) {
+        if (kafka_producer_reachable(presence->options.producer))
+            kafka_producer_flush(presence->options.producer, FLUSH_MS);
+        kafka_producer_free(presence->options.producer);
+        presence->options.producer = NULL;
+    }
+}
+
+static void make_own_producer(struct presence *presence)
+{
+    struct presence_options *options = &presence->options;
+    if (options->producer != NULL && kafka_producer_fatal(options->producer))
+        end_own_producer(presence);
+    struct error error = {0};
+    if (options->producer == NULL &&
+        kafka_producer_new(&options->producer, options->config, "bridge-presence", ignore_delivery,
+                           NULL, &error) != ERR_OK) {
+        log_warning("presence has no producer, will try again", LOG_TEXT("error", error.text));
+        options->producer = NULL;
+    }
+}
 
 static enum error_code publish_message(struct presence *presence,
                                        const struct kafka_message *message, struct error *error)
@@ -198,6 +233,8 @@ static bool broker_is_away(const struct presence *presence)
 static void beat(struct presence *presence, const char *reason, bool first, bool last)
 {
     struct presence_status status = {.health = "healthy"};
+    if (presence->options.own_producer)
+        make_own_producer(presence);
     if (presence->options.ask != NULL)
         presence->options.ask(presence->options.context, &status);
     if (last)
@@ -248,6 +285,7 @@ static void *run(void *context)
             break;
     }
     beat(presence, "shutdown", false, true);
+    end_own_producer(presence);
     return NULL;
 }
 
@@ -267,6 +305,8 @@ struct presence *presence_start(const struct presence_options *options)
     presence->options = *options;
     if (presence->options.heartbeat_ms <= 0)
         presence->options.heartbeat_ms = PRESENCE_HEARTBEAT_MS;
+    if (options->publish != NULL || options->producer != NULL)
+        presence->options.own_producer = false;
     copy_node(&presence->node, options);
     presence->environment = must_strdup(options->config->environment);
     presence->namespace = must_strdup(options->config->default_namespace);

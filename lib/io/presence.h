@@ -32,17 +32,19 @@ typedef enum error_code presence_publish(void *context, const struct kafka_messa
 typedef void presence_ask(void *context, struct presence_status *status);
 
 struct presence_options {
-    const struct config *config; /* read during presence_start only */
-    const char *node_type;       /* "orchestrator" or "reducer" */
-    const char *node_id;         /* UUID as text */
-    const char *api_url;         /* "http://host:8060", as others reach it */
-    const char *metrics_url;     /* "http://host:9091/metrics" */
-    const char *database_url;    /* NULL: no row is kept */
+    const struct config *config;
+    const char *node_type;    /* "orchestrator" or "reducer" */
+    const char *node_id;      /* UUID as text */
+    const char *api_url;      /* "http://host:8060", as others reach it */
+    const char *metrics_url;  /* "http://host:9091/metrics" */
+    const char *database_url; /* NULL: no row is kept */
     /* Where events go: the node's own function (for a node that may change its producer), else the
-     * producer, else nowhere. Their tag_a is PRESENCE_TAG, so that the owner's delivery callback can
-     * tell them from its own. */
+     * producer, else one that presence makes for itself (config must outlive it then), else nowhere.
+     * Their tag_a is PRESENCE_TAG and tag_b is 0, so that the owner's delivery callback can tell them
+     * from its own. */
     presence_publish *publish;
     struct kafka_producer *producer;
+    bool own_producer;
     presence_ask *ask; /* NULL: always healthy */
     void *context;     /* of ask and publish */
     int heartbeat_ms;  /* 0: PRESENCE_HEARTBEAT_MS */

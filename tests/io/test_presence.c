@@ -274,6 +274,37 @@ START_TEST(a_broker_takes_the_events)
 }
 END_TEST
 
+START_TEST(a_producer_of_its_own)
+{
+    struct mock_broker *broker;
+    ck_assert_msg(mock_broker_new(&broker, 1, &error) == ERR_OK, "%s", error.text);
+    free(config.kafka_bootstrap_servers);
+    config.kafka_bootstrap_servers = strdup(mock_broker_bootstrap(broker));
+    struct presence *presence = presence_start(&(struct presence_options){
+        .config = &config,
+        .node_type = "reducer",
+        .node_id = ID,
+        .api_url = "http://host:8061",
+        .own_producer = true,
+    });
+    char *topic = presence_heartbeat_topic(&config);
+    struct buffer command = {0};
+    buffer_append_format(&command,
+                         "timeout 20 kcat -C -q -u -c 1 -b %s -t %s -o beginning -f '%%k %%s\\n'",
+                         config.kafka_bootstrap_servers, topic);
+    FILE *pipe = popen(buffer_text(&command), "r");
+    char line[4096] = "";
+    ck_assert_ptr_nonnull(fgets(line, sizeof line, pipe));
+    ck_assert_int_eq(pclose(pipe), 0);
+    ck_assert_int_eq(strncmp(line, ID " {\"envelope_version\":", 30), 0);
+    ck_assert_ptr_nonnull(strstr(line, "\"event_type\":\"node_heartbeat\""));
+    presence_stop(presence);
+    buffer_fini(&command);
+    free(topic);
+    mock_broker_free(broker);
+}
+END_TEST
+
 START_TEST(a_database_that_is_away_stops_nothing)
 {
     struct presence *presence = start(10, "postgresql://postgres@127.0.0.1:1/x");
@@ -296,6 +327,7 @@ int main(void)
     tcase_add_test(tests, the_row_follows);
     tcase_add_test(tests, introspection_is_repeated);
     tcase_add_test(tests, a_broker_takes_the_events);
+    tcase_add_test(tests, a_producer_of_its_own);
     tcase_add_test(tests, a_database_that_is_away_stops_nothing);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
