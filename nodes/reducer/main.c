@@ -10,6 +10,7 @@
 #include "io/migrate.h"
 #include "io/node.h"
 #include "io/log.h"
+#include "io/presence.h"
 #include "io/process.h"
 #include "reducer/outbox.h"
 #include "reducer/service.h"
@@ -24,6 +25,7 @@ struct parts {
     struct http_server *server;
     struct http_server *metrics;
     struct consul *consul;
+    struct presence *presence;
     char *database_url;
     char topic[256];
     char dead_letter_topic[264];
@@ -109,9 +111,44 @@ static enum error_code start(struct parts *parts, struct error *error)
     return code ? code : start_http(parts, error);
 }
 
+static void ask(void *context, struct presence_status *status)
+{
+    struct runtime_status now;
+    runtime_status(context, &now);
+    status->health = now.database_ok && now.broker_ok ? "healthy" : "degraded";
+    status->active_operations = now.uncommitted;
+}
+
+/* Tells those who should know of us. */
+static void announce(struct parts *parts)
+{
+    const struct config *config = &parts->node.config;
+    int port = http_server_port(parts->server), metrics_port = http_server_port(parts->metrics);
+    char *host = advertised_host(config, NULL, 0);
+    struct buffer api = {0}, metrics = {0};
+    buffer_append_format(&api, "http://%s:%d", host, port);
+    buffer_append_format(&metrics, "http://%s:%d/metrics", host, metrics_port);
+    parts->presence = presence_start(&(struct presence_options){
+        .config = config,
+        .node_type = "reducer",
+        .node_id = parts->node_id,
+        .api_url = buffer_text(&api),
+        .metrics_url = buffer_text(&metrics),
+        .database_url = parts->database_url,
+        .own_producer = true, /* the outbox has one only while it publishes */
+        .ask = ask,
+        .context = parts->service.runtime,
+    });
+    parts->consul = consul_start_from_config(config, "reducer", parts->node_id, port, metrics_port);
+    buffer_fini(&metrics);
+    buffer_fini(&api);
+    free(host);
+}
+
 static void stop(struct parts *parts)
 {
     consul_stop(parts->consul);
+    presence_stop(parts->presence);
     if (parts->server)
         http_server_refuse(parts->server);
     if (parts->service.runtime)
@@ -139,8 +176,7 @@ int main(int argc, char **argv)
         return node_fail(&parts.node, &error);
     }
     int port = http_server_port(parts.server);
-    parts.consul = consul_start_from_config(&parts.node.config, "reducer", parts.node_id, port,
-                                            http_server_port(parts.metrics));
+    announce(&parts);
     node_ready(&parts.node, port);
     node_wait(&parts.node, reload, parts.server);
     stop(&parts);
