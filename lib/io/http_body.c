@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/limits.h"
+#include "io/clock.h"
 #include "io/http_internal.h"
 
 #define BODY_BYTES_DEFAULT 65536u
@@ -50,6 +51,7 @@ static enum body_result read_all(struct http_exchange *exchange, size_t bytes_ma
         if (got == 0)
             break;
         body->bytes += (size_t)got;
+        atomic_store_explicit(&exchange->body_bytes_read, body->bytes, memory_order_relaxed);
     }
     buffer_reserve(body, 1);
     body->data[body->bytes] = '\0';
@@ -92,7 +94,11 @@ bool http_exchange_take_body(struct http_exchange *exchange, const struct http_r
     const char *expect = mg_get_header(exchange->connection, "Expect");
     if (expect != NULL && strcasecmp(expect, "100-continue") == 0)
         mg_write(exchange->connection, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    atomic_store(&exchange->body_bytes_read, 0);
+    atomic_store(&exchange->remote_port, info->remote_port);
+    atomic_store(&exchange->body_started_us, clock_monotonic_us());
     enum body_result result = read_all(exchange, bytes_max, length_known, length);
+    atomic_store(&exchange->body_started_us, 0);
     if (result == BODY_NO_ROOM) {
         http_exchange_refuse(exchange, ERR_UNAVAILABLE, 503, "too_many_bodies",
                              "too many large requests at one time");

@@ -58,6 +58,10 @@ struct http_exchange {
     bool close;
     bool is_head;
     struct buffer body;
+    atomic_int_least64_t body_started_us; /* monotonic; 0: no body is being read */
+    atomic_size_t body_bytes_read;
+    atomic_int remote_port;
+    struct http_exchange *next_watched;
     size_t body_bytes_reserved; /* of the server's HTTP_BODIES_BYTES_MAX */
     struct buffer out;
     char *form_filenames[HTTP_FORM_PARTS_MAX];
@@ -87,8 +91,17 @@ const struct route_table *http_server_routes(const struct http_server *server);
 void http_port_holder(int port, char *text, size_t bytes);
 /* ERR_CONFIG when the address cannot be listened on; the text names the port and its holder. */
 enum error_code http_port_check(const char *address, int port, struct error *error) MUST_USE;
-/* Ends listening and the reading side of all connections on the port: the library looks at its stop
- * flag every two seconds only, this makes it look at once. Answers under way are still written. */
-void http_port_hang_up(int port);
+/* Ends listening and the reading side of all connections on the port, or with remote_port > 0 of the
+ * connection from there alone. The library looks at its stop flag every two seconds only; this makes
+ * it look at once. Answers under way are still written. */
+void http_port_hang_up(int port, int remote_port);
+
+/* Ends requests whose body comes too slowly; knows the exchanges of all HTTP threads. */
+struct http_watch;
+struct http_watch *http_watch_new(int64_t timeout_ms) MUST_USE;
+enum error_code http_watch_start(struct http_watch *watch, int port, struct error *error) MUST_USE;
+void http_watch_add(struct http_watch *watch, struct http_exchange *exchange);
+void http_watch_remove(struct http_watch *watch, struct http_exchange *exchange);
+void http_watch_free(struct http_watch *watch); /* after the HTTP threads have ended */
 
 #endif

@@ -121,25 +121,34 @@ enum error_code http_port_check(const char *address, int port, struct error *err
                      holder);
 }
 
-static int local_port(int fd)
+static int port_of(const struct sockaddr_storage *address)
 {
-    struct sockaddr_storage local;
-    socklen_t bytes = sizeof local;
-    if (getsockname(fd, (struct sockaddr *)&local, &bytes) != 0)
-        return -1;
-    if (local.ss_family == AF_INET)
-        return ntohs(((struct sockaddr_in *)&local)->sin_port);
-    return local.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&local)->sin6_port) : -1;
+    if (address->ss_family == AF_INET)
+        return ntohs(((const struct sockaddr_in *)address)->sin_port);
+    return address->ss_family == AF_INET6 ? ntohs(((const struct sockaddr_in6 *)address)->sin6_port)
+                                          : -1;
 }
 
-void http_port_hang_up(int port)
+/* Does the socket belong to the port, and to the connection from there if that is asked for? */
+static bool is_meant(int fd, int port, int remote_port)
+{
+    struct sockaddr_storage address;
+    socklen_t bytes = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &bytes) != 0 || port_of(&address) != port)
+        return false;
+    bytes = sizeof address;
+    return remote_port == 0 || (getpeername(fd, (struct sockaddr *)&address, &bytes) == 0 &&
+                                port_of(&address) == remote_port);
+}
+
+void http_port_hang_up(int port, int remote_port)
 {
     DIR *descriptors = opendir("/proc/self/fd");
     if (descriptors == NULL)
         return;
     for (struct dirent *entry; (entry = readdir(descriptors)) != NULL;) {
         int fd = atoi(entry->d_name);
-        if (entry->d_name[0] == '.' || local_port(fd) != port)
+        if (entry->d_name[0] == '.' || !is_meant(fd, port, remote_port))
             continue;
         int listens = 0;
         socklen_t bytes = sizeof listens;

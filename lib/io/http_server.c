@@ -24,6 +24,7 @@
 struct http_server {
     struct mg_context *civetweb;
     struct http_access access;
+    struct http_watch *watch;
     struct route_table *table;
     struct http_route *routes; /* same numbers as in the table */
     int *labels;               /* of metrics, per route */
@@ -60,17 +61,22 @@ const char *http_header(const struct http_request *request, const char *name)
 
 static void *thread_start(const struct mg_context *civetweb, int kind)
 {
-    (void)civetweb;
-    return kind == 1 ? must_calloc(1, sizeof(struct http_exchange)) : NULL;
+    if (kind != 1)
+        return NULL; /* not a thread that serves requests */
+    struct http_server *server = mg_get_user_data(civetweb);
+    struct http_exchange *exchange = must_calloc(1, sizeof *exchange);
+    http_watch_add(server->watch, exchange);
+    return exchange;
 }
 
 static void thread_stop(const struct mg_context *civetweb, int kind, void *pointer)
 {
-    (void)civetweb;
     (void)kind;
+    struct http_server *server = mg_get_user_data(civetweb);
     struct http_exchange *exchange = pointer;
     if (exchange == NULL)
         return;
+    http_watch_remove(server->watch, exchange);
     buffer_fini(&exchange->response.body);
     buffer_fini(&exchange->response.headers);
     buffer_fini(&exchange->path_text);
@@ -464,6 +470,7 @@ static enum error_code take_routes(struct http_server *server, const struct http
 
 static void server_free(struct http_server *server)
 {
+    http_watch_free(server->watch);
     http_access_fini(&server->access);
     route_table_free(server->table);
     free(server->routes);
@@ -533,10 +540,15 @@ static enum error_code start(struct http_server **result, const struct http_serv
     server->context = options->context;
     server->counted = counted;
     http_access_init(&server->access, options->config);
+    server->watch = http_watch_new(options->config->http_body_timeout_ms);
     code = take_routes(server, options->routes, error);
     if (code == ERR_OK)
         code = listen_on(server, options->address, options->port, options->threads, error);
+    if (code == ERR_OK)
+        code = http_watch_start(server->watch, server->port, error);
     if (code != ERR_OK) {
+        if (server->civetweb != NULL)
+            mg_stop(server->civetweb);
         server_free(server);
         return code;
     }
@@ -555,7 +567,7 @@ void http_server_stop(struct http_server *server)
     if (server == NULL)
         return;
     atomic_store(&server->refusing, true);
-    http_port_hang_up(server->port);
+    http_port_hang_up(server->port, 0);
     mg_stop(server->civetweb);
     server_free(server);
 }

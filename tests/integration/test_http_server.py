@@ -203,6 +203,27 @@ def test_headers_too_large_and_broken_requests(start):
     assert web.get(server.url + "/health").status == 200
 
 
+def test_a_body_that_comes_octet_by_octet_is_ended(start):
+    """Each octet comes in time; all of them together do not."""
+    server = start(HTTP_BODY_TIMEOUT_MS="1000")
+    raw = Raw(server)
+    raw.send("POST /query HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n")
+    raw.socket.settimeout(0.2)
+    begin = time.monotonic()
+    while True:
+        try:
+            raw.send("x")
+            raw.more()
+            break
+        except TimeoutError:
+            assert time.monotonic() - begin < 5
+    raw.socket.settimeout(5)
+    status, headers, _ = raw.answer()
+    assert status == 400 and headers["connection"] == "close"
+    assert time.monotonic() - begin > 0.9
+    assert "request body came too slowly" in server.log.read_text()
+
+
 def test_silent_and_idle_connections_are_closed(start):
     server = start()
     silent, idle = Raw(server, 20), Raw(server, 20)
