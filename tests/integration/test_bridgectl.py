@@ -312,6 +312,17 @@ def test_an_orchestrator_that_is_away_is_told(tmp_path):
     assert "127.0.0.1:1" in done.stderr
 
 
+def test_waiting_for_an_orchestrator_is_told_once(tmp_path):
+    for name in "abc":
+        (tmp_path / name).write_text(name)
+    done = run(
+        "submit", tmp_path, "--retry-seconds", "1", ORCHESTRATOR_URL="http://127.0.0.1:1"
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("trying again for up to 1 s") == 1
+    assert "refused 3" in done.stdout
+
+
 def test_a_refusal_for_good_is_not_repeated(api):
     stub = api(
         (422, {}, {"code": "invalid_request", "detail": "content is too short", "status": 422})

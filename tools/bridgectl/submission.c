@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* submission.c - submits one document: the same key until an answer is known, then waits for the end. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -122,6 +123,18 @@ static bool wait_to_retry(struct patience *patience, int retry_after_s)
     return true;
 }
 
+/* Says once, for all submissions, why nothing seems to happen. */
+static void tell_waiting(const struct submit_options *options, const struct error *error)
+{
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    if (options->retry_seconds == 0 || atomic_flag_test_and_set(&told))
+        return;
+    char *plain = plain_text(error->text);
+    fprintf(stderr, "bridgectl: %s; trying again for up to %lld s\n", plain,
+            (long long)options->retry_seconds);
+    free(plain);
+}
+
 static bool is_passing(int status)
 {
     return status == 429 || status == 502 || status == 503 || status == 504;
@@ -142,6 +155,8 @@ static bool call_patiently(struct api *api, const struct submit_options *options
             api_problem(answer, error);
         int retry_after_s = code == ERR_OK ? answer->retry_after_s : -1;
         api_answer_fini(answer);
+        if (code != ERR_OK)
+            tell_waiting(options, error);
         if (!wait_to_retry(&patience, retry_after_s))
             return false;
     }
