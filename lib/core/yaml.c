@@ -241,42 +241,75 @@ static void syntax_finding(struct source_map *map, struct fy_diag *diag, struct 
                 error && error->msg ? error->msg : "it must have one document");
 }
 
-struct json *yaml_parse(const char *file, const char *text, size_t bytes, struct source_map **map,
-                        struct findings *findings)
+/* What the library is not given: it loops without end on some directives with control characters. */
+static bool text_check(struct reader *reader, const char *text, size_t bytes)
 {
-    struct reader reader = {.map = source_map_new(file), .findings = findings};
+    int line = 1;
+    const char *wrong = utf8_is_valid(text, bytes) ? NULL : "it is not UTF-8";
+    for (size_t i = 0; i < bytes && !wrong; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7F)
+            wrong = "it has a control character";
+        else if (c == '%' && (i == 0 || text[i - 1] == '\n'))
+            wrong = "directives (lines that begin with %) are not supported";
+        else
+            line += c == '\n';
+    }
+    if (!wrong)
+        return true;
+    source_map_add(reader->map, "", line, 1);
+    finding_add(reader->findings, FINDING_ERROR, reader->map, "", "YAML_SYNTAX",
+                "the file cannot be read: %s", wrong);
+    return false;
+}
+
+/* The one document of the parser's text. */
+static struct json *root_read(struct reader *reader, struct fy_parser *parser, struct fy_diag *diag)
+{
+    struct json *value = NULL;
+    reader->document = fy_parse_load_document(parser);
+    struct fy_node *root = reader->document ? fy_document_root(reader->document) : NULL;
+    struct fy_document *second = root ? fy_parse_load_document(parser) : NULL;
+    if (!root || second || fy_diag_got_error(diag)) {
+        syntax_finding(reader->map, diag, reader->findings);
+    } else {
+        source_map_add(reader->map, "", 1, 1);
+        value = node_read(reader, root);
+    }
+    if (reader->broken) {
+        json_release(value);
+        value = NULL;
+    }
+    fy_parse_document_destroy(parser, second);
+    fy_parse_document_destroy(parser, reader->document);
+    return value;
+}
+
+static struct json *text_read(struct reader *reader, const char *text, size_t bytes)
+{
     struct fy_diag_cfg diag_options;
     fy_diag_cfg_default(&diag_options);
     diag_options.level = FYET_ERROR;
     diag_options.fp = NULL;
     struct fy_diag *diag = fy_diag_create(&diag_options);
+    BUG_IF(!diag);
     fy_diag_set_collect_errors(diag, true);
     struct fy_parse_cfg options = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG |
                                             FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE,
                                    .diag = diag};
-    struct json *value = NULL;
     struct fy_parser *parser = fy_parser_create(&options);
     BUG_IF(!parser || fy_parser_set_string(parser, text, bytes) != 0);
-    reader.document = fy_parse_load_document(parser);
-    struct fy_node *root = reader.document ? fy_document_root(reader.document) : NULL;
-    struct fy_document *second = root ? fy_parse_load_document(parser) : NULL;
-    if (second || (root && fy_diag_got_error(diag))) {
-        reader.broken = true;
-        syntax_finding(reader.map, diag, findings);
-    } else if (root) {
-        source_map_add(reader.map, "", 1, 1);
-        value = node_read(&reader, root);
-    } else {
-        syntax_finding(reader.map, diag, findings);
-    }
-    fy_parse_document_destroy(parser, second);
-    if (reader.broken) {
-        json_release(value);
-        value = NULL;
-    }
-    fy_parse_document_destroy(parser, reader.document);
+    struct json *value = root_read(reader, parser, diag);
     fy_parser_destroy(parser);
     fy_diag_destroy(diag);
+    return value;
+}
+
+struct json *yaml_parse(const char *file, const char *text, size_t bytes, struct source_map **map,
+                        struct findings *findings)
+{
+    struct reader reader = {.map = source_map_new(file), .findings = findings};
+    struct json *value = text_check(&reader, text, bytes) ? text_read(&reader, text, bytes) : NULL;
     buffer_fini(&reader.pointer);
     if (map)
         *map = reader.map;

@@ -217,6 +217,9 @@ static const struct {
     {"", NULL},
     {"--- 1\n--- 2\n", NULL},
     {"a: &x [*x]", NULL},
+    {"%YAML 1.2\n---\na: 1\n", NULL},
+    {"a: b\x01", NULL},
+    {"a: \xff", NULL},
 };
 
 START_TEST(test_yaml)
