@@ -68,7 +68,7 @@ CREATE TABLE aggregation_rows (
     unique_file_hashes bigint NOT NULL,
     unique_workflows bigint NOT NULL,
     unique_file_types bigint NOT NULL,
-    sketch bytea NOT NULL,          -- histogram and estimates, see nodes/reducer/core/aggregate.c
+    sketch bytea NOT NULL,          -- histogram, see nodes/reducer/core/aggregate.c
     updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (aggregation, window_ms, window_start, group_key, partition)
 ) WITH (fillfactor = 70);
@@ -76,7 +76,8 @@ CREATE INDEX aggregation_rows_open ON aggregation_rows (window_end) WHERE is_ope
 CREATE INDEX aggregation_rows_partition ON aggregation_rows (partition, window_end);
 CREATE INDEX aggregation_rows_newest ON aggregation_rows (window_start, aggregation, group_key, window_ms);
 
--- The values behind exact distinct counts, as hashes of 8 octets in pieces that are only appended.
+-- The values behind distinct counts, as hashes of 8 octets in pieces that are only appended. Of a set that
+-- is no longer exact: its HyperLogLog registers (first_value -1), then the values that changed them since.
 CREATE TABLE aggregation_values (
     aggregation text NOT NULL,
     window_ms bigint NOT NULL,
@@ -90,7 +91,6 @@ CREATE TABLE aggregation_values (
 );
 CREATE INDEX aggregation_values_partition ON aggregation_values (partition, window_start);
 ALTER TABLE aggregation_values ALTER COLUMN hashes SET STORAGE EXTERNAL; -- hashes do not compress
-ALTER TABLE aggregation_rows ALTER COLUMN sketch SET STORAGE EXTERNAL;
 
 -- One row per window and group that was announced as final. A later accepted event makes a revision of its
 -- row, never a second final.

@@ -21,13 +21,24 @@ uint64_t distinct_hash(const void *data, size_t bytes)
     return hash ? hash : 1;
 }
 
-static void observe(uint8_t *registers, uint64_t hash)
+static bool observe(uint8_t *registers, uint64_t hash)
 {
     size_t place = (size_t)(hash >> (64 - PRECISION));
     uint64_t rest = hash << PRECISION | 1ull << (PRECISION - 1); /* a bit that ends the run of zeros */
     uint8_t rank = (uint8_t)(__builtin_clzll(rest) + 1);
-    if (rank > registers[place])
-        registers[place] = rank;
+    if (rank <= registers[place])
+        return false;
+    registers[place] = rank;
+    return true;
+}
+
+static void append(struct distinct *set, uint64_t hash)
+{
+    if (set->count == set->values_capacity) {
+        set->values_capacity = set->values_capacity ? set->values_capacity * 2 : CAPACITY_FIRST;
+        set->values = must_realloc(set->values, set->values_capacity * sizeof(*set->values));
+    }
+    set->values[set->count++] = hash;
 }
 
 static void grow(struct distinct *set)
@@ -58,7 +69,7 @@ static void convert(struct distinct *set)
 {
     set->registers = must_calloc(DISTINCT_REGISTERS, 1);
     for (uint32_t i = 0; i < set->count; i++)
-        observe(set->registers, set->values[i]);
+        (void)observe(set->registers, set->values[i]);
     drop_values(set);
     set->converted = true;
 }
@@ -66,7 +77,8 @@ static void convert(struct distinct *set)
 void distinct_add(struct distinct *set, uint64_t hash)
 {
     if (set->registers) {
-        observe(set->registers, hash);
+        if (observe(set->registers, hash))
+            append(set, hash);
         return;
     }
     if (set->count * 2 >= set->capacity)
@@ -79,25 +91,23 @@ void distinct_add(struct distinct *set, uint64_t hash)
     }
     if (set->count == DISTINCT_EXACT_MAX) {
         convert(set);
-        observe(set->registers, hash);
+        (void)observe(set->registers, hash);
         return;
     }
     set->slots[slot] = hash;
-    if (set->count == set->values_capacity) {
-        set->values_capacity = set->values_capacity ? set->values_capacity * 2 : CAPACITY_FIRST;
-        set->values = must_realloc(set->values, set->values_capacity * sizeof(*set->values));
-    }
-    set->values[set->count++] = hash;
+    append(set, hash);
 }
 
 void distinct_merge(struct distinct *into, const struct distinct *from)
 {
-    for (uint32_t i = 0; i < from->count; i++)
-        distinct_add(into, from->values[i]);
-    if (!from->registers)
+    if (!from->registers) {
+        for (uint32_t i = 0; i < from->count; i++)
+            distinct_add(into, from->values[i]);
         return;
+    }
     if (!into->registers)
         convert(into);
+    into->converted = true;
     for (size_t i = 0; i < DISTINCT_REGISTERS; i++) {
         if (from->registers[i] > into->registers[i])
             into->registers[i] = from->registers[i];
@@ -131,6 +141,12 @@ const uint64_t *distinct_fresh(const struct distinct *set, size_t *count)
 void distinct_mark_stored(struct distinct *set)
 {
     set->stored = set->count;
+    set->converted = false;
+}
+
+void distinct_new_base(struct distinct *set)
+{
+    drop_values(set);
     set->converted = false;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/window.h"
+#include "reducer/store.h"
 
 /* Columns of both row queries. */
 enum { AGGREGATION, WINDOW_MS, START, GROUP, END, REVISION, STAMPS, SIZE, LATENCIES, LATENCY, FIRST, LAST, SKETCH, FINAL };
@@ -31,9 +32,10 @@ static const char sql_totals[] =
     " SELECT " ROW_COLUMNS ", false FROM keys JOIN aggregation_rows r USING (group_key)"
     " WHERE r.aggregation = 'namespace_total' AND r.window_ms = 0 ORDER BY r.group_key, r.partition";
 static const char sql_values[] =
-    "SELECT u.n, v.value_set, v.hashes FROM unnest($1::int4[], $2::text[], $3::int8[], $4::timestamptz[], $5::text[])"
+    "SELECT u.n, v.value_set, v.first_value, v.hashes FROM unnest($1::int4[], $2::text[], $3::int8[], $4::timestamptz[], $5::text[])"
     " AS u (n, aggregation, window_ms, window_start, group_key)"
-    " JOIN aggregation_values v USING (aggregation, window_ms, window_start, group_key)";
+    " JOIN aggregation_values v USING (aggregation, window_ms, window_start, group_key)"
+    " ORDER BY u.n, v.partition, v.value_set, v.first_value";
 
 static void release(struct postgres_value *values, int count)
 {
@@ -100,10 +102,17 @@ static void cut_to(struct query_rows *rows, int limit)
         aggregate_fini(&rows->items[--rows->count].merged);
 }
 
-static void add_hashes(struct aggregate *row, int64_t set, const char *hashes, size_t bytes)
+static void add_piece(struct aggregate *row, int64_t set, int64_t first, const char *hashes, size_t bytes)
 {
     if (set < 0 || set >= AGGREGATE_SETS)
         return;
+    if (first == STORE_PIECE_BASE && bytes == DISTINCT_REGISTERS) {
+        struct distinct base = {0};
+        distinct_load_registers(&base, (const uint8_t *)hashes);
+        distinct_merge(&row->sets[set], &base);
+        distinct_fini(&base);
+        return;
+    }
     for (size_t at = 0; at + sizeof(uint64_t) <= bytes; at += sizeof(uint64_t)) {
         uint64_t hash;
         memcpy(&hash, hashes + at, sizeof(hash));
@@ -133,8 +142,9 @@ static enum error_code add_values(struct postgres *postgres, struct query_rows *
     release(values, 5);
     for (int i = 0; !code && pieces && i < postgres_rows_count(pieces); i++) {
         size_t bytes;
-        const char *hashes = postgres_rows_text(pieces, i, 2, &bytes);
-        add_hashes(&rows->items[postgres_rows_int(pieces, i, 0)].merged, postgres_rows_int(pieces, i, 1), hashes, bytes);
+        const char *hashes = postgres_rows_text(pieces, i, 3, &bytes);
+        add_piece(&rows->items[postgres_rows_int(pieces, i, 0)].merged, postgres_rows_int(pieces, i, 1),
+                  postgres_rows_int(pieces, i, 2), hashes, bytes);
     }
     postgres_rows_free(pieces);
     return code;

@@ -174,33 +174,40 @@ static void snapshot_row(struct store *store, const struct aggregate *row)
     postgres_push_bytea(&rows[16], store->scratch.data, store->scratch.bytes);
 }
 
-static void add_piece(struct store *store, const struct aggregate *row, int set, uint32_t first, const uint64_t *hashes,
-                      size_t count)
+static void add_piece(struct store *store, struct aggregate *row, int set, int32_t first, const void *octets, size_t bytes)
 {
     push_key(store->adds, row);
     postgres_push_int2(&store->adds[5], (int16_t)set);
-    postgres_push_int4(&store->adds[6], (int32_t)first);
-    postgres_push_bytea(&store->adds[7], hashes, count * sizeof(*hashes));
+    postgres_push_int4(&store->adds[6], first);
+    postgres_push_bytea(&store->adds[7], octets, bytes);
+    row->chunks[set]++;
 }
 
-/* Exact sets are appended to; now and then their pieces are joined, and an estimate needs none. */
-static void snapshot_sets(struct store *store, struct aggregate *row)
+static void drop_pieces(struct store *store, struct aggregate *row, int set)
 {
-    for (int set = 0; set < AGGREGATE_SETS; set++) {
-        const struct distinct *values = &row->sets[set];
-        size_t fresh_count;
-        const uint64_t *fresh = distinct_fresh(values, &fresh_count);
-        bool join = fresh_count > 0 && row->chunks[set] >= PIECES_MAX;
-        if (join || (values->converted && row->chunks[set] > 0)) {
-            push_key(store->drops, row);
-            postgres_push_int2(&store->drops[5], (int16_t)set);
-            row->chunks[set] = 0;
-        }
-        if (join)
-            add_piece(store, row, set, 0, values->values, values->count);
-        else if (fresh_count > 0)
-            add_piece(store, row, set, values->stored, fresh, fresh_count);
-        row->chunks[set] += fresh_count > 0;
+    if (row->chunks[set] == 0)
+        return;
+    push_key(store->drops, row);
+    postgres_push_int2(&store->drops[5], (int16_t)set);
+    row->chunks[set] = 0;
+}
+
+/* Sets are appended to; now and then their pieces are joined into one. */
+static void snapshot_set(struct store *store, struct aggregate *row, int number)
+{
+    struct distinct *set = &row->sets[number];
+    size_t count;
+    const uint64_t *fresh = distinct_fresh(set, &count);
+    bool join = count > 0 && row->chunks[number] >= PIECES_MAX;
+    if (!distinct_is_exact(set) && (join || set->converted)) {
+        drop_pieces(store, row, number);
+        add_piece(store, row, number, STORE_PIECE_BASE, set->registers, DISTINCT_REGISTERS);
+        distinct_new_base(set);
+    } else if (join) {
+        drop_pieces(store, row, number);
+        add_piece(store, row, number, 0, set->values, set->count * sizeof(*set->values));
+    } else if (count > 0) {
+        add_piece(store, row, number, (int32_t)set->stored, fresh, count * sizeof(*fresh));
     }
 }
 
@@ -212,7 +219,8 @@ void store_snapshot(struct store *store, struct reducer *reducer)
     start_arrays(store->adds, add_types, 0, COUNT(add_types));
     for (size_t i = 0; i < reducer->dirty_count; i++) {
         snapshot_row(store, reducer->dirty[i]);
-        snapshot_sets(store, reducer->dirty[i]);
+        for (int set = 0; set < AGGREGATE_SETS; set++)
+            snapshot_set(store, reducer->dirty[i], set);
     }
     for (int i = 0; i < MESSAGE_COLUMNS; i++) {
         struct postgres_value ready = store->next_messages[i];

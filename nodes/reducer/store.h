@@ -22,6 +22,8 @@
 
 struct store;
 
+#define STORE_PIECE_BASE (-1) /* first_value of the piece that holds an estimate's registers */
+
 struct store_assignment {
     int32_t partition;
     int64_t epoch;

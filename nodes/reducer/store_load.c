@@ -7,7 +7,7 @@
 #define ROW_SELECT                                                                                                     \
     "SELECT aggregation, window_start, group_key, revision, stamps, size_bytes, latency_count, latency_sum_ms,"         \
     " first_at, last_at, sketch FROM aggregation_rows"
-#define VALUE_SELECT "SELECT aggregation, window_start, group_key, value_set, hashes FROM aggregation_values"
+#define VALUE_SELECT "SELECT aggregation, window_start, group_key, value_set, first_value, hashes FROM aggregation_values"
 #define VALUE_ORDER " ORDER BY aggregation, window_start, group_key, value_set, first_value"
 
 static enum error_code bad_row(struct error *error, const char *what)
@@ -50,6 +50,22 @@ static enum error_code fill_rows(struct reducer *reducer, struct reducer_partiti
     return ERR_OK;
 }
 
+static bool fill_set(struct distinct *set, int64_t first, const char *octets, size_t bytes)
+{
+    if (first == STORE_PIECE_BASE) {
+        if (bytes == DISTINCT_REGISTERS)
+            distinct_load_registers(set, (const uint8_t *)octets);
+        return bytes == DISTINCT_REGISTERS;
+    }
+    for (size_t at = 0; at + sizeof(uint64_t) <= bytes; at += sizeof(uint64_t)) {
+        uint64_t hash;
+        memcpy(&hash, octets + at, sizeof(hash));
+        distinct_add(set, hash);
+    }
+    distinct_mark_stored(set);
+    return bytes % sizeof(uint64_t) == 0;
+}
+
 static enum error_code fill_values(struct reducer *reducer, struct reducer_partition *partition,
                                    const struct postgres_rows *rows, struct error *error)
 {
@@ -57,17 +73,12 @@ static enum error_code fill_values(struct reducer *reducer, struct reducer_parti
         struct aggregate *row = row_at(reducer, partition, rows, i);
         int64_t set = postgres_rows_int(rows, i, 3);
         size_t bytes;
-        const char *hashes = postgres_rows_text(rows, i, 4, &bytes);
+        const char *octets = postgres_rows_text(rows, i, 5, &bytes);
         if (!row)
             continue;
-        if (set < 0 || set >= AGGREGATE_SETS || bytes % sizeof(uint64_t) != 0)
+        if (set < 0 || set >= AGGREGATE_SETS ||
+            !fill_set(&row->sets[set], postgres_rows_int(rows, i, 4), octets, bytes))
             return bad_row(error, "aggregation_values");
-        for (size_t at = 0; at < bytes; at += sizeof(uint64_t)) {
-            uint64_t hash;
-            memcpy(&hash, hashes + at, sizeof(hash));
-            distinct_add(&row->sets[set], hash);
-        }
-        distinct_mark_stored(&row->sets[set]);
         row->chunks[set]++;
     }
     return ERR_OK;

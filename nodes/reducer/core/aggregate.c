@@ -8,8 +8,6 @@
 #include "base/instant.h"
 
 #define CODEC_VERSION 1
-#define HEAD_BYTES 6 /* version, flags, octets of the histogram as 32 bits */
-#define FLAG_OF_SET(set) (1u << (set))
 
 const struct aggregation aggregations[AGGREGATION_TYPES] = {
     [AGGREGATION_NAMESPACE] = {.name = "namespace_grouping", .windowed = true, .by_namespace = true, .sets = true},
@@ -93,43 +91,15 @@ void aggregate_merge(struct aggregate *into, const struct aggregate *from)
 
 void aggregate_encode(const struct aggregate *row, struct buffer *out)
 {
-    size_t start = out->bytes;
-    uint8_t head[HEAD_BYTES] = {CODEC_VERSION};
-    buffer_append(out, head, sizeof(head));
+    buffer_append_char(out, CODEC_VERSION);
     if (aggregations[row->type].latency)
         histogram_encode(&row->latency, out);
-    uint32_t bytes = (uint32_t)(out->bytes - start - HEAD_BYTES);
-    for (int set = 0; set < AGGREGATE_SETS; set++) {
-        if (distinct_is_exact(&row->sets[set]))
-            continue;
-        head[1] = (uint8_t)(head[1] | FLAG_OF_SET(set));
-        buffer_append(out, row->sets[set].registers, DISTINCT_REGISTERS);
-    }
-    for (int i = 0; i < 4; i++)
-        head[2 + i] = (uint8_t)(bytes >> (8 * i));
-    memcpy(out->data + start, head, sizeof(head));
 }
 
 bool aggregate_decode(struct aggregate *row, const void *data, size_t bytes)
 {
     const uint8_t *p = data;
-    if (bytes < HEAD_BYTES || p[0] != CODEC_VERSION)
-        return false;
-    uint32_t histogram_bytes = 0;
-    for (int i = 0; i < 4; i++)
-        histogram_bytes |= (uint32_t)p[2 + i] << (8 * i);
-    if (histogram_bytes > bytes - HEAD_BYTES || !histogram_decode(&row->latency, p + HEAD_BYTES, histogram_bytes))
-        return false;
-    size_t at = HEAD_BYTES + histogram_bytes;
-    for (int set = 0; set < AGGREGATE_SETS; set++) {
-        if (!(p[1] & FLAG_OF_SET(set)))
-            continue;
-        if (bytes - at < DISTINCT_REGISTERS)
-            return false;
-        distinct_load_registers(&row->sets[set], p + at);
-        at += DISTINCT_REGISTERS;
-    }
-    return at == bytes;
+    return bytes >= 1 && p[0] == CODEC_VERSION && histogram_decode(&row->latency, p + 1, bytes - 1);
 }
 
 static struct json *instant_json(int64_t instant_us)

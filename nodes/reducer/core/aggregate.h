@@ -64,7 +64,7 @@ void aggregate_fini(struct aggregate *row);
 void aggregate_add(struct aggregate *row, const struct event *event, bool late);
 void aggregate_merge(struct aggregate *into, const struct aggregate *from);
 
-/* What does not fit plain columns: the histogram and the estimates of sets that are no longer exact. */
+/* What does not fit plain columns: the histogram. The sets are stored in pieces of their own. */
 void aggregate_encode(const struct aggregate *row, struct buffer *out);
 bool aggregate_decode(struct aggregate *row, const void *data, size_t bytes) MUST_USE;
 
