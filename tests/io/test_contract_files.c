@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Is a directory of contracts loaded in order, with a bad file told and left out? */
 #include <check.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +114,25 @@ START_TEST(test_missing)
 }
 END_TEST
 
+/* What is shipped has no finding, not even a warning; run from the top of the tree. */
+START_TEST(test_shipped)
+{
+    struct contract_files files = {0};
+    struct findings findings = {0};
+    struct buffer told = {0};
+    ck_assert_int_eq(contract_files_load("contracts", &files, &findings, NULL), ERR_OK);
+    findings_write(&findings, &told);
+    ck_assert_str_eq(buffer_text(&told), "");
+    bool stamping = false;
+    for (size_t i = 0; i < files.count; i++)
+        stamping = stamping || strcmp(files.items[i]->name, "metadata_stamping") == 0;
+    ck_assert(stamping);
+    contract_files_fini(&files);
+    findings_fini(&findings);
+    buffer_fini(&told);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("contract_files");
@@ -120,6 +140,7 @@ int main(void)
     tcase_add_checked_fixture(files, setup, teardown);
     tcase_add_test(files, test_directory);
     tcase_add_test(files, test_missing);
+    tcase_add_test(files, test_shipped);
     suite_add_tcase(suite, files);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
