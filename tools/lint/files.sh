@@ -48,6 +48,14 @@ while IFS= read -r file; do
     esac
 done < <(git ls-files)
 
+# Links between the documents lead somewhere.
+while IFS=: read -r file line link; do
+    case $link in
+    http://* | https://* | \#* | mailto:*) continue ;;
+    esac
+    [ -e "$(dirname "$file")/${link%%#*}" ] || echo "warning: $file:$line: the link to $link leads nowhere"
+done < <(git ls-files '*.md' | xargs grep -noE '\]\([^)]+\)' | sed -E 's/\]\(([^)]*)\)$/\1/')
+
 [ "$faults" -eq 0 ] && echo "files: ok" && exit 0
 echo "files: $faults faults"
 exit 1
