@@ -308,7 +308,6 @@ static void parallel_compile(struct asl_compiler *compiler, struct asl_state *st
     compiler->depth++;
     state->branches = must_calloc(count, sizeof *state->branches);
     state->branches_count = count;
-    struct asl_scope *outer = compiler->scope;
     size_t place = compiler->pointer.bytes;
     for (size_t i = 0; i < count; i++) {
         struct buffer path = {0};
@@ -319,7 +318,6 @@ static void parallel_compile(struct asl_compiler *compiler, struct asl_state *st
         pointer_cut(&compiler->pointer, place);
         buffer_fini(&path);
     }
-    compiler->scope = outer;
     compiler->depth--;
 }
 

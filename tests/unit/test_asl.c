@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Does the interpreter do what the States Language says? One story of effects for each rule. */
 #include "asl_story.h"
+#include "base/limits.h"
 
 #define ONE(state) "{\"StartAt\":\"A\",\"States\":{\"A\":" state "}}"
 #define TASK_END "\"Type\":\"Task\",\"Resource\":\"echo\",\"End\":true"
@@ -124,6 +125,10 @@ START_TEST(test_endless_loop_ends_as_an_error)
         "\"B\":{\"Type\":\"Choice\",\"Choices\":[{\"Variable\":\"$.go\",\"BooleanEquals\":true,"
         "\"Next\":\"A\"}],\"Default\":\"C\"},\"C\":{\"Type\":\"Succeed\"}}}",
         "{\"go\":true}", "");
+    size_t entered = 0;
+    for (const char *at = told; (at = strstr(at, "enter ")); at++)
+        entered++;
+    ck_assert_uint_eq(entered, ASL_TRANSITIONS_PER_STEP_MAX + 1);
     const char *end = strstr(told, "failed ");
     ck_assert_ptr_nonnull(end);
     ck_assert_str_eq(

@@ -479,6 +479,41 @@ START_TEST(test_parallel_is_tried_again_as_a_whole)
 }
 END_TEST
 
+/* The failing of an inner Parallel leaves the waits of the outer one's other branches alone. */
+START_TEST(test_only_the_siblings_are_abandoned)
+{
+    char *told = story_of(
+        "{StartAt: P, States: {P: {Type: Parallel, End: true, Branches: [{StartAt: W, States: {W: "
+        "{Type: Wait, Seconds: 9, End: true}}}, {StartAt: Q, States: {Q: {Type: Parallel, End: "
+        "true, "
+        "Catch: [{ErrorEquals: [E], Next: C}], Branches: [{StartAt: L, States: {L: {Type: Task, "
+        "Resource: r, End: true}}}, {StartAt: R, States: {R: {Type: Task, Resource: r, End: "
+        "true}}}]}, C: {Type: Pass, Result: 5, End: true}}}]}}}",
+        "1", "fail 2 E x\nconflict ok 3 1\nfire 1");
+    ck_assert_ptr_nonnull(strstr(told, "abandon 3 P/1/Q/1/R\n"));
+    ck_assert_ptr_null(strstr(told, "abandon 1"));
+    ck_assert_str_eq(last_line(told), "succeeded [1,5]");
+    free(told);
+}
+END_TEST
+
+/* A branch that fails at once: its siblings are never entered. */
+START_TEST(test_siblings_that_have_not_begun)
+{
+    char *told =
+        story_of("{StartAt: P, States: {P: {Type: Parallel, End: true, Catch: [{ErrorEquals: "
+                 "[E], Next: C}], Branches: [{StartAt: F, States: {F: {Type: Fail, Error: "
+                 "E}}}, {StartAt: R, States: {R: {Type: Task, Resource: r, End: true}}}]}, "
+                 "C: {Type: Task, Resource: s, End: true}}}",
+                 "{}", "ok 1 7");
+    ck_assert_ptr_null(strstr(told, "enter R"));
+    ck_assert_ptr_null(strstr(told, "abandon"));
+    ck_assert_ptr_nonnull(strstr(told, "call 1 C 0.1 s "));
+    ck_assert_str_eq(last_line(told), "succeeded 7");
+    free(told);
+}
+END_TEST
+
 START_TEST(test_runtime_errors_in_a_branch_end_everything)
 {
     char *told =
@@ -604,6 +639,21 @@ START_TEST(test_data_limit)
 }
 END_TEST
 
+/* A long text whose escapes make it twice as long when written. */
+START_TEST(test_data_limit_counts_escapes)
+{
+    struct buffer input = {0};
+    buffer_append_char(&input, '"');
+    for (int i = 0; i < 300; i++)
+        buffer_append_text(&input, "\\\"");
+    buffer_append_char(&input, '"');
+    limited_ends(PASS("Comment: x"), buffer_text(&input), "", 601,
+                 "failed States.DataLimitExceeded: The data of the state \"A\" have 602 octets; at "
+                 "most 601 are allowed.");
+    buffer_fini(&input);
+}
+END_TEST
+
 /* The events of a story, given one by one to a fresh execution, make the same effects at every
  * prefix. */
 START_TEST(test_every_prefix_tells_the_same)
@@ -673,6 +723,8 @@ int main(void)
     tcase_add_test(all, test_parameters_see_the_retry_count);
     tcase_add_test(all, test_a_loop_counts_visits);
     tcase_add_test(all, test_parallel_is_tried_again_as_a_whole);
+    tcase_add_test(all, test_only_the_siblings_are_abandoned);
+    tcase_add_test(all, test_siblings_that_have_not_begun);
     tcase_add_test(all, test_runtime_errors_in_a_branch_end_everything);
     tcase_add_test(all, test_catch_result_path_that_does_not_fit);
     tcase_add_test(all, test_catch_discards_with_null);
@@ -681,6 +733,7 @@ int main(void)
     tcase_add_test(all, test_stop);
     tcase_add_test(all, test_stale_answers_change_nothing);
     tcase_add_test(all, test_data_limit);
+    tcase_add_test(all, test_data_limit_counts_escapes);
     tcase_add_test(all, test_every_prefix_tells_the_same);
     tcase_add_test(all, test_templates_outside_a_machine);
     suite_add_tcase(suite, all);

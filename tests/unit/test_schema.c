@@ -144,6 +144,8 @@ static const struct {
     {"{\"properties\":{\"next\":{\"$ref\":\"#\"}},\"additionalProperties\":false}",
      "{\"next\":{\"nest\":{}}}", "input.next has the unknown field \"nest\""},
     {"{\"$ref\":\"#\"}", "1", "input cannot be checked: the schema refers to itself without end"},
+    {"{\"type\":\"integer\"}", "1e300", NULL},
+    {"{\"type\":\"integer\"}", "1.5e0", "input must be an integer, not number"},
     {"{\"enum\":[\"a\",null]}", "\"b\"", "input is \"b\"; allowed are [\"a\",null]"},
     {"{\"pattern\":\"^[a-z]+$\"}", "\"ab\\n\"",
      "input is \"ab\\n\"; it must match the pattern ^[a-z]+$"},
