@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "core/asl.h"
+#include "core/contract.h"
 
 #define STORY_START_US 1767225600000000 /* 2026-01-01T00:00:00Z */
 #define STORY_WAITS_MAX 4096
@@ -194,6 +195,35 @@ static char *story_run(const char *definition, const char *input, const char *sc
     ck_assert_str_eq(once, twice);
     free(twice);
     return once;
+}
+
+/* Definitions are written as YAML for short. The story's last line tells how it ended. */
+__attribute__((unused)) static char *json_of(const char *yaml)
+{
+    struct findings findings = {0};
+    struct json *document = yaml_parse("t.yaml", yaml, strlen(yaml), NULL, &findings);
+    ck_assert_msg(document != NULL, "%s: %s", yaml, findings.count ? findings.items[0].text : "");
+    char *text = json_to_text(document);
+    json_release(document);
+    findings_fini(&findings);
+    return text;
+}
+
+__attribute__((unused)) static char *story_of(const char *yaml, const char *input,
+                                              const char *script)
+{
+    char *definition = json_of(yaml);
+    char *told = story_run(definition, input, script);
+    free(definition);
+    return told;
+}
+
+__attribute__((unused)) static char *last_line(char *told)
+{
+    size_t bytes = strlen(told);
+    told[bytes - 1] = '\0';
+    char *line = strrchr(told, '\n');
+    return line ? line + 1 : told;
 }
 
 #define story_is(definition, input, script, expected)                                              \
