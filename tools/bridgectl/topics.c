@@ -166,7 +166,7 @@ static int fail_broker(const struct ctl *ctl, const struct error *error)
 
 static int create(const struct ctl *ctl, struct topics *topics, int64_t wait_seconds, bool as_json)
 {
-    const char *statuses[TOPICS_MAX];
+    const char *statuses[TOPICS_MAX] = {0};
     struct error error = {0};
     int outcome = EXIT_FINE;
     if (create_patiently(ctl, topics, wait_seconds, &error) != ERR_OK)
@@ -183,7 +183,7 @@ static int create(const struct ctl *ctl, struct topics *topics, int64_t wait_sec
 
 static int check(const struct ctl *ctl, struct topics *topics, bool as_json)
 {
-    const char *statuses[TOPICS_MAX];
+    const char *statuses[TOPICS_MAX] = {0};
     struct kafka_topic *present = NULL;
     int count = 0;
     struct error error = {0};
