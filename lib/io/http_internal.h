@@ -91,10 +91,12 @@ const struct route_table *http_server_routes(const struct http_server *server);
 void http_port_holder(int port, char *text, size_t bytes);
 /* ERR_CONFIG when the address cannot be listened on; the text names the port and its holder. */
 enum error_code http_port_check(const char *address, int port, struct error *error) MUST_USE;
-/* Ends listening and the reading side of all connections on the port, or with remote_port > 0 of the
- * connection from there alone. The library looks at its stop flag every two seconds only; this makes
- * it look at once. Answers under way are still written. */
+/* Ends the reading side of all connections on the port, or of the one from remote_port (not 0) alone:
+ * idle ones close at once, answers under way are still written. */
 void http_port_hang_up(int port, int remote_port);
+/* The library's listening thread looks at its stop flag every two seconds; this wakes it. It then
+ * spins until the flag is set, so the stop must follow at once. */
+void http_port_stop_listening(int port);
 
 /* Ends requests whose body comes too slowly; knows the exchanges of all HTTP threads. */
 struct http_watch;

@@ -141,19 +141,27 @@ static bool is_meant(int fd, int port, int remote_port)
                                 port_of(&address) == remote_port);
 }
 
-void http_port_hang_up(int port, int remote_port)
+static bool is_listener(int fd)
+{
+    int listens = 0;
+    socklen_t bytes = sizeof listens;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) == 0 && listens != 0;
+}
+
+/* Shuts the sockets down that are meant: listeners, or connections for reading. */
+static void shut(int port, int remote_port, bool listeners)
 {
     DIR *descriptors = opendir("/proc/self/fd");
     if (descriptors == NULL)
         return;
     for (struct dirent *entry; (entry = readdir(descriptors)) != NULL;) {
         int fd = atoi(entry->d_name);
-        if (entry->d_name[0] == '.' || !is_meant(fd, port, remote_port))
-            continue;
-        int listens = 0;
-        socklen_t bytes = sizeof listens;
-        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes);
-        shutdown(fd, listens != 0 ? SHUT_RDWR : SHUT_RD);
+        if (entry->d_name[0] != '.' && is_meant(fd, port, remote_port) &&
+            is_listener(fd) == listeners)
+            shutdown(fd, listeners ? SHUT_RDWR : SHUT_RD);
     }
     closedir(descriptors);
 }
+
+void http_port_hang_up(int port, int remote_port) { shut(port, remote_port, false); }
+void http_port_stop_listening(int port) { shut(port, 0, true); }

@@ -33,6 +33,10 @@ struct http_server {
     void *context;
     int port;
     atomic_bool refusing;
+    atomic_bool stopping;
+    atomic_int handling; /* requests that the stop waits for */
+    pthread_mutex_t idle_lock;
+    pthread_cond_t idle;        /* stopping, and handling has become 0 */
     atomic_size_t bodies_bytes; /* of all requests being read or handled */
 };
 
@@ -317,6 +321,13 @@ static bool find_route(struct http_exchange *exchange)
     return false;
 }
 
+static void refuse_stopping(struct http_exchange *exchange)
+{
+    struct error error = {0};
+    error_set(&error, ERR_STOPPING, "this instance is stopping");
+    http_problem(&exchange->response, &error);
+}
+
 /* False: the response is filled with the reason. */
 static bool may_enter(struct http_exchange *exchange, const struct http_route *route)
 {
@@ -338,9 +349,7 @@ static bool may_enter(struct http_exchange *exchange, const struct http_route *r
     }
     if (atomic_load_explicit(&server->refusing, memory_order_relaxed) &&
         strcmp(route->method, "GET") != 0) {
-        struct error error = {0};
-        error_set(&error, ERR_STOPPING, "this instance is stopping");
-        http_problem(&exchange->response, &error);
+        refuse_stopping(exchange);
         return false;
     }
     return true;
@@ -376,6 +385,25 @@ static void count_request(const struct http_exchange *exchange, int64_t start_us
                     (double)(clock_monotonic_us() - start_us) / 1e6);
 }
 
+static void leave(struct http_server *server)
+{
+    if (atomic_fetch_sub(&server->handling, 1) != 1 || !atomic_load(&server->stopping))
+        return;
+    pthread_mutex_lock(&server->idle_lock);
+    pthread_cond_signal(&server->idle);
+    pthread_mutex_unlock(&server->idle_lock);
+}
+
+/* False when the server stops: nothing new is begun. */
+static bool enter(struct http_server *server)
+{
+    atomic_fetch_add(&server->handling, 1);
+    if (!atomic_load(&server->stopping))
+        return true;
+    leave(server);
+    return false;
+}
+
 static int on_request(struct mg_connection *connection)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
@@ -383,9 +411,17 @@ static int on_request(struct mg_connection *connection)
     int64_t start_us = clock_monotonic_us();
     exchange_begin(exchange, info->user_data, connection, info);
     http_exchange_current = exchange;
-    serve(exchange, info);
+    bool entered = enter(exchange->server);
+    if (entered) {
+        serve(exchange, info);
+    } else {
+        exchange->close = true;
+        refuse_stopping(exchange);
+    }
+    count_request(exchange, start_us); /* before the answer: who has it also finds it counted */
     send_response(exchange, info);
-    count_request(exchange, start_us);
+    if (entered)
+        leave(exchange->server);
     http_exchange_current = NULL;
     int status = exchange->response.status;
     exchange_end(exchange);
@@ -471,6 +507,8 @@ static enum error_code take_routes(struct http_server *server, const struct http
 static void server_free(struct http_server *server)
 {
     http_watch_free(server->watch);
+    pthread_cond_destroy(&server->idle);
+    pthread_mutex_destroy(&server->idle_lock);
     http_access_fini(&server->access);
     route_table_free(server->table);
     free(server->routes);
@@ -540,6 +578,8 @@ static enum error_code start(struct http_server **result, const struct http_serv
     server->context = options->context;
     server->counted = counted;
     http_access_init(&server->access, options->config);
+    pthread_mutex_init(&server->idle_lock, NULL);
+    pthread_cond_init(&server->idle, NULL);
     server->watch = http_watch_new(options->config->http_body_timeout_ms);
     code = take_routes(server, options->routes, error);
     if (code == ERR_OK)
@@ -566,8 +606,15 @@ void http_server_stop(struct http_server *server)
 {
     if (server == NULL)
         return;
-    atomic_store(&server->refusing, true);
+    /* The library drops answers once its own stop has begun, so running handlers end before it. */
+    pthread_mutex_lock(&server->idle_lock);
+    atomic_store(&server->stopping, true);
     http_port_hang_up(server->port, 0);
+    while (atomic_load(&server->handling) > 0)
+        pthread_cond_wait(&server->idle, &server->idle_lock);
+    pthread_mutex_unlock(&server->idle_lock);
+    http_port_stop_listening(server->port);
+    http_port_hang_up(server->port, 0); /* those that came meanwhile */
     mg_stop(server->civetweb);
     server_free(server);
 }
