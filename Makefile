@@ -130,6 +130,15 @@ test-kafka: ## tests that need a real Apache Kafka
 	@$(MAKE) --no-print-directory build
 	@$(PYTEST) -m kafka $(PYTEST_ARGS) tests/integration
 
+# Workflows per commit, events per read, and what they cost: docs/benchmarks.md. BENCH="workflows" or
+# BENCH="reducer" for one half; RECORD=1 writes the figures into docs/.
+BENCH_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+.PHONY: bench
+bench: ## figures of this machine (BENCH_SECONDS=8 BENCH_ROUNDS=3 REDUCER_EVENTS=2000000)
+	@tools/install-packages.sh build run test kafka
+	@$(MAKE) --no-print-directory build $(BENCH_PROGRAMS)
+	@MODE=$(MODE) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/bench/run.py $(BENCH)
+
 # The guards of the layers, and the documents that are made from tables (config.def, metrics.def, error.def).
 .PHONY: lint format docs
 lint: $(BUILD)/bridgectl $(TEST_UNITS) ## layers, pure objects, licences, scripts, generated documents

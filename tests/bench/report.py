@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""The table of a session: on the terminal, and between the marks of docs/benchmarks.md."""
+
+import datetime
+import pathlib
+import platform
+import re
+import statistics
+import subprocess
+
+from session import ROOT, spread
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+RAW = ROOT / "docs" / "benchmarks"
+MARKS = ("<!-- figures: begin -->", "<!-- figures: end -->")
+BUDGETS = {"two_calls": 0.08, "stamping": 0.04, "reducer": 0.15}
+
+
+def first_line(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return "unknown"
+    return ((done.stdout or done.stderr).strip().splitlines() or ["unknown"])[0]
+
+
+def machine() -> list[str]:
+    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text("utf-8"))
+    cores = sum(
+        line.startswith("processor") for line in open("/proc/cpuinfo", encoding="utf-8").readlines()
+    )
+    memory = re.search(r"MemTotal:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text("utf-8"))
+    system = re.search(r'PRETTY_NAME="(.*)"', pathlib.Path("/etc/os-release").read_text("utf-8"))
+    return [
+        f"{cores} cores of {cpu.group(1) if cpu else platform.machine()},"
+        f" {int(memory.group(1)) // 1048576} GiB",
+        f"{system.group(1) if system else platform.system()}, kernel {platform.release()}",
+        first_line("pg_config", "--version"),
+        first_line("cc", "--version"),
+        "librdkafka " + first_line("pkg-config", "--modversion", "rdkafka"),
+        "commit " + first_line("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"),
+    ]
+
+
+def of(runs: list[dict], name: str) -> list[float]:
+    return [run[name] for run in runs]
+
+
+def ratios(runs: list[dict], yardstick: list[float]) -> list[float]:
+    """Each run against the yardstick of its own round."""
+    return [run["per_second"] / base for run, base in zip(runs, yardstick)]
+
+
+def workflow_rows(figures: dict) -> list[tuple[str, str, str]]:
+    commits, single = figures["commits_64"], figures["commits_1"]
+    rows = [
+        ("commits/s, 64 clients (yardstick)", spread(commits), ""),
+        ("commits/s, 1 client (yardstick)", spread(single), ""),
+    ]
+    kinds = [("two calls", clients, runs) for clients, runs in figures["two_calls"].items()]
+    kinds += [("stamping", clients, runs) for clients, runs in figures["stamping"].items()]
+    for kind, clients, runs in kinds:
+        who = f"{kind}, {clients} client{'s' if clients > 1 else ''}"
+        rows.append((
+            f"{who}: workflows/s",
+            spread(of(runs, "per_second")),
+            f"{spread(ratios(runs, commits), 3)} per commit",
+        ))
+        median_ms = statistics.median(of(runs, "p50_ms"))
+        compared = (
+            f"p50 is {median_ms * statistics.median(single) / 1000:.1f} single commits"
+            if clients == 1
+            else ""
+        )
+        rows.append((
+            f"{who}: p50, p99 ms",
+            f"{spread(of(runs, 'p50_ms'), 2)}, {spread(of(runs, 'p99_ms'), 2)}",
+            compared,
+        ))
+    for run in figures["open"]:
+        rows.append((
+            f"two calls, open loop, {run['rate']:,.0f}/s due",
+            f"{run['per_second']:,.0f}/s",
+            f"p50 {run['p50_ms']:.2f}, p99 {run['p99_ms']:.2f}, max {run['max_ms']:.1f} ms, from when due",
+        ))
+    return rows
+
+
+def cost_rows(figures: dict) -> list[tuple[str, str, str]]:
+    rows = []
+    for kind, clients in (("two_calls", 1), ("two_calls", 64), ("stamping", 64)):
+        runs = figures[kind][clients]
+        rows.append((
+            f"{kind.replace('_', ' ')}, {clients} client{'s' if clients > 1 else ''}: a workflow costs",
+            f"{statistics.median(of(runs, 'cpu_us')):.0f} us CPU,"
+            f" PostgreSQL {statistics.median(of(runs, 'postgres_cpu_us')):.0f} us",
+            f"{statistics.median(of(runs, 'transactions')):.2f} transactions,"
+            f" {statistics.median(of(runs, 'wal_bytes')):,.0f} B of WAL",
+        ))
+    return rows
+
+
+def idle_rows(name: str, idle: dict, busy_mib: float) -> list[tuple[str, str, str]]:
+    return [
+        (f"{name}: start to ready, ms", spread(idle["start_ms"]), "5 starts"),
+        (
+            f"{name}: resident memory, MiB",
+            f"{idle['rss_mib']:.1f} idle ({idle['anonymous_mib']:.1f} anonymous)",
+            f"{busy_mib:.0f} at most under load",
+        ),
+        (f"{name}: idle queries/s", f"{idle['queries_per_second']:.2f}", "over 10 s"),
+    ]
+
+
+def reducer_rows(figures: dict, events: int) -> list[tuple[str, str, str]]:
+    runs = figures["runs"]
+    return [
+        (f"kcat reads/s of {events:,} events (yardstick)", spread(figures["reads"]), ""),
+        (
+            "reducer, events/s, start to last commit",
+            spread(of(runs, "per_second")),
+            f"{spread(ratios(runs, figures['reads']), 3)} per read",
+        ),
+        (
+            "reducer, events/s, between 10 % and 90 %",
+            spread(of(runs, "steady_per_second")),
+            "",
+        ),
+        ("reducer: start to first committed row, s", spread(of(runs, "first_row_s"), 2), ""),
+        (
+            "reducer: an event costs",
+            f"{statistics.median(of(runs, 'cpu_us')):.2f} us CPU,"
+            f" PostgreSQL {statistics.median(of(runs, 'postgres_cpu_us')):.2f} us",
+            f"{statistics.median(of(runs, 'wal_bytes')):.0f} B of WAL",
+        ),
+    ]
+
+
+def table(workflows: dict | None, reducer: dict | None) -> str:
+    rows: list[tuple[str, str, str]] = []
+    if workflows:
+        rows += workflow_rows(workflows["load"]) + cost_rows(workflows["load"])
+        rows += idle_rows("orchestrator", workflows["idle"], workflows["load"]["busy_rss_mib"])
+    if reducer:
+        rows += reducer_rows(reducer["load"], reducer["events"])
+        busy = max(of(reducer["load"]["runs"], "rss_mib"))
+        rows += idle_rows("reducer", reducer["idle"], busy)
+    lines = ["| what | min / median / max | beside it |", "| --- | --- | --- |"]
+    return "\n".join(lines + [f"| {a} | {b} | {c} |" for a, b, c in rows])
+
+
+def under_budget(workflows: dict | None, reducer: dict | None) -> list[str]:
+    """Sentences about ratios that say the architecture is wrong."""
+    found = {}
+    if workflows:
+        load = workflows["load"]
+        commits = load["commits_64"]
+        found["two_calls"] = max(
+            statistics.median(ratios(load["two_calls"][clients], commits)) for clients in (64, 128)
+        )
+        found["stamping"] = statistics.median(ratios(load["stamping"][64], commits))
+    if reducer:
+        found["reducer"] = statistics.median(
+            ratios(reducer["load"]["runs"], reducer["load"]["reads"])
+        )
+    return [
+        f"{name}: {value:.3f} of its yardstick, the least allowed is {BUDGETS[name]}"
+        for name, value in found.items()
+        if value < BUDGETS[name]
+    ]
+
+
+def write(directory: pathlib.Path, figures: str, raw: list[str], record: bool) -> list[pathlib.Path]:
+    """Table and raw output under build/bench, and in docs/ when they are to be recorded."""
+    today = datetime.datetime.now(datetime.timezone.utc)
+    head = "\n".join([f"Taken {today:%Y-%m-%d %H:%M} UTC on:", "", *(f"- {x}" for x in machine())])
+    page = f"{head}\n\n{figures}\n"
+    text = "\n".join(machine() + [""] + raw) + "\n"
+    directory.mkdir(parents=True, exist_ok=True)
+    written = [directory / "figures.md", directory / "raw.txt"]
+    written[0].write_text(page, encoding="utf-8")
+    written[1].write_text(text, encoding="utf-8")
+    if record:
+        RAW.mkdir(parents=True, exist_ok=True)
+        output = RAW / f"{today:%Y-%m-%d}.txt"
+        output.write_text(text, encoding="utf-8")
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
+        after = rest.partition(MARKS[1])[2]
+        source = f"Raw output: [benchmarks/{output.name}](benchmarks/{output.name})."
+        PAGE.write_text(
+            f"{before}{MARKS[0]}\n{page}\n{source}\n{MARKS[1]}{after}", encoding="utf-8"
+        )
+        written += [output, PAGE]
+    return written
