@@ -2,6 +2,7 @@
 #include "metadata-stamping/stamp_store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,8 @@ struct stamp_store {
     struct postgres_pool *pool; /* for reads */
     struct stamp_writer *writer;
     pthread_mutex_t check_lock;
-    int64_t checked_us; /* monotonic; 0: never */
+    bool checking;      /* one thread asks, the others take the last answer */
+    int64_t checked_us; /* monotonic */
     struct error check_error;
 };
 
@@ -45,6 +47,8 @@ struct stamp_store *stamp_store_new(const struct config *config)
     store->writer = stamp_writer_new(url, (int)config->postgres_query_timeout);
     free(url);
     pthread_mutex_init(&store->check_lock, NULL);
+    store->checked_us = clock_monotonic_us() - STORE_SILENT_MS * 1000;
+    error_set(&store->check_error, ERR_DATABASE, "the database was not asked yet");
     return store;
 }
 
@@ -58,20 +62,32 @@ void stamp_store_free(struct stamp_store *store)
     free(store);
 }
 
+/* The database's own words name hosts and roles: they go to the log, once a second at most. */
+static void log_reason(const char *sqlstate, const struct error *error)
+{
+    static atomic_int_least64_t last_us;
+    int64_t now_us = clock_monotonic_us();
+    int64_t before_us = atomic_load(&last_us);
+    if (now_us - before_us > 1000000 &&
+        atomic_compare_exchange_strong(&last_us, &before_us, now_us))
+        log_warning("database call failed", LOG_TEXT("sqlstate", sqlstate),
+                    LOG_TEXT("reason", error->text));
+}
+
 enum error_code stamp_store_explain(enum error_code code, const char *sqlstate, struct error *error)
 {
+    if (code == ERR_OK)
+        return code;
     if (code == ERR_INTERNAL && strncmp(sqlstate, "22", 2) == 0)
         return error_set(error, ERR_INVALID, "a value of the request cannot be stored");
+    log_reason(sqlstate, error);
     if (code == ERR_INTERNAL && strcmp(sqlstate, "42P01") == 0)
         return error_set(error, ERR_DATABASE,
                          "the table metadata_stamps is missing; run bridgectl migrate up");
-    if (code == ERR_INTERNAL || code == ERR_TIMEOUT) {
-        log_error("statement failed", LOG_TEXT("sqlstate", sqlstate),
-                  LOG_TEXT("reason", error->text));
+    if (code == ERR_INTERNAL || code == ERR_TIMEOUT)
         return error_set(error, ERR_DATABASE, "the database refused the statement (SQLSTATE %.5s)",
                          sqlstate);
-    }
-    return code;
+    return error_set(error, code, "%s", error_code_text(code));
 }
 
 /* One statement on a pooled connection. */
@@ -82,7 +98,7 @@ static enum error_code query(struct stamp_store *store, const char *sql,
     struct postgres *postgres;
     enum error_code code = postgres_pool_get(store->pool, &postgres, error);
     if (code != ERR_OK)
-        return code;
+        return stamp_store_explain(code, "", error);
     code = postgres_query(postgres, sql, values, count, rows, error);
     code = stamp_store_explain(code, postgres_sqlstate(postgres), error);
     postgres_pool_put(store->pool, postgres);
@@ -201,23 +217,38 @@ enum error_code stamp_store_list(struct stamp_store *store, const char *namespac
     return code;
 }
 
+/* Asks the database; the caller has set checking. */
+static void check_now(struct stamp_store *store)
+{
+    struct postgres_rows *rows = NULL;
+    struct error found = {0};
+    enum error_code code =
+        query(store, "SELECT id FROM metadata_stamps LIMIT 0", NULL, 0, &rows, &found);
+    postgres_rows_free(rows);
+    found.code = code;
+    pthread_mutex_lock(&store->check_lock);
+    if (code != store->check_error.code)
+        log_info("database state changed", LOG_TEXT("state", error_code_name(code)));
+    store->check_error = found;
+    store->checked_us = clock_monotonic_us();
+    store->checking = false;
+    pthread_mutex_unlock(&store->check_lock);
+}
+
 enum error_code stamp_store_check(struct stamp_store *store, struct error *error)
 {
     pthread_mutex_lock(&store->check_lock);
-    int64_t now_us = clock_monotonic_us();
-    if (store->checked_us == 0 || now_us - store->checked_us > STORE_CHECK_MS * 1000) {
-        struct postgres_rows *rows = NULL;
-        enum error_code before = store->check_error.code;
-        store->check_error = (struct error){0};
-        store->check_error.code = query(store, "SELECT id FROM metadata_stamps LIMIT 0", NULL, 0,
-                                        &rows, &store->check_error);
-        postgres_rows_free(rows);
-        if (before != store->check_error.code)
-            log_info("database state changed",
-                     LOG_TEXT("state", error_code_name(store->check_error.code)));
-        store->checked_us = clock_monotonic_us();
-    }
+    int64_t age_us = clock_monotonic_us() - store->checked_us;
+    bool mine = !store->checking && age_us > STORE_CHECK_MS * 1000;
+    store->checking |= mine;
+    pthread_mutex_unlock(&store->check_lock);
+    if (mine)
+        check_now(store);
+    pthread_mutex_lock(&store->check_lock);
     *error = store->check_error;
+    /* Somebody else has been asking for long: nobody waits behind them. */
+    if (store->checking && age_us > STORE_SILENT_MS * 1000)
+        error_set(error, ERR_DATABASE, "the database does not answer");
     pthread_mutex_unlock(&store->check_lock);
     return error->code;
 }

@@ -47,8 +47,10 @@ enum error_code stamp_store_get(struct stamp_store *store, const char *hash, con
 enum error_code stamp_store_list(struct stamp_store *store, const char *namespace, int64_t limit,
                                  int64_t offset, struct buffer *out, int64_t *shown, int64_t *total,
                                  struct error *error) MUST_USE;
-/* Can stamps be read and written now? The answer is at most STORE_CHECK_MS old. */
+/* Can stamps be read and written now? The answer is at most STORE_CHECK_MS old, or says so when the
+ * database has been silent for STORE_SILENT_MS. */
 #define STORE_CHECK_MS 500
+#define STORE_SILENT_MS 2000
 enum error_code stamp_store_check(struct stamp_store *store, struct error *error) MUST_USE;
 
 #endif
