@@ -24,25 +24,28 @@ static size_t text_bytes_max(const char *text, size_t bytes)
     return total;
 }
 
-size_t asl_bytes_max(const struct json *value)
+struct asl_bound asl_bound_of(const struct json *value)
 {
     enum json_type type = json_type_of(value);
     size_t bytes = 0;
     const char *text = json_string_value(value, &bytes);
     if (text)
-        return text_bytes_max(text, bytes);
+        return (struct asl_bound){text_bytes_max(text, bytes), 0};
     if (type != JSON_ARRAY && type != JSON_OBJECT)
-        return NUMBER_BYTES_MAX;
-    size_t total = 2;
+        return (struct asl_bound){NUMBER_BYTES_MAX, 0};
+    struct asl_bound bound = {2, 0};
     for (size_t i = 0; i < json_size(value); i++) {
         if (type == JSON_OBJECT) {
             text = json_name_at(value, i, &bytes);
-            total += text_bytes_max(text, bytes) + 1;
+            bound.bytes += text_bytes_max(text, bytes) + 1;
         }
-        total +=
-            asl_bytes_max(type == JSON_OBJECT ? json_member_at(value, i) : json_at(value, i)) + 1;
+        struct asl_bound member =
+            asl_bound_of(type == JSON_OBJECT ? json_member_at(value, i) : json_at(value, i));
+        bound.bytes += member.bytes + 1;
+        bound.depth = member.depth > bound.depth ? member.depth : bound.depth;
     }
-    return total;
+    bound.depth++;
+    return bound;
 }
 
 /* -- effects -- */

@@ -112,7 +112,8 @@ void asl_frame_clear_children(struct asl_execution *execution, struct asl_frame 
     free(frame->results);
     frame->children = NULL;
     frame->results = NULL;
-    frame->children_count = frame->running = frame->results_bytes_max = 0;
+    frame->children_count = frame->running = 0;
+    frame->results_bound = (struct asl_bound){0};
 }
 
 void asl_frame_free(struct asl_execution *execution, struct asl_frame *frame)

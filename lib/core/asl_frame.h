@@ -30,7 +30,7 @@ struct asl_frame {
     struct json **results;
     size_t children_count;
     size_t running;
-    size_t results_bytes_max;
+    struct asl_bound results_bound;
 
     bool ready; /* in the list of frames to go on with */
     struct asl_frame *ready_before;

@@ -45,15 +45,20 @@ void asl_failure_clear(struct asl_failure *failure);
 
 /* -- data that passes between states, with a bound on its size as text -- */
 
-/* The bound is kept along so that the limit on state data is checked without writing the document
+/* The bounds are kept along so that the limit on state data is checked without writing the document
  * out at each transition; it is counted only where the bound alone does not settle it. */
-struct asl_data {
-    struct json *json;
-    size_t bytes_max;
+struct asl_bound {
+    size_t bytes; /* as compact text */
+    size_t depth; /* of arrays and objects within each other */
 };
 
-/* At least json_text_bytes(value), and found without writing the value out. */
-size_t asl_bytes_max(const struct json *value);
+struct asl_data {
+    struct json *json;
+    struct asl_bound bound;
+};
+
+/* At least json_text_bytes(value), found without writing the value out, and its depth exactly. */
+struct asl_bound asl_bound_of(const struct json *value);
 
 /* What paths and templates see. */
 struct asl_view {
@@ -104,9 +109,9 @@ struct asl_template;
 struct asl_template *asl_template_compile(struct asl_compiler *compiler,
                                           const struct json *document) MUST_USE;
 void asl_template_free(struct asl_template *template);
-/* A new reference; NULL with *failure. *bytes_max gets the bound, given that of the view's data. */
+/* A new reference; NULL with *failure. *bound is filled, given that of the view's data. */
 struct json *asl_template_run(const struct asl_template *template, const struct asl_view *view,
-                              size_t data_bytes_max, size_t *bytes_max,
+                              const struct asl_bound *data, struct asl_bound *bound,
                               struct asl_failure *failure) MUST_USE;
 
 /* -- intrinsic functions: States.Format('...', $.a) -- */

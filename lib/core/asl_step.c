@@ -25,18 +25,31 @@ static void data_fini(struct asl_data *data)
     *data = (struct asl_data){0};
 }
 
-/* False, with the failure, when the data are larger than a state may have. */
+static bool within_limits(const struct asl_execution *execution, const struct asl_bound *bound)
+{
+    return bound->bytes <= execution->data_bytes_max && bound->depth <= ASL_DATA_DEPTH_MAX;
+}
+
+/* False, with the failure, when the data are larger than a state may have. They are counted only
+ * when the bounds alone do not settle it. */
 static bool data_fits(const struct asl_execution *execution, struct asl_data *data,
                       const struct asl_state *state, struct asl_failure *failure)
 {
-    if (data->bytes_max <= execution->data_bytes_max)
+    if (within_limits(execution, &data->bound))
         return true;
-    data->bytes_max = json_text_bytes(data->json);
-    if (data->bytes_max <= execution->data_bytes_max)
+    data->bound.depth = asl_bound_of(data->json).depth;
+    if (data->bound.depth > ASL_DATA_DEPTH_MAX) {
+        asl_failure_set(failure, ASL_ERROR_DATA_LIMIT,
+                        "The data of the state \"%s\" are nested %zu deep; at most %d are allowed.",
+                        state->name, data->bound.depth, ASL_DATA_DEPTH_MAX);
+        return false;
+    }
+    data->bound.bytes = json_text_bytes(data->json);
+    if (within_limits(execution, &data->bound))
         return true;
     asl_failure_set(failure, ASL_ERROR_DATA_LIMIT,
                     "The data of the state \"%s\" have %zu octets; at most %zu are allowed.",
-                    state->name, data->bytes_max, execution->data_bytes_max);
+                    state->name, data->bound.bytes, execution->data_bytes_max);
     return false;
 }
 
@@ -69,17 +82,21 @@ static bool data_select(struct asl_execution *execution, const struct asl_frame 
                         struct asl_failure *failure)
 {
     if (none) {
-        *to = (struct asl_data){json_object(), 2};
+        *to = (struct asl_data){json_object(), {2, 1}};
         return true;
     }
     if (!path || (jsonpath_is_root(path) && !jsonpath_is_context(path))) {
-        *to = (struct asl_data){json_hold(from->json), from->bytes_max};
+        *to = (struct asl_data){json_hold(from->json), from->bound};
         return true;
     }
     struct asl_view view = view_open(execution, frame, from->json);
     to->json = asl_view_get(&view, path);
     view_close(&view);
-    to->bytes_max = jsonpath_is_context(path) ? asl_bytes_max(to->json) : from->bytes_max + 2;
+    if (jsonpath_is_context(path))
+        to->bound = asl_bound_of(to->json);
+    else
+        to->bound = (struct asl_bound){from->bound.bytes + 2,
+                                       from->bound.depth + !jsonpath_is_definite(path)};
     if (to->json)
         return true;
     asl_failure_set(failure, ASL_ERROR_RUNTIME, "The %s %s of the state \"%s\" finds nothing.",
@@ -96,7 +113,7 @@ static bool data_shape(struct asl_execution *execution, const struct asl_frame *
         return true;
     struct asl_view view = view_open(execution, frame, data->json);
     struct asl_data shaped = {0};
-    shaped.json = asl_template_run(template, &view, data->bytes_max, &shaped.bytes_max, failure);
+    shaped.json = asl_template_run(template, &view, &data->bound, &shaped.bound, failure);
     view_close(&view);
     if (!shaped.json)
         return false;
@@ -115,12 +132,15 @@ static bool data_combine(struct asl_execution *execution, const struct asl_frame
     const struct asl_data *raw = &frame->raw;
     if (discarded) {
         data_fini(data);
-        *data = (struct asl_data){json_hold(raw->json), raw->bytes_max};
+        *data = (struct asl_data){json_hold(raw->json), raw->bound};
         return true;
     }
     struct json *combined = jsonpath_put(path, raw->json, data->json);
     data->json = combined;
-    data->bytes_max += raw->bytes_max + strlen(jsonpath_text(path)) * 6 + 4;
+    data->bound.bytes += raw->bound.bytes + strlen(jsonpath_text(path)) * 6 + 4;
+    data->bound.depth += jsonpath_depth(path);
+    if (data->bound.depth < raw->bound.depth)
+        data->bound.depth = raw->bound.depth;
     if (combined)
         return data_fits(execution, data, frame->state, failure);
     asl_failure_set(failure, ASL_ERROR_RESULT_PATH,
@@ -183,14 +203,16 @@ static void frame_finish(struct asl_execution *execution, struct asl_frame *fram
         return;
     }
     parent->results[frame->branch] = output->json;
-    parent->results_bytes_max += output->bytes_max + 1;
+    struct asl_bound *bound = &parent->results_bound;
+    bound->bytes += output->bound.bytes + 1;
+    bound->depth = output->bound.depth > bound->depth ? output->bound.depth : bound->depth;
     *output = (struct asl_data){0};
     parent->children[frame->branch] = NULL;
     parent->running--;
     asl_frame_free(execution, frame);
     if (parent->running > 0)
         return;
-    struct asl_data result = {json_array(), parent->results_bytes_max + 2};
+    struct asl_data result = {json_array(), {bound->bytes + 2, bound->depth + 1}};
     for (size_t i = 0; i < parent->children_count; i++) {
         json_array_append(result.json, parent->results[i]);
         parent->results[i] = NULL;
@@ -286,7 +308,7 @@ static bool state_catch(struct asl_execution *execution, struct asl_frame *frame
     struct json *output = json_object();
     json_object_set(output, "Error", json_text(failure->error));
     json_object_set(output, "Cause", json_text(failure->cause));
-    struct asl_data data = {output, asl_bytes_max(output)};
+    struct asl_data data = {output, asl_bound_of(output)};
     struct asl_failure second = {0};
     if (!data_combine(execution, frame, catcher->result_path, catcher->result_discarded, &data,
                       &second)) {
@@ -346,7 +368,7 @@ static void parallel_start(struct asl_execution *execution, struct asl_frame *fr
     frame->results = must_calloc(frame->children_count, sizeof *frame->results);
     for (size_t i = 0; i < frame->children_count; i++) {
         const struct asl_scope *scope = &state->branches[i];
-        struct asl_data data = {json_hold(input->json), input->bytes_max};
+        struct asl_data data = {json_hold(input->json), input->bound};
         frame->children[i] = asl_frame_new(frame, scope, (uint32_t)i);
         frame_go(execution, frame->children[i], scope->start, &data);
     }
@@ -476,7 +498,7 @@ static void state_work(struct asl_execution *execution, struct asl_frame *frame,
     case ASL_PASS:
         if (state->result) {
             data_fini(input);
-            *input = (struct asl_data){json_hold(state->result), asl_bytes_max(state->result)};
+            *input = (struct asl_data){json_hold(state->result), asl_bound_of(state->result)};
         }
         if (data_combine(execution, frame, state->result_path, state->result_discarded, input,
                          failure))
@@ -549,7 +571,7 @@ static void begin(struct asl_execution *execution)
 {
     execution->started = true;
     execution->root = asl_frame_new(NULL, &execution->machine->scope, 0);
-    struct asl_data input = {json_hold(execution->input), asl_bytes_max(execution->input)};
+    struct asl_data input = {json_hold(execution->input), asl_bound_of(execution->input)};
     struct asl_failure failure = {0};
     if (data_fits(execution, &input, execution->machine->scope.start, &failure))
         frame_go(execution, execution->root, execution->machine->scope.start, &input);
@@ -563,7 +585,7 @@ static void task_succeeded(struct asl_execution *execution, struct asl_frame *fr
                            const struct json *result)
 {
     struct json *value = result ? json_hold(result) : json_null();
-    struct asl_data data = {value, asl_bytes_max(value)};
+    struct asl_data data = {value, asl_bound_of(value)};
     state_succeeded(execution, frame, &data);
 }
 

@@ -15,7 +15,7 @@ enum template_type {
 struct asl_template {
     enum template_type type;
     struct json *constant;
-    size_t constant_bytes; /* as text, names of members included */
+    struct asl_bound constant_bound; /* of a container: without its members, with their names */
     struct jsonpath *path;
     struct asl_call *call;
     char *name; /* as a member of an object, ".$" cut off */
@@ -58,7 +58,7 @@ static struct asl_template *constant_new(const struct json *value)
 {
     struct asl_template *template = template_new(TEMPLATE_CONSTANT, 0);
     template->constant = json_hold(value);
-    template->constant_bytes = asl_bytes_max(value);
+    template->constant_bound = asl_bound_of(value);
     return template;
 }
 
@@ -134,17 +134,17 @@ struct asl_template *asl_template_compile(struct asl_compiler *compiler,
     size_t count = json_size(document);
     struct asl_template *template =
         template_new(type == JSON_OBJECT ? TEMPLATE_OBJECT : TEMPLATE_ARRAY, count);
-    template->constant_bytes = 2;
+    template->constant_bound.bytes = 2;
     for (size_t i = 0; i < count; i++) {
         if (type == JSON_OBJECT) {
             template->members[i] = member_compile(compiler, document, i);
-            template->constant_bytes += template->members[i]->name_bytes * 6 + 4;
+            template->constant_bound.bytes += template->members[i]->name_bytes * 6 + 4;
         } else {
             size_t place = compiler->pointer.bytes;
             pointer_append_index(&compiler->pointer, i);
             template->members[i] = asl_template_compile(compiler, json_at(document, i));
             pointer_cut(&compiler->pointer, place);
-            template->constant_bytes += 1;
+            template->constant_bound.bytes += 1;
         }
     }
     compiler->depth--;
@@ -154,32 +154,35 @@ struct asl_template *asl_template_compile(struct asl_compiler *compiler,
 /* -- evaluating -- */
 
 static struct json *container_run(const struct asl_template *template, const struct asl_view *view,
-                                  size_t data_bytes_max, size_t *bytes_max,
+                                  const struct asl_bound *data, struct asl_bound *bound,
                                   struct asl_failure *failure)
 {
     bool object = template->type == TEMPLATE_OBJECT;
     struct json *result = object ? json_object() : json_array();
-    size_t total = template->constant_bytes;
+    struct asl_bound total = template->constant_bound;
     for (size_t i = 0; i < template->count; i++) {
         const struct asl_template *member = template->members[i];
-        size_t bytes = 0;
-        struct json *value = asl_template_run(member, view, data_bytes_max, &bytes, failure);
+        struct asl_bound inside = {0};
+        struct json *value = asl_template_run(member, view, data, &inside, failure);
         if (!value) {
             json_release(result);
             return NULL;
         }
-        total += bytes;
+        total.bytes += inside.bytes;
+        total.depth = inside.depth > total.depth ? inside.depth : total.depth;
         if (object)
             json_object_set_bytes(result, member->name, member->name_bytes, value);
         else
             json_array_append(result, value);
     }
-    *bytes_max = total;
+    total.depth++;
+    *bound = total;
     return result;
 }
 
 static struct json *path_run(const struct asl_template *template, const struct asl_view *view,
-                             size_t data_bytes_max, size_t *bytes_max, struct asl_failure *failure)
+                             const struct asl_bound *data, struct asl_bound *bound,
+                             struct asl_failure *failure)
 {
     struct json *value = asl_view_get(view, template->path);
     if (!value) {
@@ -190,28 +193,33 @@ static struct json *path_run(const struct asl_template *template, const struct a
         return NULL;
     }
     /* What a path selects is a part of the data, and of an array that has two brackets more. */
-    *bytes_max = jsonpath_is_context(template->path) ? asl_bytes_max(value) : data_bytes_max + 2;
+    if (jsonpath_is_context(template->path))
+        *bound = asl_bound_of(value);
+    else
+        *bound = (struct asl_bound){data->bytes + 2,
+                                    data->depth + !jsonpath_is_definite(template->path)};
     return value;
 }
 
 struct json *asl_template_run(const struct asl_template *template, const struct asl_view *view,
-                              size_t data_bytes_max, size_t *bytes_max, struct asl_failure *failure)
+                              const struct asl_bound *data, struct asl_bound *bound,
+                              struct asl_failure *failure)
 {
     switch (template->type) {
     case TEMPLATE_CONSTANT:
-        *bytes_max = template->constant_bytes;
+        *bound = template->constant_bound;
         return json_hold(template->constant);
     case TEMPLATE_PATH:
-        return path_run(template, view, data_bytes_max, bytes_max, failure);
+        return path_run(template, view, data, bound, failure);
     case TEMPLATE_CALL: {
         struct json *value = asl_call_run(template->call, view, failure);
         if (value)
-            *bytes_max = asl_bytes_max(value);
+            *bound = asl_bound_of(value);
         return value;
     }
     case TEMPLATE_OBJECT:
     case TEMPLATE_ARRAY:
-        return container_run(template, view, data_bytes_max, bytes_max, failure);
+        return container_run(template, view, data, bound, failure);
     }
     return NULL;
 }
@@ -239,8 +247,8 @@ struct json *asl_template_evaluate(const struct json *template, const struct jso
     } else {
         struct asl_view view = {.data = data, .context = context};
         struct asl_failure failure = {0};
-        size_t bytes = 0;
-        value = asl_template_run(compiled, &view, 0, &bytes, &failure);
+        struct asl_bound ignored = {0};
+        value = asl_template_run(compiled, &view, &ignored, &ignored, &failure);
         if (!value)
             error_set(error, ERR_INVALID, "%s: %s", failure.error, failure.cause);
         asl_failure_clear(&failure);

@@ -229,6 +229,8 @@ bool jsonpath_is_root(const struct jsonpath *path) { return path->count == 0; }
 
 bool jsonpath_is_reference(const struct jsonpath *path) { return path->reference; }
 
+size_t jsonpath_depth(const struct jsonpath *path) { return path->count; }
+
 const char *jsonpath_text(const struct jsonpath *path) { return path->text; }
 
 static const struct json *step_down(const struct segment *segment, const struct json *value)

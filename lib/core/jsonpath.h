@@ -30,6 +30,7 @@ bool jsonpath_is_definite(const struct jsonpath *path); /* no wildcard: one valu
 bool jsonpath_is_root(const struct jsonpath *path);     /* "$" or "$$" */
 /* Names and indexes from 0 only, so that it names one place: a Reference Path. */
 bool jsonpath_is_reference(const struct jsonpath *path);
+size_t jsonpath_depth(const struct jsonpath *path); /* number of its parts */
 const char *jsonpath_text(const struct jsonpath *path);
 
 /* What the path finds below root; a new reference, or NULL when it finds nothing. */

@@ -465,6 +465,30 @@ START_TEST(test_data_limit_counts_escapes)
 }
 END_TEST
 
+/* A loop that wraps its data once more each time ends as an error, not as a stack that is too small. */
+START_TEST(test_data_depth)
+{
+    char *told =
+        story_of("{StartAt: A, States: {A: {Type: Pass, Parameters: {x.$: $}, Next: B}, B: {Type: "
+                 "Choice, Choices: [{Variable: $.stop, IsPresent: true, Next: C}], Default: A}, C: "
+                 "{Type: Succeed}}}",
+                 "{}", "");
+    ck_assert_str_eq(last_line(told),
+                     "failed States.DataLimitExceeded: The data of the state \"A\" are "
+                     "nested 101 deep; at most 100 are allowed.");
+    free(told);
+    /* the bound grows with each pass, the data do not: it goes on until the limit on states in a row */
+    told = story_of(
+        "{StartAt: A, States: {A: {Type: Pass, Parameters: {x.$: '$.x[*]'}, Next: B}, B: {Type: "
+        "Choice, Choices: [{Variable: $.stop, IsPresent: true, Next: C}], Default: A}, C: {Type: "
+        "Succeed}}}",
+        "{\"x\":[1]}", "");
+    ck_assert_int_eq(strncmp(last_line(told), "failed States.Runtime: More than 10000 states", 45),
+                     0);
+    free(told);
+}
+END_TEST
+
 /* The events of a story, given one by one to a fresh execution, make the same effects at every
  * prefix. */
 START_TEST(test_every_prefix_tells_the_same)
@@ -541,6 +565,7 @@ int main(void)
     tcase_add_test(all, test_stop);
     tcase_add_test(all, test_stale_answers_change_nothing);
     tcase_add_test(all, test_data_limit);
+    tcase_add_test(all, test_data_depth);
     tcase_add_test(all, test_data_limit_counts_escapes);
     tcase_add_test(all, test_every_prefix_tells_the_same);
     tcase_add_test(all, test_templates_outside_a_machine);
