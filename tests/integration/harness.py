@@ -14,6 +14,7 @@ import pathlib
 import queue
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -546,10 +547,19 @@ class StubService:
         self.calls: list[tuple[str, str, bytes, dict]] = []
         self.behave = behave
         self.released = threading.Event()
+        self.connections: set[socket.socket] = set()
         stub = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                stub.connections.add(self.connection)
+
+            def finish(self) -> None:
+                stub.connections.discard(self.connection)
+                super().finish()
 
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -590,6 +600,9 @@ class StubService:
         self.released.set()
         self.server.shutdown()
         self.server.server_close()
+        for connection in list(self.connections):  # kept alive by the client: they end too
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         self.thread.join(10)
 
 
