@@ -181,6 +181,9 @@ START_TEST(test_broken_forms)
     const char *good = "--b\r\nContent-Disposition: form-data; name=file\r\n\r\n\r\n--b--";
     ck_assert(part("multipart/form-data; charset=x; boundary=b", good, "file", &found));
     ck_assert_uint_eq(found.bytes, 0);
+    good = "--b\r\nContent-Disposition: form-data; name=file\r\n\r\n--b--";
+    ck_assert(part("multipart/form-data; boundary=b", good, "file", &found));
+    ck_assert_uint_eq(found.bytes, 0);
     ck_assert(!part("multipart/form-data", good, "file", &found));
     ck_assert(!part("multipart/form-data; boundary=", good, "file", &found));
     ck_assert(!part("text/plain; boundary=b", good, "file", &found));

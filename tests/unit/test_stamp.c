@@ -138,8 +138,13 @@ END_TEST
 /* The normal form: runs of three and more newlines become two, white space at both ends goes. */
 START_TEST(test_normal_form_of_hash_input)
 {
-    static const char *const same[] = {"a\n\nb", "a\n\n\nb", "a\n\n\n\n\n\nb", "\n \t a\n\nb\r\n",
-                                       "\xc2\xa0\x61\n\nb\xe2\x80\x83\xe3\x80\x80"};
+    static const char *const same[] = {
+        "a\n\nb",
+        "a\n\n\nb",
+        "a\n\n\n\n\n\nb",
+        "\n \t a\n\nb\r\n",
+        "\xc2\xa0\x61\n\nb\xe2\x80\x83\xe3\x80\x80",
+        "\xe1\x9a\x80\xe2\x81\x9f\x61\n\nb\xe2\x80\xaf\xe2\x80\xa8\xc2\x85"};
     static const char *const other[] = {"a\nb", "a \n\nb", "a\n\nB", "a\n \nb",
                                         "a\n\nb\xe2\x80\x8b"};
     char expected[CONTENT_HASH_TEXT_BYTES];
@@ -183,6 +188,14 @@ START_TEST(test_stacked_stamps_are_all_removed)
                           "<!-- ONEX_METADATA_START -->\n1\n<!-- ONEX_METADATA_END -->\n\n<!-- "
                           "ONEX_METADATA_START -->\n2\n<!-- ONEX_METADATA_END -->";
     ck_assert_str_eq(strip(stacked), "text\n");
+}
+END_TEST
+
+/* A stamp behind other text takes the rest of its line only; the line break is the content's own. */
+START_TEST(test_stamp_behind_other_text)
+{
+    ck_assert_str_eq(strip("x # ONEX:uid=a,hash=b,ts=1 rest\ny"), "x \ny");
+    ck_assert_str_eq(strip("x\n# ONEX:uid=a,hash=b,ts=1 rest\ny"), "x\ny");
 }
 END_TEST
 
@@ -329,6 +342,7 @@ int main(void)
     tcase_add_test(cases, test_normal_form_of_hash_input);
     tcase_add_test(cases, test_find_gives_type_and_hash);
     tcase_add_test(cases, test_stacked_stamps_are_all_removed);
+    tcase_add_test(cases, test_stamp_behind_other_text);
     tcase_add_test(cases, test_hidden_stamps_are_refused_beyond_the_bound);
     tcase_add_test(cases, test_request_fields);
     tcase_add_test(cases, test_request_faults_name_the_field);
