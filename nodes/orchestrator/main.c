@@ -170,6 +170,13 @@ static void ask(void *context, struct presence_status *status)
         status->active_operations += worker_live(orchestrator->workers[i]);
 }
 
+/* The publisher may change its producer, so presence asks for it each time. */
+static enum error_code publish_presence(void *context, const struct kafka_message *message, struct error *error)
+{
+    struct orchestrator *orchestrator = context;
+    return kafka_produce(publisher_producer(orchestrator->publisher), message, error);
+}
+
 /* Shards, then those who should know of us. */
 static enum error_code join(struct parts *parts, struct error *error)
 {
@@ -193,7 +200,7 @@ static enum error_code join(struct parts *parts, struct error *error)
         struct presence_options presence = {
             .config = config, .node_type = "orchestrator", .node_id = orchestrator->node_id, .api_url = buffer_text(&api),
             .metrics_url = buffer_text(&metrics), .database_url = orchestrator->database_url,
-            .producer = publisher_producer(orchestrator->publisher), .ask = ask, .context = orchestrator};
+            .publish = publish_presence, .ask = ask, .context = orchestrator};
         parts->presence = presence_start(&presence);
         parts->consul = consul_start_from_config(config, "orchestrator", orchestrator->node_id, port, metrics_port);
     }
@@ -208,6 +215,7 @@ static void stop(struct parts *parts)
     struct orchestrator *orchestrator = &parts->orchestrator;
     atomic_store(&orchestrator->stopping, true);
     consul_stop(parts->consul);
+    presence_stop(parts->presence);
     if (parts->server != NULL)
         http_server_refuse(parts->server);
     for (int i = 0; i < orchestrator->workers_count; i++)
@@ -219,7 +227,6 @@ static void stop(struct parts *parts)
     ownership_close(orchestrator->ownership);
     for (int i = 0; i < orchestrator->workers_count; i++)
         worker_free(orchestrator->workers[i]);
-    presence_stop(parts->presence);
     int flush_ms = orchestrator->config == NULL ? 0 : (int)orchestrator->config->shutdown_timeout_ms / 2;
     publisher_close(orchestrator->publisher, flush_ms);
     if (orchestrator->pool != NULL)

@@ -48,9 +48,9 @@ struct publisher {
     struct registry *registry;
     const struct event_routes *routes;
     struct postgres *postgres;
-    struct kafka_producer *producer;
-    int32_t partitions; /* 0 until the broker was asked */
-    char *cluster_id;
+    _Atomic(struct kafka_producer *) producer;
+    int32_t partitions; /* 0 until the broker was asked; set before any lane is LIVE */
+    _Atomic(char *) cluster_id; /* NULL until then */
     struct lane lanes[SHARDS_MAX];
     pthread_t thread;
     pthread_mutex_t lock;
@@ -321,9 +321,10 @@ void publisher_commit(struct publisher *publisher, const struct publisher_events
 /* What was published speaks of one cluster; another one has seen nothing of this lane. */
 static void fit_cluster(struct publisher *publisher, struct lane *lane)
 {
-    if (publisher->cluster_id == NULL || strcmp(lane->cluster_id, publisher->cluster_id) == 0)
+    const char *present = atomic_load(&publisher->cluster_id);
+    if (present == NULL || strcmp(lane->cluster_id, present) == 0)
         return;
-    snprintf(lane->cluster_id, sizeof lane->cluster_id, "%s", publisher->cluster_id);
+    snprintf(lane->cluster_id, sizeof lane->cluster_id, "%s", present);
     lane->published_seq = 0;
 }
 
@@ -474,16 +475,18 @@ static bool work_off(struct publisher *publisher, int16_t shard, struct error *e
     return more;
 }
 
-static void lock_lanes(struct publisher *publisher)
+/* From then on only this thread produces, until it has found each lane caught up. */
+static void all_to_backlog(struct publisher *publisher)
 {
-    for (int i = 0; i < SHARDS_MAX; i++)
-        pthread_mutex_lock(&publisher->lanes[i].lock);
-}
-
-static void unlock_lanes(struct publisher *publisher)
-{
-    for (int i = 0; i < SHARDS_MAX; i++)
-        pthread_mutex_unlock(&publisher->lanes[i].lock);
+    for (int i = 0; i < SHARDS_MAX; i++) {
+        struct lane *lane = &publisher->lanes[i];
+        pthread_mutex_lock(&lane->lock);
+        if (lane->mode != LANE_CLOSED) {
+            fit_cluster(publisher, lane);
+            set_backlog(lane);
+        }
+        pthread_mutex_unlock(&lane->lock);
+    }
 }
 
 /* Asks the broker who it is; lanes opened before that look again at what they know of it. */
@@ -501,16 +504,9 @@ static enum error_code ask_broker(struct publisher *publisher, int timeout_ms, s
         code = kafka_cluster_id(publisher->producer, timeout_ms, &id, error);
     if (code != ERR_OK)
         return code;
-    lock_lanes(publisher);
-    publisher->cluster_id = id;
     publisher->partitions = partitions > PARTITIONS_MAX ? PARTITIONS_MAX : partitions;
-    for (int i = 0; i < SHARDS_MAX; i++) {
-        if (publisher->lanes[i].mode == LANE_CLOSED)
-            continue;
-        fit_cluster(publisher, &publisher->lanes[i]);
-        set_backlog(&publisher->lanes[i]);
-    }
-    unlock_lanes(publisher);
+    atomic_store(&publisher->cluster_id, id);
+    all_to_backlog(publisher);
     return ERR_OK;
 }
 
@@ -523,12 +519,8 @@ static void renew_producer(struct publisher *publisher)
     log_error("Failed to publish Kafka event", LOG_TEXT("error", "fatal producer error; a new producer takes over"));
     if (kafka_producer_new(&fresh, publisher->config, "bridge-orchestrator", on_delivered, publisher, &error) != ERR_OK)
         return;
-    lock_lanes(publisher);
-    publisher->producer = fresh;
-    for (int i = 0; i < SHARDS_MAX; i++)
-        if (publisher->lanes[i].mode != LANE_CLOSED)
-            set_backlog(&publisher->lanes[i]);
-    unlock_lanes(publisher);
+    all_to_backlog(publisher); /* before the change, so that no lane's newer events overtake older ones */
+    atomic_store(&publisher->producer, fresh);
     publisher->retired[publisher->retired_count++] = old;
 }
 
@@ -620,7 +612,9 @@ enum error_code publisher_open(struct publisher **out, const struct publisher_op
     pthread_cond_init(&publisher->wake, NULL);
     for (int i = 0; i < SHARDS_MAX; i++)
         pthread_mutex_init(&publisher->lanes[i].lock, NULL);
-    enum error_code code = kafka_producer_new(&publisher->producer, options->config, "bridge-orchestrator", on_delivered, publisher, error);
+    struct kafka_producer *producer = NULL;
+    enum error_code code = kafka_producer_new(&producer, options->config, "bridge-orchestrator", on_delivered, publisher, error);
+    atomic_store(&publisher->producer, producer);
     if (code == ERR_OK) {
         struct error fault = {0};
         code = ask_broker(publisher, BROKER_TIMEOUT_MS, &fault);

@@ -23,7 +23,7 @@
 
 struct engine;
 
-#define BODY_HASH_BYTES 16
+#define BODY_HASH_BYTES 8
 /* How long the engine remembers keys: longer than the time between a reader's look at the database
  * and the arrival of its submission (SUBMIT_AGE_US_MAX), so that no repeat slips between the two. */
 #define KEY_MEMORY_US 20000000

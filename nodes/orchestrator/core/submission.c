@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/limits.h"
+#include "core/json_hash.h"
 
 static const char *const general_fields[] = {"workflow", "version", "input", "namespace", "correlation_id",
                                              "metadata", "idempotency_key", NULL};
@@ -118,47 +118,17 @@ static enum error_code read_general(struct submission *submission, const struct 
     return ERR_OK;
 }
 
-/* A hash that does not depend on the order of members: theirs are added up. */
-static XXH128_hash_t hash_value(const struct json *value)
-{
-    struct {
-        uint64_t type;
-        XXH128_hash_t parts;
-    } sum = {(uint64_t)json_type_of(value), {0, 0}};
-    size_t bytes;
-    const char *text = json_string_value(value, &bytes);
-    if (text != NULL)
-        sum.parts = XXH3_128bits(text, bytes);
-    if (json_type_of(value) == JSON_NUMBER) {
-        double number = json_double_value(value);
-        int64_t integer = json_is_int(value) ? json_int_value(value) : 0;
-        memcpy(&sum.parts.low64, &number, sizeof number);
-        sum.parts.high64 = (uint64_t)integer;
-    }
-    for (size_t i = 0; i < json_size(value); i++) {
-        XXH128_hash_t pair[2] = {{i, 0}, {0, 0}};
-        const char *name = json_name_at(value, i, &bytes);
-        if (name != NULL)
-            pair[0] = XXH3_128bits(name, bytes);
-        pair[1] = hash_value(name != NULL ? json_member_at(value, i) : json_at(value, i));
-        XXH128_hash_t part = XXH3_128bits(pair, sizeof pair);
-        sum.parts.low64 += part.low64;
-        sum.parts.high64 += part.high64;
-    }
-    return XXH3_128bits(&sum, sizeof sum);
-}
-
 static void hash_body(struct submission *submission)
 {
     struct json *all = json_object();
-    XXH128_canonical_t canonical;
     json_object_set(all, "workflow", json_text(submission->workflow));
     json_object_set(all, "version", json_text(submission->version));
     json_object_set(all, "namespace", json_text(submission->namespace));
     json_object_set(all, "input", json_hold(submission->input));
     json_object_set(all, "metadata", submission->metadata == NULL ? json_null() : json_hold(submission->metadata));
-    XXH128_canonicalFromHash(&canonical, hash_value(all));
-    memcpy(submission->body_hash, canonical.digest, BODY_HASH_BYTES);
+    uint64_t hash = json_hash(all);
+    for (int i = 0; i < BODY_HASH_BYTES; i++)
+        submission->body_hash[i] = (uint8_t)(hash >> (8 * i));
     json_release(all);
 }
 
