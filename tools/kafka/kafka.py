@@ -40,19 +40,10 @@ def libraries() -> pathlib.Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         fetched = pathlib.Path(scratch) / "libs"
-        subprocess.run(
-            [
-                "mvn",
-                "-B",
-                "-q",
-                "-f",
-                str(HERE / "pom.xml"),
-                "dependency:copy-dependencies",
-                f"-DoutputDirectory={fetched}",
-            ],
-            check=True,
-            stdin=subprocess.DEVNULL,
-        )
+        command = ["mvn", "-B", "-q", "-f", str(HERE / "pom.xml"), "dependency:copy-dependencies"]
+        command.append(f"-DoutputDirectory={fetched}")
+        if subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode != 0:
+            raise RuntimeError("Maven could not fetch the jars (its words are above)")
         try:
             fetched.rename(target)  # all or nothing; a second fetch at the same time is as good
         except OSError:

@@ -98,7 +98,7 @@ def stamp_tree(plan, directory: str | None) -> bool:
     namespace = "run-" + datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%S")
     files = files_of(tree)
     print(
-        f"\nstamping the text files among {len(files)} files of {tree}, namespace {namespace}",
+        f"\nstamping the text files among the {len(files)} files of {tree}, namespace {namespace}",
         flush=True,
     )
     account = submit(plan, tree, files, namespace)
