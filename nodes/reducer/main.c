@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/limits.h"
+#include "core/event_routes.h"
 #include "io/clock.h"
 #include "io/consul.h"
 #include "io/migrate.h"
@@ -26,6 +28,7 @@ struct parts {
     struct http_server *metrics;
     struct consul *consul;
     struct presence *presence;
+    struct event_routes *routes;
     char *database_url;
     char topic[256];
     char dead_letter_topic[264];
@@ -64,6 +67,32 @@ static enum error_code check_schema(const char *url, struct error *error)
     return ERR_OK;
 }
 
+/* contracts/events.yaml: where the reducer's own events go. */
+static enum error_code read_routes(struct parts *parts, struct error *error)
+{
+    static char text[CONTRACT_BYTES_MAX];
+    struct buffer path = {0}, faults = {0};
+    struct findings findings = {0};
+    enum error_code code = ERR_OK;
+    buffer_append_format(&path, "%s/events.yaml", parts->node.config.contracts_dir);
+    FILE *file = fopen(buffer_text(&path), "r");
+    if (!file) {
+        code = error_set(error, ERR_CONFIG, "%s cannot be read; CONTRACTS_DIR names its directory", buffer_text(&path));
+    } else {
+        size_t bytes = fread(text, 1, sizeof(text), file);
+        fclose(file);
+        parts->routes = event_routes_parse(buffer_text(&path), text, bytes,
+                                           config_topic_environment(&parts->node.config), &findings);
+        findings_write(&findings, &faults);
+        if (!parts->routes)
+            code = error_set(error, ERR_CONFIG, "%s", buffer_text(&faults));
+    }
+    findings_fini(&findings);
+    buffer_fini(&path);
+    buffer_fini(&faults);
+    return code;
+}
+
 static enum error_code start_http(struct parts *parts, struct error *error)
 {
     const struct config *config = &parts->node.config;
@@ -87,7 +116,9 @@ static enum error_code start(struct parts *parts, struct error *error)
     const struct config *config = &parts->node.config;
     parts->database_url = config_database_url(config);
     name_things(parts);
-    enum error_code code = check_schema(parts->database_url, error);
+    enum error_code code = read_routes(parts, error);
+    if (!code)
+        code = check_schema(parts->database_url, error);
     if (code)
         return code;
     parts->service = (struct service){
@@ -105,6 +136,8 @@ static enum error_code start(struct parts *parts, struct error *error)
         .topic = parts->topic,
         .dead_letter_topic = parts->dead_letter_topic,
         .instance_id = parts->instance_id,
+        .node_id = parts->node_id,
+        .routes = parts->routes,
         .outbox = parts->outbox,
     };
     code = runtime_start(&parts->service.runtime, &options, error);
@@ -113,10 +146,17 @@ static enum error_code start(struct parts *parts, struct error *error)
 
 static void ask(void *context, struct presence_status *status)
 {
+    const struct parts *parts = context;
     struct runtime_status now;
-    runtime_status(context, &now);
+    runtime_status(parts->service.runtime, &now);
     status->health = now.database_ok && now.broker_ok ? "healthy" : "degraded";
     status->active_operations = now.uncommitted;
+}
+
+static enum error_code publish(void *context, const struct kafka_message *message, struct error *error)
+{
+    const struct parts *parts = context;
+    return outbox_publish(parts->outbox, message, error);
 }
 
 /* Tells those who should know of us. */
@@ -135,9 +175,9 @@ static void announce(struct parts *parts)
         .api_url = buffer_text(&api),
         .metrics_url = buffer_text(&metrics),
         .database_url = parts->database_url,
-        .own_producer = true, /* the outbox has one only while it publishes */
+        .publish = publish,
         .ask = ask,
-        .context = parts->service.runtime,
+        .context = parts,
     });
     parts->consul = consul_start_from_config(config, "reducer", parts->node_id, port, metrics_port);
     buffer_fini(&metrics);
@@ -161,6 +201,7 @@ static void stop(struct parts *parts)
     runtime_free(parts->service.runtime);
     if (parts->service.pool)
         postgres_pool_free(parts->service.pool);
+    event_routes_free(parts->routes);
     free(parts->database_url);
 }
 

@@ -30,6 +30,7 @@ struct outbox {
     struct postgres *postgres;
     struct kafka_producer *producer;
     pthread_t thread;
+    pthread_mutex_t producer_lock; /* around replacing the producer and sending from other threads */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool woken;
@@ -42,7 +43,10 @@ static void on_delivered(void *context, uint64_t tag_a, uint64_t tag_b, enum err
     struct outbox *outbox = context;
     (void)tag_b;
     (void)text;
-    metrics_add(METRIC_EVENTS_PUBLISHED, code ? 1 : 0, 0, 1);
+    if (code != ERR_STOPPING)
+        metrics_add(METRIC_EVENTS_PUBLISHED, code ? 1 : 0, 0, 1);
+    if (tag_a >= PAGE_MESSAGES)
+        return;
     atomic_store(&outbox->page.acknowledged[tag_a], code ? -1 : 1);
 }
 
@@ -73,15 +77,30 @@ static void rest(struct outbox *outbox, int ms)
     pthread_mutex_unlock(&outbox->lock);
 }
 
+/* A fatal error of the producer (a gap it cannot close) makes a new one. */
 static enum error_code ready_producer(struct outbox *outbox, struct error *error)
 {
+    enum error_code code = ERR_OK;
+    pthread_mutex_lock(&outbox->producer_lock);
     if (outbox->producer && kafka_producer_fatal(outbox->producer)) {
         kafka_producer_free(outbox->producer);
         outbox->producer = NULL;
     }
-    if (outbox->producer)
-        return ERR_OK;
-    return kafka_producer_new(&outbox->producer, outbox->config, "bridge-reducer", on_delivered, outbox, error);
+    if (!outbox->producer)
+        code = kafka_producer_new(&outbox->producer, outbox->config, "bridge-reducer", on_delivered, outbox, error);
+    pthread_mutex_unlock(&outbox->producer_lock);
+    return code;
+}
+
+enum error_code outbox_publish(struct outbox *outbox, const struct kafka_message *message, struct error *error)
+{
+    BUG_IF(message->tag_a < PAGE_MESSAGES);
+    pthread_mutex_lock(&outbox->producer_lock);
+    enum error_code code = outbox->producer && !kafka_producer_fatal(outbox->producer)
+                               ? kafka_produce(outbox->producer, message, error)
+                               : error_set(error, ERR_BROKER, "the producer is being made");
+    pthread_mutex_unlock(&outbox->producer_lock);
+    return code;
 }
 
 static enum error_code publish(struct outbox *outbox, int row, struct error *error)
@@ -149,13 +168,13 @@ static enum error_code publish_page(struct outbox *outbox, bool *left, struct er
     struct page *page = &outbox->page;
     int forgotten = 0;
     *left = false;
-    enum error_code code = postgres_query(outbox->postgres, sql, NULL, 0, &page->rows, error);
+    enum error_code code = ready_producer(outbox, error);
+    if (!code)
+        code = postgres_query(outbox->postgres, sql, NULL, 0, &page->rows, error);
     if (code)
         return code;
     page->count = postgres_rows_count(page->rows);
     int sent = 0;
-    if (page->count > 0)
-        code = ready_producer(outbox, error);
     for (int i = 0; i < page->count; i++)
         atomic_store(&page->acknowledged[i], 0);
     while (!code && sent < page->count) {
@@ -222,11 +241,19 @@ enum error_code outbox_start(struct outbox **outbox, const struct config *config
     made->postgres = postgres_new(database_url, "bridge-reducer outbox", NULL);
     postgres_set_reply_timeout(made->postgres, 30000);
     pthread_mutex_init(&made->lock, NULL);
+    pthread_mutex_init(&made->producer_lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&made->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    enum error_code code = ready_producer(made, error);
+    if (code) {
+        postgres_free(made->postgres);
+        free(made);
+        return code;
+    }
     if (pthread_create(&made->thread, NULL, run, made) != 0) {
+        kafka_producer_free(made->producer);
         postgres_free(made->postgres);
         free(made);
         return error_set(error, ERR_INTERNAL, "no thread could be started for the outbox");
@@ -252,9 +279,12 @@ void outbox_stop(struct outbox *outbox)
     pthread_cond_signal(&outbox->changed);
     pthread_mutex_unlock(&outbox->lock);
     pthread_join(outbox->thread, NULL);
+    if (outbox->producer)
+        kafka_producer_flush(outbox->producer, FLUSH_MS);
     kafka_producer_free(outbox->producer);
     postgres_free(outbox->postgres);
     pthread_mutex_destroy(&outbox->lock);
+    pthread_mutex_destroy(&outbox->producer_lock);
     pthread_cond_destroy(&outbox->changed);
     free(outbox);
 }

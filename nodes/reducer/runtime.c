@@ -90,6 +90,8 @@ static void commit_failed(struct runtime *runtime, enum error_code code, const s
         runtime_database_state(runtime, false, error->text);
     else
         log_error("a batch could not be committed and is tried again", LOG_TEXT("reason", (const char *)error->text));
+    if (runtime->retry_ms == RETRY_FIRST_MS)
+        runtime_tell_failure(runtime, error);
     retry_later(runtime, clock_monotonic_us());
 }
 
@@ -131,6 +133,7 @@ static void send_snapshot(struct runtime *runtime)
 
 static void begin_commit(struct runtime *runtime)
 {
+    runtime_tell_batch(runtime, clock_monotonic_us());
     store_snapshot(runtime->store, &runtime->reducer);
     runtime->in_flight_events = runtime->gathered;
     runtime->in_flight_since_us = runtime->gathered_since_us;
@@ -286,6 +289,7 @@ static void step(struct runtime *runtime)
 
 static void forget_batches(struct runtime *runtime)
 {
+    runtime->aggregation_id[0] = 0;
     runtime->gathered = 0;
     runtime->in_flight_events = 0;
     runtime->resend = false;
@@ -327,7 +331,12 @@ static void *run(void *argument)
         again_ms = again_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : again_ms * 2;
     }
     if (runtime->consumer) {
-        if (!runtime_flush(runtime, FLUSH_WAIT_MS))
+        bool flushed = runtime_flush(runtime, FLUSH_WAIT_MS);
+        if (flushed && runtime_tell_end(runtime)) {
+            begin_commit(runtime);
+            flushed = runtime_flush(runtime, FLUSH_WAIT_MS);
+        }
+        if (!flushed)
             log_warning("stopping with uncommitted events; they are read again at the next start");
         runtime_report_progress(runtime);
         runtime_close(runtime);
@@ -347,7 +356,6 @@ static void release(struct runtime *runtime)
     pthread_cond_destroy(&runtime->committed);
     free(runtime->topic);
     free(runtime->dead_letter_topic);
-    free(runtime->final_topic);
     free(runtime->instance_id);
     free(runtime);
 }
@@ -364,7 +372,6 @@ enum error_code runtime_start(struct runtime **runtime, const struct runtime_opt
     made->options = *options;
     made->topic = must_strdup(options->topic);
     made->dead_letter_topic = must_strdup(options->dead_letter_topic);
-    made->final_topic = options->final_topic ? must_strdup(options->final_topic) : NULL;
     made->instance_id = must_strdup(options->instance_id);
     made->retry_ms = RETRY_FIRST_MS;
     made->store = store_new(options->database_url, options->topic, options->instance_id);

@@ -13,6 +13,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "core/event_routes.h"
 
 struct runtime;
 struct outbox;
@@ -22,8 +23,9 @@ struct runtime_options {
     const char *database_url;
     const char *topic;
     const char *dead_letter_topic;
-    const char *final_topic;
     const char *instance_id;
+    const char *node_id;
+    const struct event_routes *routes; /* of the reducer's own events; must outlive the runtime */
     struct outbox *outbox; /* is told when a commit has put messages into it */
 };
 

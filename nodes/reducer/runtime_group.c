@@ -259,7 +259,9 @@ static void finalize(struct runtime *runtime, int64_t now_us)
         .tolerance_ms = config->aggregation_watermark_tolerance_ms,
         .lateness_ms = config->aggregation_allowed_lateness_ms,
         .idle_ms = 2 * config->partition_idle_ms,
-        .final_topic = runtime->final_topic,
+        .final_topic = event_routes_topic(runtime->options.routes, "window_final"),
+        .node_id = runtime->options.node_id,
+        .environment = config->environment,
     };
     int32_t numbers[PARTITIONS_MAX];
     int64_t epochs[PARTITIONS_MAX];

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/uuid.h"
 #include "io/kafka_consumer.h"
 #include "reducer/core/reducer.h"
 #include "reducer/runtime.h"
@@ -23,7 +24,7 @@ struct runtime {
     struct reducer reducer;
     struct store *store;
     struct kafka_consumer *consumer;
-    char *topic, *dead_letter_topic, *final_topic, *instance_id;
+    char *topic, *dead_letter_topic, *instance_id;
     pthread_t thread;
     int kafka_fd; /* eventfd: something to consume */
     int wake_fd;  /* eventfd: stop, or someone waits for a commit */
@@ -42,6 +43,11 @@ struct runtime {
     bool wants_write;
     bool paused;
     bool restart; /* the consumer must be made anew */
+
+    /* The reducer's own events: an aggregation lasts from joining the group to leaving it. */
+    char aggregation_id[UUID_TEXT_BYTES]; /* "" before its first batch */
+    int64_t aggregation_since_us, told_at_us;
+    int64_t batches, items, told_items;
 
     /* Partitions. */
     int64_t quiet_since_us[PARTITIONS_MAX]; /* monotonic time of the last record or assignment */
@@ -68,6 +74,11 @@ void runtime_report_progress(struct runtime *runtime);
 
 /* runtime_records.c */
 void runtime_take_records(struct runtime *runtime, const struct kafka_record *records, int count);
+
+/* runtime_events.c: messages for the next snapshot */
+void runtime_tell_batch(struct runtime *runtime, int64_t now_us);
+void runtime_tell_failure(struct runtime *runtime, const struct error *error);
+bool runtime_tell_end(struct runtime *runtime); /* true when there is a message to commit */
 
 /* runtime.c */
 bool runtime_flush(struct runtime *runtime, int timeout_ms); /* everything gathered is committed */

@@ -417,11 +417,20 @@ static const char sql_finalize[] =
     "   WHERE r.is_open AND r.aggregation = d.aggregation AND r.window_ms = d.window_ms"
     "   AND r.window_start = d.window_start AND r.group_key = d.group_key),"
     " told AS (INSERT INTO reducer_outbox (event_id, topic, event_type, key, value)"
-    "   SELECT md5(concat_ws('|', 'final', d.aggregation, d.window_ms, extract(epoch FROM d.window_start), d.group_key))::uuid::text,"
-    "     $6, 'window.final', convert_to(d.group_key, 'UTF8'),"
-    "     convert_to(json_build_object('event', 'window.final', 'type', d.aggregation, 'window_start', d.window_start,"
-    "       'window_end', d.window_end, 'group', d.group_key)::text, 'UTF8')"
-    "   FROM made m JOIN due d USING (aggregation, window_ms, window_start, group_key) WHERE $6::text IS NOT NULL RETURNING 1)"
+    "   SELECT id, $6, 'window_final', convert_to(group_key, 'UTF8'), convert_to(json_build_object("
+    "     'envelope_version', '1.0', 'event_id', id, 'event_type', 'window_final', 'event_version', '1.0',"
+    "     'event_timestamp', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),"
+    "     'source_node_id', $7::text, 'source_service', 'omninode-bridge', 'source_version', '1.0.0',"
+    "     'source_instance', NULL, 'correlation_id', NULL, 'causation_id', NULL, 'environment', $8::text,"
+    "     'region', NULL, 'partition_key', group_key, 'payload', json_build_object('type', aggregation,"
+    "       'window_start', to_char(window_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
+    "       'window_end', to_char(window_end AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
+    "       'group', group_key),"
+    "     'metadata', json_build_object('event_category', 'metadata_aggregation', 'node_type', 'reducer',"
+    "       'namespace', group_key))::text, 'UTF8')"
+    "   FROM (SELECT d.*, md5(concat_ws('|', 'final', d.aggregation, d.window_ms, extract(epoch FROM d.window_start),"
+    "     d.group_key))::uuid::text AS id FROM made JOIN due d USING (aggregation, window_ms, window_start, group_key)) AS f"
+    "   WHERE $6::text IS NOT NULL RETURNING 1)"
     " SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM told),"
     "   EXISTS (SELECT FROM aggregation_rows WHERE is_open AND window_end IS NOT NULL)";
 
@@ -429,18 +438,20 @@ enum error_code store_finalize(struct store *store, const struct store_rules *ru
                                int idle_count, bool *open, int64_t *announced, struct error *error)
 {
     enum error_code code = idle_count > 0 ? note_idle(store, idle, epochs, idle_count, error) : ERR_OK;
-    struct postgres_value values[6] = {0};
+    struct postgres_value values[8] = {0};
     postgres_set_string(&values[0], store->cluster_id);
     postgres_set_string(&values[1], store->topic);
     postgres_set_int8(&values[2], rules->tolerance_ms);
     postgres_set_int8(&values[3], rules->lateness_ms);
     postgres_set_int8(&values[4], rules->idle_ms);
     postgres_set_string(&values[5], rules->final_topic);
+    postgres_set_string(&values[6], rules->node_id);
+    postgres_set_string(&values[7], rules->environment);
     *announced = 0;
     int64_t due = 1;
     while (!code && due > 0) {
         struct postgres_rows *rows = NULL;
-        code = postgres_query(store->load, sql_finalize, values, 6, &rows, error);
+        code = postgres_query(store->load, sql_finalize, values, 8, &rows, error);
         if (code)
             break;
         due = postgres_rows_int(rows, 0, 0);
@@ -448,6 +459,6 @@ enum error_code store_finalize(struct store *store, const struct store_rules *ru
         *open = postgres_rows_bool(rows, 0, 2);
         postgres_rows_free(rows);
     }
-    values_fini(values, 6);
+    values_fini(values, 8);
     return code;
 }

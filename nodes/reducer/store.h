@@ -77,6 +77,8 @@ size_t store_snapshot_messages(const struct store *store);
 struct store_rules {
     int64_t tolerance_ms, lateness_ms, idle_ms;
     const char *final_topic; /* where finals are announced; NULL: nowhere */
+    const char *node_id;     /* source of the announcements */
+    const char *environment;
 };
 /* Notes which of our partitions are idle, then makes final what can be. *open tells whether windows are
  * left that are not final, *announced how many messages were put into the outbox. */

@@ -273,6 +273,37 @@ def test_windows_become_final_once_when_the_partitions_are_idle(reduced):
     assert reduced.sql("SELECT final_at FROM aggregation_finals WHERE group_key = %s", namespace) == final_at
 
 
+def typed(bridge, name: str) -> list[dict]:
+    """Events of one of the reducer's typed topics, each id once."""
+    records = consume(bridge.broker.address, f"dev.omninode_bridge.onex.evt.{name}.v1")
+    return list({record.headers["ce_id"]: record.value for record in records}.values())
+
+
+def test_the_reducer_tells_of_its_own_work(reduced):
+    namespace = unique("tells")
+    produce(reduced, [stamp(namespace, 0), stamp(namespace, 9000)])
+    reduced.wait_total(namespace, 2)
+    finals = wait_until(
+        lambda: found if len(found := typed(reduced, "window-final")) >= 4 else None, 60, "four finals", interval=0.2
+    )
+    told = sorted((f["payload"]["type"], f["payload"]["group"], f["payload"]["window_start"]) for f in finals)
+    starts = ("2026-03-01T12:00:00.000Z", "2026-03-01T12:00:05.000Z")
+    assert told == [("namespace_grouping", namespace, start) for start in starts] + [
+        ("time_window", "", start) for start in starts
+    ]
+    reduced.reducer.stop()
+    reduced.start_reducer()  # publishes what the stop left in the outbox
+    completed = wait_until(lambda: typed(reduced, "aggregation-completed"), 30, "the end", interval=0.2)
+    started = typed(reduced, "aggregation-started")
+    aggregation = completed[0]["payload"]["aggregation_id"]
+    assert [event["payload"]["aggregation_id"] for event in started] == [aggregation]
+    assert completed[0]["payload"]["total_items"] == 2
+    assert completed[0]["source_node_id"] and completed[0]["metadata"]["node_type"] == "reducer"
+    batches = typed(reduced, "batch-processed")
+    assert batches and all(event["payload"]["aggregation_id"] == aggregation for event in batches)
+    assert typed(reduced, "state-persisted")[0]["payload"]["namespaces_count"] == 1
+
+
 def test_an_answer_waits_for_its_token(reduced):
     namespace = unique("after")
     workflow, event = stamp(namespace, 0)

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* runtime_events.c - aggregation_started, batch_processed, state_persisted, aggregation_completed and
+ * aggregation_failed. They are committed with the rows they speak of. Batches are told of together, at most
+ * once a second, so that telling never costs more than counting. */
+#include <string.h>
+
+#include "base/instant.h"
+#include "core/envelope.h"
+#include "io/clock.h"
+#include "reducer/runtime_internal.h"
+
+#define TELL_EVERY_US 1000000
+
+static struct json *payload_of(const struct runtime *runtime)
+{
+    char time[INSTANT_TEXT_BYTES];
+    struct json *payload = json_object();
+    json_object_set(payload, "aggregation_id", json_text(runtime->aggregation_id));
+    json_object_set(payload, "timestamp", json_text(instant_format_us(clock_now_us(), time)));
+    return payload;
+}
+
+/* Takes the payload. An event type without a route is not published. */
+static void tell(struct runtime *runtime, const char *type, struct json *payload)
+{
+    const char *topic = event_routes_topic(runtime->options.routes, type);
+    if (topic) {
+        char id[UUID_TEXT_BYTES];
+        struct buffer value = {0};
+        const struct envelope envelope = {
+            .event_id = clock_uuid_v7(),
+            .event_type = type,
+            .event_us = clock_now_us(),
+            .source_node_id = runtime->options.node_id,
+            .source_instance = runtime->instance_id,
+            .environment = runtime->options.config->environment,
+            .partition_key = runtime->aggregation_id,
+            .payload = payload,
+            .event_category = "metadata_aggregation",
+            .node_type = "reducer",
+            .namespace = runtime->options.config->default_namespace,
+        };
+        envelope_write(&value, &envelope);
+        const struct store_message message = {
+            .event_id = uuid_format(&envelope.event_id, id), .topic = topic, .event_type = type,
+            .key = runtime->aggregation_id, .key_bytes = strlen(runtime->aggregation_id),
+            .value = buffer_text(&value), .value_bytes = value.bytes,
+        };
+        store_add_message(runtime->store, &message);
+        buffer_fini(&value);
+    }
+    json_release(payload);
+}
+
+/* Namespaces in memory, each once although it may have a row on every partition. */
+static int64_t count_namespaces(const struct runtime *runtime, int64_t *size_bytes, int64_t *workflows)
+{
+    struct distinct names = {0};
+    *size_bytes = *workflows = 0;
+    for (int32_t p = 0; p < PARTITIONS_MAX; p++) {
+        const struct reducer_partition *partition = runtime->reducer.partitions[p];
+        for (size_t i = 0; partition && i < partition->rows_capacity; i++) {
+            const struct aggregate *row = partition->rows[i];
+            if (!row || row->type != AGGREGATION_NAMESPACE_TOTAL)
+                continue;
+            distinct_add(&names, distinct_hash(row->group, row->group_bytes));
+            *size_bytes += row->size_bytes;
+            *workflows += distinct_count(&row->sets[SET_WORKFLOWS]);
+        }
+    }
+    int64_t count = distinct_count(&names);
+    distinct_fini(&names);
+    return count;
+}
+
+static void begin(struct runtime *runtime, int64_t now_us)
+{
+    struct uuid id = clock_uuid_v7();
+    uuid_format(&id, runtime->aggregation_id);
+    runtime->aggregation_since_us = now_us;
+    runtime->told_at_us = 0;
+    runtime->batches = runtime->items = runtime->told_items = 0;
+    struct json *payload = payload_of(runtime);
+    json_object_set(payload, "aggregation_type", json_text(aggregations[AGGREGATION_NAMESPACE].name));
+    json_object_set(payload, "batch_size", json_int(runtime->options.config->aggregation_batch_size));
+    json_object_set(payload, "window_size_ms", json_int(runtime->options.config->aggregation_window_size_ms));
+    tell(runtime, "aggregation_started", payload);
+}
+
+void runtime_tell_batch(struct runtime *runtime, int64_t now_us)
+{
+    int64_t size_bytes, workflows;
+    if (runtime->gathered == 0)
+        return;
+    if (!runtime->aggregation_id[0])
+        begin(runtime, now_us);
+    runtime->batches++;
+    runtime->items += runtime->gathered;
+    if (now_us - runtime->told_at_us < TELL_EVERY_US)
+        return;
+    struct json *payload = payload_of(runtime);
+    json_object_set(payload, "batch_number", json_int(runtime->batches));
+    json_object_set(payload, "batch_size", json_int(runtime->items - runtime->told_items));
+    json_object_set(payload, "total_items_processed", json_int(runtime->items));
+    tell(runtime, "batch_processed", payload);
+    payload = payload_of(runtime);
+    json_object_set(payload, "namespaces_count", json_int(count_namespaces(runtime, &size_bytes, &workflows)));
+    json_object_set(payload, "workflows_count", json_int(workflows));
+    tell(runtime, "state_persisted", payload);
+    runtime->told_at_us = now_us;
+    runtime->told_items = runtime->items;
+}
+
+void runtime_tell_failure(struct runtime *runtime, const struct error *error)
+{
+    if (!runtime->aggregation_id[0])
+        return;
+    struct json *payload = payload_of(runtime);
+    json_object_set(payload, "error_type", json_text(error_code_name(error->code)));
+    json_object_set(payload, "error_message", json_text(error->text));
+    json_object_set(payload, "duration_ms",
+                    json_int((clock_monotonic_us() - runtime->aggregation_since_us) / 1000));
+    json_object_set(payload, "aggregation_type", json_text(aggregations[AGGREGATION_NAMESPACE].name));
+    tell(runtime, "aggregation_failed", payload);
+}
+
+bool runtime_tell_end(struct runtime *runtime)
+{
+    int64_t size_bytes, workflows;
+    if (!runtime->aggregation_id[0])
+        return false;
+    int64_t duration_us = clock_monotonic_us() - runtime->aggregation_since_us;
+    int64_t namespaces = count_namespaces(runtime, &size_bytes, &workflows);
+    struct json *payload = payload_of(runtime);
+    json_object_set(payload, "total_items", json_int(runtime->items));
+    json_object_set(payload, "batches_processed", json_int(runtime->batches));
+    json_object_set(payload, "total_size_bytes", json_int(size_bytes));
+    json_object_set(payload, "duration_ms", json_int(duration_us / 1000));
+    json_object_set(payload, "items_per_second", json_double((double)runtime->items * 1e6 / (double)(duration_us + 1)));
+    json_object_set(payload, "namespaces_count", json_int(namespaces));
+    tell(runtime, "aggregation_completed", payload);
+    return store_messages(runtime->store) > 0;
+}
