@@ -183,6 +183,15 @@ static void close_wait(struct workflow *workflow, uint32_t wait)
     workflow->waits_count--;
 }
 
+/* A timer that is no longer wanted is nobody's to stop: it finds nothing when it comes up. */
+static void abandon_wait(struct workflow *workflow, uint32_t wait, struct workflow_outcome *outcome)
+{
+    const struct workflow_wait *found = workflow_wait_find(workflow, wait);
+    if (found != NULL && !found->is_timer)
+        push_number(&outcome->abandoned, &outcome->abandoned_count, &outcome->abandoned_capacity, wait);
+    close_wait(workflow, wait);
+}
+
 static void set_text(char **text, const char *value)
 {
     free(*text);
@@ -266,8 +275,7 @@ static void take_effect(struct workflow *workflow, const struct asl_effect *effe
         open_wait(workflow, effect, outcome);
         break;
     case ASL_ABANDON:
-        close_wait(workflow, effect->wait);
-        push_number(&outcome->abandoned, &outcome->abandoned_count, &outcome->abandoned_capacity, effect->wait);
+        abandon_wait(workflow, effect->wait, outcome);
         break;
     case ASL_SUCCEEDED:
         workflow->result = json_hold(effect->data);
@@ -294,8 +302,11 @@ static enum error_code step(struct workflow *workflow, const struct asl_event *e
             set_text(&outcome->state_path, answered->state_path);
         close_wait(workflow, record->wait);
     }
-    for (size_t i = 0; i < workflow->effects.count; i++)
+    for (size_t i = 0; i < workflow->effects.count; i++) {
         take_effect(workflow, &workflow->effects.items[i], record, outcome);
+        if (workflow->effects.items[i].type == ASL_STATE_CAUGHT)
+            i++; /* the exit that follows completes nothing */
+    }
     if (!workflow_state_ended(workflow->state))
         set_text(&workflow->current_step, asl_execution_current(workflow->execution));
     return ERR_OK;
