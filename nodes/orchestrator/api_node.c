@@ -80,7 +80,7 @@ static void set_component(struct health_component *component, const char *name, 
 static void check_node(struct orchestrator *orchestrator, struct health_component *component)
 {
     bool stopping = atomic_load(&orchestrator->stopping);
-    bool settled = true;
+    bool settled = atomic_load(&orchestrator->claimed);
     for (int i = 0; i < orchestrator->workers_count; i++)
         settled = settled && worker_settled(orchestrator->workers[i]);
     set_component(component, "node_runtime", true, stopping || !settled ? HEALTH_UNHEALTHY : HEALTH_HEALTHY, clock_monotonic_us(),

@@ -35,6 +35,7 @@ struct orchestrator {
     struct worker *workers[WORKERS_MAX]; /* shard s belongs to worker s % workers_count */
     atomic_llong queued;   /* submissions on their way and workflows PENDING */
     atomic_bool stopping;
+    atomic_bool claimed; /* the first claim of shards is done: what comes to this instance has come */
     _Atomic(uint64_t) owned[SHARDS_MAX / 64]; /* shards we own, a bit each */
     int64_t started_us;
 };

@@ -107,6 +107,8 @@ static enum error_code claim(struct ownership *ownership, struct error *error)
         log_info("shards taken", LOG_INT("shards", postgres_rows_count(rows)));
         hand_over(orchestrator, rows);
     }
+    if (code == ERR_OK)
+        atomic_store(&orchestrator->claimed, true);
     postgres_rows_free(rows);
     for (int i = 0; i < 2; i++)
         postgres_value_fini(&values[i]);
