@@ -25,6 +25,7 @@ struct kafka_producer {
     pthread_t thread;
     atomic_bool stopping;
     atomic_bool reachable;
+    atomic_bool was_down; /* it was said in the log that no broker can be reached */
     atomic_bool fatal;
 };
 
@@ -47,6 +48,7 @@ static void on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, v
                   LOG_TEXT("reason", rd_kafka_err2str(message->err)));
     } else if (!code) {
         atomic_store(&producer->reachable, true);
+        atomic_store_explicit(&producer->was_down, false, memory_order_relaxed);
     }
     if (producer->delivered)
         producer->delivered(producer->context, tags[0], tags[1], code,
@@ -64,7 +66,8 @@ static void on_error(rd_kafka_t *handle, int number, const char *reason, void *o
         atomic_store(&producer->fatal, true);
         log_error("Failed to publish Kafka event", LOG_TEXT("reason", fatal_reason), LOG_INT("fatal", 1));
     } else if (number == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-        if (atomic_exchange(&producer->reachable, false))
+        atomic_store(&producer->reachable, false);
+        if (!atomic_exchange(&producer->was_down, true))
             log_error("Failed to publish Kafka event", LOG_TEXT("reason", reason));
     } else {
         log_warning("kafka producer", LOG_TEXT("reason", reason));
@@ -78,7 +81,8 @@ static void probe(struct kafka_producer *producer)
     if (rd_kafka_metadata(producer->handle, 0, NULL, &metadata, PROBE_MS))
         return;
     rd_kafka_metadata_destroy(metadata);
-    if (!atomic_exchange(&producer->reachable, true))
+    atomic_store(&producer->reachable, true);
+    if (atomic_exchange(&producer->was_down, false))
         log_info("kafka broker is reachable again");
 }
 

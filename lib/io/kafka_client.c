@@ -45,6 +45,8 @@ enum error_code kafka_conf_put_int(rd_kafka_conf_t *conf, const char *name, int6
     return kafka_conf_put(conf, name, text, error);
 }
 
+/* Quiet: CONFWARN (we know that the gapless guarantee is called experimental) and COMMITFAIL (the group's
+ * offsets are for lag tools only). */
 static void write_log(const rd_kafka_t *handle, int level, const char *facility, const char *text)
 {
     struct log_field client = LOG_TEXT("client", rd_kafka_name(handle));
@@ -52,7 +54,7 @@ static void write_log(const rd_kafka_t *handle, int level, const char *facility,
     struct log_field detail = LOG_TEXT("detail", text);
     if (level <= 2)
         log_error("kafka client", client, place, detail);
-    else if (level <= 4 && strcmp(facility, "CONFWARN") != 0)
+    else if (level <= 4 && strcmp(facility, "CONFWARN") != 0 && strcmp(facility, "COMMITFAIL") != 0)
         log_warning("kafka client", client, place, detail);
     else
         log_debug("kafka client", client, place, detail);
