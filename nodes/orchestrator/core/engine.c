@@ -294,7 +294,7 @@ static bool record(struct engine *engine, struct workflow *workflow, struct work
     engine->next_seq[shard] += (int64_t)effect->outcome.events_count;
     if (before == WORKFLOW_PENDING)
         engine->pending_count--;
-    if (effect->ended && before != WORKFLOW_NONE)
+    if (effect->ended)
         remove_live(engine, &effect->id);
     struct workflow_outcome outcome = effect->outcome; /* pushing may move the effects */
     take_outcome(engine, workflow, &outcome, effects);
@@ -359,12 +359,10 @@ static void submit(struct engine *engine, const struct engine_event *event, stru
     bool at_once = engine->pending_count == 0 && engine->in_flight + (int64_t)engine->ready.count < engine->slots;
     struct workflow_record first = {.kind = at_once ? RECORD_STARTED : RECORD_ACCEPTED, .at_us = event->now_us};
     struct place place = {.id = head->id};
+    add_live(engine, workflow); /* before its timers are set: a sweep asks who lives */
     bool lives = record(engine, workflow, &first, effects);
     BUG_IF(effects->count == 0); /* a new workflow takes its first record */
-    if (!lives)
-        return; /* it ended at once; the effects own it */
-    add_live(engine, workflow);
-    if (!at_once) {
+    if (lives && !at_once) { /* one that ended at once belongs to the effects */
         engine->pending_count++;
         queue_push(&engine->pending, &place);
     }
@@ -414,7 +412,8 @@ static void task_ended(struct engine *engine, const struct engine_event *event, 
 static void tick(struct engine *engine, int64_t now_us, struct engine_effects *effects)
 {
     struct timer timer;
-    while (timers_pop(&engine->timers, now_us, &timer)) {
+    size_t most = engine->timers.count; /* those set on the way that are due at once wait for the next tick */
+    while (most-- > 0 && timers_pop(&engine->timers, now_us, &timer)) {
         struct workflow *workflow = engine_find(engine, &timer.id);
         if (workflow == NULL || (timer.wait != 0 && workflow_wait_find(workflow, timer.wait) == NULL))
             continue;
