@@ -67,21 +67,28 @@ __attribute__((unused)) static struct uuid story_id(unsigned number)
     return id;
 }
 
-/* A workflow of the namespace "docs", created at created_us, that nothing was applied to. */
+/* A workflow created at created_us that nothing was applied to. */
 __attribute__((unused)) static struct workflow *
-story_workflow(const struct contract *contract, unsigned number, int16_t shard, const char *input,
-               int64_t created_us, int64_t timeout_ms)
+story_workflow_of(const char *namespace, const struct contract *contract, unsigned number,
+                  int16_t shard, const char *input, int64_t created_us, int64_t timeout_ms)
 {
     struct workflow_head head = {
         .id = story_id(number),
         .shard = shard,
         .run = 1,
-        .namespace = must_strdup("docs"),
+        .namespace = must_strdup(namespace),
         .correlation_id = must_strdup("corr-1"),
         .input = story_json(input),
         .created_us = created_us,
     };
     return workflow_new(contract, &head, timeout_ms);
+}
+
+__attribute__((unused)) static struct workflow *
+story_workflow(const struct contract *contract, unsigned number, int16_t shard, const char *input,
+               int64_t created_us, int64_t timeout_ms)
+{
+    return story_workflow_of("docs", contract, number, shard, input, created_us, timeout_ms);
 }
 
 #endif
