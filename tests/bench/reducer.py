@@ -13,6 +13,8 @@ from parts import KafkaBroker
 
 PARTITIONS = 8
 NAMESPACES = 16
+# Larger batches than the defaults, as for any topic that is to be read again from its beginning.
+OPTIONS = {"MAX_AGGREGATION_QUEUE_SIZE": "50000", "AGGREGATION_BATCH_SIZE": "10000"}
 EVENTS_PER_SECOND = 10000  # of event time: 2 million events are 40 windows of 5 s
 LIMIT_S = 180
 
@@ -60,6 +62,7 @@ class Reducer:
             "KAFKA_WORKFLOW_PARTITIONS": str(PARTITIONS),
             "KAFKA_CONSUMER_GROUP": name,
             "LOG_LEVEL": "warning",
+            **OPTIONS,
         })
         self.bridge.database = name
         self.bridge.migrate()
