@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <xxhash.h>
 
 #define CAUSE_BYTES_MAX 1024
 #define BOUNDARY "onex-form-7d9f3c5b1e8a46d2"
+#define BOUNDARY_BYTES (sizeof BOUNDARY + 17)
 #define BAD_PARAMETERS "States.ParameterPathFailure"
 
 bool http_task_resource_known(const char *resource, void *context)
@@ -137,13 +139,13 @@ static void append_quoted(struct buffer *out, const char *text)
     }
 }
 
-static void append_part(struct buffer *body, const char *name, const struct json *value)
+static void append_part(struct buffer *body, const char *boundary, const char *name, const struct json *value)
 {
     bool file = json_type_of(value) == JSON_OBJECT && json_get(value, "content") != NULL;
     const struct json *content = file ? json_get(value, "content") : value;
     size_t bytes;
     const char *text = json_string_value(content, &bytes);
-    buffer_append_text(body, "--" BOUNDARY "\r\nContent-Disposition: form-data; name=\"");
+    buffer_append_format(body, "--%s\r\nContent-Disposition: form-data; name=\"", boundary);
     append_quoted(body, name);
     if (file) {
         buffer_append_text(body, "\"; filename=\"");
@@ -161,16 +163,43 @@ static void append_part(struct buffer *body, const char *name, const struct json
     buffer_append_text(body, "\r\n");
 }
 
+static size_t occurrences(const struct buffer *body, const char *text)
+{
+    size_t count = 0, bytes = strlen(text);
+    const char *at = buffer_text(body), *end = at + body->bytes;
+    while ((at = memmem(at, (size_t)(end - at), text, bytes)) != NULL) {
+        at += bytes;
+        count++;
+    }
+    return count;
+}
+
+/* A boundary must stand nowhere in the parts, which are anybody's documents. One that does is followed
+ * by one made from the octets before: nobody can write it into them, and each attempt sends the same. */
+static void build_form(struct http_task_request *request, const struct json *body)
+{
+    char boundary[BOUNDARY_BYTES] = BOUNDARY, header[BOUNDARY_BYTES + 32];
+    for (uint64_t salt = 0;; salt++) {
+        buffer_clear(&request->body);
+        for (size_t i = 0; i < json_size(body); i++)
+            append_part(&request->body, boundary, json_name_at(body, i, NULL), json_member_at(body, i));
+        buffer_append_format(&request->body, "--%s--\r\n", boundary);
+        if (occurrences(&request->body, boundary) == json_size(body) + 1)
+            break;
+        uint64_t hash = XXH3_64bits_withSeed(request->body.data, request->body.bytes, salt);
+        snprintf(boundary, sizeof boundary, BOUNDARY "-%016llx", (unsigned long long)hash);
+    }
+    snprintf(header, sizeof header, "multipart/form-data; boundary=%s", boundary);
+    append_header(request, "Content-Type", header);
+}
+
 static void build_body(struct http_task_request *request, const struct json *body, const char *content_type)
 {
     size_t bytes;
     const char *text = json_string_value(body, &bytes);
     request->has_body = true;
     if (content_type != NULL && strncasecmp(content_type, "multipart/form-data", 19) == 0 && json_type_of(body) == JSON_OBJECT) {
-        append_header(request, "Content-Type", "multipart/form-data; boundary=" BOUNDARY);
-        for (size_t i = 0; i < json_size(body); i++)
-            append_part(&request->body, json_name_at(body, i, NULL), json_member_at(body, i));
-        buffer_append_text(&request->body, "--" BOUNDARY "--\r\n");
+        build_form(request, body);
         return;
     }
     append_header(request, "Content-Type", content_type == NULL ? "application/json" : content_type);
@@ -228,6 +257,17 @@ static bool is_kept_header(const char *name, size_t bytes)
     return true;
 }
 
+/* Takes value, which joins the others of its name; headers are still being built. */
+static void add_value(struct json *headers, const char *name, size_t bytes, struct json *value)
+{
+    struct json *values = (struct json *)(uintptr_t)json_get_bytes(headers, name, bytes);
+    if (values == NULL) {
+        values = json_array();
+        json_object_set_bytes(headers, name, bytes, values);
+    }
+    json_array_append(values, value);
+}
+
 static struct json *header_values(const struct http_task_response *response)
 {
     struct json *headers = json_object();
@@ -246,13 +286,8 @@ static struct json *header_values(const struct http_task_response *response)
             size_t bytes = (size_t)(colon - line) < sizeof name ? (size_t)(colon - line) : sizeof name - 1;
             for (size_t i = 0; i < bytes; i++)
                 name[i] = (char)tolower((unsigned char)line[i]);
-            struct json *values = json_array();
-            if (utf8_is_valid(value, (size_t)(last - value)) && utf8_is_valid(name, bytes)) {
-                json_array_append(values, json_string(value, (size_t)(last - value)));
-                json_object_set_bytes(headers, name, bytes, values);
-            } else {
-                json_release(values);
-            }
+            if (utf8_is_valid(value, (size_t)(last - value)) && utf8_is_valid(name, bytes))
+                add_value(headers, name, bytes, json_string(value, (size_t)(last - value)));
         }
         line = stop + 1;
     }
@@ -262,8 +297,8 @@ static struct json *header_values(const struct http_task_response *response)
 static void fail_status(const struct http_task_response *response, struct http_task_failure *failure)
 {
     size_t bytes = response->body_bytes < CAUSE_BYTES_MAX ? response->body_bytes : CAUSE_BYTES_MAX;
-    while (bytes > 0 && !utf8_is_valid(response->body, bytes) && bytes + 4 > response->body_bytes)
-        bytes--;
+    for (int cut = 0; cut < 3 && bytes > 0 && !utf8_is_valid(response->body, bytes); cut++)
+        bytes--; /* the character that the limit cuts through */
     snprintf(failure->error_text, sizeof failure->error_text, "States.Http.StatusCode.%d", response->status);
     failure->error = failure->error_text;
     buffer_clear(&failure->cause);

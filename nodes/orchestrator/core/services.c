@@ -33,15 +33,21 @@ static void check_members(const struct reading *reading, const struct json *entr
     }
 }
 
+static bool is_base_url(const char *url)
+{
+    size_t scheme = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
+    return scheme > 0 && url[scheme] != '\0' && url[scheme] != '/';
+}
+
 static char *read_base_url(const struct reading *reading, const struct json *entry, const char *pointer)
 {
     const char *variable = json_string_value(json_get(entry, "base_url_variable"), NULL);
     const char *url = variable == NULL ? NULL : reading->lookup(variable, reading->context);
     if (url == NULL || *url == '\0')
         url = json_string_value(json_get(entry, "base_url"), NULL);
-    if (url == NULL || (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)) {
+    if (url == NULL || !is_base_url(url)) {
         finding_add(reading->findings, FINDING_ERROR, reading->map, pointer, "SERVICE_BASE_URL",
-                    "the base URL %s must begin with http:// or https:// (base_url, or the variable named by "
+                    "the base URL %s must begin with http:// or https:// and a host (base_url, or the variable named by "
                     "base_url_variable)", url == NULL ? "(none)" : url);
         return must_strdup("");
     }
@@ -66,7 +72,8 @@ static void read_service(const struct reading *reading, struct service *service,
     if (timeout != NULL && (!json_is_int(timeout) || service->timeout_ms < 1 || service->timeout_ms > TIMEOUT_MS_MAX))
         finding_add(reading->findings, FINDING_ERROR, reading->map, pointer, "SERVICE_TIMEOUT",
                     "timeout_ms must be a whole number from 1 to %d", TIMEOUT_MS_MAX);
-    const char *when_open = json_string_or(json_get(entry, "when_open"), "hold");
+    const struct json *choice = json_get(entry, "when_open");
+    const char *when_open = choice == NULL ? "hold" : json_string_or(choice, json_type_name(choice));
     service->hold_when_open = strcmp(when_open, "hold") == 0;
     if (!service->hold_when_open && strcmp(when_open, "fail") != 0)
         finding_add(reading->findings, FINDING_ERROR, reading->map, pointer, "SERVICE_WHEN_OPEN",
@@ -121,10 +128,16 @@ int services_index(const struct services *services, const char *name)
 
 int services_index_of_url(const struct services *services, const char *url)
 {
+    int found = -1;
+    size_t longest = 0;
     for (int i = 0; i < services->count; i++) {
         size_t bytes = strlen(services->items[i].base_url);
-        if (strncmp(services->items[i].base_url, url, bytes) == 0 && (url[bytes] == '/' || url[bytes] == '?' || url[bytes] == '\0'))
-            return i;
+        bool fits = strncmp(services->items[i].base_url, url, bytes) == 0 &&
+                    (url[bytes] == '/' || url[bytes] == '?' || url[bytes] == '\0');
+        if (fits && bytes > longest) {
+            found = i;
+            longest = bytes;
+        }
     }
-    return -1;
+    return found;
 }

@@ -40,7 +40,7 @@ struct services *services_parse(const char *file, const char *text, size_t bytes
                                 struct findings *findings) MUST_USE;
 void services_free(struct services *services);
 int services_index(const struct services *services, const char *name); /* -1 when there is none */
-/* The service whose base URL the url starts with; -1 when there is none. */
+/* The service whose base URL the url starts with, the longest one; -1 when there is none. */
 int services_index_of_url(const struct services *services, const char *url);
 
 #endif
