@@ -14,7 +14,7 @@
 #include "io/postgres.h"
 
 #define PAGE_MESSAGES 500
-#define SLOW_POLL_MS 10000 /* messages of an instance that died before it could publish them */
+#define SLOW_POLL_MS 30000 /* messages of an instance that died before it could publish them */
 #define RETRY_MS 500
 #define FLUSH_MS 200
 #define LOCK_KEY 0x6f6e65786f7574ll /* of the advisory lock: one publisher at a time */

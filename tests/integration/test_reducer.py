@@ -4,13 +4,23 @@
 import collections
 import datetime
 import json
+import os
 import subprocess
 import time
 import uuid
 
 import pytest
 import web
-from harness import MODE, ROOT, WORKFLOW_TOPIC, consume, scaled, unique, wait_until
+from harness import (
+    MODE,
+    ROOT,
+    WORKFLOW_TOPIC,
+    consume,
+    sanitizer_options,
+    scaled,
+    unique,
+    wait_until,
+)
 
 DEAD_LETTERS = WORKFLOW_TOPIC + ".dlq"
 WINDOW_MS = 5000
@@ -91,7 +101,10 @@ def fill_topic(bridge, *arguments) -> dict:
     program = f"build/{MODE}/tests/bench/fill_topic"
     subprocess.run(["make", "-s", f"MODE={MODE}", program], cwd=ROOT, check=True, timeout=300)
     command = [ROOT / program, "--bootstrap", bridge.broker.address, "--topic", WORKFLOW_TOPIC]
-    done = subprocess.run([*command, *map(str, arguments)], capture_output=True, check=True, timeout=300)
+    environment = {**os.environ, **sanitizer_options()}
+    done = subprocess.run(
+        [*command, *map(str, arguments)], env=environment, capture_output=True, check=True, timeout=300
+    )
     return json.loads(done.stdout)
 
 
