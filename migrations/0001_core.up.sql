@@ -10,11 +10,13 @@ CREATE TABLE bridge_identity (
     -- Names the lanes. A restored or copied database takes a new one, so that its seq numbers are new.
     incarnation bigint NOT NULL,
     system_identifier bigint NOT NULL, -- of the PostgreSQL cluster that the incarnation belongs to
+    database_oid bigint NOT NULL,      -- of the database in it: a dump restored beside the old one differs
     shards smallint NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
-INSERT INTO bridge_identity (incarnation, system_identifier, shards)
-SELECT extract(epoch FROM clock_timestamp())::bigint, system_identifier, 16 FROM pg_control_system();
+INSERT INTO bridge_identity (incarnation, system_identifier, database_oid, shards)
+SELECT extract(epoch FROM clock_timestamp())::bigint, c.system_identifier, d.oid::bigint, 16
+  FROM pg_control_system() c, pg_database d WHERE d.datname = current_database();
 
 -- One row per orchestrator process that is alive.
 CREATE TABLE instances (

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/json.h"
-#include "base/limits.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -8,25 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct json_member {
-    char *name;
-    size_t name_bytes;
-    struct json *value;
-};
-
-struct json {
-    atomic_uint references;
-    uint8_t type;
-    bool is_int; /* of a number: int_value holds it exactly */
-    size_t count; /* members, or octets of a string */
-    union {
-        int64_t int_value;
-        double double_value;
-        struct json **items;
-        struct json_member *members;
-        char *text;
-    };
-};
+#include "core/json_internal.h"
 
 /* Containers grow by doubling: capacity is the next power of two of count, at least this. */
 #define CONTAINER_FIRST 4u
@@ -139,7 +120,7 @@ static struct json_member *find(const struct json *object, const char *name, siz
     return NULL;
 }
 
-static void append_member(struct json *object, char *name, size_t name_bytes, struct json *value)
+void json_append_member(struct json *object, char *name, size_t name_bytes, struct json *value)
 {
     if (must_grow(object->count))
         object->members = must_realloc(object->members, grown(object->count) * sizeof *object->members);
@@ -155,7 +136,7 @@ void json_object_set_bytes(struct json *object, const char *name, size_t name_by
         present->value = member;
         return;
     }
-    append_member(object, must_strndup(name, name_bytes), name_bytes, member);
+    json_append_member(object, must_strndup(name, name_bytes), name_bytes, member);
 }
 
 void json_object_set(struct json *object, const char *name, struct json *member)
@@ -168,7 +149,7 @@ struct json *json_object_with(const struct json *object, const char *name, size_
     struct json *copy = json_object();
     for (size_t i = 0; i < json_size(object) && object->type == JSON_OBJECT; i++) {
         const struct json_member *old = &object->members[i];
-        append_member(copy, must_strndup(old->name, old->name_bytes), old->name_bytes, json_hold(old->value));
+        json_append_member(copy, must_strndup(old->name, old->name_bytes), old->name_bytes, json_hold(old->value));
     }
     json_object_set_bytes(copy, name, name_bytes, member);
     return copy;
@@ -383,331 +364,4 @@ size_t json_text_bytes(const struct json *value)
     size_t bytes = out.bytes;
     buffer_fini(&out);
     return bytes;
-}
-
-/* -- reading -- */
-
-struct parser {
-    const char *start, *p, *end;
-    const char *fault; /* sentence, NULL while all is well */
-    int depth;
-    struct buffer text; /* the string being read */
-};
-
-static struct json *parse_value(struct parser *parser);
-
-static struct json *fail(struct parser *parser, const char *sentence)
-{
-    if (parser->fault == NULL)
-        parser->fault = sentence;
-    return NULL;
-}
-
-static void skip_space(struct parser *parser)
-{
-    while (parser->p < parser->end && (*parser->p == ' ' || *parser->p == '\n' || *parser->p == '\r' || *parser->p == '\t'))
-        parser->p++;
-}
-
-static bool accept(struct parser *parser, char c)
-{
-    if (parser->p >= parser->end || *parser->p != c)
-        return false;
-    parser->p++;
-    return true;
-}
-
-static int32_t read_hex4(struct parser *parser)
-{
-    int32_t value = 0;
-    for (int i = 0; i < 4; i++) {
-        char c = parser->p < parser->end ? *parser->p++ : '\0';
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-        if (digit < 0) {
-            fail(parser, "a \\u escape needs four hexadecimal digits");
-            return -1;
-        }
-        value = value << 4 | digit;
-    }
-    return value;
-}
-
-static void append_utf8(struct buffer *out, int32_t code)
-{
-    char text[4];
-    size_t bytes = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    static const int lead[] = {0, 0x00, 0xc0, 0xe0, 0xf0};
-    for (size_t i = bytes - 1; i > 0; i--) {
-        text[i] = (char)(0x80 | (code & 0x3f));
-        code >>= 6;
-    }
-    text[0] = (char)(lead[bytes] | code);
-    buffer_append(out, text, bytes);
-}
-
-static void read_unicode_escape(struct parser *parser)
-{
-    int32_t code = read_hex4(parser);
-    if (code >= 0xd800 && code < 0xdc00) {
-        if (!accept(parser, '\\') || !accept(parser, 'u')) {
-            fail(parser, "a high surrogate must be followed by a low one");
-            return;
-        }
-        int32_t low = read_hex4(parser);
-        if (low < 0xdc00 || low > 0xdfff) {
-            fail(parser, "a high surrogate must be followed by a low one");
-            return;
-        }
-        code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-    } else if (code >= 0xdc00 && code < 0xe000) {
-        fail(parser, "a low surrogate stands alone");
-        return;
-    }
-    if (code == 0)
-        fail(parser, "\\u0000 cannot be stored");
-    else if (code > 0)
-        append_utf8(&parser->text, code);
-}
-
-static void read_escape(struct parser *parser)
-{
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    char c = parser->p < parser->end ? *parser->p++ : '\0';
-    const char *found = c == '\0' ? NULL : strchr(from, c);
-    if (c == 'u')
-        read_unicode_escape(parser);
-    else if (found != NULL)
-        buffer_append_char(&parser->text, to[found - from]);
-    else
-        fail(parser, "unknown escape in a string");
-}
-
-/* Reads a string after its opening quote. Gives where its text stands: in the input when it has no
- * escapes, else in parser->text. */
-static bool read_string(struct parser *parser, const char **text, size_t *bytes)
-{
-    const char *plain = parser->p;
-    bool escaped = false;
-    buffer_clear(&parser->text);
-    for (;;) {
-        while (parser->p < parser->end && *parser->p != '"' && *parser->p != '\\' && (unsigned char)*parser->p >= 0x20)
-            parser->p++;
-        if (parser->p >= parser->end)
-            return fail(parser, "the text ends inside a string") != NULL;
-        if ((unsigned char)*parser->p < 0x20)
-            return fail(parser, "a control character in a string must be escaped") != NULL;
-        if (*parser->p == '"')
-            break;
-        buffer_append(&parser->text, plain, (size_t)(parser->p - plain));
-        escaped = true;
-        parser->p++;
-        read_escape(parser);
-        if (parser->fault != NULL)
-            return false;
-        plain = parser->p;
-    }
-    if (escaped)
-        buffer_append(&parser->text, plain, (size_t)(parser->p - plain));
-    *text = escaped ? buffer_text(&parser->text) : plain;
-    *bytes = escaped ? parser->text.bytes : (size_t)(parser->p - plain);
-    parser->p++;
-    return true;
-}
-
-static size_t skip_digits(struct parser *parser)
-{
-    const char *from = parser->p;
-    while (parser->p < parser->end && *parser->p >= '0' && *parser->p <= '9')
-        parser->p++;
-    return (size_t)(parser->p - from);
-}
-
-#define INT_DIGITS_EXACT 18
-#define NUMBER_BYTES_MAX 512
-
-static struct json *parse_number(struct parser *parser)
-{
-    const char *from = parser->p;
-    bool negative = accept(parser, '-'), fraction = false;
-    const char *first = parser->p;
-    size_t digits = skip_digits(parser);
-    if (digits == 0 || (digits > 1 && *first == '0'))
-        return fail(parser, "not a JSON number");
-    size_t int_digits = digits;
-    if (accept(parser, '.')) {
-        fraction = true;
-        if (skip_digits(parser) == 0)
-            return fail(parser, "a number needs digits after the point");
-    }
-    if (accept(parser, 'e') || accept(parser, 'E')) {
-        fraction = true;
-        if (!accept(parser, '+'))
-            accept(parser, '-');
-        if (skip_digits(parser) == 0)
-            return fail(parser, "a number needs digits in its exponent");
-    }
-    if (!fraction && int_digits <= INT_DIGITS_EXACT) {
-        int64_t value = 0;
-        for (const char *p = first; p < parser->p; p++)
-            value = value * 10 + (*p - '0');
-        if (negative && value == 0)
-            return json_double(-0.0);
-        return json_int(negative ? -value : value);
-    }
-    char text[NUMBER_BYTES_MAX];
-    size_t bytes = (size_t)(parser->p - from);
-    if (bytes >= sizeof text)
-        return fail(parser, "a number has too many digits");
-    memcpy(text, from, bytes);
-    text[bytes] = '\0';
-    if (!fraction && int_digits == INT_DIGITS_EXACT + 1) {
-        char wide[32];
-        int64_t value = strtoll(text, NULL, 10);
-        snprintf(wide, sizeof wide, "%lld", (long long)value);
-        if (strcmp(wide, text) == 0)
-            return json_int(value);
-    }
-    double number = strtod(text, NULL);
-    return isfinite(number) ? json_double(number) : fail(parser, "a number is out of range");
-}
-
-static struct json *parse_array(struct parser *parser)
-{
-    struct json *array = json_array();
-    skip_space(parser);
-    if (accept(parser, ']'))
-        return array;
-    do {
-        struct json *item = parse_value(parser);
-        if (item == NULL)
-            goto failed;
-        json_array_append(array, item);
-        skip_space(parser);
-    } while (accept(parser, ','));
-    if (accept(parser, ']'))
-        return array;
-    fail(parser, "expected , or ] in an array");
-failed:
-    json_release(array);
-    return NULL;
-}
-
-static bool parse_member(struct parser *parser, struct json *object)
-{
-    const char *text;
-    size_t bytes;
-    skip_space(parser);
-    if (!accept(parser, '"'))
-        return fail(parser, "expected a member name in double quotes") != NULL;
-    if (!read_string(parser, &text, &bytes))
-        return false;
-    char *name = must_strndup(text, bytes);
-    skip_space(parser);
-    struct json *value = accept(parser, ':') ? parse_value(parser) : fail(parser, "expected : after a member name");
-    if (value != NULL)
-        json_object_set_bytes(object, name, bytes, value);
-    free(name);
-    return value != NULL;
-}
-
-static struct json *parse_object(struct parser *parser)
-{
-    struct json *object = json_object();
-    skip_space(parser);
-    if (accept(parser, '}'))
-        return object;
-    do {
-        if (!parse_member(parser, object))
-            goto failed;
-        skip_space(parser);
-    } while (accept(parser, ','));
-    if (accept(parser, '}'))
-        return object;
-    fail(parser, "expected , or } in an object");
-failed:
-    json_release(object);
-    return NULL;
-}
-
-static struct json *parse_literal(struct parser *parser, const char *word, struct json *value)
-{
-    size_t bytes = strlen(word);
-    if ((size_t)(parser->end - parser->p) < bytes || memcmp(parser->p, word, bytes) != 0)
-        return fail(parser, "expected a JSON value");
-    parser->p += bytes;
-    return value;
-}
-
-static struct json *parse_container(struct parser *parser, struct json *(*parse)(struct parser *))
-{
-    if (++parser->depth > JSON_DEPTH_MAX)
-        return fail(parser, "arrays and objects are nested too deeply");
-    parser->p++;
-    struct json *value = parse(parser);
-    parser->depth--;
-    return value;
-}
-
-static struct json *parse_value(struct parser *parser)
-{
-    const char *text;
-    size_t bytes;
-    skip_space(parser);
-    switch (parser->p < parser->end ? *parser->p : '\0') {
-    case '{':
-        return parse_container(parser, parse_object);
-    case '[':
-        return parse_container(parser, parse_array);
-    case '"':
-        parser->p++;
-        return read_string(parser, &text, &bytes) ? json_string(text, bytes) : NULL;
-    case 't':
-        return parse_literal(parser, "true", json_bool(true));
-    case 'f':
-        return parse_literal(parser, "false", json_bool(false));
-    case 'n':
-        return parse_literal(parser, "null", json_null());
-    case '-': case '0': case '1': case '2': case '3': case '4':
-    case '5': case '6': case '7': case '8': case '9':
-        return parse_number(parser);
-    default:
-        return fail(parser, parser->p < parser->end ? "expected a JSON value" : "the text ends where a value is expected");
-    }
-}
-
-static struct json_position position_of(const struct parser *parser)
-{
-    struct json_position position = {1, 1};
-    for (const char *p = parser->start; p < parser->p; p++) {
-        position.column++;
-        if (*p == '\n') {
-            position.line++;
-            position.column = 1;
-        }
-    }
-    return position;
-}
-
-struct json *json_parse(const char *text, size_t bytes, struct error *error, struct json_position *position)
-{
-    struct parser parser = {.start = text, .p = text, .end = text + bytes};
-    struct json *value = NULL;
-    if (utf8_is_valid(text, bytes)) {
-        value = parse_value(&parser);
-        skip_space(&parser);
-        if (value != NULL && parser.p < parser.end) {
-            json_release(value);
-            value = fail(&parser, "text follows after the JSON value");
-        }
-    } else {
-        fail(&parser, "the text is not valid UTF-8");
-    }
-    if (value == NULL) {
-        struct json_position place = position_of(&parser);
-        if (position != NULL)
-            *position = place;
-        (void)error_set(error, ERR_SYNTAX, "line %d column %d: %s", place.line, place.column, parser.fault);
-    }
-    buffer_fini(&parser.text);
-    return value;
 }

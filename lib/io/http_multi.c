@@ -222,6 +222,7 @@ struct http_multi_call *http_multi_start(struct http_multi *multi, const struct 
     curl_easy_setopt(handle, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, call->error);
     curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(handle, CURLOPT_QUICK_EXIT, 1L); /* never wait for a name that is being looked up */
     curl_easy_setopt(handle, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
     curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);

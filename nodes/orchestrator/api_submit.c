@@ -144,9 +144,11 @@ static void post(struct orchestrator *orchestrator, struct attempt *attempt, int
 static enum error_code find_contract(struct orchestrator *orchestrator, struct attempt *attempt)
 {
     const struct submission *submission = &attempt->submission;
-    attempt->contract = submission->version == NULL
-                            ? registry_newest(orchestrator->registry, submission->workflow)
-                            : registry_version(orchestrator->registry, NULL, submission->workflow, submission->version);
+    if (submission->version == NULL)
+        attempt->contract = registry_newest(orchestrator->registry, submission->workflow);
+    else if (registry_version(orchestrator->registry, NULL, submission->workflow, submission->version, &attempt->contract,
+                              &attempt->error) != ERR_OK)
+        return attempt->error.code;
     if (attempt->contract == NULL)
         return error_set_field(&attempt->error, ERR_INVALID, "workflow", "there is no contract %s%s%s; GET /api/v1/contracts lists those there are",
                                submission->workflow, submission->version == NULL ? "" : " version ",
@@ -192,7 +194,7 @@ static void await_acceptance(struct attempt *attempt)
         error_set(&attempt->error, ERR_OUTCOME_UNKNOWN, "the database has not confirmed the submission in time; it may have been accepted");
         return;
     }
-    if (ticket->stage == TICKET_REFUSED) {
+    if (ticket->stage == TICKET_REFUSED && !ticket->accepted) {
         error_set(&attempt->error, ticket->code, "%s", error_code_text(ticket->code));
     } else if (ticket->stage == TICKET_DUPLICATE) {
         attempt->duplicate = true;

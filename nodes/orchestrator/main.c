@@ -79,8 +79,9 @@ static enum error_code connect_patiently(struct postgres *postgres, struct error
 /* A database that was copied or restored elsewhere gets lanes of its own. */
 static const char sql_identity[] =
     "UPDATE bridge_identity SET incarnation = greatest(incarnation + 1, extract(epoch FROM clock_timestamp())::bigint), "
-    "system_identifier = (SELECT system_identifier FROM pg_control_system()) "
-    "WHERE system_identifier <> (SELECT system_identifier FROM pg_control_system())";
+    "system_identifier = c.system_identifier, database_oid = d.oid::bigint "
+    "FROM pg_control_system() c, pg_database d WHERE d.datname = current_database() "
+    "AND (bridge_identity.system_identifier <> c.system_identifier OR database_oid <> d.oid::bigint)";
 
 static enum error_code read_database(struct orchestrator *orchestrator, int64_t *incarnation, struct error *error)
 {
@@ -91,8 +92,6 @@ static enum error_code read_database(struct orchestrator *orchestrator, int64_t 
         code = migrate_check_schema(postgres, SCHEMA_VERSION_OLDEST, SCHEMA_VERSION_NEWEST, error);
     if (code == ERR_OK)
         code = postgres_query(postgres, sql_identity, NULL, 0, NULL, error);
-    if (code == ERR_OK)
-        code = postgres_query(postgres, "SELECT ensure_partitions(3)", NULL, 0, NULL, error);
     if (code == ERR_OK)
         code = registry_store(orchestrator->registry, postgres, error);
     if (code == ERR_OK)

@@ -12,11 +12,14 @@
 #include "orchestrator/store.h"
 #include "orchestrator/worker.h"
 
+#define PARTITIONS_INTERVAL_US INT64_C(86400000000)
+
 struct ownership {
     struct orchestrator *orchestrator;
     struct postgres *postgres;
     char *advertised_url;
     int64_t lock_key;
+    int64_t partitions_us; /* when to look for partitions again */
     int backend_pid; /* of the session that holds the lock */
     pthread_t thread;
     bool started, stopping;
@@ -115,11 +118,23 @@ static enum error_code claim(struct ownership *ownership, struct error *error)
     return code;
 }
 
+/* Partitions are made months ahead; looking once a day is enough. */
+static enum error_code make_partitions(struct ownership *ownership, struct error *error)
+{
+    int64_t now_us = clock_monotonic_us();
+    if (ownership->partitions_us != 0 && now_us < ownership->partitions_us)
+        return ERR_OK;
+    ownership->partitions_us = now_us + PARTITIONS_INTERVAL_US;
+    return postgres_query(ownership->postgres, "SELECT ensure_partitions(3)", NULL, 0, NULL, error);
+}
+
 static enum error_code beat(struct ownership *ownership, struct error *error)
 {
     enum error_code code = hold_lock(ownership, error);
     if (code == ERR_OK)
         code = renew_lease(ownership, error);
+    if (code == ERR_OK)
+        code = make_partitions(ownership, error);
     if (code == ERR_OK)
         code = claim(ownership, error);
     return code;

@@ -15,6 +15,7 @@
 #include "core/murmur2.h"
 #include "io/clock.h"
 #include "io/log.h"
+#include "io/presence.h"
 #include "orchestrator/store.h"
 
 #define BACKLOG_CHUNK 500        /* records read from the log at a time */
@@ -24,6 +25,9 @@
 #define IDLE_US 1000000          /* the thread's look around when nothing was reported */
 #define PARTITIONS_MAX 1024
 #define PRODUCERS_RETIRED_MAX 16
+
+#define COPY_WORKFLOW 1u /* on the workflow topic */
+#define COPY_TYPED 2u    /* on the typed topic */
 
 enum lane_mode { LANE_CLOSED, LANE_BACKLOG, LANE_LIVE };
 
@@ -36,7 +40,7 @@ struct lane {
     int64_t produced_seq;
     int64_t published_seq;
     char cluster_id[PUBLISHER_CLUSTER_BYTES]; /* of the broker that published_seq speaks of */
-    uint8_t *unacknowledged; /* copies of published_seq + 1 + i; a ring */
+    uint8_t *unacknowledged; /* bits of COPY_..., of published_seq + 1 + i; a ring */
     size_t ring_capacity, ring_head;
     int64_t previous_seq[PARTITIONS_MAX]; /* -1: not known */
 };
@@ -207,16 +211,16 @@ static void on_delivered(void *context, uint64_t tag_a, uint64_t tag_b, enum err
 {
     struct publisher *publisher = context;
     struct lane *lane = &publisher->lanes[(tag_a >> 32) & (SHARDS_MAX - 1)];
-    int64_t seq = (int64_t)tag_b;
+    int64_t seq = (int64_t)(tag_b >> 2);
     bool failed = code != ERR_OK && code != ERR_STOPPING;
-    if (tag_b == 0)
+    if (tag_a == PRESENCE_TAG)
         return; /* an event of the node itself, outside the lanes */
     pthread_mutex_lock(&lane->lock);
     if (lane->generation == (uint32_t)tag_a && seq > lane->published_seq && seq <= lane->produced_seq + 1) {
         if (failed) {
             set_backlog(lane);
-        } else if (code == ERR_OK && *copies_of(lane, seq) > 0) {
-            (*copies_of(lane, seq))--;
+        } else if (code == ERR_OK) {
+            *copies_of(lane, seq) &= (uint8_t)~(tag_b & 3);
             advance_published(lane);
         }
     }
@@ -278,16 +282,17 @@ static bool produce(struct publisher *publisher, struct lane *lane, const struct
         .headers_count = make_headers(headers, &texts, publisher, event, values, lane->previous_seq[partition]),
         .timestamp_ms = event->at_us / 1000,
         .tag_a = TAG(event->shard, lane->generation),
-        .tag_b = (uint64_t)event->seq,
+        .tag_b = (uint64_t)event->seq << 2 | COPY_WORKFLOW,
     };
     const char *topic = event_routes_topic(publisher->routes, event->type);
     ring_reserve(lane, event->seq);
-    *copies_of(lane, event->seq) = topic == NULL ? 1 : 2;
+    *copies_of(lane, event->seq) = topic == NULL ? COPY_WORKFLOW : COPY_WORKFLOW | COPY_TYPED;
     if (kafka_produce(publisher->producer, &message, NULL) != ERR_OK)
         return false;
     if (topic != NULL) {
         message.topic = topic;
         message.partition = -1;
+        message.tag_b = (uint64_t)event->seq << 2 | COPY_TYPED;
         if (kafka_produce(publisher->producer, &message, NULL) != ERR_OK)
             return false;
     }
@@ -424,6 +429,19 @@ static int by_seq(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* Numbers that the log no longer tells of: pruned, or of a workflow whose record does not fit any more.
+ * The lane goes on behind them; readers see the gap by prev_seq. */
+static void skip_gap(struct lane *lane, int16_t shard, int64_t up_to)
+{
+    log_error("gap in a lane: events that can no longer be made are left out", LOG_INT("shard", shard),
+              LOG_INT("from_seq", lane->produced_seq + 1), LOG_INT("to_seq", up_to));
+    ring_reserve(lane, up_to);
+    for (int64_t seq = lane->produced_seq + 1; seq <= up_to; seq++)
+        *copies_of(lane, seq) = 0;
+    lane->produced_seq = up_to;
+    advance_published(lane);
+}
+
 /* Hands over what was rebuilt; true when the producer took all of it. */
 static bool produce_rebuilt(struct publisher *publisher, struct lane *lane, struct rebuilding *rebuilding, uint32_t generation)
 {
@@ -432,9 +450,14 @@ static bool produce_rebuilt(struct publisher *publisher, struct lane *lane, stru
     pthread_mutex_lock(&lane->lock);
     for (size_t i = 0; i < rebuilding->events.count && all && lane->generation == generation; i++) {
         const struct publisher_event *event = &rebuilding->events.items[i];
-        if (event->seq == lane->produced_seq + 1 && event->seq <= rebuilding->last_seq)
-            all = produce(publisher, lane, event, rebuilding->events.values.data);
+        if (event->seq <= lane->produced_seq || event->seq > rebuilding->last_seq)
+            continue;
+        if (event->seq > lane->produced_seq + 1)
+            skip_gap(lane, rebuilding->shard, event->seq - 1);
+        all = produce(publisher, lane, event, rebuilding->events.values.data);
     }
+    if (all && lane->generation == generation && lane->produced_seq < rebuilding->last_seq)
+        skip_gap(lane, rebuilding->shard, rebuilding->last_seq);
     pthread_mutex_unlock(&lane->lock);
     return all;
 }
@@ -608,6 +631,7 @@ enum error_code publisher_open(struct publisher **out, const struct publisher_op
     publisher->registry = options->registry;
     publisher->routes = options->routes;
     publisher->postgres = postgres_new(options->database_url, "bridge-orchestrator outbox", STORE_SETTINGS);
+    postgres_set_reply_timeout(publisher->postgres, (int)options->config->lease_ms);
     pthread_mutex_init(&publisher->lock, NULL);
     pthread_cond_init(&publisher->wake, NULL);
     for (int i = 0; i < SHARDS_MAX; i++)

@@ -174,41 +174,50 @@ static const struct contract *find(const struct registry *registry, const char *
     return NULL;
 }
 
-static struct contract *read_version(struct postgres *postgres, const char *name, const char *version)
+static enum error_code read_version(struct postgres *postgres, const char *name, const char *version, struct contract **contract,
+                                    struct error *error)
 {
     struct postgres_value values[2] = {{0}};
     struct postgres_rows *rows = NULL;
-    struct contract *contract = NULL;
     postgres_set_string(&values[0], name);
     postgres_set_string(&values[1], version);
-    if (postgres_query(postgres, "SELECT file, content FROM contracts WHERE name = $1 AND version = $2", values, 2, &rows, NULL) ==
-            ERR_OK &&
-        postgres_rows_count(rows) > 0) {
+    enum error_code code = postgres_query(postgres, "SELECT file, content FROM contracts WHERE name = $1 AND version = $2", values, 2,
+                                          &rows, error);
+    if (code == ERR_OK && postgres_rows_count(rows) > 0) {
         struct findings findings = {0};
         size_t bytes, file_bytes;
         const char *content = postgres_rows_text(rows, 0, 1, &bytes);
         char *file = must_strndup(postgres_rows_text(rows, 0, 0, &file_bytes), file_bytes);
-        contract = contract_parse(file, content, bytes, &findings);
+        *contract = contract_parse(file, content, bytes, &findings);
         findings_fini(&findings);
         free(file);
     }
     postgres_rows_free(rows);
     for (int i = 0; i < 2; i++)
         postgres_value_fini(&values[i]);
-    return contract;
+    return code;
 }
 
-const struct contract *registry_version(struct registry *registry, struct postgres *postgres, const char *name, const char *version)
+enum error_code registry_version(struct registry *registry, struct postgres *postgres, const char *name, const char *version,
+                                 const struct contract **contract, struct error *error)
 {
     pthread_mutex_lock(&registry->lock);
-    const struct contract *contract = find(registry, name, version);
-    if (contract == NULL && postgres != NULL) {
-        contract = read_version(postgres, name, version);
-        if (contract != NULL)
-            add(registry, contract);
+    *contract = find(registry, name, version);
+    pthread_mutex_unlock(&registry->lock);
+    if (*contract != NULL || postgres == NULL)
+        return ERR_OK;
+    struct contract *older = NULL;
+    enum error_code code = read_version(postgres, name, version, &older, error);
+    pthread_mutex_lock(&registry->lock);
+    *contract = find(registry, name, version); /* another thread may have read it meanwhile */
+    if (*contract == NULL && older != NULL) {
+        add(registry, older);
+        *contract = older;
+        older = NULL;
     }
     pthread_mutex_unlock(&registry->lock);
-    return contract;
+    contract_free(older);
+    return code;
 }
 
 const struct contract *registry_newest(struct registry *registry, const char *name)

@@ -26,8 +26,10 @@ void registry_free(struct registry *registry);
 const struct services *registry_services(const struct registry *registry);
 /* The newest version of a name, or NULL. */
 const struct contract *registry_newest(struct registry *registry, const char *name);
-/* A version; looked up in the database when it is not in memory (postgres may be NULL). */
-const struct contract *registry_version(struct registry *registry, struct postgres *postgres, const char *name, const char *version);
+/* A version; looked up in the database when it is not in memory (postgres may be NULL). *contract is
+ * NULL when there is none, or when what the database has cannot be read any more. */
+enum error_code registry_version(struct registry *registry, struct postgres *postgres, const char *name, const char *version,
+                                 const struct contract **contract, struct error *error) MUST_USE;
 /* Newest versions, sorted by name; free() the array. */
 const struct contract **registry_list(struct registry *registry, size_t *count) MUST_USE;
 

@@ -14,7 +14,7 @@ static const char sql_heads[] =
     "SELECT id, shard, run, correlation_id, workflow_type, contract_version, namespace, input, metadata, traceparent, created_at "
     "FROM workflow_executions WHERE id = ANY($1) ORDER BY id";
 static const char sql_records[] =
-    "SELECT workflow_id, n, seq, kind, wait, attempt, duration_us, at, random, error, cause, payload "
+    "SELECT workflow_id, n, seq, kind, wait, attempt, duration_us, at, random, error, cause, payload, seq_count "
     "FROM workflow_events WHERE workflow_id = ANY($1) ORDER BY workflow_id, n";
 static const char sql_lane[] = "SELECT workflow_id, seq + seq_count - 1 FROM workflow_events "
                                "WHERE shard = $1 AND seq + seq_count > $2 + 1 AND seq_count > 0 "
@@ -43,17 +43,20 @@ static struct json *json_or_null(const struct postgres_rows *rows, int row, int 
     return text == NULL ? NULL : json_parse(text, bytes, NULL, NULL);
 }
 
-static struct workflow *read_head(const struct reading *reading, const struct postgres_rows *rows, int row)
+/* *workflow is NULL when its contract cannot be had any more. */
+static enum error_code read_head(const struct reading *reading, const struct postgres_rows *rows, int row,
+                                 struct workflow **workflow, struct error *error_out)
 {
     char *name = text_or_null(rows, row, 4), *version = text_or_null(rows, row, 5);
-    const struct contract *contract = registry_version(reading->registry, reading->postgres, name, version);
+    const struct contract *contract;
+    enum error_code code = registry_version(reading->registry, reading->postgres, name, version, &contract, error_out);
     struct uuid id = postgres_rows_uuid(rows, row, 0);
-    struct workflow *workflow = NULL;
-    if (contract == NULL) {
+    *workflow = NULL;
+    if (code == ERR_OK && contract == NULL) {
         char text[UUID_TEXT_BYTES];
         log_error("contract of a workflow is missing", LOG_TEXT("workflow_id", uuid_format(&id, text)), LOG_TEXT("contract", name),
                   LOG_TEXT("version", version));
-    } else {
+    } else if (code == ERR_OK) {
         struct workflow_head head = {
             .id = id,
             .shard = (int16_t)postgres_rows_int(rows, row, 1),
@@ -65,11 +68,11 @@ static struct workflow *read_head(const struct reading *reading, const struct po
             .traceparent = text_or_null(rows, row, 9),
             .created_us = postgres_rows_instant(rows, row, 10),
         };
-        workflow = workflow_new(contract, &head, reading->timeout_ms);
+        *workflow = workflow_new(contract, &head, reading->timeout_ms);
     }
     free(name);
     free(version);
-    return workflow;
+    return code;
 }
 
 static enum error_code apply_row(const struct reading *reading, struct workflow *workflow, const struct postgres_rows *rows,
@@ -90,6 +93,8 @@ static enum error_code apply_row(const struct reading *reading, struct workflow 
         .payload = payload,
     };
     enum error_code code = workflow_apply(workflow, &record, outcome);
+    if (code == ERR_OK && (int64_t)outcome->events_count != postgres_rows_int(rows, row, 12))
+        code = ERR_CONFLICT; /* its lane numbers would no longer fit */
     if (code == ERR_OK && reading->on_record != NULL)
         reading->on_record(reading->context, workflow, &record, outcome, postgres_rows_int(rows, row, 2));
     free(error);
@@ -107,13 +112,18 @@ static void diverged(const struct workflow *workflow, int64_t n)
 }
 
 /* Both results are ordered by workflow id: one walk over the two. */
-static void replay(const struct reading *reading, const struct postgres_rows *heads, const struct postgres_rows *records)
+static enum error_code replay(const struct reading *reading, const struct postgres_rows *heads, const struct postgres_rows *records,
+                              struct error *error)
 {
     struct workflow_outcome outcome = {0};
     int row = 0, rows = postgres_rows_count(records);
+    enum error_code code = ERR_OK;
     for (int i = 0; i < postgres_rows_count(heads); i++) {
         struct uuid id = postgres_rows_uuid(heads, i, 0);
-        struct workflow *workflow = read_head(reading, heads, i);
+        struct workflow *workflow;
+        code = read_head(reading, heads, i, &workflow, error);
+        if (code != ERR_OK)
+            break;
         bool fits = workflow != NULL;
         for (; row < rows; row++) {
             struct uuid of = postgres_rows_uuid(records, row, 0);
@@ -130,6 +140,7 @@ static void replay(const struct reading *reading, const struct postgres_rows *he
             workflow_free(workflow);
     }
     workflow_outcome_fini(&outcome);
+    return code;
 }
 
 static enum error_code read_workflows(const struct reading *reading, const struct postgres_value *ids, struct error *error)
@@ -139,7 +150,7 @@ static enum error_code read_workflows(const struct reading *reading, const struc
     if (code == ERR_OK)
         code = postgres_query(reading->postgres, sql_records, ids, 1, &records, error);
     if (code == ERR_OK)
-        replay(reading, heads, records);
+        code = replay(reading, heads, records, error);
     postgres_rows_free(heads);
     postgres_rows_free(records);
     return code;

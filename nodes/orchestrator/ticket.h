@@ -37,6 +37,7 @@ struct ticket {
     /* the answer; read it after ticket_wait */
     enum ticket_stage stage;
     enum error_code code;
+    bool accepted; /* TICKET_ACCEPTED was given, whatever followed */
     bool same_body;
     enum workflow_state state;
     int64_t created_us, started_us, completed_us;

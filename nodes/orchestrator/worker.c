@@ -213,9 +213,7 @@ static void take_ticket(struct worker *worker, struct ticket *ticket)
             worker_watch(worker, &id, ticket);
             break;
         }
-        ticket_lock(ticket);
-        ticket_answer(ticket, TICKET_NOT_LIVE);
-        ticket_release(ticket);
+        worker_reply_not_live(worker, ticket);
         break;
     }
 }
@@ -249,6 +247,9 @@ static void take_shards(struct worker *worker)
     pthread_mutex_unlock(&worker->lock);
     if (count == 0 || later)
         return;
+    for (int i = 0; i < count; i++)
+        if (worker->owned[lanes[i].shard])
+            worker_release_shards(worker, ERR_FENCED); /* given anew: what is in memory is no longer the truth */
     bool loaded = worker_load(worker, lanes, count);
     free(lanes);
     pthread_mutex_lock(&worker->lock);
@@ -265,17 +266,32 @@ static bool publishing(const struct worker *worker)
     return false;
 }
 
+#define STOP_REPLY_TIMEOUT_US 2000000
+
+static int64_t reply_timeout_us(const struct worker *worker)
+{
+    return worker->stop ? STOP_REPLY_TIMEOUT_US : worker->orchestrator->config->lease_ms * 1000;
+}
+
+/* While the database is away timers wait: what they set off could not be written, and would pile up. */
+static bool can_write(const struct worker *worker)
+{
+    return worker->store_state != STORE_RESEND && worker_database_up(worker);
+}
+
 static int next_timeout_ms(const struct worker *worker)
 {
     int64_t now_us = clock_now_us(), monotonic_us = clock_monotonic_us();
     int64_t wait_us = INT64_MAX, due_us = engine_next_due_us(worker->engine);
-    if (due_us != INT64_MAX)
+    if (due_us != INT64_MAX && can_write(worker))
         wait_us = due_us - now_us;
     if (http_multi_due_us(worker->http) != INT64_MAX && http_multi_due_us(worker->http) - monotonic_us < wait_us)
         wait_us = http_multi_due_us(worker->http) - monotonic_us;
     bool retrying = worker->store_state == STORE_RESEND || !worker_database_up(worker) || worker->takes_count > 0;
     if (retrying && worker->retry_us - monotonic_us < wait_us)
         wait_us = worker->retry_us - monotonic_us;
+    if (worker->store_state == STORE_FLYING && worker->sent_us + reply_timeout_us(worker) - monotonic_us < wait_us)
+        wait_us = worker->sent_us + reply_timeout_us(worker) - monotonic_us;
     if (publishing(worker) && wait_us > TIMEOUT_MS_MAX * 1000)
         wait_us = TIMEOUT_MS_MAX * 1000;
     if (wait_us == INT64_MAX)
@@ -297,10 +313,11 @@ static void turn(struct worker *worker)
         else
             worker_store_check_idle(worker);
     }
+    worker_store_check_reply(worker, reply_timeout_us(worker));
     if (http_multi_due_us(worker->http) <= clock_monotonic_us())
         http_multi_tick(worker->http);
     int64_t now_us = clock_now_us();
-    if (engine_next_due_us(worker->engine) <= now_us)
+    if (can_write(worker) && engine_next_due_us(worker->engine) <= now_us)
         worker_step(worker, &(struct engine_event){.type = ENGINE_TICK, .now_us = now_us}, NULL);
     take_shards(worker);
     worker_store_start(worker);

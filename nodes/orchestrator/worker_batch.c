@@ -54,7 +54,10 @@ static void give(struct batch_reply *reply)
 {
     struct ticket *ticket = reply->ticket;
     ticket_lock(ticket);
-    ticket->id = reply->id;
+    ticket->accepted = ticket->accepted || reply->stage == TICKET_ACCEPTED;
+    ticket->same_body = reply->same_body;
+    if (reply->stage != TICKET_NOT_LIVE)
+        ticket->id = reply->id;
     ticket->state = reply->state;
     ticket->shard = reply->shard;
     ticket->created_us = reply->created_us;
@@ -144,8 +147,16 @@ static void take_recorded(struct worker *worker, const struct engine_effect *eff
         move_watchers(worker, effect);
 }
 
+/* What the database knows of the workflow is asked for after the transactions under way: its end may be in
+ * one of them. */
+void worker_reply_not_live(struct worker *worker, struct ticket *ticket)
+{
+    push_reply(&worker->gathering, ticket, TICKET_NOT_LIVE);
+}
+
 static void take_effect(struct worker *worker, const struct engine_effect *effect, struct ticket *ticket)
 {
+    struct batch_reply *reply;
     switch (effect->type) {
     case ENGINE_RECORDED:
         take_recorded(worker, effect, ticket);
@@ -157,17 +168,13 @@ static void take_effect(struct worker *worker, const struct engine_effect *effec
         worker_abandon(worker, &effect->id, effect->wait);
         break;
     case ENGINE_DUPLICATE:
-        ticket_lock(ticket);
-        ticket->id = effect->id;
-        ticket->same_body = effect->same_body;
-        ticket_answer(ticket, TICKET_DUPLICATE);
-        ticket_release(ticket);
+        reply = push_reply(&worker->gathering, ticket, TICKET_DUPLICATE);
+        reply->id = effect->id;
+        reply->same_body = effect->same_body;
         atomic_fetch_sub(&worker->orchestrator->queued, 1);
         break;
     case ENGINE_UNKNOWN:
-        ticket_lock(ticket);
-        ticket_answer(ticket, TICKET_NOT_LIVE);
-        ticket_release(ticket);
+        worker_reply_not_live(worker, ticket);
         break;
     case ENGINE_STALE:
         metrics_add(METRIC_STALE_ANSWERS, 0, 0, 1);
@@ -223,7 +230,7 @@ void worker_batch_fini(struct batch *batch)
 
 static bool batch_is_empty(const struct batch *batch)
 {
-    return store_batch_records(batch->store) == 0 && batch->calls_count == 0;
+    return store_batch_records(batch->store) == 0 && batch->calls_count == 0 && batch->replies_count == 0;
 }
 
 static void count_ends(const struct batch *batch)
@@ -272,7 +279,8 @@ void worker_release_shards(struct worker *worker, enum error_code code)
 {
     struct orchestrator *orchestrator = worker->orchestrator;
     long long queued = (long long)(engine_pending(worker->engine) + worker->flying.unqueued + worker->gathering.unqueued);
-    worker_batch_drop(&worker->flying, code);
+    /* What was sent may be in the database, whatever follows. */
+    worker_batch_drop(&worker->flying, worker->store_state == STORE_IDLE ? code : ERR_OUTCOME_UNKNOWN);
     worker_batch_drop(&worker->gathering, code);
     worker_calls_drop(worker);
     struct watchers *watchers, *next;
@@ -378,8 +386,10 @@ static void reload(struct worker *worker, const struct error *error)
     for (int16_t shard = 0; shard < worker->orchestrator->shards; shard++)
         if (worker->owned[shard])
             lanes[count++] = worker->lanes[shard];
+    atomic_store(&worker->settled, false); /* nobody shall take them from us meanwhile */
     worker_release_shards(worker, ERR_OUTCOME_UNKNOWN);
-    worker_load(worker, lanes, count);
+    if (worker_load(worker, lanes, count) && worker->takes_count == 0)
+        atomic_store(&worker->settled, true);
 }
 
 static void batch_failed(struct worker *worker, enum error_code code, const struct error *error)
@@ -404,6 +414,17 @@ static void batch_failed(struct worker *worker, enum error_code code, const stru
     default:
         reload(worker, error);
     }
+}
+
+/* A server that neither answers nor closes: the outcome will be looked up. */
+void worker_store_check_reply(struct worker *worker, int64_t timeout_us)
+{
+    struct error error = {0};
+    if (worker->store_state != STORE_FLYING || clock_monotonic_us() - worker->sent_us < timeout_us)
+        return;
+    postgres_disconnect(worker->postgres);
+    error_set(&error, ERR_OUTCOME_UNKNOWN, "the database does not answer");
+    batch_failed(worker, ERR_OUTCOME_UNKNOWN, &error);
 }
 
 static void resend(struct worker *worker)

@@ -26,6 +26,7 @@ struct batch_reply {
     struct ticket *ticket;
     enum ticket_stage stage;
     struct uuid id;
+    bool same_body;
     enum workflow_state state;
     int16_t shard;
     int64_t created_us, started_us, completed_us, after_seq;
@@ -114,6 +115,8 @@ struct worker {
 void worker_step(struct worker *worker, const struct engine_event *event, struct ticket *ticket);
 void worker_store_start(struct worker *worker);
 void worker_store_poll(struct worker *worker);
+void worker_store_check_reply(struct worker *worker, int64_t timeout_us);
+void worker_reply_not_live(struct worker *worker, struct ticket *ticket);
 void worker_store_check_idle(struct worker *worker);
 void worker_watch(struct worker *worker, const struct uuid *id, struct ticket *ticket);
 void worker_refuse(struct ticket *ticket, enum error_code code);

@@ -103,6 +103,24 @@ START_TEST(equality_ignores_member_order_and_number_form)
 }
 END_TEST
 
+START_TEST(many_members_are_read_in_one_pass)
+{
+    struct buffer text = {0};
+    const int count = 200000; /* a look through all members for each would take minutes */
+    buffer_append_char(&text, '{');
+    for (int i = 0; i < count; i++)
+        buffer_append_format(&text, "\"n%d\":%d,", i, i);
+    buffer_append_text(&text, "\"n17\":-1,\"n199999\":-2}");
+    struct json *value = json_parse(text.data, text.bytes, NULL, NULL);
+    ck_assert_uint_eq(json_size(value), (unsigned)count);
+    ck_assert_int_eq(json_int_value(json_get(value, "n17")), -1);
+    ck_assert_int_eq(json_int_value(json_get(value, "n199999")), -2);
+    ck_assert_int_eq(json_int_value(json_get(value, "n18")), 18);
+    json_release(value);
+    buffer_fini(&text);
+}
+END_TEST
+
 /* Random documents: what cJSON prints must read back here to the same tree. */
 static cJSON *random_tree(unsigned *seed, int depth)
 {
@@ -154,6 +172,7 @@ int main(void)
     tcase_add_test(tests, depth_is_bounded);
     tcase_add_test(tests, with_shares_members_and_leaves_the_old_object);
     tcase_add_test(tests, equality_ignores_member_order_and_number_form);
+    tcase_add_test(tests, many_members_are_read_in_one_pass);
     tcase_add_loop_test(tests, agrees_with_cjson, 0, 500);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

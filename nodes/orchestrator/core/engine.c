@@ -280,6 +280,8 @@ static bool record(struct engine *engine, struct workflow *workflow, struct work
     enum workflow_state before = workflow_state(workflow);
     int64_t calls_before = calls_in_flight(workflow);
     record->n = workflow_records(workflow);
+    if (record->at_us < workflow_last_us(workflow))
+        record->at_us = workflow_last_us(workflow); /* the wall clock may go back, a workflow's time does not */
     if (workflow_apply(workflow, record, &effect->outcome) != ERR_OK) {
         effects->count--;
         return false;

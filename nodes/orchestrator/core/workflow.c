@@ -19,7 +19,7 @@ struct workflow {
     int32_t records;
     uint32_t steps_completed;
     int64_t timeout_ms;
-    int64_t started_us, completed_us;
+    int64_t started_us, completed_us, last_us;
     char *current_step;
     struct json *result;
     char *error, *cause;
@@ -86,6 +86,7 @@ struct workflow *workflow_new(const struct contract *contract, const struct work
     struct workflow *workflow = must_calloc(1, sizeof *workflow);
     workflow->contract = contract;
     workflow->head = *head;
+    workflow->last_us = head->created_us;
     int64_t own = asl_machine_timeout_ms(contract->machine);
     workflow->timeout_ms = own > 0 ? own : timeout_ms;
     workflow->current_step = must_strdup("");
@@ -131,6 +132,7 @@ const char *workflow_current_step(const struct workflow *workflow) { return work
 const struct json *workflow_result(const struct workflow *workflow) { return workflow->result; }
 const char *workflow_error(const struct workflow *workflow) { return workflow->error; }
 const char *workflow_cause(const struct workflow *workflow) { return workflow->cause; }
+int64_t workflow_last_us(const struct workflow *workflow) { return workflow->last_us; }
 size_t workflow_waits(const struct workflow *workflow) { return workflow->waits_count; }
 
 int64_t workflow_deadline_us(const struct workflow *workflow)
@@ -397,8 +399,10 @@ enum error_code workflow_apply(struct workflow *workflow, const struct workflow_
     case RECORD_KINDS:
         break;
     }
-    if (code == ERR_OK)
+    if (code == ERR_OK) {
         workflow->records++;
+        workflow->last_us = record->at_us;
+    }
     return code;
 }
 

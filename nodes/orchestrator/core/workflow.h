@@ -116,6 +116,7 @@ enum workflow_state workflow_state(const struct workflow *workflow);
 int32_t workflow_records(const struct workflow *workflow); /* how many were applied: the next n */
 int64_t workflow_started_us(const struct workflow *workflow);
 int64_t workflow_completed_us(const struct workflow *workflow);
+int64_t workflow_last_us(const struct workflow *workflow); /* of its last record, or its creation */
 int64_t workflow_deadline_us(const struct workflow *workflow);
 const char *workflow_current_step(const struct workflow *workflow); /* "" when none */
 const struct json *workflow_result(const struct workflow *workflow); /* of COMPLETED */
