@@ -61,15 +61,20 @@ static void skip_space(struct scan *scan)
 #define HIGHS 0x8080808080808080ull
 #define HAS_ZERO(v) (((v)-ONES) & ~(v)&HIGHS)
 
-/* True when all eight octets are plain: printable ASCII but for quote and backslash. */
-static bool eight_plain(const char *p)
+/* How many of the eight octets, from the first on, are plain: printable ASCII but for quote and
+ * backslash. A borrow in these tests only ever marks octets after a marked one. */
+static unsigned plain_octets(const char *p)
 {
     uint64_t word;
     memcpy(&word, p, sizeof(word));
-    uint64_t control = (word - ONES * 0x20) & ~word & HIGHS;
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    uint64_t control = (word - ONES * 0x20) & ~word;
     uint64_t quote = HAS_ZERO(word ^ (ONES * '"'));
     uint64_t backslash = HAS_ZERO(word ^ (ONES * '\\'));
-    return ((word & HIGHS) | control | quote | backslash) == 0;
+    uint64_t marks = (word | control | quote | backslash) & HIGHS;
+    return marks ? (unsigned)__builtin_ctzll(marks) / 8 : 8;
 }
 
 static int hex_digit(char c)
@@ -150,8 +155,11 @@ static bool scan_string(struct scan *scan, struct token *token)
     uint32_t ignored;
     token->escaped = false;
     for (;;) {
-        while (scan->end - p >= 8 && eight_plain(p))
-            p += 8;
+        unsigned plain = 8;
+        while (plain == 8 && scan->end - p >= 8) {
+            plain = plain_octets(p);
+            p += plain;
+        }
         if (p >= scan->end)
             return fail(scan, "a string has no end");
         unsigned char c = (unsigned char)*p;
@@ -260,7 +268,8 @@ static int field_of(enum container container, const struct token *name)
         data = decoded;
     }
     for (int i = 0; i < EVENT_FIELDS_COUNT; i++) {
-        if (names[i].bytes == bytes && names[i].container == container && memcmp(names[i].name, data, bytes) == 0)
+        if (names[i].bytes == bytes && names[i].container == container && names[i].name[0] == *data &&
+            memcmp(names[i].name, data, bytes) == 0)
             return i;
     }
     return -1;

@@ -284,7 +284,6 @@ static void step(struct runtime *runtime)
         return;
     }
     runtime_take_records(runtime, records, count);
-    kafka_records_free(records, count);
 }
 
 static void forget_batches(struct runtime *runtime)

@@ -73,7 +73,7 @@ void runtime_tick(struct runtime *runtime, int64_t now_us);
 void runtime_report_progress(struct runtime *runtime);
 
 /* runtime_records.c */
-void runtime_take_records(struct runtime *runtime, const struct kafka_record *records, int count);
+void runtime_take_records(struct runtime *runtime, struct kafka_record *records, int count);
 
 /* runtime_events.c: messages for the next snapshot */
 void runtime_tell_batch(struct runtime *runtime, int64_t now_us);

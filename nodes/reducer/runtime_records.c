@@ -94,41 +94,48 @@ static bool passes_hole(struct runtime *runtime, const struct kafka_record *reco
     return true;
 }
 
-void runtime_take_records(struct runtime *runtime, const struct kafka_record *records, int count)
+static void take_record(struct runtime *runtime, const struct kafka_record *from, bool *passed, int64_t now_us)
 {
     static const char *const names[HEADERS] = {"lane", "seq", "prev_seq"};
+    if (from->code == ERR_CONFLICT || from->code == ERR_NOT_FOUND) {
+        log_error("the next record is no longer on the broker", LOG_INT("partition", from->partition));
+        runtime->restart = true;
+    }
+    if (from->code || from->partition < 0 || from->partition >= PARTITIONS_MAX)
+        return;
+    if (passed[from->partition] || passes_hole(runtime, from)) {
+        passed[from->partition] = true;
+        return;
+    }
+    struct kafka_text headers[HEADERS];
+    kafka_record_headers(from, names, headers, HEADERS);
+    struct reducer_record record = {
+        .partition = from->partition,
+        .offset = from->offset,
+        .timestamp_ms = from->timestamp_ms,
+        .key = from->key,
+        .key_bytes = from->key_bytes,
+        .value = from->value,
+        .value_bytes = from->value_bytes,
+        .lane = headers[HEADER_LANE].data,
+        .lane_bytes = headers[HEADER_LANE].bytes,
+        .seq = headers[HEADER_SEQ].data,
+        .seq_bytes = headers[HEADER_SEQ].bytes,
+        .prev_seq = headers[HEADER_PREV_SEQ].data,
+        .prev_seq_bytes = headers[HEADER_PREV_SEQ].bytes,
+    };
+    runtime->quiet_since_us[from->partition] = now_us;
+    take(runtime, &record);
+}
+
+/* Each record is freed as soon as it is taken: its headers' memory then serves the next one. */
+void runtime_take_records(struct runtime *runtime, struct kafka_record *records, int count)
+{
     bool passed[PARTITIONS_MAX] = {false}; /* partitions that were sent back in this batch */
     int64_t now_us = clock_monotonic_us();
-    for (int i = 0; i < count && !runtime->restart; i++) {
-        const struct kafka_record *from = &records[i];
-        if (from->code == ERR_CONFLICT || from->code == ERR_NOT_FOUND) {
-            log_error("the next record is no longer on the broker", LOG_INT("partition", from->partition));
-            runtime->restart = true;
-        }
-        if (from->code || from->partition < 0 || from->partition >= PARTITIONS_MAX)
-            continue;
-        if (passed[from->partition] || passes_hole(runtime, from)) {
-            passed[from->partition] = true;
-            continue;
-        }
-        struct kafka_text headers[HEADERS];
-        kafka_record_headers(from, names, headers, HEADERS);
-        struct reducer_record record = {
-            .partition = from->partition,
-            .offset = from->offset,
-            .timestamp_ms = from->timestamp_ms,
-            .key = from->key,
-            .key_bytes = from->key_bytes,
-            .value = from->value,
-            .value_bytes = from->value_bytes,
-            .lane = headers[HEADER_LANE].data,
-            .lane_bytes = headers[HEADER_LANE].bytes,
-            .seq = headers[HEADER_SEQ].data,
-            .seq_bytes = headers[HEADER_SEQ].bytes,
-            .prev_seq = headers[HEADER_PREV_SEQ].data,
-            .prev_seq_bytes = headers[HEADER_PREV_SEQ].bytes,
-        };
-        runtime->quiet_since_us[from->partition] = now_us;
-        take(runtime, &record);
+    for (int i = 0; i < count; i++) {
+        if (!runtime->restart)
+            take_record(runtime, &records[i], passed, now_us);
+        kafka_records_free(&records[i], 1);
     }
 }
