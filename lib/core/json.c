@@ -274,6 +274,14 @@ static bool items_equal(const struct json *a, const struct json *b)
     return true;
 }
 
+/* Exactly: 2^53 + 1 is not the double 2^53. */
+static bool numbers_equal(const struct json *a, const struct json *b)
+{
+    if (json_is_int(a) != json_is_int(b))
+        return false;
+    return json_is_int(a) ? json_int_value(a) == json_int_value(b) : a->double_value == b->double_value;
+}
+
 bool json_equal(const struct json *a, const struct json *b)
 {
     if (a == b)
@@ -281,7 +289,7 @@ bool json_equal(const struct json *a, const struct json *b)
     if (json_type_of(a) != json_type_of(b))
         return false;
     if (a->type == JSON_NUMBER)
-        return a->is_int && b->is_int ? a->int_value == b->int_value : json_double_value(a) == json_double_value(b);
+        return numbers_equal(a, b);
     if (a->type <= JSON_TRUE)
         return true;
     if (a->count != b->count)

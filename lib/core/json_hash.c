@@ -17,7 +17,9 @@ uint64_t json_hash(const struct json *value)
     double number;
     switch (json_type_of(value)) {
     case JSON_NUMBER:
-        number = json_double_value(value) + 0.0; /* -0 becomes 0 */
+        if (json_is_int(value)) /* also 1.0 and -0.0 */
+            return hash_bytes(&(int64_t){json_int_value(value)}, sizeof(int64_t), hash);
+        number = json_double_value(value);
         return hash_bytes(&number, sizeof number, hash);
     case JSON_STRING: {
         const char *text = json_string_value(value, &bytes);

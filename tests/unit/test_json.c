@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/json.h"
+#include "core/json_hash.h"
 
 static struct json *parse(const char *text)
 {
@@ -103,6 +104,27 @@ START_TEST(equality_ignores_member_order_and_number_form)
 }
 END_TEST
 
+/* Numbers are compared exactly, and what is equal has the same hash. */
+START_TEST(numbers_are_equal_by_value)
+{
+    static const char *const texts[] = {
+        "1", "1.0", "10e-1", "0", "-0.0", "9007199254740992", "9007199254740992.0",
+        "9007199254740993", "9223372036854775807", "9223372036854775808", "-9223372036854775808",
+        "1.5", "-1.5", "1e300"};
+    static const char classes[] = "aaabbccdefghij";
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
+            struct json *a = parse(texts[i]), *b = parse(texts[k]);
+            ck_assert_msg(json_equal(a, b) == (classes[i] == classes[k]), "%s %s", texts[i], texts[k]);
+            ck_assert_msg((json_hash(a) == json_hash(b)) == (classes[i] == classes[k]), "%s %s",
+                          texts[i], texts[k]);
+            json_release(a);
+            json_release(b);
+        }
+    }
+}
+END_TEST
+
 START_TEST(many_members_are_read_in_one_pass)
 {
     struct buffer text = {0};
@@ -172,6 +194,7 @@ int main(void)
     tcase_add_test(tests, depth_is_bounded);
     tcase_add_test(tests, with_shares_members_and_leaves_the_old_object);
     tcase_add_test(tests, equality_ignores_member_order_and_number_form);
+    tcase_add_test(tests, numbers_are_equal_by_value);
     tcase_add_test(tests, many_members_are_read_in_one_pass);
     tcase_add_loop_test(tests, agrees_with_cjson, 0, 500);
     suite_add_tcase(suite, tests);
