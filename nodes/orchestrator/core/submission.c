@@ -106,8 +106,9 @@ static enum error_code read_general(struct submission *submission, const struct 
     enum error_code code = read_text(json_get(body, "workflow"), "workflow", NAME_BYTES_MAX, &submission->workflow, error);
     if (code == ERR_OK)
         code = read_text(json_get(body, "version"), "version", NAME_BYTES_MAX, &submission->version, error);
-    if (code == ERR_OK)
-        code = check_content(json_get(input, "content"), error);
+    const struct json *content = json_get(input, "content"); /* of what type it is, the contract says */
+    if (code == ERR_OK && json_type_of(content) == JSON_STRING)
+        code = check_content(content, error);
     if (code != ERR_OK)
         return code;
     if (input == NULL)
