@@ -25,7 +25,7 @@ static char *expand(const char *topic, const char *environment)
 static bool is_topic(const char *topic)
 {
     size_t bytes = strlen(topic);
-    return bytes > 0 && bytes <= TOPIC_BYTES_MAX &&
+    return bytes > 0 && bytes <= TOPIC_BYTES_MAX && strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0 &&
            strspn(topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == bytes;
 }
 
@@ -35,7 +35,7 @@ static void read_route(struct event_routes *routes, const char *type, const stru
     char *topic = expand(json_string_or(value, ""), environment);
     if (!is_topic(topic))
         finding_add(findings, FINDING_ERROR, map, "/routes", "ROUTE_TOPIC",
-                    "the topic of %s is %s; it must be 1 to 249 characters of A-Z a-z 0-9 . _ -", type, topic);
+                    "the topic of %s is %s; it must be 1 to 249 characters of A-Z a-z 0-9 . _ -, not only . or ..", type, topic);
     routes->items[routes->count++] = (struct event_route){must_strdup(type), topic};
 }
 
