@@ -45,8 +45,10 @@ struct event_routes *event_routes_parse(const char *file, const char *text, size
     struct source_map *map = NULL;
     size_t errors = findings->errors;
     struct json *document = yaml_parse(file, text, bytes, &map, findings);
-    if (document == NULL)
+    if (document == NULL) {
+        source_map_free(map);
         return NULL;
+    }
     const struct json *entries = json_get(document, "routes");
     if (json_type_of(entries) != JSON_OBJECT)
         finding_add(findings, FINDING_ERROR, map, "", "ROUTES_MISSING", "the file needs an object named routes");

@@ -86,8 +86,10 @@ struct services *services_parse(const char *file, const char *text, size_t bytes
     struct source_map *map = NULL;
     size_t errors = findings->errors;
     struct json *document = yaml_parse(file, text, bytes, &map, findings);
-    if (document == NULL)
+    if (document == NULL) {
+        source_map_free(map);
         return NULL;
+    }
     const struct json *entries = json_get(document, "services");
     struct services *services = must_calloc(1, sizeof *services);
     if (json_type_of(entries) != JSON_OBJECT)
