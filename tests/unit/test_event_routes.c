@@ -51,6 +51,7 @@ END_TEST
 static const struct {
     const char *text, *code, *said;
 } faults[] = {
+    {"routes: {", "YAML_SYNTAX", ""},
     {"name: events\n", "ROUTES_MISSING", "routes"},
     {"routes: []\n", "ROUTES_MISSING", "routes"},
     {"routes: { a: '' }\n", "ROUTE_TOPIC", "the topic of a is "},
