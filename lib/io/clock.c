@@ -15,6 +15,15 @@ static int64_t read_clock(clockid_t id)
 int64_t clock_now_us(void) { return read_clock(CLOCK_REALTIME); }
 int64_t clock_monotonic_us(void) { return read_clock(CLOCK_MONOTONIC); }
 
+void clock_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
 void clock_sleep_us(int64_t us)
 {
     struct timespec span = {us / 1000000, us % 1000000 * 1000};

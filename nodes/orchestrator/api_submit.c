@@ -194,6 +194,7 @@ static void await_acceptance(struct attempt *attempt)
         error_set(&attempt->error, ERR_OUTCOME_UNKNOWN, "the database has not confirmed the submission in time; it may have been accepted");
         return;
     }
+    ticket_lock(ticket);
     if (ticket->stage == TICKET_REFUSED && !ticket->accepted) {
         error_set(&attempt->error, ticket->code, "%s", error_code_text(ticket->code));
     } else if (ticket->stage == TICKET_DUPLICATE) {
@@ -203,6 +204,7 @@ static void await_acceptance(struct attempt *attempt)
             error_set(&attempt->error, ERR_KEY_REUSED, "the idempotency key %.255s was used with another body in namespace %.128s",
                       attempt->submission.key, attempt->submission.namespace);
     }
+    ticket_unlock(ticket);
 }
 
 /* Waits for the end of a workflow that is there already. True when it has ended. */

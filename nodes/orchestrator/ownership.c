@@ -20,26 +20,19 @@ struct ownership {
     char *advertised_url;
     int64_t lock_key;
     int64_t partitions_us; /* when to look for partitions again */
-    int backend_pid; /* of the session that holds the lock */
     pthread_t thread;
     bool started, stopping;
     pthread_mutex_t lock;
     pthread_cond_t wake;
 };
 
-/* The lock lives and dies with the session: taken again when the connection is a new one. */
+/* The lock lives and dies with the session, and a lost session is replaced unseen: asked for at each beat.
+ * Holding it several times changes nothing. */
 static enum error_code hold_lock(struct ownership *ownership, struct error *error)
 {
-    enum error_code code = postgres_connect(ownership->postgres, error);
-    if (code != ERR_OK || postgres_backend_pid(ownership->postgres) == ownership->backend_pid)
-        return code;
     struct postgres_value value = {0};
-    struct postgres_rows *rows = NULL;
     postgres_set_int8(&value, ownership->lock_key);
-    code = postgres_query(ownership->postgres, "SELECT pg_try_advisory_lock($1)", &value, 1, &rows, error);
-    if (code == ERR_OK && postgres_rows_bool(rows, 0, 0))
-        ownership->backend_pid = postgres_backend_pid(ownership->postgres);
-    postgres_rows_free(rows);
+    enum error_code code = postgres_query(ownership->postgres, "SELECT pg_try_advisory_lock($1)", &value, 1, NULL, error);
     postgres_value_fini(&value);
     return code;
 }
@@ -47,6 +40,7 @@ static enum error_code hold_lock(struct ownership *ownership, struct error *erro
 static enum error_code renew_lease(struct ownership *ownership, struct error *error)
 {
     static const char sql[] =
+        "WITH gone AS (DELETE FROM instances WHERE lease_expires_at < clock_timestamp() - interval '1 day') "
         "INSERT INTO instances (instance_id, advertised_url, lock_key, lease_expires_at, version) "
         "VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $4), $5) "
         "ON CONFLICT (instance_id) DO UPDATE SET lease_expires_at = excluded.lease_expires_at";
@@ -147,7 +141,7 @@ static void *run(void *context)
     struct ownership *ownership = context;
     int64_t interval_us = ownership->orchestrator->config->lease_ms * 1000 / 3, wait_us = interval_us;
     for (;;) {
-        int64_t due = clock_now_us() + wait_us;
+        int64_t due = clock_monotonic_us() + wait_us;
         struct timespec until = {due / 1000000, due % 1000000 * 1000};
         pthread_mutex_lock(&ownership->lock);
         while (!ownership->stopping)
@@ -173,9 +167,10 @@ enum error_code ownership_open(struct ownership **out, struct orchestrator *orch
     ownership->orchestrator = orchestrator;
     ownership->advertised_url = must_strdup(advertised_url);
     ownership->postgres = postgres_new(orchestrator->database_url, name, "-c lock_timeout=5s -c statement_timeout=10s");
+    postgres_set_reply_timeout(ownership->postgres, (int)orchestrator->config->lease_ms / 3);
     memcpy(&ownership->lock_key, orchestrator->instance_id.octets + 8, sizeof ownership->lock_key);
     pthread_mutex_init(&ownership->lock, NULL);
-    pthread_cond_init(&ownership->wake, NULL);
+    clock_condition_init(&ownership->wake);
     enum error_code code = beat(ownership, error);
     if (code != ERR_OK) {
         ownership_close(ownership);

@@ -62,7 +62,7 @@ struct publisher {
     bool woken, started;
     atomic_bool stopping;
     struct kafka_producer *retired[PRODUCERS_RETIRED_MAX]; /* others may still hold them */
-    int retired_count;
+    size_t retired_count;
     bool told_unreachable;
     atomic_bool reachable;
 };
@@ -435,6 +435,10 @@ static void skip_gap(struct lane *lane, int16_t shard, int64_t up_to)
 {
     log_error("gap in a lane: events that can no longer be made are left out", LOG_INT("shard", shard),
               LOG_INT("from_seq", lane->produced_seq + 1), LOG_INT("to_seq", up_to));
+    if (lane->published_seq == lane->produced_seq) { /* nothing unacknowledged before it */
+        lane->published_seq = lane->produced_seq = up_to;
+        return;
+    }
     ring_reserve(lane, up_to);
     for (int64_t seq = lane->produced_seq + 1; seq <= up_to; seq++)
         *copies_of(lane, seq) = 0;
@@ -537,8 +541,10 @@ static void renew_producer(struct publisher *publisher)
 {
     struct kafka_producer *fresh = NULL, *old = publisher->producer;
     struct error error = {0};
-    if (publisher->retired_count == PRODUCERS_RETIRED_MAX)
-        return;
+    if (publisher->retired_count == PRODUCERS_RETIRED_MAX) { /* the oldest has long been out of everybody's hands */
+        kafka_producer_free(publisher->retired[0]);
+        memmove(publisher->retired, publisher->retired + 1, --publisher->retired_count * sizeof *publisher->retired);
+    }
     log_error("Failed to publish Kafka event", LOG_TEXT("error", "fatal producer error; a new producer takes over"));
     if (kafka_producer_new(&fresh, publisher->config, "bridge-orchestrator", on_delivered, publisher, &error) != ERR_OK)
         return;
@@ -594,7 +600,7 @@ static bool any_backlog(struct publisher *publisher)
 
 static void wait_for_work(struct publisher *publisher, int64_t wait_us)
 {
-    int64_t due = clock_now_us() + wait_us;
+    int64_t due = clock_monotonic_us() + wait_us;
     struct timespec until = {due / 1000000, due % 1000000 * 1000};
     pthread_mutex_lock(&publisher->lock);
     while (!publisher->woken && !publisher->stopping)
@@ -633,7 +639,7 @@ enum error_code publisher_open(struct publisher **out, const struct publisher_op
     publisher->postgres = postgres_new(options->database_url, "bridge-orchestrator outbox", STORE_SETTINGS);
     postgres_set_reply_timeout(publisher->postgres, (int)options->config->lease_ms);
     pthread_mutex_init(&publisher->lock, NULL);
-    pthread_cond_init(&publisher->wake, NULL);
+    clock_condition_init(&publisher->wake);
     for (int i = 0; i < SHARDS_MAX; i++)
         pthread_mutex_init(&publisher->lanes[i].lock, NULL);
     struct kafka_producer *producer = NULL;
@@ -678,7 +684,7 @@ void publisher_close(struct publisher *publisher, int flush_ms)
             kafka_producer_flush(publisher->producer, flush_ms);
         kafka_producer_free(publisher->producer);
     }
-    for (int i = 0; i < publisher->retired_count; i++)
+    for (size_t i = 0; i < publisher->retired_count; i++)
         kafka_producer_free(publisher->retired[i]);
     postgres_free(publisher->postgres);
     for (int i = 0; i < SHARDS_MAX; i++) {

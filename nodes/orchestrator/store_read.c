@@ -93,7 +93,7 @@ static enum error_code apply_row(const struct reading *reading, struct workflow 
         .payload = payload,
     };
     enum error_code code = workflow_apply(workflow, &record, outcome);
-    if (code == ERR_OK && (int64_t)outcome->events_count != postgres_rows_int(rows, row, 12))
+    if (code == ERR_OK && reading->on_record != NULL && (int64_t)outcome->events_count != postgres_rows_int(rows, row, 12))
         code = ERR_CONFLICT; /* its lane numbers would no longer fit */
     if (code == ERR_OK && reading->on_record != NULL)
         reading->on_record(reading->context, workflow, &record, outcome, postgres_rows_int(rows, row, 2));

@@ -18,12 +18,8 @@ struct ticket *ticket_new(void)
 {
     struct ticket *ticket = must_calloc(1, sizeof *ticket);
     struct ticket_sync *sync = must_calloc(1, sizeof *sync);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&sync->lock, NULL);
-    pthread_cond_init(&sync->answered, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_condition_init(&sync->answered);
     atomic_init(&sync->holders, 2);
     ticket->internal = sync;
     return ticket;
@@ -34,6 +30,12 @@ struct ticket *ticket_hold(struct ticket *ticket)
     struct ticket_sync *sync = ticket->internal;
     atomic_fetch_add(&sync->holders, 1);
     return ticket;
+}
+
+bool ticket_is_deserted(struct ticket *ticket)
+{
+    struct ticket_sync *sync = ticket->internal;
+    return atomic_load(&sync->holders) == 1;
 }
 
 void ticket_release(struct ticket *ticket)

@@ -50,6 +50,7 @@ struct ticket {
 
 struct ticket *ticket_new(void) MUST_USE;        /* held twice: by the caller and for the worker */
 void ticket_release(struct ticket *ticket);      /* by either side */
+bool ticket_is_deserted(struct ticket *ticket);  /* asked by the worker: nobody else holds it */
 struct ticket *ticket_hold(struct ticket *ticket);
 /* The answer is read and changed under the lock; ticket_answer wakes the waiter. */
 void ticket_lock(struct ticket *ticket);

@@ -153,7 +153,7 @@ bool worker_load(struct worker *worker, const struct worker_lane *given, int giv
     log_warning("shards cannot be loaded and are tried again", LOG_INT("worker", worker->index), LOG_TEXT("error", error.text));
     worker_release_shards(worker, ERR_DATABASE);
     worker_take(worker, given, given_count);
-    worker->retry_us = clock_monotonic_us() + RETRY_LOAD_US;
+    worker->load_us = clock_monotonic_us() + RETRY_LOAD_US;
     return false;
 }
 
@@ -239,7 +239,7 @@ static void take_shards(struct worker *worker)
     pthread_mutex_lock(&worker->lock);
     struct worker_lane *lanes = worker->takes;
     int count = worker->takes_count;
-    bool later = worker->store_state != STORE_IDLE || clock_monotonic_us() < worker->retry_us;
+    bool later = worker->store_state != STORE_IDLE || clock_monotonic_us() < worker->load_us;
     if (count > 0 && !later) {
         worker->takes = NULL;
         worker->takes_count = 0;
@@ -287,9 +287,12 @@ static int next_timeout_ms(const struct worker *worker)
         wait_us = due_us - now_us;
     if (http_multi_due_us(worker->http) != INT64_MAX && http_multi_due_us(worker->http) - monotonic_us < wait_us)
         wait_us = http_multi_due_us(worker->http) - monotonic_us;
-    bool retrying = worker->store_state == STORE_RESEND || !worker_database_up(worker) || worker->takes_count > 0;
-    if (retrying && worker->retry_us - monotonic_us < wait_us)
+    if ((worker->store_state == STORE_RESEND || !worker_database_up(worker)) && worker->retry_us - monotonic_us < wait_us)
         wait_us = worker->retry_us - monotonic_us;
+    if (worker->store_state == STORE_IDLE && worker->takes_count > 0 && worker->load_us - monotonic_us < wait_us)
+        wait_us = worker->load_us - monotonic_us;
+    if (worker->store_state == STORE_IDLE && worker_database_up(worker) && worker_has_gathered(worker))
+        wait_us = 0;
     if (worker->store_state == STORE_FLYING && worker->sent_us + reply_timeout_us(worker) - monotonic_us < wait_us)
         wait_us = worker->sent_us + reply_timeout_us(worker) - monotonic_us;
     if (publishing(worker) && wait_us > TIMEOUT_MS_MAX * 1000)

@@ -71,6 +71,20 @@ static void give(struct batch_reply *reply)
     ticket_release(ticket);
 }
 
+/* Tickets whose HTTP thread has stopped waiting. */
+static void drop_deserted(struct watchers *watchers)
+{
+    for (struct ticket **place = &watchers->first; *place != NULL;) {
+        struct ticket *ticket = *place;
+        if (!ticket_is_deserted(ticket)) {
+            place = &ticket->next;
+            continue;
+        }
+        *place = ticket->next;
+        ticket_release(ticket);
+    }
+}
+
 void worker_watch(struct worker *worker, const struct uuid *id, struct ticket *ticket)
 {
     struct watchers *watchers;
@@ -80,6 +94,7 @@ void worker_watch(struct worker *worker, const struct uuid *id, struct ticket *t
         watchers->id = *id;
         HASH_ADD(hh, worker->watchers, id, sizeof watchers->id, watchers);
     }
+    drop_deserted(watchers);
     ticket->next = watchers->first;
     watchers->first = ticket;
 }
@@ -233,6 +248,8 @@ static bool batch_is_empty(const struct batch *batch)
     return store_batch_records(batch->store) == 0 && batch->calls_count == 0 && batch->replies_count == 0;
 }
 
+bool worker_has_gathered(const struct worker *worker) { return !batch_is_empty(&worker->gathering); }
+
 static void count_ends(const struct batch *batch)
 {
     static const int label[] = {[WORKFLOW_COMPLETED] = 0, [WORKFLOW_FAILED] = 1, [WORKFLOW_CANCELLED] = 2};
@@ -249,7 +266,8 @@ static void count_ends(const struct batch *batch)
 static void after_commit(struct worker *worker)
 {
     struct batch *batch = &worker->flying;
-    worker->committed_us = clock_monotonic_us();
+    if (batch->lanes_count > 0)
+        worker->committed_us = clock_monotonic_us();
     for (int i = 0; i < batch->lanes_count; i++) {
         struct worker_lane *lane = &worker->lanes[batch->lanes[i].shard];
         lane->commits++;

@@ -104,7 +104,7 @@ struct worker {
     struct batch gathering, flying;
     enum store_state store_state;
     bool outcome_unknown;
-    int64_t sent_us, retry_us, committed_us;
+    int64_t sent_us, retry_us, load_us, committed_us;
     struct worker_lane lanes[SHARDS_MAX]; /* owned ones, by shard */
     bool owned[SHARDS_MAX];
     struct watchers *watchers;
@@ -117,6 +117,7 @@ void worker_store_start(struct worker *worker);
 void worker_store_poll(struct worker *worker);
 void worker_store_check_reply(struct worker *worker, int64_t timeout_us);
 void worker_reply_not_live(struct worker *worker, struct ticket *ticket);
+bool worker_has_gathered(const struct worker *worker);
 void worker_store_check_idle(struct worker *worker);
 void worker_watch(struct worker *worker, const struct uuid *id, struct ticket *ticket);
 void worker_refuse(struct ticket *ticket, enum error_code code);
