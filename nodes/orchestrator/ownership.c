@@ -12,14 +12,14 @@
 #include "orchestrator/store.h"
 #include "orchestrator/worker.h"
 
-#define PARTITIONS_INTERVAL_US INT64_C(86400000000)
+#define HOUSE_INTERVAL_US INT64_C(600000000)
 
 struct ownership {
     struct orchestrator *orchestrator;
     struct postgres *postgres;
     char *advertised_url;
     int64_t lock_key;
-    int64_t partitions_us; /* when to look for partitions again */
+    int64_t house_us; /* when to keep house again */
     pthread_t thread;
     bool started, stopping;
     pthread_mutex_t lock;
@@ -112,14 +112,23 @@ static enum error_code claim(struct ownership *ownership, struct error *error)
     return code;
 }
 
-/* Partitions are made months ahead; looking once a day is enough. */
-static enum error_code make_partitions(struct ownership *ownership, struct error *error)
+/* Partitions are made months ahead, and keys past their retention go in small deletes. */
+static enum error_code keep_house(struct ownership *ownership, struct error *error)
 {
+    static const char sql_keys[] =
+        "DELETE FROM workflow_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM workflow_keys "
+        "WHERE created_at < clock_timestamp() - make_interval(hours => $1) LIMIT 10000))";
     int64_t now_us = clock_monotonic_us();
-    if (ownership->partitions_us != 0 && now_us < ownership->partitions_us)
+    if (ownership->house_us != 0 && now_us < ownership->house_us)
         return ERR_OK;
-    ownership->partitions_us = now_us + PARTITIONS_INTERVAL_US;
-    return postgres_query(ownership->postgres, "SELECT ensure_partitions(3)", NULL, 0, NULL, error);
+    ownership->house_us = now_us + HOUSE_INTERVAL_US;
+    struct postgres_value hours = {0};
+    postgres_set_int4(&hours, (int32_t)ownership->orchestrator->config->idempotency_retention_hours);
+    enum error_code code = postgres_query(ownership->postgres, "SELECT ensure_partitions(3)", NULL, 0, NULL, error);
+    if (code == ERR_OK)
+        code = postgres_query(ownership->postgres, sql_keys, &hours, 1, NULL, error);
+    postgres_value_fini(&hours);
+    return code;
 }
 
 static enum error_code beat(struct ownership *ownership, struct error *error)
@@ -128,7 +137,7 @@ static enum error_code beat(struct ownership *ownership, struct error *error)
     if (code == ERR_OK)
         code = renew_lease(ownership, error);
     if (code == ERR_OK)
-        code = make_partitions(ownership, error);
+        code = keep_house(ownership, error);
     if (code == ERR_OK)
         code = claim(ownership, error);
     return code;
