@@ -200,6 +200,25 @@ START_TEST(nobody_overtakes_the_pending)
 }
 END_TEST
 
+/* Forty wait all the time, while the queue goes round many times. */
+START_TEST(the_order_holds_for_long)
+{
+    enum { WAITING = 40, COUNT = 1000 };
+    char started[64];
+    open_engine(one_call, 1);
+    for (unsigned i = 0; i < WAITING; i++)
+        submit(i);
+    for (unsigned i = 0; i + WAITING < COUNT; i++) {
+        submit(i + WAITING);
+        buffer_clear(&told);
+        ok(i, 1);
+        snprintf(started, sizeof started, "\nstarted %u seq", i + 1);
+        ck_assert_ptr_nonnull(strstr(buffer_text(&told), started));
+        check_counts(WAITING, WAITING - 1, 1);
+    }
+}
+END_TEST
+
 START_TEST(workflows_that_wait_hold_no_slot)
 {
     open_engine(waits, 1);
@@ -511,6 +530,7 @@ START_TEST(timers_of_the_ended_do_not_pile_up)
 {
     open_engine(one_call, 1);
     for (unsigned i = 0; i < 20000; i++) {
+        now_us++;
         submit(i);
         ok(i, 1);
         buffer_clear(&told);
@@ -688,6 +708,7 @@ int main(void)
     tcase_add_checked_fixture(tests, NULL, teardown);
     tcase_add_test(tests, slots_bound_calls_and_the_pending_start_in_order);
     tcase_add_test(tests, nobody_overtakes_the_pending);
+    tcase_add_test(tests, the_order_holds_for_long);
     tcase_add_test(tests, workflows_that_wait_hold_no_slot);
     tcase_add_test(tests, a_retry_delay_frees_the_slot);
     tcase_add_test(tests, abandoned_calls_free_their_slots);

@@ -72,7 +72,11 @@ START_TEST(services_are_found)
 {
     struct services *services = parsed("services:\n  a: { base_url: http://h:1 }\n"
                                        "  ab: { base_url: http://h:1/v2 }\n"
-                                       "  c: { base_url: http://h:12 }\n");
+                                       "  c: { base_url: http://h:12 }\n"
+                                       "  d: { base_url: http://k/v2 }\n"
+                                       "  e: { base_url: http://k }\n");
+    ck_assert_int_eq(services_index_of_url(services, "http://k/v2/x"), 3);
+    ck_assert_int_eq(services_index_of_url(services, "http://k/x"), 4);
     ck_assert_int_eq(services_index(services, "ab"), 1);
     ck_assert_int_eq(services_index(services, "b"), -1);
     ck_assert_int_eq(services_index(services, ""), -1);

@@ -266,6 +266,22 @@ START_TEST(stamping_degrades_without_intelligence)
 }
 END_TEST
 
+/* What is asked once is told once, however often it is tried. */
+START_TEST(a_retry_is_not_told_as_another_request)
+{
+    struct workflow *workflow = check_story(
+        stamping, INPUT,
+        "started\nfail 2 States.Http.Socket@0.5 refused\nfire 3\nfail 4 States.Http.Socket refused",
+        "started" STARTED "fail 2 States.Http.Socket@0.5 refused -> PROCESSING\n"
+        "  ~3 gather/1/onextree_intelligence#2 after 0.5s\n"
+        "fire 3 -> PROCESSING\n  +4 gather/1/onextree_intelligence#2\n"
+        "fail 4 States.Http.Socket refused -> PROCESSING\n");
+    ck_assert_uint_eq(workflow_waits(workflow), 1);
+    ck_assert_str_eq(workflow_current_step(workflow), "gather");
+    workflow_free(workflow);
+}
+END_TEST
+
 START_TEST(stamping_skips_intelligence_that_nobody_wants)
 {
     struct workflow *workflow = check_story(
@@ -533,6 +549,40 @@ START_TEST(a_loop_visits_its_task_again)
 }
 END_TEST
 
+START_TEST(a_call_that_opens_as_the_workflow_ends_is_not_open)
+{
+    struct contract *contract = story_contract(
+        "name: n\nversion: 1.0.0\nstate_machine:\n  StartAt: A\n  States:\n    A:\n"
+        "      Type: Parallel\n      End: true\n      Branches:\n"
+        "        - { StartAt: B, States: { B: { Type: Task, Resource: onex:http:invoke, End: true } } }\n"
+        "        - { StartAt: C, States: { C: { Type: Fail, Error: No, Cause: never } } }\n");
+    struct workflow *workflow = check_story(contract, "{}", "started",
+                                            "started -> FAILED\n  workflow_started\n"
+                                            "  workflow_state_transition\n"
+                                            "  workflow_state_transition\n  workflow_failed\n  -1\n");
+    check_ended(workflow, WORKFLOW_FAILED, STORY_START_US);
+    ck_assert_str_eq(workflow_error(workflow), "No");
+    workflow_free(workflow);
+    contract_free(contract);
+}
+END_TEST
+
+START_TEST(the_context_tells_who_and_when)
+{
+    struct contract *contract = story_contract(
+        "name: who\nversion: 1.0.0\nstate_machine:\n  StartAt: A\n  States:\n    A:\n"
+        "      Type: Task\n      Resource: onex:http:invoke\n      End: true\n"
+        "      Parameters: { 'id.$': $$.Execution.Id, 'at.$': $$.Execution.StartTime,"
+        " 'of.$': $$.StateMachine.Name }\n");
+    struct workflow *workflow = run(contract, "{}", "accepted\nstarted", NULL, false);
+    check_json(workflow_wait_find(workflow, 1)->parameters,
+               "{\"id\":\"019aa119-c3a8-7000-8000-000000000001\","
+               "\"at\":\"2026-01-01T00:00:01.000Z\",\"of\":\"who\"}");
+    workflow_free(workflow);
+    contract_free(contract);
+}
+END_TEST
+
 /* -- records that do not fit -- */
 
 static char *fingerprint(struct workflow *workflow)
@@ -663,6 +713,7 @@ int main(void)
     tcase_add_checked_fixture(stories, setup, teardown);
     tcase_add_test(stories, stamping_succeeds);
     tcase_add_test(stories, stamping_degrades_without_intelligence);
+    tcase_add_test(stories, a_retry_is_not_told_as_another_request);
     tcase_add_test(stories, stamping_skips_intelligence_that_nobody_wants);
     tcase_add_test(stories, stamping_fails_when_the_hash_does);
     tcase_add_test(stories, an_error_that_is_not_retried_fails_at_once);
@@ -675,6 +726,8 @@ int main(void)
     tcase_add_test(stories, a_template_that_fails_is_told_in_the_payload);
     tcase_add_test(stories, a_contract_without_states_that_wait_ends_at_once);
     tcase_add_test(stories, a_loop_visits_its_task_again);
+    tcase_add_test(stories, a_call_that_opens_as_the_workflow_ends_is_not_open);
+    tcase_add_test(stories, the_context_tells_who_and_when);
     tcase_add_loop_test(stories, a_record_that_does_not_fit_changes_nothing, 0,
                         (int)(sizeof misfits / sizeof *misfits));
     tcase_add_test(stories, a_record_out_of_turn_is_refused_and_the_right_one_still_fits);
