@@ -6,9 +6,20 @@ import subprocess
 import time
 
 import psycopg2
-from session import Bridge, Session, cpu_seconds, free_port, memory_mib, program, spread, start_to_ready_ms
+from session import (
+    Bridge,
+    Session,
+    cpu_seconds,
+    free_port,
+    idle_figures,
+    memory_mib,
+    program,
+    say_idle,
+    spread,
+    start_to_ready_ms,
+)
 import parts
-from harness import WORKFLOW_TOPIC
+from harness import WORKFLOW_TOPIC, wait_until
 from parts import KafkaBroker
 
 PARTITIONS = 8
@@ -16,7 +27,9 @@ NAMESPACES = 16
 # Larger batches than the defaults, as for any topic that is to be read again from its beginning.
 OPTIONS = {"MAX_AGGREGATION_QUEUE_SIZE": "50000", "AGGREGATION_BATCH_SIZE": "10000"}
 EVENTS_PER_SECOND = 10000  # of event time: 2 million events are 40 windows of 5 s
+EMPTY_TOPIC = "bench.empty"
 LIMIT_S = 180
+LOADED_S = 5  # by then a started reducer has its partitions and their rows
 
 
 class Reducer:
@@ -33,7 +46,9 @@ class Reducer:
 
     def start(self) -> None:
         self.kafka.start()
+        wait_until(self.kafka_answers, 60, "Kafka's answer")
         self.new_bridge()
+        self.warm_groups()
         done = subprocess.run(
             [str(program("tests/bench/fill_topic")), "--bootstrap", self.kafka.address]
             + ["--topic", WORKFLOW_TOPIC, "--events", str(self.events)]
@@ -50,7 +65,23 @@ class Reducer:
             f" {filled['seconds']:.1f} s"
         )
 
-    def new_bridge(self) -> Bridge:
+    def kafka_answers(self) -> bool:
+        """It listens before it answers."""
+        asked = subprocess.run(
+            ["kcat", "-L", "-b", self.kafka.address, "-m", "2"], capture_output=True, check=False
+        )
+        return asked.returncode == 0
+
+    def warm_groups(self) -> None:
+        """The first consumer group of a Kafka waits seconds for the topic with the groups' offsets."""
+        subprocess.run(
+            ["kcat", "-b", self.kafka.address, "-G", "bench-warm", "-e", "-q", WORKFLOW_TOPIC],
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+
+    def new_bridge(self, environment: dict | None = None) -> Bridge:
         """An empty database and a consumer group that has read nothing."""
         self.runs += 1
         name = f"bench_reducer_{self.runs}"
@@ -63,6 +94,7 @@ class Reducer:
             "KAFKA_CONSUMER_GROUP": name,
             "LOG_LEVEL": "warning",
             **OPTIONS,
+            **(environment or {}),
         })
         self.bridge.database = name
         self.bridge.migrate()
@@ -142,25 +174,30 @@ class Reducer:
         return int(rows[0][0])
 
     def measure_idle(self) -> dict:
-        """Start to ready, resident memory and queries of a reducer that has read everything."""
-        server = self.bridge.reducer_server(HTTP_THREADS="64")
-        starts = []
-        for _ in range(5):
-            starts.append(start_to_ready_ms(server))
-            server.stop()
-        server.start()
-        figures = {
-            "start_ms": starts,
-            "queries_per_second": self.session.idle_queries_per_second(self.bridge.database, 10),
-            "rss_mib": memory_mib(server.process.pid),
-            "anonymous_mib": memory_mib(server.process.pid, "RssAnon"),
-        }
-        server.stop()
-        self.session.say(
-            f"reducer without work: ready after {spread(starts)} ms, {figures['rss_mib']:.1f} MiB"
-            f" ({figures['anonymous_mib']:.1f} anonymous), {figures['queries_per_second']:.2f} queries/s"
-        )
+        """Start to ready, resident memory and queries of a reducer whose topic is empty; then its
+        memory with the rows of the last run."""
+        loaded = self.bridge.reducer_server(HTTP_THREADS="64")
+        loaded.start()
+        time.sleep(LOADED_S)
+        loaded_mib = memory_mib(loaded.process.pid)
+        loaded.stop()
+        bridge = self.new_bridge({"KAFKA_WORKFLOW_TOPIC": EMPTY_TOPIC})
+        server = bridge.reducer_server(HTTP_THREADS="64")
+        figures = {**idle_figures(self.session, server, bridge.database), "loaded_mib": loaded_mib}
+        say_idle(self.session, "reducer", figures)
+        self.session.say(f"  with the rows of {self.events:,} events: {loaded_mib:.1f} MiB")
         return figures
+
+    def measure_orchestrator_start(self) -> list[float]:
+        """Start to ready of an orchestrator on this Kafka."""
+        server = self.bridge.orchestrator_server(HTTP_THREADS="64")
+        starts = [start_to_ready_ms(server)]
+        while len(starts) < 5:
+            server.stop()
+            starts.append(start_to_ready_ms(server))
+        server.stop()
+        self.session.say(f"orchestrator on Kafka: ready after {spread(starts)} ms")
+        return starts
 
     def measure(self, rounds: int) -> dict:
         figures: dict = {"reads": [], "runs": []}

@@ -145,6 +145,13 @@ def table(workflows: dict | None, reducer: dict | None) -> str:
         rows += reducer_rows(reducer["load"], reducer["events"])
         busy = max(of(reducer["load"]["runs"], "rss_mib"))
         rows += idle_rows("reducer", reducer["idle"], busy)
+        loaded = reducer["idle"]["loaded_mib"]
+        rows.append(("reducer: resident memory with all rows, MiB", f"{loaded:.1f}", "idle"))
+        rows.append((
+            "orchestrator: start to ready on Kafka, ms",
+            spread(reducer["orchestrator_start_ms"]),
+            "5 starts",
+        ))
     lines = ["| what | min / median / max | beside it |", "| --- | --- | --- |"]
     return "\n".join(lines + [f"| {a} | {b} | {c} |" for a, b, c in rows])
 

@@ -47,6 +47,7 @@ def measure_reducer(session: Session, rounds: int) -> dict:
             "events": events,
             "load": reducer.measure(rounds),
             "idle": reducer.measure_idle(),
+            "orchestrator_start_ms": reducer.measure_orchestrator_start(),
         }
     finally:
         reducer.close()

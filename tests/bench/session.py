@@ -154,6 +154,31 @@ def answers_ready(host: str, port: int) -> bool:
 # -- figures --
 
 
+def idle_figures(session: Session, server, database: str) -> dict:
+    """Five starts, then resident memory and queries of a node without work."""
+    starts = []
+    for _ in range(5):
+        starts.append(start_to_ready_ms(server))
+        server.stop()
+    server.start()
+    figures = {
+        "start_ms": starts,
+        "queries_per_second": session.idle_queries_per_second(database, 10),
+        "rss_mib": memory_mib(server.process.pid),
+        "anonymous_mib": memory_mib(server.process.pid, "RssAnon"),
+    }
+    server.stop()
+    return figures
+
+
+def say_idle(session: Session, name: str, figures: dict) -> None:
+    session.say(
+        f"{name} without work: ready after {spread(figures['start_ms'])} ms,"
+        f" {figures['rss_mib']:.1f} MiB ({figures['anonymous_mib']:.1f} anonymous),"
+        f" {figures['queries_per_second']:.2f} queries/s"
+    )
+
+
 def spread(values: list[float], digits: int = 0) -> str:
     """min / median / max"""
     low, middle, high = min(values), statistics.median(values), max(values)

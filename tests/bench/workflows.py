@@ -6,7 +6,7 @@ import pathlib
 import statistics
 import subprocess
 
-from session import ROOT, Bridge, Session, cpu_seconds, memory_mib, program, spread, start_to_ready_ms
+from session import ROOT, Bridge, Session, cpu_seconds, idle_figures, memory_mib, program, say_idle
 import parts
 from parts import Server
 
@@ -70,24 +70,8 @@ class Workflows:
 
     def measure_idle(self) -> dict:
         """Start to ready, resident memory and queries of an orchestrator without work."""
-        server = self.orchestrator(HTTP_THREADS="64")
-        starts = []
-        for _ in range(5):
-            starts.append(start_to_ready_ms(server))
-            server.stop()
-        server.start()
-        figures = {
-            "start_ms": starts,
-            "queries_per_second": self.session.idle_queries_per_second(DATABASE, 10),
-            "rss_mib": memory_mib(server.process.pid),
-            "anonymous_mib": memory_mib(server.process.pid, "RssAnon"),
-        }
-        server.stop()
-        self.session.say(
-            f"orchestrator without work: ready after {spread(starts)} ms,"
-            f" {figures['rss_mib']:.1f} MiB ({figures['anonymous_mib']:.1f} anonymous),"
-            f" {figures['queries_per_second']:.2f} queries/s"
-        )
+        figures = idle_figures(self.session, self.orchestrator(HTTP_THREADS="64"), DATABASE)
+        say_idle(self.session, "orchestrator", figures)
         return figures
 
     def load(self, kind: str, clients: int, rate: float = 0, seconds: float = 0) -> dict:
