@@ -34,7 +34,10 @@ void buffer_reserve(struct buffer *buffer, size_t more_bytes)
     buffer->data[buffer->bytes] = '\0';
 }
 
-const char *buffer_text(const struct buffer *buffer) { return buffer->data == NULL ? "" : buffer->data; }
+const char *buffer_text(const struct buffer *buffer)
+{
+    return buffer->data == NULL ? "" : buffer->data;
+}
 
 char *buffer_take(struct buffer *buffer)
 {
@@ -54,7 +57,10 @@ void buffer_append(struct buffer *buffer, const void *data, size_t bytes)
     buffer->data[buffer->bytes] = '\0';
 }
 
-void buffer_append_text(struct buffer *buffer, const char *text) { buffer_append(buffer, text, strlen(text)); }
+void buffer_append_text(struct buffer *buffer, const char *text)
+{
+    buffer_append(buffer, text, strlen(text));
+}
 
 void buffer_append_char(struct buffer *buffer, char c) { buffer_append(buffer, &c, 1); }
 
@@ -119,8 +125,8 @@ bool utf8_is_valid(const char *text, size_t bytes)
 
 static void append_escape(struct buffer *buffer, unsigned char c)
 {
-    static const char short_form[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r',
-                                      ['"'] = '"',  ['\\'] = '\\'};
+    static const char short_form[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
+                                      ['\r'] = 'r', ['"'] = '"',  ['\\'] = '\\'};
     if (c < sizeof short_form && short_form[c] != 0) {
         char text[2] = {'\\', short_form[c]};
         buffer_append(buffer, text, 2);

@@ -53,8 +53,8 @@ struct config {
 struct config_option {
     const char *name;
     enum config_type type;
-    const char *unit; /* "" when none; for CONFIG_CHOICE the choices "a|b|c" */
-    int64_t min, max; /* CONFIG_INT only */
+    const char *unit;  /* "" when none; for CONFIG_CHOICE the choices "a|b|c" */
+    int64_t min, max;  /* CONFIG_INT only */
     const char *value; /* the default as text */
     unsigned programs;
     const char *prose;
@@ -70,7 +70,8 @@ typedef const char *config_lookup(const char *name, void *context);
 int config_load(struct config *config, unsigned program, config_lookup *lookup, void *context,
                 struct buffer *faults) MUST_USE;
 void config_fini(struct config *config);
-const char *config_getenv(const char *name, void *context); /* a config_lookup over the environment */
+const char *config_getenv(const char *name,
+                          void *context); /* a config_lookup over the environment */
 
 bool config_is_development(const struct config *config);
 /* dev, staging or prod: the first part of topic names. */

@@ -14,7 +14,8 @@ struct error_row {
 };
 
 static const struct error_row rows[ERR_CODES] = {
-#define ERROR(symbol, code, status, retry, text) [ERR_##symbol] = {code, text, status, RETRY_##retry},
+#define ERROR(symbol, code, status, retry, text)                                                   \
+    [ERR_##symbol] = {code, text, status, RETRY_##retry},
 #include "base/error.def"
 #undef ERROR
 };
@@ -72,8 +73,14 @@ static void *must(void *memory, unsigned long bytes)
 }
 
 void *must_alloc(unsigned long bytes) { return must(malloc(bytes), bytes); }
-void *must_calloc(unsigned long count, unsigned long bytes) { return must(calloc(count, bytes), count); }
-void *must_realloc(void *memory, unsigned long bytes) { return must(realloc(memory, bytes), bytes); }
+void *must_calloc(unsigned long count, unsigned long bytes)
+{
+    return must(calloc(count, bytes), count);
+}
+void *must_realloc(void *memory, unsigned long bytes)
+{
+    return must(realloc(memory, bytes), bytes);
+}
 char *must_strdup(const char *text) { return must_strndup(text, strlen(text)); }
 
 char *must_strndup(const char *text, unsigned long bytes)

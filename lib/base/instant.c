@@ -23,7 +23,8 @@ static void date_from_days(int64_t days, int64_t *year, int64_t *month, int64_t 
     days += 719468;
     int64_t era = (days >= 0 ? days : days - 146096) / 146097;
     int64_t day_of_era = days - era * 146097;
-    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t shifted = (5 * day_of_year + 2) / 153;
     *day = day_of_year - (153 * shifted + 2) / 5 + 1;
@@ -72,8 +73,14 @@ static char *format(int64_t instant_us, char text[INSTANT_TEXT_BYTES], int fract
     return text;
 }
 
-char *instant_format(int64_t instant_us, char text[INSTANT_TEXT_BYTES]) { return format(instant_us, text, 3); }
-char *instant_format_us(int64_t instant_us, char text[INSTANT_TEXT_BYTES]) { return format(instant_us, text, 6); }
+char *instant_format(int64_t instant_us, char text[INSTANT_TEXT_BYTES])
+{
+    return format(instant_us, text, 3);
+}
+char *instant_format_us(int64_t instant_us, char text[INSTANT_TEXT_BYTES])
+{
+    return format(instant_us, text, 6);
+}
 
 struct reader {
     const char *p, *end;
@@ -164,9 +171,11 @@ bool instant_parse(const char *text, size_t bytes, int64_t *instant_us)
     int64_t offset = read_offset_seconds(&reader);
     if (reader.failed || reader.p != reader.end)
         return false;
-    if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) || hour > 23 || minute > 59 || second > 60)
+    if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) || hour > 23 ||
+        minute > 59 || second > 60)
         return false;
-    int64_t seconds = days_from_date(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second - offset;
+    int64_t seconds = days_from_date(year, month, day) * SECONDS_PER_DAY + hour * 3600 +
+                      minute * 60 + second - offset;
     *instant_us = seconds * US_PER_SECOND + fraction;
     return true;
 }

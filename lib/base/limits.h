@@ -5,40 +5,41 @@
 #ifndef BASE_LIMITS_H
 #define BASE_LIMITS_H
 
-#define CONTENT_BYTES_MAX (10u << 20)       /* content of one submission; past it 413 */
-#define HTTP_BODY_BYTES_MAX (16u << 20)     /* request body in octets, JSON escapes included */
+#define CONTENT_BYTES_MAX (10u << 20)   /* content of one submission; past it 413 */
+#define HTTP_BODY_BYTES_MAX (16u << 20) /* request body in octets, JSON escapes included */
 #define HTTP_BATCH_BODY_BYTES_MAX (64u << 20)
-#define HTTP_BATCH_ITEMS_MAX 1000           /* submissions in one batch request */
-#define HTTP_BODIES_BYTES_MAX (1u << 30)    /* bodies of all requests of a server at one time; past it 503 */
+#define HTTP_BATCH_ITEMS_MAX 1000 /* submissions in one batch request */
+#define HTTP_BODIES_BYTES_MAX                                                                      \
+    (1u << 30) /* bodies of all requests of a server at one time; past it 503 */
 #define HTTP_HEADER_BYTES_MAX 16384         /* all headers of a request */
 #define HTTP_WAIT_MS_MAX 60000              /* longest ?wait= */
 #define HTTP_RESPONSE_BYTES_MAX (32u << 20) /* body accepted from a service */
 
-#define JSON_DEPTH_MAX 128                  /* nesting of arrays and objects */
-#define STATE_DATA_BYTES_MAX (16u << 20)    /* data between two states */
-#define CONTRACT_BYTES_MAX (1u << 20)       /* one contract file */
+#define JSON_DEPTH_MAX 128               /* nesting of arrays and objects */
+#define STATE_DATA_BYTES_MAX (16u << 20) /* data between two states */
+#define CONTRACT_BYTES_MAX (1u << 20)    /* one contract file */
 
-#define ASL_STATE_NAME_CHARACTERS_MAX 80    /* States Language: longest state name */
-#define ASL_STATES_MAX 10000                /* states of one machine, branches included */
-#define ASL_NESTING_MAX 16                  /* Parallel, or And, Or, Not, within each other */
-#define ASL_DATA_DEPTH_MAX 100              /* nesting of data between states */
-#define ASL_BRANCHES_MAX 1000               /* branches of one Parallel state */
-#define ASL_TRANSITIONS_PER_STEP_MAX 10000  /* states in a row without waiting for anything */
-#define ASL_SECONDS_MAX 99999999            /* largest number of seconds in a definition */
-#define ASL_MAX_DELAY_SECONDS_MAX 31622400  /* largest MaxDelaySeconds, 366 days */
+#define ASL_STATE_NAME_CHARACTERS_MAX 80   /* States Language: longest state name */
+#define ASL_STATES_MAX 10000               /* states of one machine, branches included */
+#define ASL_NESTING_MAX 16                 /* Parallel, or And, Or, Not, within each other */
+#define ASL_DATA_DEPTH_MAX 100             /* nesting of data between states */
+#define ASL_BRANCHES_MAX 1000              /* branches of one Parallel state */
+#define ASL_TRANSITIONS_PER_STEP_MAX 10000 /* states in a row without waiting for anything */
+#define ASL_SECONDS_MAX 99999999           /* largest number of seconds in a definition */
+#define ASL_MAX_DELAY_SECONDS_MAX 31622400 /* largest MaxDelaySeconds, 366 days */
 
-#define NAME_BYTES_MAX 128                  /* contract, state, service, signal names */
+#define NAME_BYTES_MAX 128 /* contract, state, service, signal names */
 #define NAMESPACE_BYTES_MAX 255
 #define IDEMPOTENCY_KEY_BYTES_MAX 255
 #define CORRELATION_ID_BYTES_MAX 128
 #define FILE_PATH_BYTES_MAX 4096
 
-#define EVENT_BYTES_MAX 900000              /* one envelope; below the broker's 1,000,000 */
+#define EVENT_BYTES_MAX 900000 /* one envelope; below the broker's 1,000,000 */
 
 #define LIST_ITEMS_MAX 1000
 #define LIST_ITEMS_DEFAULT 100
 
-#define POSTGRES_STATEMENTS_MAX 1024        /* prepared per connection; further ones are sent unprepared */
+#define POSTGRES_STATEMENTS_MAX 1024 /* prepared per connection; further ones are sent unprepared */
 
 #define SHARDS_MAX 256
 #define WORKERS_MAX 64

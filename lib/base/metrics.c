@@ -19,12 +19,15 @@ struct metric_row {
 };
 
 static const struct metric_row rows[METRIC_IDS] = {
-#define COUNTER(id, name, label_a, values_a, label_b, values_b, programs, help) \
-    [METRIC_##id] = {name, TYPE_COUNTER, "", {label_a, label_b}, {values_a, values_b}, programs, help},
-#define GAUGE(id, name, label_a, values_a, label_b, values_b, programs, help) \
-    [METRIC_##id] = {name, TYPE_GAUGE, "", {label_a, label_b}, {values_a, values_b}, programs, help},
-#define HISTOGRAM(id, name, buckets, label_a, values_a, label_b, values_b, programs, help) \
-    [METRIC_##id] = {name, TYPE_HISTOGRAM, buckets, {label_a, label_b}, {values_a, values_b}, programs, help},
+#define COUNTER(id, name, label_a, values_a, label_b, values_b, programs, help)                    \
+    [METRIC_##                                                                                     \
+        id] = {name, TYPE_COUNTER, "", {label_a, label_b}, {values_a, values_b}, programs, help},
+#define GAUGE(id, name, label_a, values_a, label_b, values_b, programs, help)                      \
+    [METRIC_##                                                                                     \
+        id] = {name, TYPE_GAUGE, "", {label_a, label_b}, {values_a, values_b}, programs, help},
+#define HISTOGRAM(id, name, buckets, label_a, values_a, label_b, values_b, programs, help)         \
+    [METRIC_##id] = {                                                                              \
+        name, TYPE_HISTOGRAM, buckets, {label_a, label_b}, {values_a, values_b}, programs, help},
 #include "base/metrics.def"
 #undef COUNTER
 #undef GAUGE
@@ -75,16 +78,17 @@ static void make_series(struct family *family)
 {
     free(family->series);
     family->series_bytes = sizeof(struct series) + (size_t)family->bounds_count * sizeof(uint64_t);
-    family->series =
-        must_calloc((size_t)family->values_count[0] * (size_t)family->values_count[1], family->series_bytes);
+    family->series = must_calloc((size_t)family->values_count[0] * (size_t)family->values_count[1],
+                                 family->series_bytes);
 }
 
 static void init_family(struct family *family, const struct metric_row *row)
 {
     for (int label = 0; label < 2; label++) {
         free_values(family, label);
-        family->values[label] = split(strcmp(row->values[label], "*") == 0 ? "other" : row->values[label],
-                                      &family->values_count[label]);
+        family->values[label] =
+            split(strcmp(row->values[label], "*") == 0 ? "other" : row->values[label],
+                  &family->values_count[label]);
     }
     family->bounds_count = 0;
     for (const char *p = row->buckets; *p != '\0' && family->bounds_count < METRIC_BUCKETS_MAX;) {
@@ -126,7 +130,8 @@ static struct series *series_of(enum metric_id id, int a, int b)
         a = family->values_count[0] - 1;
     if (b < 0 || b >= family->values_count[1])
         b = family->values_count[1] - 1;
-    return (struct series *)(void *)(family->series + (size_t)(a * family->values_count[1] + b) * family->series_bytes);
+    return (struct series *)(void *)(family->series + (size_t)(a * family->values_count[1] + b) *
+                                                          family->series_bytes);
 }
 
 static double as_double(uint64_t bits)
@@ -146,8 +151,8 @@ static uint64_t as_bits(double value)
 static void add_double(_Atomic uint64_t *bits, double difference)
 {
     uint64_t old = atomic_load_explicit(bits, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(bits, &old, as_bits(as_double(old) + difference), memory_order_relaxed,
-                                                  memory_order_relaxed))
+    while (!atomic_compare_exchange_weak_explicit(bits, &old, as_bits(as_double(old) + difference),
+                                                  memory_order_relaxed, memory_order_relaxed))
         ;
 }
 
@@ -209,7 +214,8 @@ static void append_label_value(struct buffer *out, const char *value)
 }
 
 /* name{labels, and le when given} followed by a space. */
-static void append_head(struct buffer *out, enum metric_id id, const char *suffix, int a, int b, const char *bound)
+static void append_head(struct buffer *out, enum metric_id id, const char *suffix, int a, int b,
+                        const char *bound)
 {
     const struct metric_row *row = &rows[id];
     const int index[2] = {a, b};
@@ -247,7 +253,8 @@ static void write_histogram(struct buffer *out, enum metric_id id, int a, int b)
     append_head(out, id, "_bucket", a, b, "+Inf");
     buffer_append_format(out, "%llu\n", (unsigned long long)total);
     append_head(out, id, "_sum", a, b, NULL);
-    buffer_append_format(out, "%.17g\n", as_double(atomic_load_explicit(&series->sum_bits, memory_order_relaxed)));
+    buffer_append_format(out, "%.17g\n",
+                         as_double(atomic_load_explicit(&series->sum_bits, memory_order_relaxed)));
     append_head(out, id, "_count", a, b, NULL);
     buffer_append_format(out, "%llu\n", (unsigned long long)total);
 }
@@ -257,8 +264,8 @@ static const char *const type_names[] = {"counter", "gauge", "histogram"};
 static void write_family(struct buffer *out, enum metric_id id)
 {
     const struct family *family = &families[id];
-    buffer_append_format(out, "# HELP %s %s\n# TYPE %s %s\n", rows[id].name, rows[id].help, rows[id].name,
-                         type_names[rows[id].type]);
+    buffer_append_format(out, "# HELP %s %s\n# TYPE %s %s\n", rows[id].name, rows[id].help,
+                         rows[id].name, type_names[rows[id].type]);
     for (int a = 0; a < family->values_count[0]; a++) {
         for (int b = 0; b < family->values_count[1]; b++) {
             if (rows[id].type == TYPE_HISTOGRAM) {
@@ -280,11 +287,14 @@ void metrics_write(struct buffer *out)
 
 void metrics_markdown(struct buffer *out)
 {
-    buffer_append_text(out, "# Metrics\n\nMade from `lib/base/metrics.def` by `make docs`. All series exist at zero from the "
-                            "start.\n\n| name | type | labels | meaning |\n| --- | --- | --- | --- |\n");
+    buffer_append_text(out,
+                       "# Metrics\n\nMade from `lib/base/metrics.def` by `make docs`. All series "
+                       "exist at zero from the "
+                       "start.\n\n| name | type | labels | meaning |\n| --- | --- | --- | --- |\n");
     for (int id = 0; id < METRIC_IDS; id++) {
         const struct metric_row *row = &rows[id];
-        buffer_append_format(out, "| `%s` | %s | %s%s%s | %s |\n", row->name, type_names[row->type], row->labels[0],
-                             *row->labels[1] != '\0' ? ", " : "", row->labels[1], row->help);
+        buffer_append_format(out, "| `%s` | %s | %s%s%s | %s |\n", row->name, type_names[row->type],
+                             row->labels[0], *row->labels[1] != '\0' ? ", " : "", row->labels[1],
+                             row->help);
     }
 }

@@ -17,7 +17,8 @@
 enum metric_id {
 #define COUNTER(id, name, label_a, values_a, label_b, values_b, programs, help) METRIC_##id,
 #define GAUGE(id, name, label_a, values_a, label_b, values_b, programs, help) METRIC_##id,
-#define HISTOGRAM(id, name, buckets, label_a, values_a, label_b, values_b, programs, help) METRIC_##id,
+#define HISTOGRAM(id, name, buckets, label_a, values_a, label_b, values_b, programs, help)         \
+    METRIC_##id,
 #include "base/metrics.def"
 #undef COUNTER
 #undef GAUGE

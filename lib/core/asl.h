@@ -38,9 +38,11 @@ struct asl_execution;
  * resource check says whether a Task's Resource is known; NULL accepts any. */
 typedef bool asl_resource_known(const char *resource, void *context);
 struct asl_machine *asl_compile(const struct json *definition, const struct source_map *source,
-                                asl_resource_known *known, void *known_context, struct findings *findings) MUST_USE;
+                                asl_resource_known *known, void *known_context,
+                                struct findings *findings) MUST_USE;
 void asl_machine_free(struct asl_machine *machine);
-int64_t asl_machine_timeout_ms(const struct asl_machine *machine); /* TimeoutSeconds; 0 when absent */
+int64_t asl_machine_timeout_ms(
+    const struct asl_machine *machine); /* TimeoutSeconds; 0 when absent */
 const struct json *asl_machine_definition(const struct asl_machine *machine);
 
 enum asl_event_type {
@@ -64,12 +66,12 @@ struct asl_event {
 enum asl_effect_type {
     ASL_STATE_ENTERED, /* state, data = raw input */
     ASL_STATE_EXITED,  /* state, data = output after OutputPath */
-    ASL_STATE_CAUGHT,  /* state, error, cause: a Catch took a failure; followed by ASL_STATE_EXITED */
-    ASL_CALL,          /* make the call: wait, state, visit, attempt, resource, data = parameters */
-    ASL_TIMER,         /* tell me when due: wait, due_us; retry tells a retry delay from a Wait state */
-    ASL_ABANDON,       /* wait is no longer wanted: stop the call or the timer */
-    ASL_SUCCEEDED,     /* the execution ended: data = output */
-    ASL_FAILED,        /* the execution ended: error, cause */
+    ASL_STATE_CAUGHT, /* state, error, cause: a Catch took a failure; followed by ASL_STATE_EXITED */
+    ASL_CALL,         /* make the call: wait, state, visit, attempt, resource, data = parameters */
+    ASL_TIMER,     /* tell me when due: wait, due_us; retry tells a retry delay from a Wait state */
+    ASL_ABANDON,   /* wait is no longer wanted: stop the call or the timer */
+    ASL_SUCCEEDED, /* the execution ended: data = output */
+    ASL_FAILED,    /* the execution ended: error, cause */
 };
 
 struct asl_effect {
@@ -85,7 +87,7 @@ struct asl_effect {
     int64_t timeout_ms;   /* of a call, 0 when the state names none */
     int64_t heartbeat_ms; /* likewise */
     int64_t due_us;       /* of a timer */
-    bool retry;           /* a timer that delays the next attempt; error and cause of the last one */
+    bool retry; /* a timer that delays the next attempt; error and cause of the last one */
     const char *error;
     const char *cause;
 };
@@ -106,7 +108,8 @@ struct asl_identity {
     int64_t start_us; /* $$.Execution.StartTime */
 };
 
-struct asl_execution *asl_execution_new(const struct asl_machine *machine, const struct asl_identity *identity,
+struct asl_execution *asl_execution_new(const struct asl_machine *machine,
+                                        const struct asl_identity *identity,
                                         const struct json *input) MUST_USE; /* holds input */
 void asl_execution_free(struct asl_execution *execution);
 /* Another bound on the data of a state than STATE_DATA_BYTES_MAX; before the first step. */
@@ -124,7 +127,7 @@ const char *asl_execution_current(const struct asl_execution *execution);
 struct json *asl_template_evaluate(const struct json *template, const struct json *data,
                                    const struct json *context, struct error *error) MUST_USE;
 /* Checks a template when a contract is loaded. */
-void asl_template_check(const struct json *template, const char *pointer, const struct source_map *source,
-                        struct findings *findings);
+void asl_template_check(const struct json *template, const char *pointer,
+                        const struct source_map *source, struct findings *findings);
 
 #endif

@@ -46,7 +46,8 @@ struct contract {
 };
 
 /* `file` names it in findings and decides the kind by its ending: .yaml, .yml, .json, .asl.json. */
-struct contract *contract_parse(const char *file, const char *text, size_t bytes, struct findings *findings) MUST_USE;
+struct contract *contract_parse(const char *file, const char *text, size_t bytes,
+                                struct findings *findings) MUST_USE;
 void contract_free(struct contract *contract);
 /* <0, 0, >0 by semantic version precedence (semver.org section 11). */
 int contract_version_compare(const char *a, const char *b);

@@ -39,12 +39,15 @@ void envelope_write(struct buffer *out, const struct envelope *envelope)
 {
     char id[UUID_TEXT_BYTES], time[INSTANT_TEXT_BYTES];
     instant_format_us(envelope->event_us, time);
-    member(out, "{\"envelope_version\":\"1.0\",\"event_id\":", uuid_format(&envelope->event_id, id));
+    member(out,
+           "{\"envelope_version\":\"1.0\",\"event_id\":", uuid_format(&envelope->event_id, id));
     member(out, ",\"event_type\":", envelope->event_type);
     member(out, ",\"event_version\":\"1.0\",\"event_timestamp\":", time);
     member(out, ",\"source_node_id\":", envelope->source_node_id);
-    member(out, ",\"source_service\":\"omninode-bridge\",\"source_version\":\"1.0.0\",\"source_instance\":",
-           envelope->source_instance);
+    member(
+        out,
+        ",\"source_service\":\"omninode-bridge\",\"source_version\":\"1.0.0\",\"source_instance\":",
+        envelope->source_instance);
     member(out, ",\"correlation_id\":", envelope->correlation_id);
     member(out, ",\"causation_id\":", envelope->causation_id);
     member(out, ",\"environment\":", envelope->environment);

@@ -18,17 +18,18 @@
 
 struct envelope {
     struct uuid event_id;
-    const char *event_type;     /* "stamp_workflow_completed" */
-    int64_t event_us;           /* event_timestamp */
-    const char *source_node_id; /* the node's UUID as text */
+    const char *event_type;      /* "stamp_workflow_completed" */
+    int64_t event_us;            /* event_timestamp */
+    const char *source_node_id;  /* the node's UUID as text */
     const char *source_instance; /* or NULL */
     const char *correlation_id;  /* or NULL */
     const char *causation_id;    /* or NULL */
     const char *environment;     /* "development" */
     const char *partition_key;   /* or NULL */
     const struct json *payload;  /* object; node_id and published_at are added when it has none */
-    const char *event_category;  /* "workflow_orchestration", "metadata_aggregation", "node_lifecycle" */
-    const char *node_type;       /* "orchestrator" or "reducer" */
+    const char
+        *event_category;   /* "workflow_orchestration", "metadata_aggregation", "node_lifecycle" */
+    const char *node_type; /* "orchestrator" or "reducer" */
     const char *namespace;
 };
 

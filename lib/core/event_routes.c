@@ -25,22 +25,27 @@ static char *expand(const char *topic, const char *environment)
 static bool is_topic(const char *topic)
 {
     size_t bytes = strlen(topic);
-    return bytes > 0 && bytes <= TOPIC_BYTES_MAX && strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0 &&
-           strspn(topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == bytes;
+    return bytes > 0 && bytes <= TOPIC_BYTES_MAX && strcmp(topic, ".") != 0 &&
+           strcmp(topic, "..") != 0 &&
+           strspn(topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+               bytes;
 }
 
-static void read_route(struct event_routes *routes, const char *type, const struct json *value, const char *environment,
-                       const struct source_map *map, struct findings *findings)
+static void read_route(struct event_routes *routes, const char *type, const struct json *value,
+                       const char *environment, const struct source_map *map,
+                       struct findings *findings)
 {
     char *topic = expand(json_string_or(value, ""), environment);
     if (!is_topic(topic))
         finding_add(findings, FINDING_ERROR, map, "/routes", "ROUTE_TOPIC",
-                    "the topic of %s is %s; it must be 1 to 249 characters of A-Z a-z 0-9 . _ -, not only . or ..", type, topic);
+                    "the topic of %s is %s; it must be 1 to 249 characters of A-Z a-z 0-9 . _ -, "
+                    "not only . or ..",
+                    type, topic);
     routes->items[routes->count++] = (struct event_route){must_strdup(type), topic};
 }
 
-struct event_routes *event_routes_parse(const char *file, const char *text, size_t bytes, const char *environment,
-                                        struct findings *findings)
+struct event_routes *event_routes_parse(const char *file, const char *text, size_t bytes,
+                                        const char *environment, struct findings *findings)
 {
     struct source_map *map = NULL;
     size_t errors = findings->errors;
@@ -51,11 +56,13 @@ struct event_routes *event_routes_parse(const char *file, const char *text, size
     }
     const struct json *entries = json_get(document, "routes");
     if (json_type_of(entries) != JSON_OBJECT)
-        finding_add(findings, FINDING_ERROR, map, "", "ROUTES_MISSING", "the file needs an object named routes");
+        finding_add(findings, FINDING_ERROR, map, "", "ROUTES_MISSING",
+                    "the file needs an object named routes");
     struct event_routes *routes = must_calloc(1, sizeof *routes);
     routes->items = must_calloc(json_size(entries) + 1, sizeof *routes->items);
     for (size_t i = 0; i < json_size(entries); i++)
-        read_route(routes, json_name_at(entries, i, NULL), json_member_at(entries, i), environment, map, findings);
+        read_route(routes, json_name_at(entries, i, NULL), json_member_at(entries, i), environment,
+                   map, findings);
     qsort(routes->items, routes->count, sizeof *routes->items, by_type);
     source_map_free(map);
     json_release(document);
@@ -81,6 +88,7 @@ void event_routes_free(struct event_routes *routes)
 const char *event_routes_topic(const struct event_routes *routes, const char *type)
 {
     struct event_route key = {.type = (char *)(uintptr_t)type};
-    const struct event_route *found = bsearch(&key, routes->items, routes->count, sizeof *routes->items, by_type);
+    const struct event_route *found =
+        bsearch(&key, routes->items, routes->count, sizeof *routes->items, by_type);
     return found == NULL ? NULL : found->topic;
 }

@@ -24,9 +24,11 @@ struct event_routes {
     size_t count;
 };
 
-struct event_routes *event_routes_parse(const char *file, const char *text, size_t bytes, const char *environment,
+struct event_routes *event_routes_parse(const char *file, const char *text, size_t bytes,
+                                        const char *environment,
                                         struct findings *findings) MUST_USE;
 void event_routes_free(struct event_routes *routes);
-const char *event_routes_topic(const struct event_routes *routes, const char *type); /* NULL: none */
+const char *event_routes_topic(const struct event_routes *routes,
+                               const char *type); /* NULL: none */
 
 #endif

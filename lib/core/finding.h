@@ -21,9 +21,9 @@ struct finding {
     char *file;
     int line;
     int column;
-    char *code; /* for example "ASL_UNKNOWN_FIELD" */
+    char *code;    /* for example "ASL_UNKNOWN_FIELD" */
     char *pointer; /* JSON pointer of the place, "/States/Hash/Next" */
-    char *text; /* sentence that names the thing */
+    char *text;    /* sentence that names the thing */
 };
 
 struct findings {
@@ -43,8 +43,9 @@ void source_map_add(struct source_map *map, const char *pointer, int line, int c
 const char *source_map_file(const struct source_map *map);
 
 /* Adds one; the place is that of `pointer` or of its nearest ancestor in the map. map may be NULL. */
-void finding_add(struct findings *findings, enum finding_severity severity, const struct source_map *map,
-                 const char *pointer, const char *code, const char *format, ...) PRINTF_LIKE(6, 7);
+void finding_add(struct findings *findings, enum finding_severity severity,
+                 const struct source_map *map, const char *pointer, const char *code,
+                 const char *format, ...) PRINTF_LIKE(6, 7);
 /* "file:line:column: error CODE: text" lines. */
 void findings_write(const struct findings *findings, struct buffer *out);
 struct json *findings_json(const struct findings *findings) MUST_USE;

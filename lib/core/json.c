@@ -88,16 +88,23 @@ struct json *json_string(const char *text, size_t bytes)
     return value;
 }
 
-struct json *json_text(const char *text) { return text == NULL ? json_null() : json_string(text, strlen(text)); }
+struct json *json_text(const char *text)
+{
+    return text == NULL ? json_null() : json_string(text, strlen(text));
+}
 struct json *json_array(void) { return new_value(JSON_ARRAY); }
 struct json *json_object(void) { return new_value(JSON_OBJECT); }
 
-static bool must_grow(size_t count) { return count == 0 || (count >= CONTAINER_FIRST && (count & (count - 1)) == 0); }
+static bool must_grow(size_t count)
+{
+    return count == 0 || (count >= CONTAINER_FIRST && (count & (count - 1)) == 0);
+}
 static size_t grown(size_t count) { return count == 0 ? CONTAINER_FIRST : count * 2; }
 
 static void check_building(const struct json *container, enum json_type type)
 {
-    BUG_IF(container == NULL || container->type != type || atomic_load(&container->references) != 1);
+    BUG_IF(container == NULL || container->type != type ||
+           atomic_load(&container->references) != 1);
 }
 
 void json_array_append(struct json *array, struct json *member)
@@ -123,11 +130,13 @@ static struct json_member *find(const struct json *object, const char *name, siz
 void json_append_member(struct json *object, char *name, size_t name_bytes, struct json *value)
 {
     if (must_grow(object->count))
-        object->members = must_realloc(object->members, grown(object->count) * sizeof *object->members);
+        object->members =
+            must_realloc(object->members, grown(object->count) * sizeof *object->members);
     object->members[object->count++] = (struct json_member){name, name_bytes, value};
 }
 
-void json_object_set_bytes(struct json *object, const char *name, size_t name_bytes, struct json *member)
+void json_object_set_bytes(struct json *object, const char *name, size_t name_bytes,
+                           struct json *member)
 {
     check_building(object, JSON_OBJECT);
     struct json_member *present = find(object, name, name_bytes);
@@ -144,12 +153,14 @@ void json_object_set(struct json *object, const char *name, struct json *member)
     json_object_set_bytes(object, name, strlen(name), member);
 }
 
-struct json *json_object_with(const struct json *object, const char *name, size_t name_bytes, struct json *member)
+struct json *json_object_with(const struct json *object, const char *name, size_t name_bytes,
+                              struct json *member)
 {
     struct json *copy = json_object();
     for (size_t i = 0; i < json_size(object) && object->type == JSON_OBJECT; i++) {
         const struct json_member *old = &object->members[i];
-        json_append_member(copy, must_strndup(old->name, old->name_bytes), old->name_bytes, json_hold(old->value));
+        json_append_member(copy, must_strndup(old->name, old->name_bytes), old->name_bytes,
+                           json_hold(old->value));
     }
     json_object_set_bytes(copy, name, name_bytes, member);
     return copy;
@@ -165,11 +176,15 @@ struct json *json_array_with(const struct json *array, size_t index, struct json
     return copy;
 }
 
-enum json_type json_type_of(const struct json *value) { return value == NULL ? JSON_ABSENT : (enum json_type)value->type; }
+enum json_type json_type_of(const struct json *value)
+{
+    return value == NULL ? JSON_ABSENT : (enum json_type)value->type;
+}
 
 const char *json_type_name(const struct json *value)
 {
-    static const char *const names[] = {"nothing", "null", "boolean", "boolean", "number", "string", "array", "object"};
+    static const char *const names[] = {"nothing", "null",   "boolean", "boolean",
+                                        "number",  "string", "array",   "object"};
     return names[json_type_of(value)];
 }
 
@@ -185,7 +200,8 @@ bool json_is_int(const struct json *value)
     if (value->is_int)
         return true;
     double number = value->double_value;
-    return number >= -INT64_AS_DOUBLE_END && number < INT64_AS_DOUBLE_END && floor(number) == number;
+    return number >= -INT64_AS_DOUBLE_END && number < INT64_AS_DOUBLE_END &&
+           floor(number) == number;
 }
 
 int64_t json_int_value(const struct json *value)
@@ -223,12 +239,14 @@ const char *json_string_or(const struct json *value, const char *fallback)
 
 size_t json_size(const struct json *value)
 {
-    return value != NULL && (value->type == JSON_ARRAY || value->type == JSON_OBJECT) ? value->count : 0;
+    return value != NULL && (value->type == JSON_ARRAY || value->type == JSON_OBJECT) ? value->count
+                                                                                      : 0;
 }
 
 const struct json *json_at(const struct json *array, size_t index)
 {
-    return array != NULL && array->type == JSON_ARRAY && index < array->count ? array->items[index] : NULL;
+    return array != NULL && array->type == JSON_ARRAY && index < array->count ? array->items[index]
+                                                                              : NULL;
 }
 
 const struct json *json_get_bytes(const struct json *object, const char *name, size_t name_bytes)
@@ -253,7 +271,9 @@ const char *json_name_at(const struct json *object, size_t index, size_t *bytes)
 
 const struct json *json_member_at(const struct json *object, size_t index)
 {
-    return object != NULL && object->type == JSON_OBJECT && index < object->count ? object->members[index].value : NULL;
+    return object != NULL && object->type == JSON_OBJECT && index < object->count
+               ? object->members[index].value
+               : NULL;
 }
 
 static bool members_equal(const struct json *a, const struct json *b)
@@ -279,7 +299,8 @@ static bool numbers_equal(const struct json *a, const struct json *b)
 {
     if (json_is_int(a) != json_is_int(b))
         return false;
-    return json_is_int(a) ? json_int_value(a) == json_int_value(b) : a->double_value == b->double_value;
+    return json_is_int(a) ? json_int_value(a) == json_int_value(b)
+                          : a->double_value == b->double_value;
 }
 
 bool json_equal(const struct json *a, const struct json *b)

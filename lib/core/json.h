@@ -26,7 +26,16 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-enum json_type { JSON_ABSENT, JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_type {
+    JSON_ABSENT,
+    JSON_NULL,
+    JSON_FALSE,
+    JSON_TRUE,
+    JSON_NUMBER,
+    JSON_STRING,
+    JSON_ARRAY,
+    JSON_OBJECT
+};
 
 struct json;
 
@@ -37,9 +46,9 @@ struct json_position {
 
 struct json *json_parse(const char *text, size_t bytes, struct error *error,
                         struct json_position *position) MUST_USE; /* error, position may be NULL */
-void json_write(const struct json *value, struct buffer *out); /* compact */
-char *json_to_text(const struct json *value) MUST_USE;         /* free() */
-size_t json_text_bytes(const struct json *value); /* size of the compact form */
+void json_write(const struct json *value, struct buffer *out);    /* compact */
+char *json_to_text(const struct json *value) MUST_USE;            /* free() */
+size_t json_text_bytes(const struct json *value);                 /* size of the compact form */
 
 struct json *json_hold(const struct json *value); /* one more reference; NULL gives NULL */
 void json_release(struct json *value);            /* NULL is fine */
@@ -67,7 +76,7 @@ struct json *json_array_with(const struct json *array, size_t index, struct json
 enum json_type json_type_of(const struct json *value);
 const char *json_type_name(const struct json *value); /* "object", "number", ... */
 bool json_is_true(const struct json *value);
-bool json_is_int(const struct json *value); /* a number without fraction that fits int64_t */
+bool json_is_int(const struct json *value);       /* a number without fraction that fits int64_t */
 int64_t json_int_value(const struct json *value); /* 0 when not a number; truncates */
 double json_double_value(const struct json *value);
 const char *json_string_value(const struct json *value, size_t *bytes); /* NULL when no string */
@@ -78,6 +87,7 @@ const struct json *json_get(const struct json *object, const char *name);
 const struct json *json_get_bytes(const struct json *object, const char *name, size_t name_bytes);
 const char *json_name_at(const struct json *object, size_t index, size_t *bytes);
 const struct json *json_member_at(const struct json *object, size_t index);
-bool json_equal(const struct json *a, const struct json *b); /* numbers by value, member order ignored */
+bool json_equal(const struct json *a,
+                const struct json *b); /* numbers by value, member order ignored */
 
 #endif

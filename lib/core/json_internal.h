@@ -16,7 +16,7 @@ struct json_member {
 struct json {
     atomic_uint references;
     uint8_t type;
-    bool is_int; /* of a number: int_value holds it exactly */
+    bool is_int;  /* of a number: int_value holds it exactly */
     size_t count; /* members, or octets of a string */
     union {
         int64_t int_value;

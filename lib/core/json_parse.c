@@ -26,7 +26,8 @@ static struct json *fail(struct parser *parser, const char *sentence)
 
 static void skip_space(struct parser *parser)
 {
-    while (parser->p < parser->end && (*parser->p == ' ' || *parser->p == '\n' || *parser->p == '\r' || *parser->p == '\t'))
+    while (parser->p < parser->end &&
+           (*parser->p == ' ' || *parser->p == '\n' || *parser->p == '\r' || *parser->p == '\t'))
         parser->p++;
 }
 
@@ -43,7 +44,10 @@ static int32_t read_hex4(struct parser *parser)
     int32_t value = 0;
     for (int i = 0; i < 4; i++) {
         char c = parser->p < parser->end ? *parser->p++ : '\0';
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
         if (digit < 0) {
             fail(parser, "a \\u escape needs four hexadecimal digits");
             return -1;
@@ -111,7 +115,8 @@ static bool read_string(struct parser *parser, const char **text, size_t *bytes)
     bool escaped = false;
     buffer_clear(&parser->text);
     for (;;) {
-        while (parser->p < parser->end && *parser->p != '"' && *parser->p != '\\' && (unsigned char)*parser->p >= 0x20)
+        while (parser->p < parser->end && *parser->p != '"' && *parser->p != '\\' &&
+               (unsigned char)*parser->p >= 0x20)
             parser->p++;
         if (parser->p >= parser->end)
             return fail(parser, "the text ends inside a string") != NULL;
@@ -222,7 +227,8 @@ struct name_index {
 
 #define INDEX_FROM_MEMBERS 16u
 
-static size_t index_slot(const struct name_index *index, const struct json *object, const char *name, size_t bytes)
+static size_t index_slot(const struct name_index *index, const struct json *object,
+                         const char *name, size_t bytes)
 {
     size_t slot = (size_t)XXH3_64bits(name, bytes) & (index->capacity - 1);
     for (; index->slots[slot] != 0; slot = (slot + 1) & (index->capacity - 1)) {
@@ -239,11 +245,13 @@ static void index_grow(struct name_index *index, const struct json *object)
     index->capacity = index->capacity == 0 ? 4 * INDEX_FROM_MEMBERS : index->capacity * 2;
     index->slots = must_calloc(index->capacity, sizeof *index->slots);
     for (size_t i = 0; i < object->count; i++)
-        index->slots[index_slot(index, object, object->members[i].name, object->members[i].name_bytes)] = (uint32_t)i + 1;
+        index->slots[index_slot(index, object, object->members[i].name,
+                                object->members[i].name_bytes)] = (uint32_t)i + 1;
 }
 
 /* Takes name and value; a name that is there already gets the later value. */
-static void add_member(struct json *object, struct name_index *index, char *name, size_t bytes, struct json *value)
+static void add_member(struct json *object, struct name_index *index, char *name, size_t bytes,
+                       struct json *value)
 {
     if (object->count < INDEX_FROM_MEMBERS) {
         json_object_set_bytes(object, name, bytes, value);
@@ -275,7 +283,8 @@ static bool parse_member(struct parser *parser, struct json *object, struct name
         return false;
     char *name = must_strndup(text, bytes);
     skip_space(parser);
-    struct json *value = accept(parser, ':') ? parse_value(parser) : fail(parser, "expected : after a member name");
+    struct json *value =
+        accept(parser, ':') ? parse_value(parser) : fail(parser, "expected : after a member name");
     if (value != NULL)
         add_member(object, index, name, bytes, value);
     else
@@ -341,11 +350,21 @@ static struct json *parse_value(struct parser *parser)
         return parse_literal(parser, "false", json_bool(false));
     case 'n':
         return parse_literal(parser, "null", json_null());
-    case '-': case '0': case '1': case '2': case '3': case '4':
-    case '5': case '6': case '7': case '8': case '9':
+    case '-':
+    case '0':
+    case '1':
+    case '2':
+    case '3':
+    case '4':
+    case '5':
+    case '6':
+    case '7':
+    case '8':
+    case '9':
         return parse_number(parser);
     default:
-        return fail(parser, parser->p < parser->end ? "expected a JSON value" : "the text ends where a value is expected");
+        return fail(parser, parser->p < parser->end ? "expected a JSON value"
+                                                    : "the text ends where a value is expected");
     }
 }
 
@@ -362,7 +381,8 @@ static struct json_position position_of(const struct parser *parser)
     return position;
 }
 
-struct json *json_parse(const char *text, size_t bytes, struct error *error, struct json_position *position)
+struct json *json_parse(const char *text, size_t bytes, struct error *error,
+                        struct json_position *position)
 {
     struct parser parser = {.start = text, .p = text, .end = text + bytes};
     struct json *value = NULL;
@@ -380,7 +400,8 @@ struct json *json_parse(const char *text, size_t bytes, struct error *error, str
         struct json_position place = position_of(&parser);
         if (position != NULL)
             *position = place;
-        (void)error_set(error, ERR_SYNTAX, "line %d column %d: %s", place.line, place.column, parser.fault);
+        (void)error_set(error, ERR_SYNTAX, "line %d column %d: %s", place.line, place.column,
+                        parser.fault);
     }
     buffer_fini(&parser.text);
     return value;

@@ -17,10 +17,11 @@
 
 struct schema;
 
-struct schema *schema_compile(const struct json *document, const char *pointer, const struct source_map *source,
-                              struct findings *findings) MUST_USE;
+struct schema *schema_compile(const struct json *document, const char *pointer,
+                              const struct source_map *source, struct findings *findings) MUST_USE;
 void schema_free(struct schema *schema);
-enum error_code schema_check(const struct schema *schema, const struct json *value, const char *field,
+enum error_code schema_check(const struct schema *schema, const struct json *value,
+                             const char *field,
                              struct error *error) MUST_USE; /* ERR_OK or ERR_INVALID */
 
 #endif

@@ -11,10 +11,10 @@
 
 #include "base/uuid.h"
 
-int64_t clock_now_us(void);       /* wall clock since 1970 UTC */
-int64_t clock_monotonic_us(void); /* for durations and deadlines */
+int64_t clock_now_us(void);                           /* wall clock since 1970 UTC */
+int64_t clock_monotonic_us(void);                     /* for durations and deadlines */
 void clock_condition_init(pthread_cond_t *condition); /* its timed waits take clock_monotonic_us */
-void clock_sleep_us(int64_t us);  /* blocks the calling thread */
+void clock_sleep_us(int64_t us);                      /* blocks the calling thread */
 void clock_random(void *octets, size_t bytes);
 double clock_random_unit(void);  /* in [0, 1) */
 struct uuid clock_uuid_v7(void); /* never the same twice in a process */

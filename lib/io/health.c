@@ -36,7 +36,8 @@ static struct json *component_json(const struct health_component *component, con
 
 static struct json *summary_json(const struct health_component *components, int count)
 {
-    static const char *const names[] = {"healthy_components", "degraded_components", "unhealthy_components"};
+    static const char *const names[] = {"healthy_components", "degraded_components",
+                                        "unhealthy_components"};
     int counts[3] = {0}, critical = 0;
     for (int i = 0; i < count; i++) {
         counts[components[i].status]++;
@@ -62,7 +63,8 @@ void health_answer(struct http_response *response, const struct health_node *nod
     json_object_set(object, "service", json_text(node->service));
     json_object_set(object, "version", json_text(VERSION));
     json_object_set(object, "node_id", json_text(node->node_id));
-    json_object_set(object, "uptime_seconds", json_double((double)(clock_now_us() - node->started_us) / 1e6));
+    json_object_set(object, "uptime_seconds",
+                    json_double((double)(clock_now_us() - node->started_us) / 1e6));
     json_object_set(object, "timestamp", json_text(now));
     for (int i = 0; i < count; i++)
         json_array_append(list, component_json(&components[i], now));

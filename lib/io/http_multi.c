@@ -94,7 +94,8 @@ static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 
 static void init_curl(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
 
-struct http_multi *http_multi_new(int epoll_fd, int connections_max, http_multi_done *done, void *context)
+struct http_multi *http_multi_new(int epoll_fd, int connections_max, http_multi_done *done,
+                                  void *context)
 {
     struct http_multi *multi = must_calloc(1, sizeof *multi);
     pthread_once(&curl_once, init_curl);
@@ -206,7 +207,8 @@ static void set_headers(struct http_multi_call *call, const char *lines)
     call->headers = curl_slist_append(call->headers, "Expect:");
 }
 
-struct http_multi_call *http_multi_start(struct http_multi *multi, const struct http_multi_request *request)
+struct http_multi_call *http_multi_start(struct http_multi *multi,
+                                         const struct http_multi_request *request)
 {
     struct http_multi_call *call = take_call(multi);
     CURL *handle = call->handle;
@@ -222,7 +224,8 @@ struct http_multi_call *http_multi_start(struct http_multi *multi, const struct 
     curl_easy_setopt(handle, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, call->error);
     curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(handle, CURLOPT_QUICK_EXIT, 1L); /* never wait for a name that is being looked up */
+    curl_easy_setopt(handle, CURLOPT_QUICK_EXIT,
+                     1L); /* never wait for a name that is being looked up */
     curl_easy_setopt(handle, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
     curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
@@ -241,7 +244,10 @@ struct http_multi_call *http_multi_start(struct http_multi *multi, const struct 
     return call;
 }
 
-void http_multi_cancel(struct http_multi *multi, struct http_multi_call *call) { retire(multi, call); }
+void http_multi_cancel(struct http_multi *multi, struct http_multi_call *call)
+{
+    retire(multi, call);
+}
 
 static enum error_code error_of(const struct http_multi_call *call, CURLcode result)
 {

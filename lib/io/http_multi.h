@@ -45,14 +45,18 @@ struct http_multi_answer {
 typedef void http_multi_done(void *context, const struct http_multi_answer *answer);
 
 /* Sockets are added to epoll_fd with their number as data.u64. */
-struct http_multi *http_multi_new(int epoll_fd, int connections_max, http_multi_done *done, void *context) MUST_USE;
+struct http_multi *http_multi_new(int epoll_fd, int connections_max, http_multi_done *done,
+                                  void *context) MUST_USE;
 void http_multi_free(struct http_multi *multi); /* drops calls under way without an answer */
 
-struct http_multi_call *http_multi_start(struct http_multi *multi, const struct http_multi_request *request);
-void http_multi_cancel(struct http_multi *multi, struct http_multi_call *call); /* no answer will come */
+struct http_multi_call *http_multi_start(struct http_multi *multi,
+                                         const struct http_multi_request *request);
+void http_multi_cancel(struct http_multi *multi,
+                       struct http_multi_call *call); /* no answer will come */
 
 void http_multi_event(struct http_multi *multi, int socket, uint32_t epoll_events);
-int64_t http_multi_due_us(const struct http_multi *multi); /* by clock_monotonic_us; INT64_MAX: never */
-void http_multi_tick(struct http_multi *multi);            /* when due */
+int64_t http_multi_due_us(
+    const struct http_multi *multi);            /* by clock_monotonic_us; INT64_MAX: never */
+void http_multi_tick(struct http_multi *multi); /* when due */
 
 #endif

@@ -44,25 +44,31 @@ struct kafka_message {
 /* code ERR_OK: acknowledged by the broker. ERR_STOPPING: the producer is being freed before the broker
  * acknowledged; the event may or may not be on the topic. Runs on the producer's poll thread (during
  * kafka_producer_flush and kafka_producer_free also on the caller's). */
-typedef void kafka_delivered(void *context, uint64_t tag_a, uint64_t tag_b, enum error_code code, const char *text);
+typedef void kafka_delivered(void *context, uint64_t tag_a, uint64_t tag_b, enum error_code code,
+                             const char *text);
 
 /* enable.idempotence, enable.gapless.guarantee, acks=all, message.timeout.ms=0. */
-enum error_code kafka_producer_new(struct kafka_producer **producer, const struct config *config, const char *client_id,
-                                   kafka_delivered *delivered, void *context, struct error *error) MUST_USE;
+enum error_code kafka_producer_new(struct kafka_producer **producer, const struct config *config,
+                                   const char *client_id, kafka_delivered *delivered, void *context,
+                                   struct error *error) MUST_USE;
 /* Copies key, value and headers. */
 enum error_code kafka_produce(struct kafka_producer *producer, const struct kafka_message *message,
                               struct error *error) MUST_USE;
 bool kafka_producer_fatal(const struct kafka_producer *producer);
-int64_t kafka_producer_queue(const struct kafka_producer *producer); /* events not yet acknowledged */
+int64_t kafka_producer_queue(
+    const struct kafka_producer *producer); /* events not yet acknowledged */
 /* Waits until all is acknowledged or the time is over; gives what remains. */
 int64_t kafka_producer_flush(struct kafka_producer *producer, int timeout_ms);
 void kafka_producer_free(struct kafka_producer *producer);
 
 /* The id of the cluster the producer talks to; free() it. */
-enum error_code kafka_cluster_id(struct kafka_producer *producer, int timeout_ms, char **id, struct error *error) MUST_USE;
+enum error_code kafka_cluster_id(struct kafka_producer *producer, int timeout_ms, char **id,
+                                 struct error *error) MUST_USE;
 /* ERR_NOT_FOUND names the topic that does not exist. */
-enum error_code kafka_topic_partitions(struct kafka_producer *producer, const char *topic, int timeout_ms,
-                                       int32_t *partitions, struct error *error) MUST_USE;
-bool kafka_producer_reachable(const struct kafka_producer *producer); /* last known broker state, for health */
+enum error_code kafka_topic_partitions(struct kafka_producer *producer, const char *topic,
+                                       int timeout_ms, int32_t *partitions,
+                                       struct error *error) MUST_USE;
+bool kafka_producer_reachable(
+    const struct kafka_producer *producer); /* last known broker state, for health */
 
 #endif

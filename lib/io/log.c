@@ -61,7 +61,8 @@ void log_write(enum log_level level, const char *event, ...)
     }
     va_end(fields);
     buffer_append_text(&line, "}\n");
-    ssize_t written = write(atomic_load_explicit(&output, memory_order_relaxed), line.data, line.bytes);
+    ssize_t written =
+        write(atomic_load_explicit(&output, memory_order_relaxed), line.data, line.bytes);
     (void)written;
     buffer_fini(&line);
 }

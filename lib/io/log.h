@@ -23,8 +23,10 @@ struct log_field {
 
 static inline const char *log_text_or_empty(const char *text) { return text != NULL ? text : ""; }
 
-#define LOG_TEXT(field_name, value) ((struct log_field){.name = (field_name), .text = log_text_or_empty(value)})
-#define LOG_INT(field_name, value) ((struct log_field){.name = (field_name), .number = (int64_t)(value)})
+#define LOG_TEXT(field_name, value)                                                                \
+    ((struct log_field){.name = (field_name), .text = log_text_or_empty(value)})
+#define LOG_INT(field_name, value)                                                                 \
+    ((struct log_field){.name = (field_name), .number = (int64_t)(value)})
 
 void log_init(const char *service, const char *level); /* level as LOG_LEVEL has it */
 void log_set_level(const char *level);

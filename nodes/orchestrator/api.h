@@ -52,14 +52,18 @@ struct workflow_view {
     int16_t shard;
 };
 /* Reads one workflow from the database. ERR_NOT_FOUND when there is none. */
-enum error_code workflow_view_read(struct orchestrator *orchestrator, const struct uuid *id, bool with_steps,
-                                   struct workflow_view *view, struct error *error) MUST_USE;
+enum error_code workflow_view_read(struct orchestrator *orchestrator, const struct uuid *id,
+                                   bool with_steps, struct workflow_view *view,
+                                   struct error *error) MUST_USE;
 /* The answer to a submission, from the ticket: no look at the database. */
-struct json *workflow_view_of_ticket(const struct orchestrator *orchestrator, const struct ticket *ticket, const char *workflow,
-                                     const char *version, const char *namespace, const char *correlation_id) MUST_USE;
+struct json *workflow_view_of_ticket(const struct orchestrator *orchestrator,
+                                     const struct ticket *ticket, const char *workflow,
+                                     const char *version, const char *namespace,
+                                     const char *correlation_id) MUST_USE;
 /* Members of a row of the list: the columns of WORKFLOW_VIEW_COLUMNS. */
-#define WORKFLOW_VIEW_COLUMNS                                                                                           \
-    "w.id, w.shard, w.run, w.correlation_id, w.workflow_type, w.contract_version, w.namespace, w.current_state, "         \
+#define WORKFLOW_VIEW_COLUMNS                                                                      \
+    "w.id, w.shard, w.run, w.correlation_id, w.workflow_type, w.contract_version, w.namespace, "   \
+    "w.current_state, "                                                                            \
     "w.error_code, w.error_message, w.created_at, w.started_at, w.completed_at"
 struct json *workflow_view_row(const struct postgres_rows *rows, int row) MUST_USE;
 

@@ -29,9 +29,11 @@ static struct json *contract_json(const struct contract *contract, bool whole)
     static const char *const members[] = {"input_state", "output_state", "events"};
     for (size_t i = 0; whole && i < sizeof members / sizeof members[0]; i++)
         if (json_get(contract->document, members[i]) != NULL)
-            json_object_set(object, members[i], json_hold(json_get(contract->document, members[i])));
+            json_object_set(object, members[i],
+                            json_hold(json_get(contract->document, members[i])));
     if (whole)
-        json_object_set(object, "state_machine", json_hold(asl_machine_definition(contract->machine)));
+        json_object_set(object, "state_machine",
+                        json_hold(asl_machine_definition(contract->machine)));
     return object;
 }
 
@@ -69,10 +71,12 @@ void api_contract(struct http_request *request, struct http_response *response, 
 
 /* -- health -- */
 
-static void set_component(struct health_component *component, const char *name, bool is_critical, enum health_status status,
-                          int64_t began_us, const char *message)
+static void set_component(struct health_component *component, const char *name, bool is_critical,
+                          enum health_status status, int64_t began_us, const char *message)
 {
-    *component = (struct health_component){.name = name, .status = status, .is_critical = is_critical,
+    *component = (struct health_component){.name = name,
+                                           .status = status,
+                                           .is_critical = is_critical,
                                            .check_us = clock_monotonic_us() - began_us};
     snprintf(component->message, sizeof component->message, "%.*s", HEALTH_TEXT_BYTES - 1, message);
 }
@@ -83,8 +87,11 @@ static void check_node(struct orchestrator *orchestrator, struct health_componen
     bool settled = atomic_load(&orchestrator->claimed);
     for (int i = 0; i < orchestrator->workers_count; i++)
         settled = settled && worker_settled(orchestrator->workers[i]);
-    set_component(component, "node_runtime", true, stopping || !settled ? HEALTH_UNHEALTHY : HEALTH_HEALTHY, clock_monotonic_us(),
-                  stopping ? "stopping" : settled ? "running" : "loading shards");
+    set_component(component, "node_runtime", true,
+                  stopping || !settled ? HEALTH_UNHEALTHY : HEALTH_HEALTHY, clock_monotonic_us(),
+                  stopping  ? "stopping"
+                  : settled ? "running"
+                            : "loading shards");
 }
 
 static void check_database(struct orchestrator *orchestrator, struct health_component *component)
@@ -97,14 +104,15 @@ static void check_database(struct orchestrator *orchestrator, struct health_comp
         code = postgres_query(postgres, "SELECT 1", NULL, 0, NULL, &error);
         postgres_pool_put(orchestrator->pool, postgres);
     }
-    set_component(component, "database", true, code == ERR_OK ? HEALTH_HEALTHY : HEALTH_UNHEALTHY, began_us,
-                  code == ERR_OK ? "connected" : error.text);
+    set_component(component, "database", true, code == ERR_OK ? HEALTH_HEALTHY : HEALTH_UNHEALTHY,
+                  began_us, code == ERR_OK ? "connected" : error.text);
 }
 
 static void check_kafka(struct orchestrator *orchestrator, struct health_component *component)
 {
     bool reachable = publisher_reachable(orchestrator->publisher);
-    set_component(component, "kafka", false, reachable ? HEALTH_HEALTHY : HEALTH_DEGRADED, clock_monotonic_us(),
+    set_component(component, "kafka", false, reachable ? HEALTH_HEALTHY : HEALTH_DEGRADED,
+                  clock_monotonic_us(),
                   reachable ? "connected" : "no broker can be reached; events wait in the outbox");
 }
 
@@ -116,7 +124,8 @@ static struct {
     int count;
 } service_health = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void check_service(struct http_client *client, const struct service *service, struct health_component *component)
+static void check_service(struct http_client *client, const struct service *service,
+                          struct health_component *component)
 {
     int64_t began_us = clock_monotonic_us();
     struct buffer url = {0};
@@ -124,20 +133,26 @@ static void check_service(struct http_client *client, const struct service *serv
     struct error error = {0};
     char message[64];
     buffer_append_format(&url, "%s/health", service->base_url);
-    enum error_code code = http_client_call(client, &(struct http_call){.url = buffer_text(&url), .timeout_ms = HEALTH_TIMEOUT_MS}, &reply, &error);
+    enum error_code code = http_client_call(
+        client, &(struct http_call){.url = buffer_text(&url), .timeout_ms = HEALTH_TIMEOUT_MS},
+        &reply, &error);
     snprintf(message, sizeof message, "GET /health answered %d", reply.status);
     set_component(component, service->name, false,
-                  code == ERR_OK && reply.status == 200 ? HEALTH_HEALTHY : code == ERR_OK ? HEALTH_DEGRADED : HEALTH_UNHEALTHY, began_us,
-                  code == ERR_OK ? message : error.text);
+                  code == ERR_OK && reply.status == 200 ? HEALTH_HEALTHY
+                  : code == ERR_OK                      ? HEALTH_DEGRADED
+                                                        : HEALTH_UNHEALTHY,
+                  began_us, code == ERR_OK ? message : error.text);
     http_reply_fini(&reply);
     buffer_fini(&url);
 }
 
-static int check_services(struct orchestrator *orchestrator, struct health_component *components, int room)
+static int check_services(struct orchestrator *orchestrator, struct health_component *components,
+                          int room)
 {
     const struct services *services = registry_services(orchestrator->registry);
     pthread_mutex_lock(&service_health.lock);
-    if (service_health.checked_us == 0 || clock_monotonic_us() - service_health.checked_us > HEALTH_CACHE_US) {
+    if (service_health.checked_us == 0 ||
+        clock_monotonic_us() - service_health.checked_us > HEALTH_CACHE_US) {
         struct http_client *client = http_client_new();
         service_health.count = services->count < COMPONENTS_MAX ? services->count : COMPONENTS_MAX;
         for (int i = 0; i < service_health.count; i++)
@@ -151,7 +166,8 @@ static int check_services(struct orchestrator *orchestrator, struct health_compo
     return count;
 }
 
-static void answer_health(struct orchestrator *orchestrator, struct http_response *response, const struct health_component *components, int count)
+static void answer_health(struct orchestrator *orchestrator, struct http_response *response,
+                          const struct health_component *components, int count)
 {
     struct health_node node = {SERVICE_NAME, orchestrator->node_id, orchestrator->started_us};
     health_answer(response, &node, components, count);
@@ -188,13 +204,16 @@ void api_health_live(struct http_request *request, struct http_response *respons
 
 /* -- pages -- */
 
-static void answer_asset(struct http_response *response, const char *content_type, const struct asset *asset)
+static void answer_asset(struct http_response *response, const char *content_type,
+                         const struct asset *asset)
 {
     response->content_type = content_type;
     buffer_append(&response->body, asset->data, asset->bytes);
 }
 
-#define PAGE_POLICY "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+#define PAGE_POLICY                                                                                \
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "    \
+    "img-src 'self' data:"
 
 static void answer_page(struct http_response *response, const struct asset *asset)
 {

@@ -11,10 +11,11 @@
 #include "orchestrator/worker.h"
 
 #define ACCEPT_TIMEOUT_US 10000000 /* longest wait for the commit; past it the outcome is unknown */
-#define WATCH_POLL_US 5000         /* between looks at a workflow that ends on its way to the database */
+#define WATCH_POLL_US 5000 /* between looks at a workflow that ends on its way to the database */
 #define OWNED_ID_TRIES 1000
 
-int16_t orchestrator_shard(const struct orchestrator *orchestrator, const char *namespace, const char *key)
+int16_t orchestrator_shard(const struct orchestrator *orchestrator, const char *namespace,
+                           const char *key)
 {
     XXH64_hash_t seed = XXH3_64bits(namespace, strlen(namespace));
     return (int16_t)(XXH3_64bits_withSeed(key, strlen(key), seed) % (unsigned)orchestrator->shards);
@@ -41,20 +42,36 @@ static void count_refusal(enum error_code code)
 {
     int reason = 5;
     switch ((int)code) {
-    case ERR_QUEUE_FULL: reason = 0; break;
-    case ERR_DATABASE: reason = 1; break;
-    case ERR_INVALID: case ERR_SYNTAX: case ERR_TOO_LARGE: case ERR_NOT_FOUND: reason = 2; break;
-    case ERR_KEY_REUSED: reason = 3; break;
-    case ERR_STOPPING: reason = 4; break;
-    default: break;
+    case ERR_QUEUE_FULL:
+        reason = 0;
+        break;
+    case ERR_DATABASE:
+        reason = 1;
+        break;
+    case ERR_INVALID:
+    case ERR_SYNTAX:
+    case ERR_TOO_LARGE:
+    case ERR_NOT_FOUND:
+        reason = 2;
+        break;
+    case ERR_KEY_REUSED:
+        reason = 3;
+        break;
+    case ERR_STOPPING:
+        reason = 4;
+        break;
+    default:
+        break;
     }
     metrics_add(METRIC_WORKFLOW_REFUSED, reason, 0, 1);
 }
 
 /* Looks the key up among those in the database. */
-static enum error_code find_key(struct orchestrator *orchestrator, struct attempt *attempt, int16_t shard)
+static enum error_code find_key(struct orchestrator *orchestrator, struct attempt *attempt,
+                                int16_t shard)
 {
-    static const char sql[] = "SELECT workflow_id, body_hash FROM workflow_keys WHERE shard = $1 AND namespace = $2 AND key = $3";
+    static const char sql[] = "SELECT workflow_id, body_hash FROM workflow_keys WHERE shard = $1 "
+                              "AND namespace = $2 AND key = $3";
     struct postgres *postgres;
     struct postgres_value values[3] = {{0}};
     struct postgres_rows *rows = NULL;
@@ -72,8 +89,10 @@ static enum error_code find_key(struct orchestrator *orchestrator, struct attemp
         attempt->duplicate = true;
         attempt->id = postgres_rows_uuid(rows, 0, 0);
         if (bytes != BODY_HASH_BYTES || memcmp(hash, attempt->submission.body_hash, bytes) != 0)
-            code = error_set(&attempt->error, ERR_KEY_REUSED, "the idempotency key %.255s was used with another body in namespace %.128s",
-                             attempt->submission.key, attempt->submission.namespace);
+            code = error_set(
+                &attempt->error, ERR_KEY_REUSED,
+                "the idempotency key %.255s was used with another body in namespace %.128s",
+                attempt->submission.key, attempt->submission.namespace);
     }
     postgres_rows_free(rows);
     for (int i = 0; i < 3; i++)
@@ -82,7 +101,8 @@ static enum error_code find_key(struct orchestrator *orchestrator, struct attemp
 }
 
 /* A shard of ours: that of the key, or for a submission without a key that of a fresh id. */
-static enum error_code choose_shard(struct orchestrator *orchestrator, struct attempt *attempt, int16_t *shard)
+static enum error_code choose_shard(struct orchestrator *orchestrator, struct attempt *attempt,
+                                    int16_t *shard)
 {
     const struct submission *submission = &attempt->submission;
     attempt->id = clock_uuid_v7();
@@ -90,10 +110,14 @@ static enum error_code choose_shard(struct orchestrator *orchestrator, struct at
         *shard = orchestrator_shard(orchestrator, submission->namespace, submission->key);
         return orchestrator_owns(orchestrator, *shard)
                    ? ERR_OK
-                   : error_set(&attempt->error, ERR_NOT_OWNER, "shard %d of this key belongs to another instance, or is being taken over", *shard);
+                   : error_set(
+                         &attempt->error, ERR_NOT_OWNER,
+                         "shard %d of this key belongs to another instance, or is being taken over",
+                         *shard);
     }
     for (int i = 0; i < OWNED_ID_TRIES; i++) {
-        *shard = (int16_t)(XXH3_64bits(&attempt->id, sizeof attempt->id) % (unsigned)orchestrator->shards);
+        *shard = (int16_t)(XXH3_64bits(&attempt->id, sizeof attempt->id) %
+                           (unsigned)orchestrator->shards);
         if (orchestrator_owns(orchestrator, *shard))
             return ERR_OK;
         attempt->id = clock_uuid_v7();
@@ -115,8 +139,8 @@ static bool is_traceparent(const char *text)
 
 static char *copy(const char *text) { return text == NULL ? NULL : must_strdup(text); }
 
-static void post(struct orchestrator *orchestrator, struct attempt *attempt, int16_t shard, int64_t read_us, const char *traceparent,
-                 bool wants_end)
+static void post(struct orchestrator *orchestrator, struct attempt *attempt, int16_t shard,
+                 int64_t read_us, const char *traceparent, bool wants_end)
 {
     struct submission *submission = &attempt->submission;
     struct workflow_head head = {
@@ -132,7 +156,8 @@ static void post(struct orchestrator *orchestrator, struct attempt *attempt, int
     };
     struct ticket *ticket = ticket_new();
     ticket->question = TICKET_SUBMIT;
-    ticket->workflow = workflow_new(attempt->contract, &head, orchestrator->config->orchestrator_workflow_timeout_ms);
+    ticket->workflow = workflow_new(attempt->contract, &head,
+                                    orchestrator->config->orchestrator_workflow_timeout_ms);
     ticket->key = copy(submission->key);
     memcpy(ticket->body_hash, submission->body_hash, BODY_HASH_BYTES);
     ticket->read_us = read_us;
@@ -146,22 +171,25 @@ static enum error_code find_contract(struct orchestrator *orchestrator, struct a
     const struct submission *submission = &attempt->submission;
     if (submission->version == NULL)
         attempt->contract = registry_newest(orchestrator->registry, submission->workflow);
-    else if (registry_version(orchestrator->registry, NULL, submission->workflow, submission->version, &attempt->contract,
-                              &attempt->error) != ERR_OK)
+    else if (registry_version(orchestrator->registry, NULL, submission->workflow,
+                              submission->version, &attempt->contract, &attempt->error) != ERR_OK)
         return attempt->error.code;
     if (attempt->contract == NULL)
-        return error_set_field(&attempt->error, ERR_INVALID, "workflow", "there is no contract %s%s%s; GET /api/v1/contracts lists those there are",
-                               submission->workflow, submission->version == NULL ? "" : " version ",
-                               submission->version == NULL ? "" : submission->version);
+        return error_set_field(
+            &attempt->error, ERR_INVALID, "workflow",
+            "there is no contract %s%s%s; GET /api/v1/contracts lists those there are",
+            submission->workflow, submission->version == NULL ? "" : " version ",
+            submission->version == NULL ? "" : submission->version);
     return submission_complete(&attempt->submission, attempt->contract, &attempt->error);
 }
 
 /* Up to the worker's mailbox. */
-static void begin(struct orchestrator *orchestrator, struct attempt *attempt, const struct json *body, const char *key,
-                  const char *traceparent, bool wants_end)
+static void begin(struct orchestrator *orchestrator, struct attempt *attempt,
+                  const struct json *body, const char *key, const char *traceparent, bool wants_end)
 {
     int16_t shard = 0;
-    enum error_code code = submission_read(&attempt->submission, body, key, orchestrator->config->default_namespace, &attempt->error);
+    enum error_code code = submission_read(
+        &attempt->submission, body, key, orchestrator->config->default_namespace, &attempt->error);
     if (code == ERR_OK)
         code = find_contract(orchestrator, attempt);
     if (code == ERR_OK && atomic_load(&orchestrator->stopping))
@@ -169,15 +197,19 @@ static void begin(struct orchestrator *orchestrator, struct attempt *attempt, co
     int64_t read_us = clock_monotonic_us();
     if (code == ERR_OK)
         code = choose_shard(orchestrator, attempt, &shard);
-    if (code == ERR_OK && !worker_database_up(orchestrator->workers[shard % orchestrator->workers_count]))
-        code = error_set(&attempt->error, ERR_DATABASE, "the database cannot be reached; nothing was accepted");
+    if (code == ERR_OK &&
+        !worker_database_up(orchestrator->workers[shard % orchestrator->workers_count]))
+        code = error_set(&attempt->error, ERR_DATABASE,
+                         "the database cannot be reached; nothing was accepted");
     if (code == ERR_OK && attempt->submission.key != NULL)
         code = find_key(orchestrator, attempt, shard);
     if (code != ERR_OK || attempt->duplicate)
         return;
-    if (atomic_fetch_add(&orchestrator->queued, 1) >= orchestrator->config->max_workflow_queue_size) {
+    if (atomic_fetch_add(&orchestrator->queued, 1) >=
+        orchestrator->config->max_workflow_queue_size) {
         atomic_fetch_sub(&orchestrator->queued, 1);
-        error_set(&attempt->error, ERR_QUEUE_FULL, "%lld workflows wait to start already (MAX_WORKFLOW_QUEUE_SIZE)",
+        error_set(&attempt->error, ERR_QUEUE_FULL,
+                  "%lld workflows wait to start already (MAX_WORKFLOW_QUEUE_SIZE)",
                   (long long)orchestrator->config->max_workflow_queue_size);
         return;
     }
@@ -191,7 +223,9 @@ static void await_acceptance(struct attempt *attempt)
     if (attempt->error.code != ERR_OK || ticket == NULL)
         return;
     if (!ticket_wait(ticket, TICKET_OPEN, clock_monotonic_us() + ACCEPT_TIMEOUT_US)) {
-        error_set(&attempt->error, ERR_OUTCOME_UNKNOWN, "the database has not confirmed the submission in time; it may have been accepted");
+        error_set(
+            &attempt->error, ERR_OUTCOME_UNKNOWN,
+            "the database has not confirmed the submission in time; it may have been accepted");
         return;
     }
     ticket_lock(ticket);
@@ -201,14 +235,16 @@ static void await_acceptance(struct attempt *attempt)
         attempt->duplicate = true;
         attempt->id = ticket->id;
         if (!ticket->same_body)
-            error_set(&attempt->error, ERR_KEY_REUSED, "the idempotency key %.255s was used with another body in namespace %.128s",
+            error_set(&attempt->error, ERR_KEY_REUSED,
+                      "the idempotency key %.255s was used with another body in namespace %.128s",
                       attempt->submission.key, attempt->submission.namespace);
     }
     ticket_unlock(ticket);
 }
 
 /* Waits for the end of a workflow that is there already. True when it has ended. */
-static bool await_end(struct orchestrator *orchestrator, const struct uuid *id, int16_t shard, int64_t deadline_us)
+static bool await_end(struct orchestrator *orchestrator, const struct uuid *id, int16_t shard,
+                      int64_t deadline_us)
 {
     struct ticket *ticket = ticket_new();
     ticket->question = TICKET_WATCH;
@@ -220,32 +256,38 @@ static bool await_end(struct orchestrator *orchestrator, const struct uuid *id, 
 }
 
 /* The workflow as it is now, waiting for its end when asked to: the answer to a repeat. */
-static enum error_code view_duplicate(struct orchestrator *orchestrator, const struct attempt *attempt, int64_t wait_ms,
+static enum error_code view_duplicate(struct orchestrator *orchestrator,
+                                      const struct attempt *attempt, int64_t wait_ms,
                                       struct workflow_view *view, struct error *error)
 {
     int64_t deadline_us = clock_monotonic_us() + wait_ms * 1000;
     enum error_code code = workflow_view_read(orchestrator, &attempt->id, true, view, error);
-    while (code == ERR_OK && !workflow_state_ended(view->state) && clock_monotonic_us() < deadline_us) {
+    while (code == ERR_OK && !workflow_state_ended(view->state) &&
+           clock_monotonic_us() < deadline_us) {
         bool ended = await_end(orchestrator, &attempt->id, view->shard, deadline_us);
         json_release(view->object);
         view->object = NULL;
         code = workflow_view_read(orchestrator, &attempt->id, true, view, error);
-        if (!ended && code == ERR_OK && !workflow_state_ended(view->state) && clock_monotonic_us() < deadline_us)
+        if (!ended && code == ERR_OK && !workflow_state_ended(view->state) &&
+            clock_monotonic_us() < deadline_us)
             clock_sleep_us(WATCH_POLL_US);
     }
     return code;
 }
 
 /* Status and body of one submission's answer. */
-static struct json *finish(struct orchestrator *orchestrator, struct attempt *attempt, int64_t wait_ms, int *status)
+static struct json *finish(struct orchestrator *orchestrator, struct attempt *attempt,
+                           int64_t wait_ms, int *status)
 {
     if (attempt->error.code != ERR_OK)
         return NULL;
     if (attempt->duplicate) {
         struct workflow_view view = {0};
-        enum error_code code = view_duplicate(orchestrator, attempt, wait_ms, &view, &attempt->error);
+        enum error_code code =
+            view_duplicate(orchestrator, attempt, wait_ms, &view, &attempt->error);
         if (code == ERR_NOT_FOUND) /* its key is known and its row not yet committed */
-            error_set(&attempt->error, ERR_OUTCOME_UNKNOWN, "the first submission with this key is still under way");
+            error_set(&attempt->error, ERR_OUTCOME_UNKNOWN,
+                      "the first submission with this key is still under way");
         *status = workflow_state_ended(view.state) ? 200 : 202;
         return view.object;
     }
@@ -254,8 +296,9 @@ static struct json *finish(struct orchestrator *orchestrator, struct attempt *at
         ticket_wait(ticket, TICKET_ACCEPTED, clock_monotonic_us() + wait_ms * 1000);
     ticket_lock(ticket);
     enum ticket_stage stage = ticket->stage;
-    struct json *object = workflow_view_of_ticket(orchestrator, ticket, attempt->contract->name, attempt->contract->version,
-                                                  attempt->submission.namespace, attempt->submission.correlation_id);
+    struct json *object = workflow_view_of_ticket(
+        orchestrator, ticket, attempt->contract->name, attempt->contract->version,
+        attempt->submission.namespace, attempt->submission.correlation_id);
     ticket_unlock(ticket);
     *status = stage == TICKET_ENDED ? 200 : 202;
     return object;
@@ -286,7 +329,8 @@ void api_submit(struct http_request *request, struct http_response *response, vo
     int64_t wait_ms = 0;
     int status = 202;
     if (http_query_known(request, known, &attempt.error) != ERR_OK ||
-        http_query_int(request, "wait", 0, HTTP_WAIT_MS_MAX, 0, &wait_ms, &attempt.error) != ERR_OK) {
+        http_query_int(request, "wait", 0, HTTP_WAIT_MS_MAX, 0, &wait_ms, &attempt.error) !=
+            ERR_OK) {
         api_fail(response, &attempt.error);
         return;
     }
@@ -295,7 +339,8 @@ void api_submit(struct http_request *request, struct http_response *response, vo
         count_refusal(ERR_SYNTAX);
         return;
     }
-    begin(orchestrator, &attempt, body, http_header(request, "Idempotency-Key"), http_header(request, "traceparent"), wait_ms > 0);
+    begin(orchestrator, &attempt, body, http_header(request, "Idempotency-Key"),
+          http_header(request, "traceparent"), wait_ms > 0);
     await_acceptance(&attempt);
     struct json *answer = finish(orchestrator, &attempt, wait_ms, &status);
     if (attempt.error.code == ERR_OK) {
@@ -345,9 +390,12 @@ void api_submit_batch(struct http_request *request, struct http_response *respon
         return;
     const struct json *list = json_get(body, "workflows");
     size_t count = json_size(list);
-    if (json_type_of(list) != JSON_ARRAY || json_size(body) != 1 || count == 0 || count > HTTP_BATCH_ITEMS_MAX) {
+    if (json_type_of(list) != JSON_ARRAY || json_size(body) != 1 || count == 0 ||
+        count > HTTP_BATCH_ITEMS_MAX) {
         struct error error = {0};
-        error_set_field(&error, ERR_INVALID, "workflows", "the body must be an object with the one member workflows, an array of 1 to %d submissions",
+        error_set_field(&error, ERR_INVALID, "workflows",
+                        "the body must be an object with the one member workflows, an array of 1 "
+                        "to %d submissions",
                         HTTP_BATCH_ITEMS_MAX);
         api_fail(response, &error);
         json_release(body);
@@ -355,7 +403,8 @@ void api_submit_batch(struct http_request *request, struct http_response *respon
     }
     struct attempt *attempts = must_calloc(count, sizeof *attempts);
     for (size_t i = 0; i < count; i++)
-        begin(orchestrator, &attempts[i], json_at(list, i), NULL, http_header(request, "traceparent"), false);
+        begin(orchestrator, &attempts[i], json_at(list, i), NULL,
+              http_header(request, "traceparent"), false);
     struct json *items = json_array(), *answer = json_object();
     for (size_t i = 0; i < count; i++) {
         await_acceptance(&attempts[i]);
@@ -383,12 +432,14 @@ void api_submit_older(struct http_request *request, struct http_response *respon
     struct json *body = read_body(request, response);
     if (body == NULL)
         return;
-    begin(orchestrator, &attempt, body, http_header(request, "Idempotency-Key"), http_header(request, "traceparent"), false);
+    begin(orchestrator, &attempt, body, http_header(request, "Idempotency-Key"),
+          http_header(request, "traceparent"), false);
     await_acceptance(&attempt);
     struct json *workflow = finish(orchestrator, &attempt, 0, &status);
     if (attempt.error.code == ERR_OK) {
         struct json *answer = json_object();
-        char id[UUID_TEXT_BYTES], *state = must_strdup(json_string_or(json_get(workflow, "state"), ""));
+        char id[UUID_TEXT_BYTES],
+            *state = must_strdup(json_string_or(json_get(workflow, "state"), ""));
         lower(state);
         json_object_set(answer, "success", json_bool(true));
         json_object_set(answer, "workflow_id", json_text(uuid_format(&attempt.id, id)));

@@ -23,7 +23,8 @@ bool api_path_id(struct http_request *request, struct http_response *response, s
     if (text != NULL && uuid_parse(text, strlen(text), id))
         return true;
     struct error error = {0};
-    error_set_field(&error, ERR_NOT_FOUND, "workflow_id", "there is no workflow %.64s; ids are UUIDs", text == NULL ? "" : text);
+    error_set_field(&error, ERR_NOT_FOUND, "workflow_id",
+                    "there is no workflow %.64s; ids are UUIDs", text == NULL ? "" : text);
     api_fail(response, &error);
     return false;
 }
@@ -85,23 +86,29 @@ struct list_query {
 };
 
 static const char sql_list[] =
-    "SELECT " WORKFLOW_VIEW_COLUMNS " FROM workflow_executions w WHERE ($1::text IS NULL OR w.namespace = $1) "
+    "SELECT " WORKFLOW_VIEW_COLUMNS
+    " FROM workflow_executions w WHERE ($1::text IS NULL OR w.namespace = $1) "
     "AND ($2::text IS NULL OR w.current_state = $2) AND ($3::text IS NULL OR w.workflow_type = $3) "
     "AND w.id >= coalesce(uuid_floor($4::timestamptz), '00000000-0000-0000-0000-000000000000') "
-    "AND w.id < coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') ORDER BY w.id DESC LIMIT $6";
+    "AND w.id < coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') ORDER BY w.id DESC "
+    "LIMIT $6";
 /* The same for one namespace, so that its index is used whatever plan was made first. */
 static const char sql_list_namespace[] =
     "SELECT " WORKFLOW_VIEW_COLUMNS " FROM workflow_executions w WHERE w.namespace = $1 "
     "AND ($2::text IS NULL OR w.current_state = $2) AND ($3::text IS NULL OR w.workflow_type = $3) "
     "AND w.id >= coalesce(uuid_floor($4::timestamptz), '00000000-0000-0000-0000-000000000000') "
-    "AND w.id < coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') ORDER BY w.id DESC LIMIT $6";
+    "AND w.id < coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') ORDER BY w.id DESC "
+    "LIMIT $6";
 
-static enum error_code read_list_query(struct http_request *request, struct list_query *query, struct error *error)
+static enum error_code read_list_query(struct http_request *request, struct list_query *query,
+                                       struct error *error)
 {
-    static const char *const known[] = {"namespace", "state", "workflow", "since", "limit", "cursor", NULL};
+    static const char *const known[] = {"namespace", "state",  "workflow", "since",
+                                        "limit",     "cursor", NULL};
     enum error_code code = http_query_known(request, known, error);
     if (code == ERR_OK)
-        code = http_query_int(request, "limit", 1, LIST_ITEMS_MAX, LIST_ITEMS_DEFAULT, &query->limit, error);
+        code = http_query_int(request, "limit", 1, LIST_ITEMS_MAX, LIST_ITEMS_DEFAULT,
+                              &query->limit, error);
     if (code != ERR_OK)
         return code;
     const char *since = http_query(request, "since"), *cursor = http_query(request, "cursor");
@@ -109,18 +116,24 @@ static enum error_code read_list_query(struct http_request *request, struct list
     query->state = http_query(request, "state");
     query->workflow = http_query(request, "workflow");
     if (query->state != NULL && workflow_state_of_name(query->state) == WORKFLOW_NONE)
-        return error_set_field(error, ERR_INVALID, "state", "state is %.64s; it must be one of PENDING, PROCESSING, COMPLETED, FAILED, CANCELLED",
-                               query->state);
+        return error_set_field(
+            error, ERR_INVALID, "state",
+            "state is %.64s; it must be one of PENDING, PROCESSING, COMPLETED, FAILED, CANCELLED",
+            query->state);
     if (since != NULL && !instant_parse(since, strlen(since), &query->since_us))
-        return error_set_field(error, ERR_INVALID, "since", "since is %.64s; it must be a time such as 2026-11-21T16:31:00Z", since);
+        return error_set_field(error, ERR_INVALID, "since",
+                               "since is %.64s; it must be a time such as 2026-11-21T16:31:00Z",
+                               since);
     query->has_cursor = cursor != NULL;
     if (cursor != NULL && !uuid_parse(cursor, strlen(cursor), &query->cursor))
-        return error_set_field(error, ERR_INVALID, "cursor", "cursor is %.64s; give back the next_cursor of the page before", cursor);
+        return error_set_field(error, ERR_INVALID, "cursor",
+                               "cursor is %.64s; give back the next_cursor of the page before",
+                               cursor);
     return ERR_OK;
 }
 
-static enum error_code query_list(struct orchestrator *orchestrator, const struct list_query *query, struct postgres_rows **rows,
-                                  struct error *error)
+static enum error_code query_list(struct orchestrator *orchestrator, const struct list_query *query,
+                                  struct postgres_rows **rows, struct error *error)
 {
     struct postgres *postgres;
     struct postgres_value values[6] = {{0}};
@@ -138,8 +151,10 @@ static enum error_code query_list(struct orchestrator *orchestrator, const struc
         postgres_set_uuid(&values[4], &query->cursor);
     else
         postgres_set_null(&values[4], PG_UUID);
-    postgres_set_int8(&values[5], query->limit + 1); /* one more tells whether there is a next page */
-    code = postgres_query(postgres, query->namespace == NULL ? sql_list : sql_list_namespace, values, 6, rows, error);
+    postgres_set_int8(&values[5],
+                      query->limit + 1); /* one more tells whether there is a next page */
+    code = postgres_query(postgres, query->namespace == NULL ? sql_list : sql_list_namespace,
+                          values, 6, rows, error);
     postgres_pool_put(orchestrator->pool, postgres);
     for (int i = 0; i < 6; i++)
         postgres_value_fini(&values[i]);
@@ -162,7 +177,8 @@ void api_list(struct http_request *request, struct http_response *response, void
     struct json *answer = json_object(), *items = json_array();
     for (int i = 0; i < shown; i++)
         json_array_append(items, workflow_view_row(rows, i));
-    const struct json *last = json_get(json_at(items, shown > 0 ? (size_t)shown - 1 : 0), "workflow_id");
+    const struct json *last =
+        json_get(json_at(items, shown > 0 ? (size_t)shown - 1 : 0), "workflow_id");
     json_object_set(answer, "next_cursor", count > shown ? json_hold(last) : json_null());
     json_object_set(answer, "items", items);
     http_json(response, 200, answer);
@@ -175,33 +191,45 @@ void api_list(struct http_request *request, struct http_response *response, void
 /* Transitions of the workflow's life and the records between them, in order of time. */
 static const char sql_history[] =
     "SELECT at, type, from_state, to_state, step, attempt, error, cause, seq FROM ("
-    " SELECT created_at AS at, CASE WHEN to_state IN ('PENDING', 'PROCESSING') THEN 0 ELSE 2 END AS place, run::int AS part, "
-    "  'workflow_state_transition' AS type, from_state, to_state, NULL::text AS step, NULL::int AS attempt, "
-    "  transition_event AS error, NULL::text AS cause, NULL::bigint AS seq, CASE to_state WHEN 'PENDING' THEN 0 ELSE 1 END AS n "
+    " SELECT created_at AS at, CASE WHEN to_state IN ('PENDING', 'PROCESSING') THEN 0 ELSE 2 END "
+    "AS place, run::int AS part, "
+    "  'workflow_state_transition' AS type, from_state, to_state, NULL::text AS step, NULL::int AS "
+    "attempt, "
+    "  transition_event AS error, NULL::text AS cause, NULL::bigint AS seq, CASE to_state WHEN "
+    "'PENDING' THEN 0 ELSE 1 END AS n "
     "  FROM fsm_transitions WHERE entity_id = $1"
     " UNION ALL"
-    " SELECT at, 1, run::int, (ARRAY['accepted', 'started', 'task_succeeded', 'task_failed', 'timer_fired', 'cancelled', 'timed_out'])[kind + 1], "
-    "  NULL, NULL, regexp_replace(state_path, '^.*/', ''), nullif(attempt, 0)::int, error, cause, seq, n "
+    " SELECT at, 1, run::int, (ARRAY['accepted', 'started', 'task_succeeded', 'task_failed', "
+    "'timer_fired', 'cancelled', 'timed_out'])[kind + 1], "
+    "  NULL, NULL, regexp_replace(state_path, '^.*/', ''), nullif(attempt, 0)::int, error, cause, "
+    "seq, n "
     "  FROM workflow_events WHERE workflow_id = $1) h ORDER BY at, place, n";
 
-static void set_column(struct json *object, const char *name, const struct postgres_rows *rows, int row, int column)
+static void set_column(struct json *object, const char *name, const struct postgres_rows *rows,
+                       int row, int column)
 {
     size_t bytes;
     const char *text = postgres_rows_text(rows, row, column, &bytes);
     json_object_set(object, name, text == NULL ? json_null() : json_string(text, bytes));
 }
 
-static void set_int_column(struct json *object, const char *name, const struct postgres_rows *rows, int row, int column)
+static void set_int_column(struct json *object, const char *name, const struct postgres_rows *rows,
+                           int row, int column)
 {
-    json_object_set(object, name, postgres_rows_null(rows, row, column) ? json_null() : json_int(postgres_rows_int(rows, row, column)));
+    json_object_set(object, name,
+                    postgres_rows_null(rows, row, column)
+                        ? json_null()
+                        : json_int(postgres_rows_int(rows, row, column)));
 }
 
 static struct json *history_item(const struct postgres_rows *rows, int row)
 {
     struct json *item = json_object();
     char at[INSTANT_TEXT_BYTES];
-    bool transition = strcmp(postgres_rows_text(rows, row, 1, NULL), "workflow_state_transition") == 0;
-    json_object_set(item, "at", json_text(instant_format_us(postgres_rows_instant(rows, row, 0), at)));
+    bool transition =
+        strcmp(postgres_rows_text(rows, row, 1, NULL), "workflow_state_transition") == 0;
+    json_object_set(item, "at",
+                    json_text(instant_format_us(postgres_rows_instant(rows, row, 0), at)));
     set_column(item, "type", rows, row, 1);
     set_column(item, "from_state", rows, row, 2);
     set_column(item, "to_state", rows, row, 3);
@@ -217,7 +245,8 @@ static struct json *history_item(const struct postgres_rows *rows, int row)
     return item;
 }
 
-static enum error_code read_history(struct orchestrator *orchestrator, const struct uuid *id, struct postgres_rows **rows, struct error *error)
+static enum error_code read_history(struct orchestrator *orchestrator, const struct uuid *id,
+                                    struct postgres_rows **rows, struct error *error)
 {
     struct postgres *postgres;
     struct postgres_value value = {0};
@@ -230,7 +259,8 @@ static enum error_code read_history(struct orchestrator *orchestrator, const str
     postgres_pool_put(orchestrator->pool, postgres);
     postgres_value_fini(&value);
     if (code == ERR_OK && postgres_rows_count(*rows) == 0)
-        code = error_set_field(error, ERR_NOT_FOUND, "workflow_id", "there is no workflow %s", uuid_format(id, text));
+        code = error_set_field(error, ERR_NOT_FOUND, "workflow_id", "there is no workflow %s",
+                               uuid_format(id, text));
     return code;
 }
 
@@ -258,7 +288,8 @@ void api_history(struct http_request *request, struct http_response *response, v
 
 /* -- cancel -- */
 
-static struct ticket *send_cancel(struct orchestrator *orchestrator, const struct uuid *id, int16_t shard, const char *cause)
+static struct ticket *send_cancel(struct orchestrator *orchestrator, const struct uuid *id,
+                                  int16_t shard, const char *cause)
 {
     struct ticket *ticket = ticket_new();
     ticket->question = TICKET_CANCEL;
@@ -273,7 +304,8 @@ static void refuse_ended(struct http_response *response, const struct workflow_v
 {
     struct error error = {0};
     struct json *extra = json_object();
-    error_set(&error, ERR_CONFLICT, "the workflow has ended: it is %s", workflow_state_name(view->state));
+    error_set(&error, ERR_CONFLICT, "the workflow has ended: it is %s",
+              workflow_state_name(view->state));
     json_object_set(extra, "state", json_text(workflow_state_name(view->state)));
     http_problem_with(response, &error, 409, "workflow_ended", extra);
 }
@@ -289,7 +321,8 @@ static bool read_cause(struct http_request *request, struct http_response *respo
     const char *text = json_string_value(json_get(body, "cause"), NULL);
     bool known = json_type_of(body) == JSON_OBJECT && json_size(body) == (text != NULL);
     if (body != NULL && !known)
-        error_set_field(&error, ERR_INVALID, "cause", "the body must be empty or an object with the one text member cause");
+        error_set_field(&error, ERR_INVALID, "cause",
+                        "the body must be empty or an object with the one text member cause");
     if (text != NULL) {
         free(*cause);
         *cause = must_strdup(text);
@@ -314,11 +347,13 @@ void api_cancel(struct http_request *request, struct http_response *response, vo
     enum error_code code = workflow_view_read(orchestrator, &id, false, &view, &error);
     if (code == ERR_OK && !workflow_state_ended(view.state)) {
         if (!orchestrator_owns(orchestrator, view.shard)) {
-            code = error_set(&error, ERR_NOT_OWNER, "shard %d of this workflow belongs to another instance", view.shard);
+            code = error_set(&error, ERR_NOT_OWNER,
+                             "shard %d of this workflow belongs to another instance", view.shard);
         } else {
             struct ticket *ticket = send_cancel(orchestrator, &id, view.shard, cause);
             if (ticket->stage == TICKET_OPEN)
-                code = error_set(&error, ERR_OUTCOME_UNKNOWN, "the database has not confirmed the command in time");
+                code = error_set(&error, ERR_OUTCOME_UNKNOWN,
+                                 "the database has not confirmed the command in time");
             else if (ticket->stage == TICKET_REFUSED)
                 code = error_set(&error, ticket->code, "%s", error_code_text(ticket->code));
             bool cancelled = ticket->stage == TICKET_ENDED;

@@ -17,7 +17,8 @@
 #include "orchestrator/ownership.h"
 #include "orchestrator/worker.h"
 
-static const char usage[] = "bridge-orchestrator\n\nAccepts workflows over HTTP and drives each through the state machine of its\n"
+static const char usage[] = "bridge-orchestrator\n\nAccepts workflows over HTTP and drives each "
+                            "through the state machine of its\n"
                             "contract, durably. Settings are environment variables:";
 
 #define DATABASE_TRIES_US 15000000 /* how long a start waits for a database that is not there yet */
@@ -44,7 +45,9 @@ static enum error_code read_routes(struct orchestrator *orchestrator, struct buf
     } else {
         size_t bytes = fread(text, 1, sizeof text, file);
         fclose(file);
-        orchestrator->routes = event_routes_parse(buffer_text(&path), text, bytes, config_topic_environment(orchestrator->config), &findings);
+        orchestrator->routes =
+            event_routes_parse(buffer_text(&path), text, bytes,
+                               config_topic_environment(orchestrator->config), &findings);
         findings_write(&findings, faults);
     }
     findings_fini(&findings);
@@ -56,12 +59,14 @@ static enum error_code read_routes(struct orchestrator *orchestrator, struct buf
 static enum error_code read_contracts(struct orchestrator *orchestrator, struct error *error)
 {
     struct buffer faults = {0};
-    enum error_code code = registry_open(&orchestrator->registry, orchestrator->config->contracts_dir, &faults);
+    enum error_code code =
+        registry_open(&orchestrator->registry, orchestrator->config->contracts_dir, &faults);
     if (read_routes(orchestrator, &faults) != ERR_OK)
         code = ERR_CONFIG;
     if (code != ERR_OK) {
         fputs(buffer_text(&faults), stderr);
-        error_set(error, code, "the contracts in %s are not valid; nothing was started", orchestrator->config->contracts_dir);
+        error_set(error, code, "the contracts in %s are not valid; nothing was started",
+                  orchestrator->config->contracts_dir);
     }
     buffer_fini(&faults);
     return code;
@@ -71,21 +76,26 @@ static enum error_code connect_patiently(struct postgres *postgres, struct error
 {
     int64_t until_us = clock_monotonic_us() + DATABASE_TRIES_US;
     enum error_code code;
-    while ((code = postgres_connect(postgres, error)) == ERR_DATABASE && clock_monotonic_us() < until_us)
+    while ((code = postgres_connect(postgres, error)) == ERR_DATABASE &&
+           clock_monotonic_us() < until_us)
         clock_sleep_us(DATABASE_RETRY_US);
     return code;
 }
 
 /* A database that was copied or restored elsewhere gets lanes of its own. */
 static const char sql_identity[] =
-    "UPDATE bridge_identity SET incarnation = greatest(incarnation + 1, extract(epoch FROM clock_timestamp())::bigint), "
+    "UPDATE bridge_identity SET incarnation = greatest(incarnation + 1, extract(epoch FROM "
+    "clock_timestamp())::bigint), "
     "system_identifier = c.system_identifier, database_oid = d.oid::bigint "
     "FROM pg_control_system() c, pg_database d WHERE d.datname = current_database() "
-    "AND (bridge_identity.system_identifier <> c.system_identifier OR database_oid <> d.oid::bigint)";
+    "AND (bridge_identity.system_identifier <> c.system_identifier OR database_oid <> "
+    "d.oid::bigint)";
 
-static enum error_code read_database(struct orchestrator *orchestrator, int64_t *incarnation, struct error *error)
+static enum error_code read_database(struct orchestrator *orchestrator, int64_t *incarnation,
+                                     struct error *error)
 {
-    struct postgres *postgres = postgres_new(orchestrator->database_url, "bridge-orchestrator start", NULL);
+    struct postgres *postgres =
+        postgres_new(orchestrator->database_url, "bridge-orchestrator start", NULL);
     struct postgres_rows *rows = NULL;
     enum error_code code = connect_patiently(postgres, error);
     if (code == ERR_OK)
@@ -95,7 +105,8 @@ static enum error_code read_database(struct orchestrator *orchestrator, int64_t 
     if (code == ERR_OK)
         code = registry_store(orchestrator->registry, postgres, error);
     if (code == ERR_OK)
-        code = postgres_query(postgres, "SELECT incarnation, shards FROM bridge_identity", NULL, 0, &rows, error);
+        code = postgres_query(postgres, "SELECT incarnation, shards FROM bridge_identity", NULL, 0,
+                              &rows, error);
     if (code == ERR_OK) {
         *incarnation = postgres_rows_int(rows, 0, 0);
         orchestrator->shards = (int)postgres_rows_int(rows, 0, 1);
@@ -134,8 +145,10 @@ static enum error_code start_engine(struct orchestrator *orchestrator, struct er
         return code;
     publisher_start(orchestrator->publisher);
     orchestrator->pool = postgres_pool_new(orchestrator->database_url, "bridge-orchestrator read",
-                                           (int)orchestrator->config->postgres_pool_min_size, (int)orchestrator->config->postgres_pool_max_size,
-                                           (int)orchestrator->config->postgres_query_timeout, (int)orchestrator->config->postgres_acquire_timeout,
+                                           (int)orchestrator->config->postgres_pool_min_size,
+                                           (int)orchestrator->config->postgres_pool_max_size,
+                                           (int)orchestrator->config->postgres_query_timeout,
+                                           (int)orchestrator->config->postgres_acquire_timeout,
                                            (int)orchestrator->config->postgres_connection_max_age);
     orchestrator->workers_count = (int)orchestrator->config->orchestrator_workers;
     if (orchestrator->workers_count > orchestrator->shards)
@@ -158,7 +171,8 @@ static enum error_code start_http(struct parts *parts, struct error *error)
     };
     enum error_code code = http_server_start(&parts->server, &options, error);
     if (code == ERR_OK)
-        code = http_metrics_start(&parts->metrics_server, config->bind_address, (int)config->orchestrator_metrics_port, config, error);
+        code = http_metrics_start(&parts->metrics_server, config->bind_address,
+                                  (int)config->orchestrator_metrics_port, config, error);
     return code;
 }
 
@@ -170,7 +184,8 @@ static void ask(void *context, struct presence_status *status)
 }
 
 /* The publisher may change its producer, so presence asks for it each time. */
-static enum error_code publish_presence(void *context, const struct kafka_message *message, struct error *error)
+static enum error_code publish_presence(void *context, const struct kafka_message *message,
+                                        struct error *error)
 {
     struct orchestrator *orchestrator = context;
     return kafka_produce(publisher_producer(orchestrator->publisher), message, error);
@@ -183,25 +198,33 @@ static enum error_code join(struct parts *parts, struct error *error)
     const struct config *config = orchestrator->config;
     struct buffer api = {0}, metrics = {0};
     char *host = advertised_host(config, "", 0);
-    int port = http_server_port(parts->server), metrics_port = http_server_port(parts->metrics_server);
+    int port = http_server_port(parts->server),
+        metrics_port = http_server_port(parts->metrics_server);
     if (*config->orchestrator_advertised_url != '\0')
         buffer_append_text(&api, config->orchestrator_advertised_url);
     else
         buffer_append_format(&api, "http://%s:%d", host, port);
     buffer_append_format(&metrics, "http://%s:%d/metrics", host, metrics_port);
-    enum error_code code = ownership_open(&orchestrator->ownership, orchestrator, buffer_text(&api), error);
+    enum error_code code =
+        ownership_open(&orchestrator->ownership, orchestrator, buffer_text(&api), error);
     if (code == ERR_OK) {
         ownership_start(orchestrator->ownership);
         int64_t until_us = clock_monotonic_us() + SETTLE_TIMEOUT_US;
         for (int i = 0; i < orchestrator->workers_count; i++)
             while (!worker_settled(orchestrator->workers[i]) && clock_monotonic_us() < until_us)
                 clock_sleep_us(500);
-        struct presence_options presence = {
-            .config = config, .node_type = "orchestrator", .node_id = orchestrator->node_id, .api_url = buffer_text(&api),
-            .metrics_url = buffer_text(&metrics), .database_url = orchestrator->database_url,
-            .publish = publish_presence, .ask = ask, .context = orchestrator};
+        struct presence_options presence = {.config = config,
+                                            .node_type = "orchestrator",
+                                            .node_id = orchestrator->node_id,
+                                            .api_url = buffer_text(&api),
+                                            .metrics_url = buffer_text(&metrics),
+                                            .database_url = orchestrator->database_url,
+                                            .publish = publish_presence,
+                                            .ask = ask,
+                                            .context = orchestrator};
         parts->presence = presence_start(&presence);
-        parts->consul = consul_start_from_config(config, "orchestrator", orchestrator->node_id, port, metrics_port);
+        parts->consul = consul_start_from_config(config, "orchestrator", orchestrator->node_id,
+                                                 port, metrics_port);
     }
     buffer_fini(&api);
     buffer_fini(&metrics);
@@ -226,7 +249,8 @@ static void stop(struct parts *parts)
     ownership_close(orchestrator->ownership);
     for (int i = 0; i < orchestrator->workers_count; i++)
         worker_free(orchestrator->workers[i]);
-    int flush_ms = orchestrator->config == NULL ? 0 : (int)orchestrator->config->shutdown_timeout_ms / 2;
+    int flush_ms =
+        orchestrator->config == NULL ? 0 : (int)orchestrator->config->shutdown_timeout_ms / 2;
     publisher_close(orchestrator->publisher, flush_ms);
     if (orchestrator->pool != NULL)
         postgres_pool_free(orchestrator->pool);
@@ -235,7 +259,10 @@ static void stop(struct parts *parts)
     free(orchestrator->database_url);
 }
 
-static void reload(const struct config *fresh, void *context) { http_server_reload_keys(context, fresh); }
+static void reload(const struct config *fresh, void *context)
+{
+    http_server_reload_keys(context, fresh);
+}
 
 int main(int argc, char **argv)
 {

@@ -33,19 +33,23 @@ struct orchestrator {
     int shards;
     int workers_count;
     struct worker *workers[WORKERS_MAX]; /* shard s belongs to worker s % workers_count */
-    atomic_llong queued;   /* submissions on their way and workflows PENDING */
+    atomic_llong queued;                 /* submissions on their way and workflows PENDING */
     atomic_bool stopping;
-    atomic_bool claimed; /* the first claim of shards is done: what comes to this instance has come */
+    atomic_bool
+        claimed; /* the first claim of shards is done: what comes to this instance has come */
     _Atomic(uint64_t) owned[SHARDS_MAX / 64]; /* shards we own, a bit each */
     int64_t started_us;
 };
 
 static inline bool orchestrator_owns(const struct orchestrator *orchestrator, int shard)
 {
-    return atomic_load_explicit(&orchestrator->owned[shard / 64], memory_order_relaxed) >> (shard % 64) & 1;
+    return atomic_load_explicit(&orchestrator->owned[shard / 64], memory_order_relaxed) >>
+               (shard % 64) &
+           1;
 }
 
 /* shard = hash(namespace, key) mod shards. */
-int16_t orchestrator_shard(const struct orchestrator *orchestrator, const char *namespace, const char *key);
+int16_t orchestrator_shard(const struct orchestrator *orchestrator, const char *namespace,
+                           const char *key);
 
 #endif

@@ -32,7 +32,8 @@ static enum error_code hold_lock(struct ownership *ownership, struct error *erro
 {
     struct postgres_value value = {0};
     postgres_set_int8(&value, ownership->lock_key);
-    enum error_code code = postgres_query(ownership->postgres, "SELECT pg_try_advisory_lock($1)", &value, 1, NULL, error);
+    enum error_code code = postgres_query(ownership->postgres, "SELECT pg_try_advisory_lock($1)",
+                                          &value, 1, NULL, error);
     postgres_value_fini(&value);
     return code;
 }
@@ -40,7 +41,8 @@ static enum error_code hold_lock(struct ownership *ownership, struct error *erro
 static enum error_code renew_lease(struct ownership *ownership, struct error *error)
 {
     static const char sql[] =
-        "WITH gone AS (DELETE FROM instances WHERE lease_expires_at < clock_timestamp() - interval '1 day') "
+        "WITH gone AS (DELETE FROM instances WHERE lease_expires_at < clock_timestamp() - interval "
+        "'1 day') "
         "INSERT INTO instances (instance_id, advertised_url, lock_key, lease_expires_at, version) "
         "VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $4), $5) "
         "ON CONFLICT (instance_id) DO UPDATE SET lease_expires_at = excluded.lease_expires_at";
@@ -65,11 +67,13 @@ static void hand_over(struct orchestrator *orchestrator, const struct postgres_r
             int16_t shard = (int16_t)postgres_rows_int(rows, i, 0);
             if (shard % orchestrator->workers_count != w)
                 continue;
-            lanes[count] = (struct worker_lane){.shard = shard, .epoch = postgres_rows_int(rows, i, 1),
+            lanes[count] = (struct worker_lane){.shard = shard,
+                                                .epoch = postgres_rows_int(rows, i, 1),
                                                 .commits = postgres_rows_int(rows, i, 2),
                                                 .next_seq = postgres_rows_int(rows, i, 3),
                                                 .published_seq = postgres_rows_int(rows, i, 4)};
-            snprintf(lanes[count].cluster_id, sizeof lanes[count].cluster_id, "%s", postgres_rows_text(rows, i, 5, NULL));
+            snprintf(lanes[count].cluster_id, sizeof lanes[count].cluster_id, "%s",
+                     postgres_rows_text(rows, i, 5, NULL));
             count++;
         }
         if (count > 0)
@@ -97,9 +101,10 @@ static enum error_code claim(struct ownership *ownership, struct error *error)
     for (int shard = 0; shard < orchestrator->shards; shard++)
         if (orchestrator_owns(orchestrator, shard))
             postgres_push_int2(&values[1], (int16_t)shard);
-    enum error_code code = postgres_query(
-        ownership->postgres, "SELECT shard, epoch, commits, next_seq, published_seq, cluster_id FROM shards_claim($1, $2)", values, 2,
-        &rows, error);
+    enum error_code code = postgres_query(ownership->postgres,
+                                          "SELECT shard, epoch, commits, next_seq, published_seq, "
+                                          "cluster_id FROM shards_claim($1, $2)",
+                                          values, 2, &rows, error);
     if (code == ERR_OK && postgres_rows_count(rows) > 0) {
         log_info("shards taken", LOG_INT("shards", postgres_rows_count(rows)));
         hand_over(orchestrator, rows);
@@ -123,8 +128,10 @@ static enum error_code keep_house(struct ownership *ownership, struct error *err
         return ERR_OK;
     ownership->house_us = now_us + HOUSE_INTERVAL_US;
     struct postgres_value hours = {0};
-    postgres_set_int4(&hours, (int32_t)ownership->orchestrator->config->idempotency_retention_hours);
-    enum error_code code = postgres_query(ownership->postgres, "SELECT ensure_partitions(3)", NULL, 0, NULL, error);
+    postgres_set_int4(&hours,
+                      (int32_t)ownership->orchestrator->config->idempotency_retention_hours);
+    enum error_code code =
+        postgres_query(ownership->postgres, "SELECT ensure_partitions(3)", NULL, 0, NULL, error);
     if (code == ERR_OK)
         code = postgres_query(ownership->postgres, sql_keys, &hours, 1, NULL, error);
     postgres_value_fini(&hours);
@@ -148,7 +155,8 @@ static enum error_code beat(struct ownership *ownership, struct error *error)
 static void *run(void *context)
 {
     struct ownership *ownership = context;
-    int64_t interval_us = ownership->orchestrator->config->lease_ms * 1000 / 3, wait_us = interval_us;
+    int64_t interval_us = ownership->orchestrator->config->lease_ms * 1000 / 3,
+            wait_us = interval_us;
     for (;;) {
         int64_t due = clock_monotonic_us() + wait_us;
         struct timespec until = {due / 1000000, due % 1000000 * 1000};
@@ -168,14 +176,16 @@ static void *run(void *context)
     }
 }
 
-enum error_code ownership_open(struct ownership **out, struct orchestrator *orchestrator, const char *advertised_url, struct error *error)
+enum error_code ownership_open(struct ownership **out, struct orchestrator *orchestrator,
+                               const char *advertised_url, struct error *error)
 {
     struct ownership *ownership = must_calloc(1, sizeof *ownership);
     char name[64];
     snprintf(name, sizeof name, "bridge-orchestrator %s", orchestrator->node_id);
     ownership->orchestrator = orchestrator;
     ownership->advertised_url = must_strdup(advertised_url);
-    ownership->postgres = postgres_new(orchestrator->database_url, name, "-c lock_timeout=5s -c statement_timeout=10s");
+    ownership->postgres = postgres_new(orchestrator->database_url, name,
+                                       "-c lock_timeout=5s -c statement_timeout=10s");
     postgres_set_reply_timeout(ownership->postgres, (int)orchestrator->config->lease_ms / 3);
     memcpy(&ownership->lock_key, orchestrator->instance_id.octets + 8, sizeof ownership->lock_key);
     pthread_mutex_init(&ownership->lock, NULL);
@@ -201,11 +211,15 @@ static void give_back(struct ownership *ownership)
     struct postgres_value value = {0};
     struct error error = {0};
     postgres_set_uuid(&value, &ownership->orchestrator->instance_id);
-    enum error_code code = postgres_query(ownership->postgres, "UPDATE shards SET owner = NULL WHERE owner = $1", &value, 1, NULL, &error);
+    enum error_code code =
+        postgres_query(ownership->postgres, "UPDATE shards SET owner = NULL WHERE owner = $1",
+                       &value, 1, NULL, &error);
     if (code == ERR_OK)
-        code = postgres_query(ownership->postgres, "DELETE FROM instances WHERE instance_id = $1", &value, 1, NULL, &error);
+        code = postgres_query(ownership->postgres, "DELETE FROM instances WHERE instance_id = $1",
+                              &value, 1, NULL, &error);
     if (code != ERR_OK)
-        log_warning("shards cannot be given back; others take them when the lease has run out", LOG_TEXT("error", error.text));
+        log_warning("shards cannot be given back; others take them when the lease has run out",
+                    LOG_TEXT("error", error.text));
     postgres_value_fini(&value);
 }
 

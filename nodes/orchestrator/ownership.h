@@ -15,8 +15,8 @@
 struct ownership;
 
 /* Registers the instance and hands the shards it gets to the workers. */
-enum error_code ownership_open(struct ownership **ownership, struct orchestrator *orchestrator, const char *advertised_url,
-                               struct error *error) MUST_USE;
+enum error_code ownership_open(struct ownership **ownership, struct orchestrator *orchestrator,
+                               const char *advertised_url, struct error *error) MUST_USE;
 void ownership_start(struct ownership *ownership);
 /* Gives the shards back, so that others need not wait for the lease; after the workers have stopped. */
 void ownership_close(struct ownership *ownership);

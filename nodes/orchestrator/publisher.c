@@ -8,21 +8,19 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/instant.h"
 #include "base/limits.h"
 #include "base/metrics.h"
-#include "core/envelope.h"
 #include "core/murmur2.h"
 #include "io/clock.h"
 #include "io/log.h"
 #include "io/presence.h"
 #include "orchestrator/store.h"
 
-#define BACKLOG_CHUNK 500        /* records read from the log at a time */
-#define SEED_RECORDS 1000        /* looked through for the last seq on each partition */
-#define BROKER_TIMEOUT_MS 3000   /* of questions at start */
-#define RETRY_US 200000          /* between tries while the broker or the database is away */
-#define IDLE_US 1000000          /* the thread's look around when nothing was reported */
+#define BACKLOG_CHUNK 500      /* records read from the log at a time */
+#define SEED_RECORDS 1000      /* looked through for the last seq on each partition */
+#define BROKER_TIMEOUT_MS 3000 /* of questions at start */
+#define RETRY_US 200000        /* between tries while the broker or the database is away */
+#define IDLE_US 1000000        /* the thread's look around when nothing was reported */
 #define PARTITIONS_MAX 1024
 #define PRODUCERS_RETIRED_MAX 16
 
@@ -34,7 +32,7 @@ enum lane_mode { LANE_CLOSED, LANE_BACKLOG, LANE_LIVE };
 struct lane {
     pthread_mutex_t lock;
     enum lane_mode mode;
-    bool seeded;        /* previous_seq is known */
+    bool seeded;         /* previous_seq is known */
     uint32_t generation; /* answers to older ones are stale */
     int64_t committed_seq;
     int64_t produced_seq;
@@ -53,7 +51,7 @@ struct publisher {
     const struct event_routes *routes;
     struct postgres *postgres;
     _Atomic(struct kafka_producer *) producer;
-    int32_t partitions; /* 0 until the broker was asked; set before any lane is LIVE */
+    int32_t partitions;         /* 0 until the broker was asked; set before any lane is LIVE */
     _Atomic(char *) cluster_id; /* NULL until then */
     struct lane lanes[SHARDS_MAX];
     pthread_t thread;
@@ -67,99 +65,20 @@ struct publisher {
     atomic_bool reachable;
 };
 
-/* -- events in memory -- */
-
-void publisher_events_clear(struct publisher_events *events)
+void publisher_build(const struct publisher *publisher, const struct workflow *workflow,
+                     const struct workflow_record *record, const struct workflow_outcome *outcome,
+                     int64_t seq, struct publisher_events *events)
 {
-    events->count = 0;
-    buffer_clear(&events->values);
-}
-
-void publisher_events_fini(struct publisher_events *events)
-{
-    free(events->items);
-    buffer_fini(&events->values);
-    *events = (struct publisher_events){0};
-}
-
-static struct publisher_event *push_event(struct publisher_events *events)
-{
-    if (events->count == events->capacity) {
-        events->capacity = events->capacity == 0 ? 32 : events->capacity * 2;
-        events->items = must_realloc(events->items, events->capacity * sizeof *events->items);
-    }
-    return &events->items[events->count++];
-}
-
-/* A payload too large for the broker is replaced: its event keeps its place and its identity. */
-static void shorten(struct envelope *envelope, struct buffer *values, size_t offset)
-{
-    struct json *payload = json_object();
-    json_object_set(payload, "workflow_id", json_hold(json_get(envelope->payload, "workflow_id")));
-    json_object_set(payload, "namespace", json_hold(json_get(envelope->payload, "namespace")));
-    json_object_set(payload, "payload_omitted", json_text("larger than EVENT_BYTES_MAX"));
-    envelope->payload = payload;
-    values->bytes = offset;
-    envelope_write(values, envelope);
-    json_release(payload);
-}
-
-/* The caller's trace context, else one made from the workflow's id. */
-static void append_traceparent(struct buffer *out, const struct workflow_head *head)
-{
-    if (head->traceparent != NULL) {
-        buffer_append_text(out, head->traceparent);
-        return;
-    }
-    buffer_append_text(out, "00-");
-    for (int i = 0; i < 16; i++)
-        buffer_append_format(out, "%02x", head->id.octets[i]);
-    buffer_append_char(out, '-');
-    for (int i = 8; i < 16; i++)
-        buffer_append_format(out, "%02x", head->id.octets[i]);
-    buffer_append_text(out, "-01");
-}
-
-void publisher_build(const struct publisher *publisher, const struct workflow *workflow, const struct workflow_record *record,
-                     const struct workflow_outcome *outcome, int64_t seq, struct publisher_events *events)
-{
-    const struct workflow_head *head = workflow_head(workflow);
-    char key[UUID_TEXT_BYTES];
-    uuid_format(&head->id, key);
-    for (size_t i = 0; i < outcome->events_count; i++) {
-        size_t offset = events->values.bytes;
-        struct envelope envelope = {
-            .event_id = workflow_event_id(workflow, record->n, i),
-            .event_type = outcome->events[i].type,
-            .event_us = record->at_us,
-            .source_node_id = publisher->node_id,
-            .correlation_id = head->correlation_id,
-            .environment = publisher->config->environment,
-            .partition_key = key,
-            .payload = outcome->events[i].payload,
-            .event_category = "workflow_orchestration",
-            .node_type = "orchestrator",
-            .namespace = head->namespace,
-        };
-        envelope_write(&events->values, &envelope);
-        if (events->values.bytes - offset > EVENT_BYTES_MAX)
-            shorten(&envelope, &events->values, offset);
-        struct publisher_event *event = push_event(events);
-        *event = (struct publisher_event){
-            .shard = head->shard, .seq = seq + (int64_t)i, .at_us = record->at_us, .workflow_id = head->id,
-            .event_id = envelope.event_id, .type = envelope.event_type, .value_offset = offset,
-            .value_bytes = events->values.bytes - offset};
-        event->traceparent_offset = events->values.bytes;
-        append_traceparent(&events->values, head);
-        event->traceparent_bytes = events->values.bytes - event->traceparent_offset;
-    }
+    publisher_events_add(events, publisher->node_id, publisher->config->environment, workflow,
+                         record, outcome, seq);
 }
 
 /* -- lanes; the lane's lock is held -- */
 
 static uint8_t *copies_of(struct lane *lane, int64_t seq)
 {
-    return &lane->unacknowledged[(lane->ring_head + (size_t)(seq - lane->published_seq - 1)) & (lane->ring_capacity - 1)];
+    return &lane->unacknowledged[(lane->ring_head + (size_t)(seq - lane->published_seq - 1)) &
+                                 (lane->ring_capacity - 1)];
 }
 
 static void ring_reserve(struct lane *lane, int64_t seq)
@@ -181,7 +100,8 @@ static void ring_reserve(struct lane *lane, int64_t seq)
 
 static void advance_published(struct lane *lane)
 {
-    while (lane->published_seq < lane->produced_seq && *copies_of(lane, lane->published_seq + 1) == 0) {
+    while (lane->published_seq < lane->produced_seq &&
+           *copies_of(lane, lane->published_seq + 1) == 0) {
         lane->ring_head = (lane->ring_head + 1) & (lane->ring_capacity - 1);
         lane->published_seq++;
     }
@@ -207,7 +127,8 @@ static void wake(struct publisher *publisher)
     pthread_mutex_unlock(&publisher->lock);
 }
 
-static void on_delivered(void *context, uint64_t tag_a, uint64_t tag_b, enum error_code code, const char *text)
+static void on_delivered(void *context, uint64_t tag_a, uint64_t tag_b, enum error_code code,
+                         const char *text)
 {
     struct publisher *publisher = context;
     struct lane *lane = &publisher->lanes[(tag_a >> 32) & (SHARDS_MAX - 1)];
@@ -216,61 +137,36 @@ static void on_delivered(void *context, uint64_t tag_a, uint64_t tag_b, enum err
     if (tag_a == PRESENCE_TAG)
         return; /* an event of the node itself, outside the lanes */
     pthread_mutex_lock(&lane->lock);
-    if (lane->generation == (uint32_t)tag_a && seq > lane->published_seq && seq <= lane->produced_seq + 1) {
+    if (lane->generation == (uint32_t)tag_a && seq > lane->published_seq &&
+        seq <= lane->produced_seq + 1) {
         if (failed) {
             set_backlog(lane);
         } else if (code == ERR_OK) {
-            *copies_of(lane, seq) &= (uint8_t)~(tag_b & 3);
+            *copies_of(lane, seq) &= (uint8_t) ~(tag_b & 3);
             advance_published(lane);
         }
     }
     pthread_mutex_unlock(&lane->lock);
     metrics_add(METRIC_EVENTS_PUBLISHED, failed, 0, 1);
     if (failed) {
-        log_error("Failed to publish Kafka event", LOG_INT("shard", (int64_t)(tag_a >> 32)), LOG_INT("seq", seq), LOG_TEXT("error", text));
+        log_error("Failed to publish Kafka event", LOG_INT("shard", (int64_t)(tag_a >> 32)),
+                  LOG_INT("seq", seq), LOG_TEXT("error", text));
         wake(publisher);
     }
 }
 
-#define EVENT_HEADERS_MAX 10
-
-struct header_texts {
-    char lane[32], seq[24], previous[24], id[UUID_TEXT_BYTES], time[INSTANT_TEXT_BYTES];
-};
-
-static int make_headers(struct kafka_header *headers, struct header_texts *texts, const struct publisher *publisher,
-                        const struct publisher_event *event, const char *values, int64_t previous)
-{
-    int count = 0;
-    publisher_lane_name(publisher, event->shard, texts->lane);
-    snprintf(texts->seq, sizeof texts->seq, "%lld", (long long)event->seq);
-    snprintf(texts->previous, sizeof texts->previous, "%lld", (long long)previous);
-    uuid_format(&event->event_id, texts->id);
-    instant_format_us(event->at_us, texts->time);
-    headers[count++] = (struct kafka_header){"lane", texts->lane, strlen(texts->lane)};
-    headers[count++] = (struct kafka_header){"seq", texts->seq, strlen(texts->seq)};
-    if (previous >= 0)
-        headers[count++] = (struct kafka_header){"prev_seq", texts->previous, strlen(texts->previous)};
-    headers[count++] = (struct kafka_header){"traceparent", values + event->traceparent_offset, event->traceparent_bytes};
-    headers[count++] = (struct kafka_header){"ce_id", texts->id, strlen(texts->id)};
-    headers[count++] = (struct kafka_header){"ce_type", event->type, strlen(event->type)};
-    headers[count++] = (struct kafka_header){"ce_source", ENVELOPE_CE_SOURCE, strlen(ENVELOPE_CE_SOURCE)};
-    headers[count++] = (struct kafka_header){"ce_specversion", "1.0", 3};
-    headers[count++] = (struct kafka_header){"ce_time", texts->time, strlen(texts->time)};
-    headers[count++] = (struct kafka_header){"content-type", ENVELOPE_CONTENT_TYPE, strlen(ENVELOPE_CONTENT_TYPE)};
-    return count;
-}
-
 /* Hands one event over: to the workflow topic and, when it has a route, to its typed topic. */
-static bool produce(struct publisher *publisher, struct lane *lane, const struct publisher_event *event, const char *values)
+static bool produce(struct publisher *publisher, struct lane *lane,
+                    const struct publisher_event *event, const char *values)
 {
     if (kafka_producer_queue(publisher->producer) + 2 > publisher->config->kafka_queue_events_max)
         return false;
     char key[UUID_TEXT_BYTES];
     uuid_format(&event->workflow_id, key);
     int32_t partition = kafka_partition_of_key(key, UUID_TEXT_BYTES - 1, publisher->partitions);
-    struct kafka_header headers[EVENT_HEADERS_MAX];
-    struct header_texts texts;
+    struct publisher_headers headers;
+    char lane_name[32];
+    publisher_lane_name(publisher, event->shard, lane_name);
     struct kafka_message message = {
         .topic = publisher->config->kafka_workflow_topic,
         .partition = partition,
@@ -278,8 +174,9 @@ static bool produce(struct publisher *publisher, struct lane *lane, const struct
         .key_bytes = UUID_TEXT_BYTES - 1,
         .value = values + event->value_offset,
         .value_bytes = event->value_bytes,
-        .headers = headers,
-        .headers_count = make_headers(headers, &texts, publisher, event, values, lane->previous_seq[partition]),
+        .headers = headers.items,
+        .headers_count =
+            make_headers(headers, &texts, publisher, event, values, lane->previous_seq[partition]),
         .timestamp_ms = event->at_us / 1000,
         .tag_a = TAG(event->shard, lane->generation),
         .tag_b = (uint64_t)event->seq << 2 | COPY_WORKFLOW,
@@ -333,7 +230,8 @@ static void fit_cluster(struct publisher *publisher, struct lane *lane)
     lane->published_seq = 0;
 }
 
-void publisher_lane_open(struct publisher *publisher, int16_t shard, int64_t next_seq, int64_t published_seq, const char *cluster_id)
+void publisher_lane_open(struct publisher *publisher, int16_t shard, int64_t next_seq,
+                         int64_t published_seq, const char *cluster_id)
 {
     struct lane *lane = &publisher->lanes[shard];
     pthread_mutex_lock(&lane->lock);
@@ -355,7 +253,8 @@ void publisher_lane_close(struct publisher *publisher, int16_t shard)
     pthread_mutex_unlock(&lane->lock);
 }
 
-int64_t publisher_published(struct publisher *publisher, int16_t shard, char cluster_id[PUBLISHER_CLUSTER_BYTES])
+int64_t publisher_published(struct publisher *publisher, int16_t shard,
+                            char cluster_id[PUBLISHER_CLUSTER_BYTES])
 {
     struct lane *lane = &publisher->lanes[shard];
     pthread_mutex_lock(&lane->lock);
@@ -373,12 +272,14 @@ void publisher_lane_name(const struct publisher *publisher, int16_t shard, char 
 /* -- the backlog thread -- */
 
 /* A record's events may be published in part, so its last one may lie beyond; seq_count is a smallint. */
-static const char sql_seed[] = "SELECT workflow_id, least(seq + seq_count - 1, $2) FROM workflow_events "
-                               "WHERE shard = $1 AND seq + seq_count <= $2 + 32768 AND seq <= $2 AND seq_count > 0 "
-                               "ORDER BY seq + seq_count DESC LIMIT $3";
+static const char sql_seed[] =
+    "SELECT workflow_id, least(seq + seq_count - 1, $2) FROM workflow_events "
+    "WHERE shard = $1 AND seq + seq_count <= $2 + 32768 AND seq <= $2 AND seq_count > 0 "
+    "ORDER BY seq + seq_count DESC LIMIT $3";
 
 /* Learns the lane's last seq on each partition before published_seq, for the prev_seq header. */
-static enum error_code seed(struct publisher *publisher, int16_t shard, int64_t published_seq, int64_t *previous, struct error *error)
+static enum error_code seed(struct publisher *publisher, int16_t shard, int64_t published_seq,
+                            int64_t *previous, struct error *error)
 {
     struct postgres_value values[3] = {{0}};
     struct postgres_rows *rows = NULL;
@@ -415,8 +316,9 @@ struct rebuilding {
     int16_t shard;
 };
 
-static void on_record(void *context, const struct workflow *workflow, const struct workflow_record *record,
-                      const struct workflow_outcome *outcome, int64_t seq)
+static void on_record(void *context, const struct workflow *workflow,
+                      const struct workflow_record *record, const struct workflow_outcome *outcome,
+                      int64_t seq)
 {
     struct rebuilding *rebuilding = context;
     if (seq + (int64_t)outcome->events_count > rebuilding->after_seq + 1)
@@ -425,7 +327,8 @@ static void on_record(void *context, const struct workflow *workflow, const stru
 
 static int by_seq(const void *a, const void *b)
 {
-    int64_t x = ((const struct publisher_event *)a)->seq, y = ((const struct publisher_event *)b)->seq;
+    int64_t x = ((const struct publisher_event *)a)->seq,
+            y = ((const struct publisher_event *)b)->seq;
     return x < y ? -1 : x > y;
 }
 
@@ -433,8 +336,9 @@ static int by_seq(const void *a, const void *b)
  * The lane goes on behind them; readers see the gap by prev_seq. */
 static void skip_gap(struct lane *lane, int16_t shard, int64_t up_to)
 {
-    log_error("gap in a lane: events that can no longer be made are left out", LOG_INT("shard", shard),
-              LOG_INT("from_seq", lane->produced_seq + 1), LOG_INT("to_seq", up_to));
+    log_error("gap in a lane: events that can no longer be made are left out",
+              LOG_INT("shard", shard), LOG_INT("from_seq", lane->produced_seq + 1),
+              LOG_INT("to_seq", up_to));
     if (lane->published_seq == lane->produced_seq) { /* nothing unacknowledged before it */
         lane->published_seq = lane->produced_seq = up_to;
         return;
@@ -447,10 +351,12 @@ static void skip_gap(struct lane *lane, int16_t shard, int64_t up_to)
 }
 
 /* Hands over what was rebuilt; true when the producer took all of it. */
-static bool produce_rebuilt(struct publisher *publisher, struct lane *lane, struct rebuilding *rebuilding, uint32_t generation)
+static bool produce_rebuilt(struct publisher *publisher, struct lane *lane,
+                            struct rebuilding *rebuilding, uint32_t generation)
 {
     bool all = true;
-    qsort(rebuilding->events.items, rebuilding->events.count, sizeof *rebuilding->events.items, by_seq);
+    qsort(rebuilding->events.items, rebuilding->events.count, sizeof *rebuilding->events.items,
+          by_seq);
     pthread_mutex_lock(&lane->lock);
     for (size_t i = 0; i < rebuilding->events.count && all && lane->generation == generation; i++) {
         const struct publisher_event *event = &rebuilding->events.items[i];
@@ -494,10 +400,11 @@ static bool work_off(struct publisher *publisher, int16_t shard, struct error *e
         return known;
     }
     struct rebuilding rebuilding = {.publisher = publisher, .after_seq = produced, .shard = shard};
-    bool more = store_read_lane(publisher->postgres, publisher->registry, shard, produced, BACKLOG_CHUNK,
-                                publisher->config->orchestrator_workflow_timeout_ms, on_record, &rebuilding,
-                                &rebuilding.last_seq, error) == ERR_OK &&
-                rebuilding.last_seq > produced && produce_rebuilt(publisher, lane, &rebuilding, generation);
+    bool more = store_read_lane(publisher->postgres, publisher->registry, shard, produced,
+                                BACKLOG_CHUNK, publisher->config->orchestrator_workflow_timeout_ms,
+                                on_record, &rebuilding, &rebuilding.last_seq, error) == ERR_OK &&
+                rebuilding.last_seq > produced &&
+                produce_rebuilt(publisher, lane, &rebuilding, generation);
     publisher_events_fini(&rebuilding.events);
     return more;
 }
@@ -521,11 +428,13 @@ static enum error_code ask_broker(struct publisher *publisher, int timeout_ms, s
 {
     char *id = NULL;
     int32_t partitions = 0;
-    enum error_code code = kafka_topic_partitions(publisher->producer, publisher->config->kafka_workflow_topic, timeout_ms,
-                                                  &partitions, error);
+    enum error_code code =
+        kafka_topic_partitions(publisher->producer, publisher->config->kafka_workflow_topic,
+                               timeout_ms, &partitions, error);
     for (size_t i = 0; i < publisher->routes->count && code == ERR_OK; i++) {
         int32_t ignored;
-        code = kafka_topic_partitions(publisher->producer, publisher->routes->items[i].topic, timeout_ms, &ignored, error);
+        code = kafka_topic_partitions(publisher->producer, publisher->routes->items[i].topic,
+                                      timeout_ms, &ignored, error);
     }
     if (code == ERR_OK)
         code = kafka_cluster_id(publisher->producer, timeout_ms, &id, error);
@@ -541,14 +450,19 @@ static void renew_producer(struct publisher *publisher)
 {
     struct kafka_producer *fresh = NULL, *old = publisher->producer;
     struct error error = {0};
-    if (publisher->retired_count == PRODUCERS_RETIRED_MAX) { /* the oldest has long been out of everybody's hands */
+    if (publisher->retired_count ==
+        PRODUCERS_RETIRED_MAX) { /* the oldest has long been out of everybody's hands */
         kafka_producer_free(publisher->retired[0]);
-        memmove(publisher->retired, publisher->retired + 1, --publisher->retired_count * sizeof *publisher->retired);
+        memmove(publisher->retired, publisher->retired + 1,
+                --publisher->retired_count * sizeof *publisher->retired);
     }
-    log_error("Failed to publish Kafka event", LOG_TEXT("error", "fatal producer error; a new producer takes over"));
-    if (kafka_producer_new(&fresh, publisher->config, "bridge-orchestrator", on_delivered, publisher, &error) != ERR_OK)
+    log_error("Failed to publish Kafka event",
+              LOG_TEXT("error", "fatal producer error; a new producer takes over"));
+    if (kafka_producer_new(&fresh, publisher->config, "bridge-orchestrator", on_delivered,
+                           publisher, &error) != ERR_OK)
         return;
-    all_to_backlog(publisher); /* before the change, so that no lane's newer events overtake older ones */
+    all_to_backlog(
+        publisher); /* before the change, so that no lane's newer events overtake older ones */
     atomic_store(&publisher->producer, fresh);
     publisher->retired[publisher->retired_count++] = old;
 }
@@ -567,7 +481,8 @@ static void look_around(struct publisher *publisher)
     bool reachable = kafka_producer_reachable(publisher->producer);
     atomic_store(&publisher->reachable, reachable);
     if (!reachable && !publisher->told_unreachable)
-        log_warning("Failed to publish Kafka event", LOG_TEXT("error", "no broker can be reached; events wait in the outbox"),
+        log_warning("Failed to publish Kafka event",
+                    LOG_TEXT("error", "no broker can be reached; events wait in the outbox"),
                     LOG_INT("backlog", backlog));
     publisher->told_unreachable = !reachable;
     if (kafka_producer_fatal(publisher->producer))
@@ -628,7 +543,8 @@ static void *run(void *context)
 
 /* -- life -- */
 
-enum error_code publisher_open(struct publisher **out, const struct publisher_options *options, struct error *error)
+enum error_code publisher_open(struct publisher **out, const struct publisher_options *options,
+                               struct error *error)
 {
     struct publisher *publisher = must_calloc(1, sizeof *publisher);
     publisher->config = options->config;
@@ -636,14 +552,16 @@ enum error_code publisher_open(struct publisher **out, const struct publisher_op
     publisher->incarnation = options->incarnation;
     publisher->registry = options->registry;
     publisher->routes = options->routes;
-    publisher->postgres = postgres_new(options->database_url, "bridge-orchestrator outbox", STORE_SETTINGS);
+    publisher->postgres =
+        postgres_new(options->database_url, "bridge-orchestrator outbox", STORE_SETTINGS);
     postgres_set_reply_timeout(publisher->postgres, (int)options->config->lease_ms);
     pthread_mutex_init(&publisher->lock, NULL);
     clock_condition_init(&publisher->wake);
     for (int i = 0; i < SHARDS_MAX; i++)
         pthread_mutex_init(&publisher->lanes[i].lock, NULL);
     struct kafka_producer *producer = NULL;
-    enum error_code code = kafka_producer_new(&producer, options->config, "bridge-orchestrator", on_delivered, publisher, error);
+    enum error_code code = kafka_producer_new(&producer, options->config, "bridge-orchestrator",
+                                              on_delivered, publisher, error);
     atomic_store(&publisher->producer, producer);
     if (code == ERR_OK) {
         struct error fault = {0};
@@ -698,5 +616,11 @@ void publisher_close(struct publisher *publisher, int flush_ms)
     free(publisher);
 }
 
-struct kafka_producer *publisher_producer(struct publisher *publisher) { return publisher->producer; }
-bool publisher_reachable(const struct publisher *publisher) { return atomic_load(&publisher->reachable); }
+struct kafka_producer *publisher_producer(struct publisher *publisher)
+{
+    return publisher->producer;
+}
+bool publisher_reachable(const struct publisher *publisher)
+{
+    return atomic_load(&publisher->reachable);
+}

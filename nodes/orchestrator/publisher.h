@@ -23,33 +23,12 @@
 #include "core/event_routes.h"
 #include "io/kafka.h"
 #include "orchestrator/core/workflow.h"
+#include "orchestrator/publisher_event.h"
 #include "orchestrator/registry.h"
 
 #define PUBLISHER_CLUSTER_BYTES 64
 
 struct publisher;
-
-/* Events of one or more records, made before the commit and handed over after it. */
-struct publisher_event {
-    int16_t shard;
-    int64_t seq;
-    int64_t at_us;
-    struct uuid workflow_id;
-    struct uuid event_id;
-    const char *type;        /* lives as long as its contract */
-    size_t value_offset;     /* in values */
-    size_t value_bytes;
-    size_t traceparent_offset; /* in values */
-    size_t traceparent_bytes;
-};
-
-struct publisher_events {
-    struct publisher_event *items;
-    size_t count, capacity;
-    struct buffer values;
-};
-void publisher_events_clear(struct publisher_events *events);
-void publisher_events_fini(struct publisher_events *events);
 
 struct publisher_options {
     const struct config *config;
@@ -60,7 +39,9 @@ struct publisher_options {
     const char *database_url;
 };
 
-enum error_code publisher_open(struct publisher **publisher, const struct publisher_options *options, struct error *error) MUST_USE;
+enum error_code publisher_open(struct publisher **publisher,
+                               const struct publisher_options *options,
+                               struct error *error) MUST_USE;
 void publisher_start(struct publisher *publisher);
 /* Flushes what it can within the time and frees. */
 void publisher_close(struct publisher *publisher, int flush_ms);
@@ -68,17 +49,19 @@ struct kafka_producer *publisher_producer(struct publisher *publisher);
 bool publisher_reachable(const struct publisher *publisher);
 
 /* Appends the published events of one applied record. */
-void publisher_build(const struct publisher *publisher, const struct workflow *workflow, const struct workflow_record *record,
-                     const struct workflow_outcome *outcome, int64_t seq, struct publisher_events *events);
+void publisher_build(const struct publisher *publisher, const struct workflow *workflow,
+                     const struct workflow_record *record, const struct workflow_outcome *outcome,
+                     int64_t seq, struct publisher_events *events);
 
 /* The shard is ours from now on; what lies beyond published_seq is published again. */
-void publisher_lane_open(struct publisher *publisher, int16_t shard, int64_t next_seq, int64_t published_seq,
-                         const char *cluster_id);
+void publisher_lane_open(struct publisher *publisher, int16_t shard, int64_t next_seq,
+                         int64_t published_seq, const char *cluster_id);
 void publisher_lane_close(struct publisher *publisher, int16_t shard);
 /* Everything up to last_seq is committed; events holds what was committed now. */
 void publisher_commit(struct publisher *publisher, const struct publisher_events *events);
 /* What the next commit shall store. */
-int64_t publisher_published(struct publisher *publisher, int16_t shard, char cluster_id[PUBLISHER_CLUSTER_BYTES]);
+int64_t publisher_published(struct publisher *publisher, int16_t shard,
+                            char cluster_id[PUBLISHER_CLUSTER_BYTES]);
 /* "1763742660.7" */
 void publisher_lane_name(const struct publisher *publisher, int16_t shard, char name[32]);
 

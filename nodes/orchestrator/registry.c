@@ -25,7 +25,8 @@ static void add(struct registry *registry, const struct contract *contract)
 {
     if (registry->count == registry->capacity) {
         registry->capacity = registry->capacity == 0 ? 16 : registry->capacity * 2;
-        registry->items = must_realloc(registry->items, registry->capacity * sizeof *registry->items);
+        registry->items =
+            must_realloc(registry->items, registry->capacity * sizeof *registry->items);
     }
     registry->items[registry->count++] = contract;
 }
@@ -66,12 +67,14 @@ static struct services *read_services(const char *directory, struct buffer *faul
 }
 
 /* Every service that a contract names must be one of services.yaml. */
-static void check_services(const struct registry *registry, const struct contract *contract, struct buffer *faults)
+static void check_services(const struct registry *registry, const struct contract *contract,
+                           struct buffer *faults)
 {
     for (size_t i = 0; i < json_size(contract->services); i++) {
         const char *name = json_string_or(json_at(contract->services, i), "");
         if (services_index(registry->services, name) < 0)
-            buffer_append_format(faults, "contract %s: service %s is not in services.yaml\n", contract->name, name);
+            buffer_append_format(faults, "contract %s: service %s is not in services.yaml\n",
+                                 contract->name, name);
     }
 }
 
@@ -82,7 +85,8 @@ enum error_code registry_open(struct registry **out, const char *directory, stru
     struct error error = {0};
     pthread_mutex_init(&registry->lock, NULL);
     registry->services = read_services(directory, faults);
-    if (contract_files_load(directory, &registry->files, &findings, &error) != ERR_OK && findings.errors == 0)
+    if (contract_files_load(directory, &registry->files, &findings, &error) != ERR_OK &&
+        findings.errors == 0)
         buffer_append_format(faults, "%s\n", error.text);
     if (findings.errors > 0)
         findings_write(&findings, faults);
@@ -114,7 +118,10 @@ void registry_free(struct registry *registry)
     free(registry);
 }
 
-const struct services *registry_services(const struct registry *registry) { return registry->services; }
+const struct services *registry_services(const struct registry *registry)
+{
+    return registry->services;
+}
 
 /* A plain state machine has no head: its name is in the file's name. */
 static void file_name(const struct contract *contract, struct buffer *name)
@@ -123,12 +130,14 @@ static void file_name(const struct contract *contract, struct buffer *name)
     buffer_append_format(name, "%s%s", contract->name, plain ? ".asl.json" : ".json");
 }
 
-static enum error_code store_one(struct postgres *postgres, const struct contract *contract, struct error *error)
+static enum error_code store_one(struct postgres *postgres, const struct contract *contract,
+                                 struct error *error)
 {
-    static const char sql[] = "WITH given AS (INSERT INTO contracts (name, version, file, content, content_sha256) "
-                              "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING content_sha256) "
-                              "SELECT content_sha256 FROM given UNION ALL "
-                              "SELECT content_sha256 FROM contracts WHERE name = $1 AND version = $2";
+    static const char sql[] =
+        "WITH given AS (INSERT INTO contracts (name, version, file, content, content_sha256) "
+        "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING content_sha256) "
+        "SELECT content_sha256 FROM given UNION ALL "
+        "SELECT content_sha256 FROM contracts WHERE name = $1 AND version = $2";
     struct postgres_value values[5] = {{0}};
     struct postgres_rows *rows = NULL;
     struct buffer file = {0};
@@ -147,7 +156,8 @@ static enum error_code store_one(struct postgres *postgres, const struct contrac
         const char *stored = postgres_rows_text(rows, 0, 0, &bytes);
         if (bytes != sizeof hash || memcmp(stored, hash, bytes) != 0)
             code = error_set(error, ERR_CONFIG,
-                             "contract %s version %s differs from the one already used under this version; give it a higher version",
+                             "contract %s version %s differs from the one already used under this "
+                             "version; give it a higher version",
                              contract->name, contract->version);
     }
     postgres_rows_free(rows);
@@ -158,7 +168,8 @@ static enum error_code store_one(struct postgres *postgres, const struct contrac
     return code;
 }
 
-enum error_code registry_store(struct registry *registry, struct postgres *postgres, struct error *error)
+enum error_code registry_store(struct registry *registry, struct postgres *postgres,
+                               struct error *error)
 {
     enum error_code code = ERR_OK;
     for (size_t i = 0; i < registry->offered && code == ERR_OK; i++)
@@ -166,23 +177,27 @@ enum error_code registry_store(struct registry *registry, struct postgres *postg
     return code;
 }
 
-static const struct contract *find(const struct registry *registry, const char *name, const char *version)
+static const struct contract *find(const struct registry *registry, const char *name,
+                                   const char *version)
 {
     for (size_t i = 0; i < registry->count; i++)
-        if (strcmp(registry->items[i]->name, name) == 0 && strcmp(registry->items[i]->version, version) == 0)
+        if (strcmp(registry->items[i]->name, name) == 0 &&
+            strcmp(registry->items[i]->version, version) == 0)
             return registry->items[i];
     return NULL;
 }
 
-static enum error_code read_version(struct postgres *postgres, const char *name, const char *version, struct contract **contract,
+static enum error_code read_version(struct postgres *postgres, const char *name,
+                                    const char *version, struct contract **contract,
                                     struct error *error)
 {
     struct postgres_value values[2] = {{0}};
     struct postgres_rows *rows = NULL;
     postgres_set_string(&values[0], name);
     postgres_set_string(&values[1], version);
-    enum error_code code = postgres_query(postgres, "SELECT file, content FROM contracts WHERE name = $1 AND version = $2", values, 2,
-                                          &rows, error);
+    enum error_code code = postgres_query(
+        postgres, "SELECT file, content FROM contracts WHERE name = $1 AND version = $2", values, 2,
+        &rows, error);
     if (code == ERR_OK && postgres_rows_count(rows) > 0) {
         struct findings findings = {0};
         size_t bytes, file_bytes;
@@ -198,7 +213,8 @@ static enum error_code read_version(struct postgres *postgres, const char *name,
     return code;
 }
 
-enum error_code registry_version(struct registry *registry, struct postgres *postgres, const char *name, const char *version,
+enum error_code registry_version(struct registry *registry, struct postgres *postgres,
+                                 const char *name, const char *version,
                                  const struct contract **contract, struct error *error)
 {
     pthread_mutex_lock(&registry->lock);
@@ -234,7 +250,8 @@ const struct contract *registry_newest(struct registry *registry, const char *na
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp((*(const struct contract *const *)a)->name, (*(const struct contract *const *)b)->name);
+    return strcmp((*(const struct contract *const *)a)->name,
+                  (*(const struct contract *const *)b)->name);
 }
 
 const struct contract **registry_list(struct registry *registry, size_t *count)

@@ -10,26 +10,34 @@
 /* -- writing -- */
 
 static const char sql_fence[] = "SELECT shard_fence($1, $2, $3, $4, $5, $6)";
-static const char sql_keys[] = "INSERT INTO workflow_keys (shard, namespace, key, workflow_id, body_hash, created_at) "
-                               "SELECT * FROM unnest($1::smallint[], $2::text[], $3::text[], $4::uuid[], $5::bytea[], $6::timestamptz[])";
-static const char sql_new[] =
-    "INSERT INTO workflow_executions (id, shard, correlation_id, workflow_type, contract_version, namespace, current_state, "
-    "input, metadata, traceparent, created_at, started_at) "
-    "SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::json[], "
-    "$9::json[], $10::text[], $11::timestamptz[], $12::timestamptz[])";
-static const char sql_events[] =
-    "INSERT INTO workflow_events (workflow_id, n, shard, seq, seq_count, run, kind, wait, attempt, duration_us, at, random, "
-    "state_path, current_step, error, cause, payload) "
-    "SELECT * FROM unnest($1::uuid[], $2::int[], $3::smallint[], $4::bigint[], $5::smallint[], $6::smallint[], $7::smallint[], "
-    "$8::int[], $9::smallint[], $10::bigint[], $11::timestamptz[], $12::float8[], $13::text[], $14::text[], $15::text[], "
-    "$16::text[], $17::json[])";
-static const char sql_transitions[] =
-    "INSERT INTO fsm_transitions (entity_id, run, from_state, to_state, transition_event, created_at) "
-    "SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])";
+static const char sql_keys[] =
+    "INSERT INTO workflow_keys (shard, namespace, key, workflow_id, body_hash, created_at) "
+    "SELECT * FROM unnest($1::smallint[], $2::text[], $3::text[], $4::uuid[], $5::bytea[], "
+    "$6::timestamptz[])";
+static const char sql_new[] = "INSERT INTO workflow_executions (id, shard, correlation_id, "
+                              "workflow_type, contract_version, namespace, current_state, "
+                              "input, metadata, traceparent, created_at, started_at) "
+                              "SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::text[], "
+                              "$4::text[], $5::text[], $6::text[], $7::text[], $8::json[], "
+                              "$9::json[], $10::text[], $11::timestamptz[], $12::timestamptz[])";
+static const char sql_events[] = "INSERT INTO workflow_events (workflow_id, n, shard, seq, "
+                                 "seq_count, run, kind, wait, attempt, duration_us, at, random, "
+                                 "state_path, current_step, error, cause, payload) "
+                                 "SELECT * FROM unnest($1::uuid[], $2::int[], $3::smallint[], "
+                                 "$4::bigint[], $5::smallint[], $6::smallint[], $7::smallint[], "
+                                 "$8::int[], $9::smallint[], $10::bigint[], $11::timestamptz[], "
+                                 "$12::float8[], $13::text[], $14::text[], $15::text[], "
+                                 "$16::text[], $17::json[])";
+static const char sql_transitions[] = "INSERT INTO fsm_transitions (entity_id, run, from_state, "
+                                      "to_state, transition_event, created_at) "
+                                      "SELECT * FROM unnest($1::uuid[], $2::smallint[], "
+                                      "$3::text[], $4::text[], $5::text[], $6::timestamptz[])";
 static const char sql_update[] =
-    "UPDATE workflow_executions w SET current_state = u.state, started_at = u.started_at, completed_at = u.completed_at, "
+    "UPDATE workflow_executions w SET current_state = u.state, started_at = u.started_at, "
+    "completed_at = u.completed_at, "
     "result = u.result, error_code = u.error, error_message = u.cause, execution_time_ms = u.took "
-    "FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::json[], $6::text[], $7::text[], $8::bigint[]) "
+    "FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::json[], "
+    "$6::text[], $7::text[], $8::bigint[]) "
     "AS u (id, state, started_at, completed_at, result, error, cause, took) WHERE w.id = u.id";
 
 #define FENCE_COLUMNS 6
@@ -58,15 +66,18 @@ static void start_arrays(struct postgres_value *values, const enum postgres_type
 
 void store_batch_clear(struct store_batch *batch)
 {
-    static const enum postgres_type keys[KEY_COLUMNS] = {PG_INT2, PG_TEXT, PG_TEXT, PG_UUID, PG_BYTEA, PG_TIMESTAMPTZ};
-    static const enum postgres_type new[NEW_COLUMNS] = {PG_UUID, PG_INT2, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT,
-                                                        PG_JSON, PG_JSON, PG_TEXT, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ};
-    static const enum postgres_type events[EVENT_COLUMNS] = {PG_UUID, PG_INT4, PG_INT2, PG_INT8, PG_INT2, PG_INT2,
-                                                             PG_INT2, PG_INT4, PG_INT2, PG_INT8, PG_TIMESTAMPTZ, PG_DOUBLE,
-                                                             PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_JSON};
-    static const enum postgres_type transitions[TRANSITION_COLUMNS] = {PG_UUID, PG_INT2, PG_TEXT, PG_TEXT, PG_TEXT, PG_TIMESTAMPTZ};
-    static const enum postgres_type updates[UPDATE_COLUMNS] = {PG_UUID, PG_TEXT, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ,
-                                                               PG_JSON, PG_TEXT, PG_TEXT, PG_INT8};
+    static const enum postgres_type keys[KEY_COLUMNS] = {PG_INT2, PG_TEXT,  PG_TEXT,
+                                                         PG_UUID, PG_BYTEA, PG_TIMESTAMPTZ};
+    static const enum postgres_type new[NEW_COLUMNS] = {
+        PG_UUID, PG_INT2, PG_TEXT, PG_TEXT, PG_TEXT,        PG_TEXT,
+        PG_TEXT, PG_JSON, PG_JSON, PG_TEXT, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ};
+    static const enum postgres_type events[EVENT_COLUMNS] = {
+        PG_UUID, PG_INT4,        PG_INT2,   PG_INT8, PG_INT2, PG_INT2, PG_INT2, PG_INT4, PG_INT2,
+        PG_INT8, PG_TIMESTAMPTZ, PG_DOUBLE, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_JSON};
+    static const enum postgres_type transitions[TRANSITION_COLUMNS] = {
+        PG_UUID, PG_INT2, PG_TEXT, PG_TEXT, PG_TEXT, PG_TIMESTAMPTZ};
+    static const enum postgres_type updates[UPDATE_COLUMNS] = {
+        PG_UUID, PG_TEXT, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_JSON, PG_TEXT, PG_TEXT, PG_INT8};
     start_arrays(batch->keys, keys, KEY_COLUMNS);
     start_arrays(batch->new, new, NEW_COLUMNS);
     start_arrays(batch->events, events, EVENT_COLUMNS);
@@ -104,7 +115,8 @@ void store_batch_free(struct store_batch *batch)
 
 int store_batch_records(const struct store_batch *batch) { return batch->records; }
 
-static void push_json(struct store_batch *batch, struct postgres_value *value, const struct json *json)
+static void push_json(struct store_batch *batch, struct postgres_value *value,
+                      const struct json *json)
 {
     if (json == NULL) {
         postgres_push_null(value);
@@ -123,7 +135,8 @@ static void push_instant_or_null(struct postgres_value *value, int64_t instant_u
         postgres_push_instant(value, instant_us);
 }
 
-static void add_key(struct store_batch *batch, const struct workflow_head *head, const char *key, const uint8_t *body_hash)
+static void add_key(struct store_batch *batch, const struct workflow_head *head, const char *key,
+                    const uint8_t *body_hash)
 {
     struct postgres_value *column = batch->keys;
     postgres_push_int2(column++, head->shard);
@@ -196,16 +209,18 @@ static void add_event(struct store_batch *batch, const struct engine_effect *eff
     push_json(batch, column, record->payload);
 }
 
-static void add_transition(struct store_batch *batch, const struct engine_effect *effect, enum workflow_state from,
-                           enum workflow_state to)
+static void add_transition(struct store_batch *batch, const struct engine_effect *effect,
+                           enum workflow_state from, enum workflow_state to)
 {
-    static const char *const names[RECORD_KINDS] = {"accepted", "workflow_execution_started", "task_succeeded", "task_failed",
-                                                    "timer_fired", "cancelled", "workflow_timeout"};
+    static const char *const names[RECORD_KINDS] = {"accepted",        "workflow_execution_started",
+                                                    "task_succeeded",  "task_failed",
+                                                    "timer_fired",     "cancelled",
+                                                    "workflow_timeout"};
     static const char *const ends[] = {[WORKFLOW_COMPLETED] = "workflow_execution_succeeded",
                                        [WORKFLOW_FAILED] = "workflow_execution_failed",
                                        [WORKFLOW_CANCELLED] = "workflow_cancelled"};
-    const char *event = to == WORKFLOW_PENDING      ? "accepted"
-                        : to == WORKFLOW_PROCESSING ? "workflow_execution_started"
+    const char *event = to == WORKFLOW_PENDING                    ? "accepted"
+                        : to == WORKFLOW_PROCESSING               ? "workflow_execution_started"
                         : effect->record.kind == RECORD_TIMED_OUT ? names[RECORD_TIMED_OUT]
                                                                   : ends[to];
     struct postgres_value *column = batch->transitions;
@@ -233,7 +248,8 @@ static void add_transitions(struct store_batch *batch, const struct engine_effec
         add_transition(batch, effect, from, to);
 }
 
-void store_batch_add(struct store_batch *batch, const struct engine_effect *effect, const char *key, const uint8_t *body_hash)
+void store_batch_add(struct store_batch *batch, const struct engine_effect *effect, const char *key,
+                     const uint8_t *body_hash)
 {
     if (effect->is_new) {
         add_new(batch, effect->workflow);
@@ -249,7 +265,8 @@ void store_batch_add(struct store_batch *batch, const struct engine_effect *effe
 
 static void put_lanes(struct store_batch *batch, const struct store_lane *lanes, int count)
 {
-    static const enum postgres_type types[FENCE_COLUMNS] = {PG_INT2, PG_INT8, PG_INT8, PG_INT8, PG_INT8, PG_TEXT};
+    static const enum postgres_type types[FENCE_COLUMNS] = {PG_INT2, PG_INT8, PG_INT8,
+                                                            PG_INT8, PG_INT8, PG_TEXT};
     start_arrays(batch->fence, types, FENCE_COLUMNS);
     for (int i = 0; i < count; i++) {
         struct postgres_value *column = batch->fence;
@@ -262,8 +279,8 @@ static void put_lanes(struct store_batch *batch, const struct store_lane *lanes,
     }
 }
 
-enum error_code store_batch_put(struct store_batch *batch, struct postgres *postgres, const struct store_lane *lanes, int count,
-                                struct error *error)
+enum error_code store_batch_put(struct store_batch *batch, struct postgres *postgres,
+                                const struct store_lane *lanes, int count, struct error *error)
 {
     const struct {
         const char *sql;
@@ -279,6 +296,7 @@ enum error_code store_batch_put(struct store_batch *batch, struct postgres *post
     enum error_code code = postgres_batch_begin(postgres, error);
     for (size_t i = 0; i < sizeof statements / sizeof statements[0] && code == ERR_OK; i++)
         if (statements[i].values[0].count > 0)
-            code = postgres_batch_add(postgres, statements[i].sql, statements[i].values, statements[i].columns, error);
+            code = postgres_batch_add(postgres, statements[i].sql, statements[i].values,
+                                      statements[i].columns, error);
     return code;
 }

@@ -18,9 +18,11 @@
 #include "orchestrator/registry.h"
 
 /* Settings of the connections that write (rules.md: sessions end by themselves below the lease time). */
-#define STORE_SETTINGS                                                                                                  \
-    "-c synchronous_commit=on -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off "     \
-    "-c enable_mergejoin=off -c idle_in_transaction_session_timeout=10s -c lock_timeout=5s -c statement_timeout=10s "  \
+#define STORE_SETTINGS                                                                             \
+    "-c synchronous_commit=on -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c "     \
+    "enable_hashjoin=off "                                                                         \
+    "-c enable_mergejoin=off -c idle_in_transaction_session_timeout=10s -c lock_timeout=5s -c "    \
+    "statement_timeout=10s "                                                                       \
     "-c jit=off"
 
 /* What the fence checks and moves: one for each shard a batch touches. */
@@ -40,27 +42,32 @@ void store_batch_free(struct store_batch *batch);
 void store_batch_clear(struct store_batch *batch);
 int store_batch_records(const struct store_batch *batch);
 /* Adds the rows of an ENGINE_RECORDED effect. key and body_hash of a new workflow, or NULL. */
-void store_batch_add(struct store_batch *batch, const struct engine_effect *effect, const char *key, const uint8_t *body_hash);
+void store_batch_add(struct store_batch *batch, const struct engine_effect *effect, const char *key,
+                     const uint8_t *body_hash);
 /* Puts the whole transaction into the connection's pipeline: the fence first. */
-enum error_code store_batch_put(struct store_batch *batch, struct postgres *postgres, const struct store_lane *lanes, int count,
+enum error_code store_batch_put(struct store_batch *batch, struct postgres *postgres,
+                                const struct store_lane *lanes, int count,
                                 struct error *error) MUST_USE;
 
 /* Reads workflows and applies their records in order. `on_record` sees each record after it was
  * applied, with the lane number of its first event; `on_workflow` sees the workflow after its last
  * record and takes it over (workflow_free). A record that does not fit stops that workflow loudly:
  * it is left out and counted. Either callback may be NULL. */
-typedef void store_on_record(void *context, const struct workflow *workflow, const struct workflow_record *record,
+typedef void store_on_record(void *context, const struct workflow *workflow,
+                             const struct workflow_record *record,
                              const struct workflow_outcome *outcome, int64_t seq);
 typedef void store_on_workflow(void *context, struct workflow *workflow);
 
-enum error_code store_load_live(struct postgres *postgres, struct registry *registry, const int16_t *shards, int count,
-                                int64_t timeout_ms, store_on_workflow *on_workflow, void *context,
+enum error_code store_load_live(struct postgres *postgres, struct registry *registry,
+                                const int16_t *shards, int count, int64_t timeout_ms,
+                                store_on_workflow *on_workflow, void *context,
                                 struct error *error) MUST_USE;
 /* The workflows whose records lie on a lane after `after_seq`, at most `limit` records. *last_seq is the
  * last lane number read, after_seq when there was none. Records come in the order of workflows, not of
  * the lane: the caller sorts. */
-enum error_code store_read_lane(struct postgres *postgres, struct registry *registry, int16_t shard, int64_t after_seq,
-                                int limit, int64_t timeout_ms, store_on_record *on_record, void *context,
-                                int64_t *last_seq, struct error *error) MUST_USE;
+enum error_code store_read_lane(struct postgres *postgres, struct registry *registry, int16_t shard,
+                                int64_t after_seq, int limit, int64_t timeout_ms,
+                                store_on_record *on_record, void *context, int64_t *last_seq,
+                                struct error *error) MUST_USE;
 
 #endif

@@ -11,10 +11,12 @@
 static const char sql_live_ids[] =
     "SELECT id FROM workflow_executions WHERE shard = ANY($1) AND completed_at IS NULL ORDER BY id";
 static const char sql_heads[] =
-    "SELECT id, shard, run, correlation_id, workflow_type, contract_version, namespace, input, metadata, traceparent, created_at "
+    "SELECT id, shard, run, correlation_id, workflow_type, contract_version, namespace, input, "
+    "metadata, traceparent, created_at "
     "FROM workflow_executions WHERE id = ANY($1) ORDER BY id";
 static const char sql_records[] =
-    "SELECT workflow_id, n, seq, kind, wait, attempt, duration_us, at, random, error, cause, payload, seq_count "
+    "SELECT workflow_id, n, seq, kind, wait, attempt, duration_us, at, random, error, cause, "
+    "payload, seq_count "
     "FROM workflow_events WHERE workflow_id = ANY($1) ORDER BY workflow_id, n";
 static const char sql_lane[] = "SELECT workflow_id, seq + seq_count - 1 FROM workflow_events "
                                "WHERE shard = $1 AND seq + seq_count > $2 + 1 AND seq_count > 0 "
@@ -44,17 +46,19 @@ static struct json *json_or_null(const struct postgres_rows *rows, int row, int 
 }
 
 /* *workflow is NULL when its contract cannot be had any more. */
-static enum error_code read_head(const struct reading *reading, const struct postgres_rows *rows, int row,
-                                 struct workflow **workflow, struct error *error_out)
+static enum error_code read_head(const struct reading *reading, const struct postgres_rows *rows,
+                                 int row, struct workflow **workflow, struct error *error_out)
 {
     char *name = text_or_null(rows, row, 4), *version = text_or_null(rows, row, 5);
     const struct contract *contract;
-    enum error_code code = registry_version(reading->registry, reading->postgres, name, version, &contract, error_out);
+    enum error_code code =
+        registry_version(reading->registry, reading->postgres, name, version, &contract, error_out);
     struct uuid id = postgres_rows_uuid(rows, row, 0);
     *workflow = NULL;
     if (code == ERR_OK && contract == NULL) {
         char text[UUID_TEXT_BYTES];
-        log_error("contract of a workflow is missing", LOG_TEXT("workflow_id", uuid_format(&id, text)), LOG_TEXT("contract", name),
+        log_error("contract of a workflow is missing",
+                  LOG_TEXT("workflow_id", uuid_format(&id, text)), LOG_TEXT("contract", name),
                   LOG_TEXT("version", version));
     } else if (code == ERR_OK) {
         struct workflow_head head = {
@@ -75,8 +79,9 @@ static enum error_code read_head(const struct reading *reading, const struct pos
     return code;
 }
 
-static enum error_code apply_row(const struct reading *reading, struct workflow *workflow, const struct postgres_rows *rows,
-                                 int row, struct workflow_outcome *outcome)
+static enum error_code apply_row(const struct reading *reading, struct workflow *workflow,
+                                 const struct postgres_rows *rows, int row,
+                                 struct workflow_outcome *outcome)
 {
     char *error = text_or_null(rows, row, 9), *cause = text_or_null(rows, row, 10);
     struct json *payload = json_or_null(rows, row, 11);
@@ -93,10 +98,12 @@ static enum error_code apply_row(const struct reading *reading, struct workflow 
         .payload = payload,
     };
     enum error_code code = workflow_apply(workflow, &record, outcome);
-    if (code == ERR_OK && reading->on_record != NULL && (int64_t)outcome->events_count != postgres_rows_int(rows, row, 12))
+    if (code == ERR_OK && reading->on_record != NULL &&
+        (int64_t)outcome->events_count != postgres_rows_int(rows, row, 12))
         code = ERR_CONFLICT; /* its lane numbers would no longer fit */
     if (code == ERR_OK && reading->on_record != NULL)
-        reading->on_record(reading->context, workflow, &record, outcome, postgres_rows_int(rows, row, 2));
+        reading->on_record(reading->context, workflow, &record, outcome,
+                           postgres_rows_int(rows, row, 2));
     free(error);
     free(cause);
     json_release(payload);
@@ -108,12 +115,13 @@ static void diverged(const struct workflow *workflow, int64_t n)
     char text[UUID_TEXT_BYTES];
     metrics_add(METRIC_REPLAY_DIVERGENCE, 0, 0, 1);
     log_error("ReplayDivergence: a record does not fit its workflow, which is stopped",
-              LOG_TEXT("workflow_id", uuid_format(&workflow_head(workflow)->id, text)), LOG_INT("record", n));
+              LOG_TEXT("workflow_id", uuid_format(&workflow_head(workflow)->id, text)),
+              LOG_INT("record", n));
 }
 
 /* Both results are ordered by workflow id: one walk over the two. */
-static enum error_code replay(const struct reading *reading, const struct postgres_rows *heads, const struct postgres_rows *records,
-                              struct error *error)
+static enum error_code replay(const struct reading *reading, const struct postgres_rows *heads,
+                              const struct postgres_rows *records, struct error *error)
 {
     struct workflow_outcome outcome = {0};
     int row = 0, rows = postgres_rows_count(records);
@@ -143,7 +151,8 @@ static enum error_code replay(const struct reading *reading, const struct postgr
     return code;
 }
 
-static enum error_code read_workflows(const struct reading *reading, const struct postgres_value *ids, struct error *error)
+static enum error_code read_workflows(const struct reading *reading,
+                                      const struct postgres_value *ids, struct error *error)
 {
     struct postgres_rows *heads = NULL, *records = NULL;
     enum error_code code = postgres_query(reading->postgres, sql_heads, ids, 1, &heads, error);
@@ -156,11 +165,15 @@ static enum error_code read_workflows(const struct reading *reading, const struc
     return code;
 }
 
-enum error_code store_load_live(struct postgres *postgres, struct registry *registry, const int16_t *shards, int count,
-                                int64_t timeout_ms, store_on_workflow *on_workflow, void *context, struct error *error)
+enum error_code store_load_live(struct postgres *postgres, struct registry *registry,
+                                const int16_t *shards, int count, int64_t timeout_ms,
+                                store_on_workflow *on_workflow, void *context, struct error *error)
 {
-    struct reading reading = {.registry = registry, .postgres = postgres, .timeout_ms = timeout_ms,
-                              .on_workflow = on_workflow, .context = context};
+    struct reading reading = {.registry = registry,
+                              .postgres = postgres,
+                              .timeout_ms = timeout_ms,
+                              .on_workflow = on_workflow,
+                              .context = context};
     struct postgres_value value = {0}, ids = {0};
     struct postgres_rows *rows = NULL;
     postgres_array_start(&value, PG_INT2);
@@ -182,12 +195,16 @@ enum error_code store_load_live(struct postgres *postgres, struct registry *regi
     return code;
 }
 
-enum error_code store_read_lane(struct postgres *postgres, struct registry *registry, int16_t shard, int64_t after_seq,
-                                int limit, int64_t timeout_ms, store_on_record *on_record, void *context,
-                                int64_t *last_seq, struct error *error)
+enum error_code store_read_lane(struct postgres *postgres, struct registry *registry, int16_t shard,
+                                int64_t after_seq, int limit, int64_t timeout_ms,
+                                store_on_record *on_record, void *context, int64_t *last_seq,
+                                struct error *error)
 {
-    struct reading reading = {.registry = registry, .postgres = postgres, .timeout_ms = timeout_ms,
-                              .on_record = on_record, .context = context};
+    struct reading reading = {.registry = registry,
+                              .postgres = postgres,
+                              .timeout_ms = timeout_ms,
+                              .on_record = on_record,
+                              .context = context};
     struct postgres_value values[3] = {{0}}, ids = {0};
     struct postgres_rows *rows = NULL;
     *last_seq = after_seq;

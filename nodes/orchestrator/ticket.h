@@ -15,12 +15,12 @@
 #include "orchestrator/core/engine.h"
 
 enum ticket_stage {
-    TICKET_OPEN,     /* no answer yet */
-    TICKET_ACCEPTED, /* committed: id, state and times are filled */
-    TICKET_ENDED,    /* the workflow ended: result, error, after */
+    TICKET_OPEN,      /* no answer yet */
+    TICKET_ACCEPTED,  /* committed: id, state and times are filled */
+    TICKET_ENDED,     /* the workflow ended: result, error, after */
     TICKET_DUPLICATE, /* the key belongs to the workflow `id`; same_body */
-    TICKET_REFUSED,  /* code says why */
-    TICKET_NOT_LIVE, /* no live workflow here has the id: the database knows */
+    TICKET_REFUSED,   /* code says why */
+    TICKET_NOT_LIVE,  /* no live workflow here has the id: the database knows */
 };
 
 struct ticket {
@@ -30,9 +30,9 @@ struct ticket {
     struct workflow *workflow; /* TICKET_SUBMIT: taken by the worker */
     char *key;                 /* or NULL */
     uint8_t body_hash[BODY_HASH_BYTES];
-    int64_t read_us; /* clock_monotonic_us of the look for the key in the database */
-    char *cause;     /* TICKET_CANCEL */
-    bool wants_end;  /* answer the end of the workflow too */
+    int64_t read_us;     /* clock_monotonic_us of the look for the key in the database */
+    char *cause;         /* TICKET_CANCEL */
+    bool wants_end;      /* answer the end of the workflow too */
     struct ticket *next; /* in a mailbox or among the watchers of a workflow */
     /* the answer; read it after ticket_wait */
     enum ticket_stage stage;
@@ -48,9 +48,9 @@ struct ticket {
     void *internal;
 };
 
-struct ticket *ticket_new(void) MUST_USE;        /* held twice: by the caller and for the worker */
-void ticket_release(struct ticket *ticket);      /* by either side */
-bool ticket_is_deserted(struct ticket *ticket);  /* asked by the worker: nobody else holds it */
+struct ticket *ticket_new(void) MUST_USE;       /* held twice: by the caller and for the worker */
+void ticket_release(struct ticket *ticket);     /* by either side */
+bool ticket_is_deserted(struct ticket *ticket); /* asked by the worker: nobody else holds it */
 struct ticket *ticket_hold(struct ticket *ticket);
 /* The answer is read and changed under the lock; ticket_answer wakes the waiter. */
 void ticket_lock(struct ticket *ticket);

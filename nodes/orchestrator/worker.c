@@ -59,7 +59,8 @@ void worker_post(struct worker *worker, struct ticket *ticket)
 void worker_take(struct worker *worker, const struct worker_lane *lanes, int count)
 {
     pthread_mutex_lock(&worker->lock);
-    worker->takes = must_realloc(worker->takes, (size_t)(worker->takes_count + count) * sizeof *lanes);
+    worker->takes =
+        must_realloc(worker->takes, (size_t)(worker->takes_count + count) * sizeof *lanes);
     memcpy(worker->takes + worker->takes_count, lanes, (size_t)count * sizeof *lanes);
     worker->takes_count += count;
     atomic_store(&worker->settled, false);
@@ -67,7 +68,10 @@ void worker_take(struct worker *worker, const struct worker_lane *lanes, int cou
     ring(worker);
 }
 
-bool worker_database_up(const struct worker *worker) { return atomic_load_explicit(&worker->database_up, memory_order_relaxed); }
+bool worker_database_up(const struct worker *worker)
+{
+    return atomic_load_explicit(&worker->database_up, memory_order_relaxed);
+}
 bool worker_settled(const struct worker *worker) { return atomic_load(&worker->settled); }
 int64_t worker_live(const struct worker *worker) { return atomic_load(&worker->live); }
 
@@ -78,7 +82,10 @@ static void on_workflow(void *context, struct workflow *workflow)
     struct worker *worker = context;
     if (workflow_state(workflow) == WORKFLOW_PENDING)
         atomic_fetch_add(&worker->orchestrator->queued, 1);
-    worker_step(worker, &(struct engine_event){.type = ENGINE_LOAD, .now_us = clock_now_us(), .workflow = workflow}, NULL);
+    worker_step(
+        worker,
+        &(struct engine_event){.type = ENGINE_LOAD, .now_us = clock_now_us(), .workflow = workflow},
+        NULL);
 }
 
 static void own(struct worker *worker, const struct worker_lane *lane)
@@ -86,14 +93,17 @@ static void own(struct worker *worker, const struct worker_lane *lane)
     worker->lanes[lane->shard] = *lane;
     worker->owned[lane->shard] = true;
     engine_lane_open(worker->engine, lane->shard, lane->next_seq);
-    publisher_lane_open(worker->orchestrator->publisher, lane->shard, lane->next_seq, lane->published_seq, lane->cluster_id);
-    atomic_fetch_or(&worker->orchestrator->owned[lane->shard / 64], UINT64_C(1) << (lane->shard % 64));
+    publisher_lane_open(worker->orchestrator->publisher, lane->shard, lane->next_seq,
+                        lane->published_seq, lane->cluster_id);
+    atomic_fetch_or(&worker->orchestrator->owned[lane->shard / 64], UINT64_C(1)
+                                                                        << (lane->shard % 64));
     metrics_gauge_add(METRIC_SHARDS_OWNED, 0, 0, 1);
 }
 
 /* The rows as they are now: after a refused batch those in memory may be wrong. Shards that have another
  * epoch meanwhile are left out. */
-static enum error_code read_lanes(struct worker *worker, struct worker_lane *lanes, int *count, struct error *error)
+static enum error_code read_lanes(struct worker *worker, struct worker_lane *lanes, int *count,
+                                  struct error *error)
 {
     struct postgres_value value = {0};
     struct postgres_rows *rows = NULL;
@@ -101,15 +111,20 @@ static enum error_code read_lanes(struct worker *worker, struct worker_lane *lan
     postgres_array_start(&value, PG_INT2);
     for (int i = 0; i < *count; i++)
         postgres_push_int2(&value, lanes[i].shard);
-    enum error_code code = postgres_query(worker->postgres,
-                                          "SELECT shard, epoch, commits, next_seq, published_seq, cluster_id FROM shards "
-                                          "WHERE shard = ANY($1) ORDER BY shard", &value, 1, &rows, error);
+    enum error_code code = postgres_query(
+        worker->postgres,
+        "SELECT shard, epoch, commits, next_seq, published_seq, cluster_id FROM shards "
+        "WHERE shard = ANY($1) ORDER BY shard",
+        &value, 1, &rows, error);
     struct worker_lane fresh[SHARDS_MAX];
     for (int i = 0; code == ERR_OK && i < postgres_rows_count(rows); i++) {
-        struct worker_lane lane = {.shard = (int16_t)postgres_rows_int(rows, i, 0), .epoch = postgres_rows_int(rows, i, 1),
-                                   .commits = postgres_rows_int(rows, i, 2), .next_seq = postgres_rows_int(rows, i, 3),
+        struct worker_lane lane = {.shard = (int16_t)postgres_rows_int(rows, i, 0),
+                                   .epoch = postgres_rows_int(rows, i, 1),
+                                   .commits = postgres_rows_int(rows, i, 2),
+                                   .next_seq = postgres_rows_int(rows, i, 3),
                                    .published_seq = postgres_rows_int(rows, i, 4)};
-        snprintf(lane.cluster_id, sizeof lane.cluster_id, "%s", postgres_rows_text(rows, i, 5, NULL));
+        snprintf(lane.cluster_id, sizeof lane.cluster_id, "%s",
+                 postgres_rows_text(rows, i, 5, NULL));
         for (int k = 0; k < *count; k++)
             if (lanes[k].shard == lane.shard && lanes[k].epoch == lane.epoch)
                 fresh[kept++] = lane;
@@ -142,15 +157,18 @@ bool worker_load(struct worker *worker, const struct worker_lane *given, int giv
         own(worker, &lanes[i]);
     if (code == ERR_OK)
         code = store_load_live(worker->postgres, worker->orchestrator->registry, shards, count,
-                               worker->orchestrator->config->orchestrator_workflow_timeout_ms, on_workflow, worker, &error);
+                               worker->orchestrator->config->orchestrator_workflow_timeout_ms,
+                               on_workflow, worker, &error);
     worker_watch_postgres(worker, false);
     atomic_store(&worker->database_up, code == ERR_OK);
     if (code == ERR_OK) {
         log_info("shards loaded", LOG_INT("worker", worker->index), LOG_INT("shards", count),
-                 LOG_INT("workflows", (int64_t)engine_live(worker->engine)), LOG_INT("duration_us", clock_monotonic_us() - began_us));
+                 LOG_INT("workflows", (int64_t)engine_live(worker->engine)),
+                 LOG_INT("duration_us", clock_monotonic_us() - began_us));
         return true;
     }
-    log_warning("shards cannot be loaded and are tried again", LOG_INT("worker", worker->index), LOG_TEXT("error", error.text));
+    log_warning("shards cannot be loaded and are tried again", LOG_INT("worker", worker->index),
+                LOG_TEXT("error", error.text));
     worker_release_shards(worker, ERR_DATABASE);
     worker_take(worker, given, given_count);
     worker->load_us = clock_monotonic_us() + RETRY_LOAD_US;
@@ -162,7 +180,8 @@ bool worker_load(struct worker *worker, const struct worker_lane *given, int giv
 void worker_watch_postgres(struct worker *worker, bool wants_write)
 {
     int fd = postgres_socket(worker->postgres);
-    struct epoll_event event = {.events = EPOLLIN | (wants_write ? (uint32_t)EPOLLOUT : 0), .data.u64 = EPOLL_POSTGRES};
+    struct epoll_event event = {.events = EPOLLIN | (wants_write ? (uint32_t)EPOLLOUT : 0),
+                                .data.u64 = EPOLL_POSTGRES};
     if (fd == worker->postgres_fd && fd >= 0 && wants_write == worker->postgres_wants_write &&
         epoll_ctl(worker->epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0)
         return;
@@ -179,17 +198,21 @@ static void take_submission(struct worker *worker, struct ticket *ticket)
     struct orchestrator *orchestrator = worker->orchestrator;
     struct workflow *workflow = ticket->workflow;
     int16_t shard = workflow_head(workflow)->shard;
-    enum error_code refusal = worker->stop                                                        ? ERR_STOPPING
-                              : !worker->owned[shard]                                             ? ERR_NOT_OWNER
-                              : !worker_database_up(worker)                                       ? ERR_DATABASE
-                              : clock_monotonic_us() - ticket->read_us > SUBMIT_AGE_US_MAX ? ERR_TIMEOUT
-                                                                                                  : ERR_OK;
+    enum error_code refusal = worker->stop                  ? ERR_STOPPING
+                              : !worker->owned[shard]       ? ERR_NOT_OWNER
+                              : !worker_database_up(worker) ? ERR_DATABASE
+                              : clock_monotonic_us() - ticket->read_us > SUBMIT_AGE_US_MAX
+                                  ? ERR_TIMEOUT
+                                  : ERR_OK;
     if (refusal != ERR_OK) {
         atomic_fetch_sub(&orchestrator->queued, 1);
         worker_refuse(ticket, refusal);
         return;
     }
-    struct engine_event event = {.type = ENGINE_SUBMIT, .now_us = clock_now_us(), .workflow = workflow, .key = ticket->key,
+    struct engine_event event = {.type = ENGINE_SUBMIT,
+                                 .now_us = clock_now_us(),
+                                 .workflow = workflow,
+                                 .key = ticket->key,
                                  .id = workflow_head(workflow)->id};
     memcpy(event.body_hash, ticket->body_hash, BODY_HASH_BYTES);
     ticket->workflow = NULL;
@@ -204,7 +227,10 @@ static void take_ticket(struct worker *worker, struct ticket *ticket)
         break;
     case TICKET_CANCEL:
         worker_step(worker,
-                    &(struct engine_event){.type = ENGINE_CANCEL, .now_us = clock_now_us(), .id = ticket->id, .cause = ticket->cause},
+                    &(struct engine_event){.type = ENGINE_CANCEL,
+                                           .now_us = clock_now_us(),
+                                           .id = ticket->id,
+                                           .cause = ticket->cause},
                     ticket);
         break;
     case TICKET_WATCH:
@@ -249,7 +275,8 @@ static void take_shards(struct worker *worker)
         return;
     for (int i = 0; i < count; i++)
         if (worker->owned[lanes[i].shard])
-            worker_release_shards(worker, ERR_FENCED); /* given anew: what is in memory is no longer the truth */
+            worker_release_shards(
+                worker, ERR_FENCED); /* given anew: what is in memory is no longer the truth */
     bool loaded = worker_load(worker, lanes, count);
     free(lanes);
     pthread_mutex_lock(&worker->lock);
@@ -261,7 +288,8 @@ static void take_shards(struct worker *worker)
 static bool publishing(const struct worker *worker)
 {
     for (int shard = 0; shard < worker->orchestrator->shards; shard++)
-        if (worker->owned[shard] && worker->lanes[shard].published_seq < worker->lanes[shard].next_seq - 1)
+        if (worker->owned[shard] &&
+            worker->lanes[shard].published_seq < worker->lanes[shard].next_seq - 1)
             return true;
     return false;
 }
@@ -285,21 +313,28 @@ static int next_timeout_ms(const struct worker *worker)
     int64_t wait_us = INT64_MAX, due_us = engine_next_due_us(worker->engine);
     if (due_us != INT64_MAX && can_write(worker))
         wait_us = due_us - now_us;
-    if (http_multi_due_us(worker->http) != INT64_MAX && http_multi_due_us(worker->http) - monotonic_us < wait_us)
+    if (http_multi_due_us(worker->http) != INT64_MAX &&
+        http_multi_due_us(worker->http) - monotonic_us < wait_us)
         wait_us = http_multi_due_us(worker->http) - monotonic_us;
-    if ((worker->store_state == STORE_RESEND || !worker_database_up(worker)) && worker->retry_us - monotonic_us < wait_us)
+    if ((worker->store_state == STORE_RESEND || !worker_database_up(worker)) &&
+        worker->retry_us - monotonic_us < wait_us)
         wait_us = worker->retry_us - monotonic_us;
-    if (worker->store_state == STORE_IDLE && worker->takes_count > 0 && worker->load_us - monotonic_us < wait_us)
+    if (worker->store_state == STORE_IDLE && worker->takes_count > 0 &&
+        worker->load_us - monotonic_us < wait_us)
         wait_us = worker->load_us - monotonic_us;
-    if (worker->store_state == STORE_IDLE && worker_database_up(worker) && worker_has_gathered(worker))
+    if (worker->store_state == STORE_IDLE && worker_database_up(worker) &&
+        worker_has_gathered(worker))
         wait_us = 0;
-    if (worker->store_state == STORE_FLYING && worker->sent_us + reply_timeout_us(worker) - monotonic_us < wait_us)
+    if (worker->store_state == STORE_FLYING &&
+        worker->sent_us + reply_timeout_us(worker) - monotonic_us < wait_us)
         wait_us = worker->sent_us + reply_timeout_us(worker) - monotonic_us;
     if (publishing(worker) && wait_us > TIMEOUT_MS_MAX * 1000)
         wait_us = TIMEOUT_MS_MAX * 1000;
     if (wait_us == INT64_MAX)
         return -1;
-    return wait_us <= 0 ? 0 : wait_us > INT32_MAX ? INT32_MAX / 1000 : (int)((wait_us + 999) / 1000);
+    return wait_us <= 0          ? 0
+           : wait_us > INT32_MAX ? INT32_MAX / 1000
+                                 : (int)((wait_us + 999) / 1000);
 }
 
 static void turn(struct worker *worker)
@@ -338,7 +373,8 @@ static void *run(void *context)
         turn(worker);
     take_mail(worker);
     if (worker->store_state == STORE_IDLE && worker_database_up(worker)) {
-        worker->committed_us = worker->retry_us = 0; /* what was recorded and published meanwhile is written too */
+        worker->committed_us = worker->retry_us =
+            0; /* what was recorded and published meanwhile is written too */
         worker_store_start(worker);
         for (int i = 0; i < EPOLL_EVENTS && worker->store_state == STORE_FLYING; i++)
             turn(worker);
@@ -365,7 +401,9 @@ struct worker *worker_start(struct orchestrator *orchestrator, int index)
     pthread_mutex_init(&worker->lock, NULL);
     worker->postgres = postgres_new(orchestrator->database_url, name, STORE_SETTINGS);
     postgres_set_reply_timeout(worker->postgres, (int)orchestrator->config->lease_ms);
-    worker->http = http_multi_new(worker->epoll_fd, (int)orchestrator->config->orchestrator_concurrency, worker_call_done, worker);
+    worker->http =
+        http_multi_new(worker->epoll_fd, (int)orchestrator->config->orchestrator_concurrency,
+                       worker_call_done, worker);
     worker->engine = engine_new(orchestrator->config->orchestrator_concurrency);
     worker->gathering.store = store_batch_new();
     worker->flying.store = store_batch_new();

@@ -8,7 +8,7 @@
 #include "io/log.h"
 #include "orchestrator/worker_internal.h"
 
-#define RESEND_US 50000       /* between tries to reach the database again */
+#define RESEND_US 50000          /* between tries to reach the database again */
 #define PUBLISHED_LAG_US 1000000 /* an idle worker writes a moved published_seq this late */
 
 /* -- replies -- */
@@ -21,11 +21,13 @@ void worker_refuse(struct ticket *ticket, enum error_code code)
     ticket_release(ticket);
 }
 
-static struct batch_reply *push_reply(struct batch *batch, struct ticket *ticket, enum ticket_stage stage)
+static struct batch_reply *push_reply(struct batch *batch, struct ticket *ticket,
+                                      enum ticket_stage stage)
 {
     if (batch->replies_count == batch->replies_capacity) {
         batch->replies_capacity = batch->replies_capacity == 0 ? 16 : batch->replies_capacity * 2;
-        batch->replies = must_realloc(batch->replies, batch->replies_capacity * sizeof *batch->replies);
+        batch->replies =
+            must_realloc(batch->replies, batch->replies_capacity * sizeof *batch->replies);
     }
     struct batch_reply *reply = &batch->replies[batch->replies_count++];
     *reply = (struct batch_reply){.ticket = ticket, .stage = stage};
@@ -131,16 +133,20 @@ static void push_end(struct batch *batch, const struct workflow *workflow)
         batch->ends_capacity = batch->ends_capacity == 0 ? 16 : batch->ends_capacity * 2;
         batch->ends = must_realloc(batch->ends, batch->ends_capacity * sizeof *batch->ends);
     }
-    batch->ends[batch->ends_count++] = (struct batch_end){
-        workflow_state(workflow), workflow_completed_us(workflow) - workflow_head(workflow)->created_us};
+    batch->ends[batch->ends_count++] =
+        (struct batch_end){workflow_state(workflow),
+                           workflow_completed_us(workflow) - workflow_head(workflow)->created_us};
 }
 
-static void take_recorded(struct worker *worker, const struct engine_effect *effect, struct ticket *ticket)
+static void take_recorded(struct worker *worker, const struct engine_effect *effect,
+                          struct ticket *ticket)
 {
     struct batch *batch = &worker->gathering;
     bool is_submission = effect->is_new && ticket != NULL;
-    store_batch_add(batch->store, effect, is_submission ? ticket->key : NULL, is_submission ? ticket->body_hash : NULL);
-    publisher_build(worker->orchestrator->publisher, effect->workflow, &effect->record, &effect->outcome, effect->seq, &batch->events);
+    store_batch_add(batch->store, effect, is_submission ? ticket->key : NULL,
+                    is_submission ? ticket->body_hash : NULL);
+    publisher_build(worker->orchestrator->publisher, effect->workflow, &effect->record,
+                    &effect->outcome, effect->seq, &batch->events);
     batch->touched[workflow_head(effect->workflow)->shard] = true;
     if (effect->is_new) {
         batch->accepted++;
@@ -169,7 +175,8 @@ void worker_reply_not_live(struct worker *worker, struct ticket *ticket)
     push_reply(&worker->gathering, ticket, TICKET_NOT_LIVE);
 }
 
-static void take_effect(struct worker *worker, const struct engine_effect *effect, struct ticket *ticket)
+static void take_effect(struct worker *worker, const struct engine_effect *effect,
+                        struct ticket *ticket)
 {
     struct batch_reply *reply;
     switch (effect->type) {
@@ -204,11 +211,13 @@ void worker_step(struct worker *worker, const struct engine_event *event, struct
     for (size_t i = 0; i < worker->effects.count; i++) {
         const struct engine_effect *effect = &worker->effects.items[i];
         /* A step may also start other workflows in freed slots: the ticket belongs to its own. */
-        bool own = ticket != NULL && (effect->type != ENGINE_RECORDED || effect->is_new || uuid_equal(&effect->id, &event->id));
+        bool own = ticket != NULL && (effect->type != ENGINE_RECORDED || effect->is_new ||
+                                      uuid_equal(&effect->id, &event->id));
         take_effect(worker, effect, own ? ticket : NULL);
     }
     engine_effects_clear(&worker->effects);
-    atomic_store_explicit(&worker->live, (long long)engine_live(worker->engine), memory_order_relaxed);
+    atomic_store_explicit(&worker->live, (long long)engine_live(worker->engine),
+                          memory_order_relaxed);
 }
 
 /* -- batches -- */
@@ -245,18 +254,24 @@ void worker_batch_fini(struct batch *batch)
 
 static bool batch_is_empty(const struct batch *batch)
 {
-    return store_batch_records(batch->store) == 0 && batch->calls_count == 0 && batch->replies_count == 0;
+    return store_batch_records(batch->store) == 0 && batch->calls_count == 0 &&
+           batch->replies_count == 0;
 }
 
-bool worker_has_gathered(const struct worker *worker) { return !batch_is_empty(&worker->gathering); }
+bool worker_has_gathered(const struct worker *worker)
+{
+    return !batch_is_empty(&worker->gathering);
+}
 
 static void count_ends(const struct batch *batch)
 {
-    static const int label[] = {[WORKFLOW_COMPLETED] = 0, [WORKFLOW_FAILED] = 1, [WORKFLOW_CANCELLED] = 2};
+    static const int label[] = {
+        [WORKFLOW_COMPLETED] = 0, [WORKFLOW_FAILED] = 1, [WORKFLOW_CANCELLED] = 2};
     for (size_t i = 0; i < batch->ends_count; i++) {
         int result = label[batch->ends[i].state];
         metrics_add(METRIC_WORKFLOW_TOTAL, result, 0, 1);
-        metrics_observe(METRIC_WORKFLOW_DURATION, result, 0, (double)batch->ends[i].took_us / 1000.0);
+        metrics_observe(METRIC_WORKFLOW_DURATION, result, 0,
+                        (double)batch->ends[i].took_us / 1000.0);
         if (batch->ends[i].state == WORKFLOW_FAILED)
             metrics_add(METRIC_WORKFLOW_ERRORS, 0, 0, 1);
     }
@@ -277,7 +292,8 @@ static void after_commit(struct worker *worker)
     }
     if (store_batch_records(batch->store) > 0) {
         metrics_observe(METRIC_COMMIT_BATCH, 0, 0, store_batch_records(batch->store));
-        metrics_observe(METRIC_COMMIT_DURATION, 0, 0, (double)(worker->committed_us - worker->sent_us) / 1e6);
+        metrics_observe(METRIC_COMMIT_DURATION, 0, 0,
+                        (double)(worker->committed_us - worker->sent_us) / 1e6);
     }
     metrics_add(METRIC_WORKFLOW_ACCEPTED, 0, 0, batch->accepted);
     atomic_fetch_sub(&worker->orchestrator->queued, (long long)batch->unqueued);
@@ -296,9 +312,11 @@ static void after_commit(struct worker *worker)
 void worker_release_shards(struct worker *worker, enum error_code code)
 {
     struct orchestrator *orchestrator = worker->orchestrator;
-    long long queued = (long long)(engine_pending(worker->engine) + worker->flying.unqueued + worker->gathering.unqueued);
+    long long queued = (long long)(engine_pending(worker->engine) + worker->flying.unqueued +
+                                   worker->gathering.unqueued);
     /* What was sent may be in the database, whatever follows. */
-    worker_batch_drop(&worker->flying, worker->store_state == STORE_IDLE ? code : ERR_OUTCOME_UNKNOWN);
+    worker_batch_drop(&worker->flying,
+                      worker->store_state == STORE_IDLE ? code : ERR_OUTCOME_UNKNOWN);
     worker_batch_drop(&worker->gathering, code);
     worker_calls_drop(worker);
     struct watchers *watchers, *next;
@@ -340,13 +358,17 @@ static void fill_lanes(struct worker *worker, struct batch *batch, bool idle)
     batch->lanes_count = 0;
     for (int16_t shard = 0; shard < worker->orchestrator->shards; shard++) {
         char cluster_id[PUBLISHER_CLUSTER_BYTES];
-        if (!worker->owned[shard] || !(batch->touched[shard] || (idle && lane_moved(worker, shard, cluster_id))))
+        if (!worker->owned[shard] ||
+            !(batch->touched[shard] || (idle && lane_moved(worker, shard, cluster_id))))
             continue;
         const struct worker_lane *lane = &worker->lanes[shard];
         struct store_lane *row = &batch->lanes[batch->lanes_count++];
-        *row = (struct store_lane){.shard = shard, .epoch = lane->epoch, .commits = lane->commits,
+        *row = (struct store_lane){.shard = shard,
+                                   .epoch = lane->epoch,
+                                   .commits = lane->commits,
                                    .next_seq = engine_lane_next(worker->engine, shard)};
-        row->published_seq = publisher_published(worker->orchestrator->publisher, shard, row->cluster_id);
+        row->published_seq =
+            publisher_published(worker->orchestrator->publisher, shard, row->cluster_id);
     }
 }
 
@@ -355,7 +377,8 @@ static void send_flying(struct worker *worker)
     struct error error = {0};
     struct batch *batch = &worker->flying;
     worker->sent_us = clock_monotonic_us();
-    enum error_code code = store_batch_put(batch->store, worker->postgres, batch->lanes, batch->lanes_count, &error);
+    enum error_code code =
+        store_batch_put(batch->store, worker->postgres, batch->lanes, batch->lanes_count, &error);
     if (code == ERR_OK)
         code = postgres_batch_start(worker->postgres, 0, &error);
     if (code == ERR_OK) {
@@ -369,7 +392,8 @@ static void send_flying(struct worker *worker)
     worker->retry_us = clock_monotonic_us() + RESEND_US;
     atomic_store(&worker->database_up, false);
     worker_watch_postgres(worker, false);
-    log_warning("database cannot be reached", LOG_INT("worker", worker->index), LOG_TEXT("error", error.text));
+    log_warning("database cannot be reached", LOG_INT("worker", worker->index),
+                LOG_TEXT("error", error.text));
 }
 
 /* After a lost connection: is the batch in? Our commit counter tells. */
@@ -379,7 +403,9 @@ static enum error_code look_up_outcome(struct worker *worker, bool *is_in, struc
     struct postgres_rows *rows = NULL;
     const struct store_lane *lane = &worker->flying.lanes[0];
     postgres_set_int2(&value, lane->shard);
-    enum error_code code = postgres_query(worker->postgres, "SELECT epoch, commits FROM shards WHERE shard = $1", &value, 1, &rows, error);
+    enum error_code code =
+        postgres_query(worker->postgres, "SELECT epoch, commits FROM shards WHERE shard = $1",
+                       &value, 1, &rows, error);
     if (code == ERR_OK && postgres_rows_int(rows, 0, 0) != lane->epoch)
         code = error_set(error, ERR_FENCED, "shard %d has another owner", lane->shard);
     if (code == ERR_OK)
@@ -391,7 +417,8 @@ static enum error_code look_up_outcome(struct worker *worker, bool *is_in, struc
 
 static void fenced(struct worker *worker, const char *text)
 {
-    log_error("fenced: this instance no longer owns its shards and stops writing", LOG_INT("worker", worker->index), LOG_TEXT("error", text));
+    log_error("fenced: this instance no longer owns its shards and stops writing",
+              LOG_INT("worker", worker->index), LOG_TEXT("error", text));
     worker_release_shards(worker, ERR_FENCED);
 }
 
@@ -400,7 +427,8 @@ static void reload(struct worker *worker, const struct error *error)
 {
     struct worker_lane lanes[SHARDS_MAX];
     int count = 0;
-    log_error("a batch was refused; its shards are loaded anew", LOG_INT("worker", worker->index), LOG_TEXT("error", error->text));
+    log_error("a batch was refused; its shards are loaded anew", LOG_INT("worker", worker->index),
+              LOG_TEXT("error", error->text));
     for (int16_t shard = 0; shard < worker->orchestrator->shards; shard++)
         if (worker->owned[shard])
             lanes[count++] = worker->lanes[shard];
@@ -423,7 +451,8 @@ static void batch_failed(struct worker *worker, enum error_code code, const stru
         /* fall through */
     case ERR_TIMEOUT:
     case ERR_UNAVAILABLE:
-        log_warning("transaction failed and is tried again", LOG_INT("worker", worker->index), LOG_TEXT("error", error->text));
+        log_warning("transaction failed and is tried again", LOG_INT("worker", worker->index),
+                    LOG_TEXT("error", error->text));
         worker->store_state = STORE_RESEND;
         worker->outcome_unknown = worker->outcome_unknown || code == ERR_OUTCOME_UNKNOWN;
         worker->retry_us = clock_monotonic_us() + RESEND_US;

@@ -33,7 +33,8 @@ static void forget(struct worker *worker, struct call *call)
     free(call);
 }
 
-static void answer(struct worker *worker, const struct call *call, const struct json *result, const char *error, const char *cause)
+static void answer(struct worker *worker, const struct call *call, const struct json *result,
+                   const char *error, const char *cause)
 {
     struct engine_event event = {
         .type = ENGINE_TASK_ENDED,
@@ -47,7 +48,8 @@ static void answer(struct worker *worker, const struct call *call, const struct 
         .error = error,
         .cause = cause,
     };
-    metrics_observe(METRIC_STEP_DURATION, call->service, error != NULL, (double)event.duration_us / 1e6);
+    metrics_observe(METRIC_STEP_DURATION, call->service, error != NULL,
+                    (double)event.duration_us / 1e6);
     worker_step(worker, &event, NULL);
 }
 
@@ -58,15 +60,19 @@ void worker_call_done(void *context, const struct http_multi_answer *http)
     struct http_task_failure failure = {0};
     struct json *result = NULL;
     if (http->code == ERR_OK) {
-        struct http_task_response response = {http->status, http->headers, http->headers_bytes, http->body, http->body_bytes};
+        struct http_task_response response = {http->status, http->headers, http->headers_bytes,
+                                              http->body, http->body_bytes};
         result = http_task_result(&response, &failure);
     } else {
         failure.error = http->code == ERR_TIMEOUT ? "States.Timeout" : "States.Http.Socket";
-        buffer_append_text(&failure.cause, http->code == ERR_TOO_LARGE ? "the response is larger than the limit" : http->text);
+        buffer_append_text(&failure.cause, http->code == ERR_TOO_LARGE
+                                               ? "the response is larger than the limit"
+                                               : http->text);
     }
     struct call ended = *call;
     forget(worker, call);
-    answer(worker, &ended, result, result == NULL ? failure.error : NULL, result == NULL ? buffer_text(&failure.cause) : NULL);
+    answer(worker, &ended, result, result == NULL ? failure.error : NULL,
+           result == NULL ? buffer_text(&failure.cause) : NULL);
     json_release(result);
     buffer_fini(&failure.cause);
 }
@@ -86,7 +92,8 @@ static void make_traceparent(const struct workflow_head *head, uint32_t wait, ch
         snprintf(out, 64, "00-%s-%.8s%08x-01", hex, hex + 24, wait);
 }
 
-static int64_t timeout_of(const struct worker *worker, const struct workflow_wait *wait, int service)
+static int64_t timeout_of(const struct worker *worker, const struct workflow_wait *wait,
+                          int service)
 {
     if (wait->timeout_ms > 0)
         return wait->timeout_ms;
@@ -95,7 +102,8 @@ static int64_t timeout_of(const struct worker *worker, const struct workflow_wai
     return of_service > 0 ? of_service : worker->orchestrator->config->orchestrator_step_timeout_ms;
 }
 
-static struct call *new_call(struct worker *worker, const struct uuid *id, const struct workflow_wait *wait)
+static struct call *new_call(struct worker *worker, const struct uuid *id,
+                             const struct workflow_wait *wait)
 {
     struct call *call = must_calloc(1, sizeof *call);
     call->key = make_key(id, wait->wait);
@@ -116,7 +124,8 @@ void worker_call(struct worker *worker, const struct uuid *id, uint32_t number)
     const struct workflow_head *head = workflow_head(workflow);
     char workflow_id[UUID_TEXT_BYTES], traceparent[64];
     struct buffer key = {0};
-    buffer_append_format(&key, "%s:%s:%u", uuid_format(id, workflow_id), wait->state_path, wait->visit);
+    buffer_append_format(&key, "%s:%s:%u", uuid_format(id, workflow_id), wait->state_path,
+                         wait->visit);
     make_traceparent(head, number, traceparent);
     struct http_task_identity identity = {
         .idempotency_key = buffer_text(&key),
@@ -126,7 +135,9 @@ void worker_call(struct worker *worker, const struct uuid *id, uint32_t number)
     struct http_task_request request = {0};
     struct http_task_failure failure = {0};
     struct call *call = new_call(worker, id, wait);
-    bool built = http_task_build(&request, wait->parameters, registry_services(worker->orchestrator->registry), &identity, &failure);
+    bool built =
+        http_task_build(&request, wait->parameters,
+                        registry_services(worker->orchestrator->registry), &identity, &failure);
     call->service = request.service;
     if (built) {
         struct http_multi_request http = {

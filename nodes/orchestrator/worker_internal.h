@@ -78,8 +78,8 @@ struct call {
 
 enum store_state {
     STORE_IDLE,
-    STORE_FLYING,  /* a transaction is under way */
-    STORE_RESEND,  /* the flying batch waits for the database, or for its outcome to be looked up */
+    STORE_FLYING, /* a transaction is under way */
+    STORE_RESEND, /* the flying batch waits for the database, or for its outcome to be looked up */
 };
 
 struct worker {

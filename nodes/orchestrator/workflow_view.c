@@ -5,7 +5,10 @@
 #include "base/instant.h"
 #include "orchestrator/api.h"
 
-static void set_text(struct json *object, const char *name, const char *text) { json_object_set(object, name, json_text(text)); }
+static void set_text(struct json *object, const char *name, const char *text)
+{
+    json_object_set(object, name, json_text(text));
+}
 
 static void set_instant(struct json *object, const char *name, int64_t instant_us)
 {
@@ -13,16 +16,20 @@ static void set_instant(struct json *object, const char *name, int64_t instant_u
     set_text(object, name, instant_us == 0 ? NULL : instant_format_us(instant_us, text));
 }
 
-static void set_column(struct json *object, const char *name, const struct postgres_rows *rows, int row, int column)
+static void set_column(struct json *object, const char *name, const struct postgres_rows *rows,
+                       int row, int column)
 {
     size_t bytes;
     const char *text = postgres_rows_text(rows, row, column, &bytes);
     json_object_set(object, name, text == NULL ? json_null() : json_string(text, bytes));
 }
 
-static void set_instant_column(struct json *object, const char *name, const struct postgres_rows *rows, int row, int column)
+static void set_instant_column(struct json *object, const char *name,
+                               const struct postgres_rows *rows, int row, int column)
 {
-    set_instant(object, name, postgres_rows_null(rows, row, column) ? 0 : postgres_rows_instant(rows, row, column));
+    set_instant(object, name,
+                postgres_rows_null(rows, row, column) ? 0
+                                                      : postgres_rows_instant(rows, row, column));
 }
 
 static struct json *error_json(const char *error, const char *cause)
@@ -35,7 +42,8 @@ static struct json *error_json(const char *error, const char *cause)
     return object;
 }
 
-static void set_after(struct json *object, const struct orchestrator *orchestrator, int16_t shard, int64_t seq, const char *id)
+static void set_after(struct json *object, const struct orchestrator *orchestrator, int16_t shard,
+                      int64_t seq, const char *id)
 {
     char lane[32], token[UUID_TEXT_BYTES + 64];
     publisher_lane_name(orchestrator->publisher, shard, lane);
@@ -43,8 +51,10 @@ static void set_after(struct json *object, const struct orchestrator *orchestrat
     set_text(object, "after", token);
 }
 
-struct json *workflow_view_of_ticket(const struct orchestrator *orchestrator, const struct ticket *ticket, const char *workflow,
-                                     const char *version, const char *namespace, const char *correlation_id)
+struct json *workflow_view_of_ticket(const struct orchestrator *orchestrator,
+                                     const struct ticket *ticket, const char *workflow,
+                                     const char *version, const char *namespace,
+                                     const char *correlation_id)
 {
     struct json *object = json_object();
     char id[UUID_TEXT_BYTES];
@@ -59,7 +69,8 @@ struct json *workflow_view_of_ticket(const struct orchestrator *orchestrator, co
     if (ticket->stage != TICKET_ENDED)
         return object;
     set_instant(object, "ended_at", ticket->completed_us);
-    json_object_set(object, "result", ticket->result == NULL ? json_null() : json_hold(ticket->result));
+    json_object_set(object, "result",
+                    ticket->result == NULL ? json_null() : json_hold(ticket->result));
     json_object_set(object, "error", error_json(ticket->error, ticket->error_cause));
     set_after(object, orchestrator, ticket->shard, ticket->after_seq, id);
     return object;
@@ -77,7 +88,9 @@ struct json *workflow_view_row(const struct postgres_rows *rows, int row)
     set_column(object, "state", rows, row, 7);
     set_column(object, "correlation_id", rows, row, 3);
     json_object_set(object, "run", json_int(postgres_rows_int(rows, row, 2)));
-    json_object_set(object, "error", error_json(postgres_rows_text(rows, row, 8, NULL), postgres_rows_text(rows, row, 9, NULL)));
+    json_object_set(
+        object, "error",
+        error_json(postgres_rows_text(rows, row, 8, NULL), postgres_rows_text(rows, row, 9, NULL)));
     set_instant_column(object, "created_at", rows, row, 10);
     set_instant_column(object, "started_at", rows, row, 11);
     set_instant_column(object, "ended_at", rows, row, 12);
@@ -88,8 +101,10 @@ struct json *workflow_view_row(const struct postgres_rows *rows, int row)
 #define COLUMN_RESULT 13
 #define COLUMN_METADATA 14
 
-static const char sql_one[] = "SELECT " WORKFLOW_VIEW_COLUMNS ", w.result, w.metadata FROM workflow_executions w WHERE w.id = $1";
-static const char sql_events[] = "SELECT n, kind, seq + seq_count - 1, attempt, duration_us, at, state_path, current_step, error "
+static const char sql_one[] = "SELECT " WORKFLOW_VIEW_COLUMNS
+                              ", w.result, w.metadata FROM workflow_executions w WHERE w.id = $1";
+static const char sql_events[] = "SELECT n, kind, seq + seq_count - 1, attempt, duration_us, at, "
+                                 "state_path, current_step, error "
                                  "FROM workflow_events WHERE workflow_id = $1 ORDER BY n";
 
 static struct json *step_json(const struct postgres_rows *rows, int row)
@@ -101,7 +116,8 @@ static struct json *step_json(const struct postgres_rows *rows, int row)
     set_text(step, "step", slash == NULL ? path : slash + 1);
     set_text(step, "path", path);
     set_text(step, "type", "Task");
-    set_text(step, "state", postgres_rows_int(rows, row, 1) == RECORD_TASK_SUCCEEDED ? "COMPLETED" : "FAILED");
+    set_text(step, "state",
+             postgres_rows_int(rows, row, 1) == RECORD_TASK_SUCCEEDED ? "COMPLETED" : "FAILED");
     json_object_set(step, "attempts", json_int(postgres_rows_int(rows, row, 3)));
     set_instant(step, "started_at", ended_us - postgres_rows_int(rows, row, 4));
     set_instant(step, "ended_at", ended_us);
@@ -110,7 +126,8 @@ static struct json *step_json(const struct postgres_rows *rows, int row)
 }
 
 /* Steps that ended, the present one, and the token of the last record. */
-static void add_events(struct workflow_view *view, const struct orchestrator *orchestrator, const struct postgres_rows *rows, const char *id)
+static void add_events(struct workflow_view *view, const struct orchestrator *orchestrator,
+                       const struct postgres_rows *rows, const char *id)
 {
     struct json *steps = json_array();
     int count = postgres_rows_count(rows);
@@ -122,11 +139,13 @@ static void add_events(struct workflow_view *view, const struct orchestrator *or
     if (count > 0)
         set_column(view->object, "current_step", rows, count - 1, 7);
     if (count > 0 && workflow_state_ended(view->state))
-        set_after(view->object, orchestrator, view->shard, postgres_rows_int(rows, count - 1, 2), id);
+        set_after(view->object, orchestrator, view->shard, postgres_rows_int(rows, count - 1, 2),
+                  id);
     json_object_set(view->object, "steps", steps);
 }
 
-static void set_json_column(struct json *object, const char *name, const struct postgres_rows *rows, int row, int column)
+static void set_json_column(struct json *object, const char *name, const struct postgres_rows *rows,
+                            int row, int column)
 {
     size_t bytes;
     const char *text = postgres_rows_text(rows, row, column, &bytes);
@@ -134,8 +153,8 @@ static void set_json_column(struct json *object, const char *name, const struct 
     json_object_set(object, name, value == NULL ? json_null() : value);
 }
 
-enum error_code workflow_view_read(struct orchestrator *orchestrator, const struct uuid *id, bool with_steps,
-                                   struct workflow_view *view, struct error *error)
+enum error_code workflow_view_read(struct orchestrator *orchestrator, const struct uuid *id,
+                                   bool with_steps, struct workflow_view *view, struct error *error)
 {
     struct postgres *postgres;
     struct postgres_value value = {0};
@@ -148,7 +167,8 @@ enum error_code workflow_view_read(struct orchestrator *orchestrator, const stru
     postgres_set_uuid(&value, id);
     code = postgres_query(postgres, sql_one, &value, 1, &rows, error);
     if (code == ERR_OK && postgres_rows_count(rows) == 0)
-        code = error_set_field(error, ERR_NOT_FOUND, "workflow_id", "there is no workflow %s", text);
+        code =
+            error_set_field(error, ERR_NOT_FOUND, "workflow_id", "there is no workflow %s", text);
     if (code == ERR_OK && with_steps)
         code = postgres_query(postgres, sql_events, &value, 1, &events, error);
     postgres_pool_put(orchestrator->pool, postgres);

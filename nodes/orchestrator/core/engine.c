@@ -71,12 +71,14 @@ static bool queue_pop(struct queue *queue, struct place *place)
 
 /* -- effects -- */
 
-static struct engine_effect *effect_push(struct engine_effects *effects, enum engine_effect_type type)
+static struct engine_effect *effect_push(struct engine_effects *effects,
+                                         enum engine_effect_type type)
 {
     if (effects->count == effects->capacity) {
         size_t capacity = effects->capacity == 0 ? 8 : effects->capacity * 2;
         effects->items = must_realloc(effects->items, capacity * sizeof *effects->items);
-        memset(effects->items + effects->capacity, 0, (capacity - effects->capacity) * sizeof *effects->items);
+        memset(effects->items + effects->capacity, 0,
+               (capacity - effects->capacity) * sizeof *effects->items);
         effects->capacity = capacity;
     }
     struct engine_effect *effect = &effects->items[effects->count++];
@@ -136,8 +138,14 @@ void engine_free(struct engine *engine)
     free(engine);
 }
 
-void engine_lane_open(struct engine *engine, int16_t shard, int64_t next_seq) { engine->next_seq[shard] = next_seq; }
-int64_t engine_lane_next(const struct engine *engine, int16_t shard) { return engine->next_seq[shard]; }
+void engine_lane_open(struct engine *engine, int16_t shard, int64_t next_seq)
+{
+    engine->next_seq[shard] = next_seq;
+}
+int64_t engine_lane_next(const struct engine *engine, int16_t shard)
+{
+    return engine->next_seq[shard];
+}
 int64_t engine_next_due_us(const struct engine *engine) { return timers_next_us(&engine->timers); }
 size_t engine_live(const struct engine *engine) { return HASH_COUNT(engine->live); }
 size_t engine_pending(const struct engine *engine) { return engine->pending_count; }
@@ -239,8 +247,8 @@ static void set_timer(struct engine *engine, int64_t due_us, const struct uuid *
     timers_add(&engine->timers, &(struct timer){due_us, *id, wait}, timer_is_wanted, engine);
 }
 
-static void take_outcome(struct engine *engine, struct workflow *workflow, const struct workflow_outcome *outcome,
-                         struct engine_effects *effects)
+static void take_outcome(struct engine *engine, struct workflow *workflow,
+                         const struct workflow_outcome *outcome, struct engine_effects *effects)
 {
     struct uuid id = workflow_head(workflow)->id;
     for (size_t i = 0; i < outcome->opened_count; i++) {
@@ -281,7 +289,8 @@ static bool record(struct engine *engine, struct workflow *workflow, struct work
     int64_t calls_before = calls_in_flight(workflow);
     record->n = workflow_records(workflow);
     if (record->at_us < workflow_last_us(workflow))
-        record->at_us = workflow_last_us(workflow); /* the wall clock may go back, a workflow's time does not */
+        record->at_us =
+            workflow_last_us(workflow); /* the wall clock may go back, a workflow's time does not */
     if (workflow_apply(workflow, record, &effect->outcome) != ERR_OK) {
         effects->count--;
         return false;
@@ -310,7 +319,8 @@ static bool start_next(struct engine *engine, int64_t now_us, struct engine_effe
         struct workflow *workflow = engine_find(engine, &place.id);
         if (workflow == NULL || workflow_state(workflow) != WORKFLOW_PENDING)
             continue;
-        (void)record(engine, workflow, &(struct workflow_record){.kind = RECORD_STARTED, .at_us = now_us}, effects);
+        (void)record(engine, workflow,
+                     &(struct workflow_record){.kind = RECORD_STARTED, .at_us = now_us}, effects);
         return true;
     }
     return false;
@@ -321,7 +331,8 @@ static bool call_next(struct engine *engine, struct engine_effects *effects)
     struct place place;
     while (queue_pop(&engine->ready, &place)) {
         struct workflow *workflow = engine_find(engine, &place.id);
-        struct workflow_wait *wait = workflow == NULL ? NULL : workflow_wait_find(workflow, place.wait);
+        struct workflow_wait *wait =
+            workflow == NULL ? NULL : workflow_wait_find(workflow, place.wait);
         if (wait == NULL || wait->called)
             continue;
         wait->called = true;
@@ -343,7 +354,8 @@ static void dispatch(struct engine *engine, int64_t now_us, struct engine_effect
             break;
 }
 
-static void submit(struct engine *engine, const struct engine_event *event, struct engine_effects *effects)
+static void submit(struct engine *engine, const struct engine_event *event,
+                   struct engine_effects *effects)
 {
     struct workflow *workflow = event->workflow;
     const struct workflow_head *head = workflow_head(workflow);
@@ -358,13 +370,15 @@ static void submit(struct engine *engine, const struct engine_event *event, stru
         }
         key_remember(engine, event);
     }
-    bool at_once = engine->pending_count == 0 && engine->in_flight + (int64_t)engine->ready.count < engine->slots;
-    struct workflow_record first = {.kind = at_once ? RECORD_STARTED : RECORD_ACCEPTED, .at_us = event->now_us};
+    bool at_once = engine->pending_count == 0 &&
+                   engine->in_flight + (int64_t)engine->ready.count < engine->slots;
+    struct workflow_record first = {.kind = at_once ? RECORD_STARTED : RECORD_ACCEPTED,
+                                    .at_us = event->now_us};
     struct place place = {.id = head->id};
     add_live(engine, workflow); /* before its timers are set: a sweep asks who lives */
     bool lives = record(engine, workflow, &first, effects);
     BUG_IF(effects->count == 0); /* a new workflow takes its first record */
-    if (lives && !at_once) { /* one that ended at once belongs to the effects */
+    if (lives && !at_once) {     /* one that ended at once belongs to the effects */
         engine->pending_count++;
         queue_push(&engine->pending, &place);
     }
@@ -389,10 +403,12 @@ static void load(struct engine *engine, struct workflow *workflow)
     set_timer(engine, workflow_deadline_us(workflow), &id, 0);
 }
 
-static void task_ended(struct engine *engine, const struct engine_event *event, struct engine_effects *effects)
+static void task_ended(struct engine *engine, const struct engine_event *event,
+                       struct engine_effects *effects)
 {
     struct workflow *workflow = engine_find(engine, &event->id);
-    const struct workflow_wait *wait = workflow == NULL ? NULL : workflow_wait_find(workflow, event->wait);
+    const struct workflow_wait *wait =
+        workflow == NULL ? NULL : workflow_wait_find(workflow, event->wait);
     if (wait == NULL || wait->is_timer || !wait->called || wait->attempt != event->attempt) {
         effect_push(effects, ENGINE_STALE)->id = event->id;
         return;
@@ -414,12 +430,15 @@ static void task_ended(struct engine *engine, const struct engine_event *event, 
 static void tick(struct engine *engine, int64_t now_us, struct engine_effects *effects)
 {
     struct timer timer;
-    size_t most = engine->timers.count; /* those set on the way that are due at once wait for the next tick */
+    size_t most =
+        engine->timers.count; /* those set on the way that are due at once wait for the next tick */
     while (most-- > 0 && timers_pop(&engine->timers, now_us, &timer)) {
         struct workflow *workflow = engine_find(engine, &timer.id);
-        if (workflow == NULL || (timer.wait != 0 && workflow_wait_find(workflow, timer.wait) == NULL))
+        if (workflow == NULL ||
+            (timer.wait != 0 && workflow_wait_find(workflow, timer.wait) == NULL))
             continue;
-        struct workflow_record fired = {.kind = RECORD_TIMER_FIRED, .at_us = now_us, .wait = timer.wait};
+        struct workflow_record fired = {
+            .kind = RECORD_TIMER_FIRED, .at_us = now_us, .wait = timer.wait};
         if (timer.wait == 0)
             fired = (struct workflow_record){.kind = RECORD_TIMED_OUT,
                                              .at_us = now_us,
@@ -429,11 +448,14 @@ static void tick(struct engine *engine, int64_t now_us, struct engine_effects *e
     }
 }
 
-static void cancel(struct engine *engine, const struct engine_event *event, struct engine_effects *effects)
+static void cancel(struct engine *engine, const struct engine_event *event,
+                   struct engine_effects *effects)
 {
     struct workflow *workflow = engine_find(engine, &event->id);
-    struct workflow_record cancelled = {
-        .kind = RECORD_CANCELLED, .at_us = event->now_us, .error = "Workflow.Cancelled", .cause = event->cause};
+    struct workflow_record cancelled = {.kind = RECORD_CANCELLED,
+                                        .at_us = event->now_us,
+                                        .error = "Workflow.Cancelled",
+                                        .cause = event->cause};
     if (workflow == NULL) {
         effect_push(effects, ENGINE_UNKNOWN)->id = event->id;
         return;
@@ -441,7 +463,8 @@ static void cancel(struct engine *engine, const struct engine_event *event, stru
     (void)record(engine, workflow, &cancelled, effects);
 }
 
-void engine_step(struct engine *engine, const struct engine_event *event, struct engine_effects *effects)
+void engine_step(struct engine *engine, const struct engine_event *event,
+                 struct engine_effects *effects)
 {
     keys_expire(engine, event->now_us);
     switch (event->type) {

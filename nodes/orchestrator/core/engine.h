@@ -28,7 +28,8 @@ struct engine;
  * and the arrival of its submission (SUBMIT_AGE_US_MAX), so that no repeat slips between the two. */
 #define KEY_MEMORY_US 20000000
 #define SUBMIT_AGE_US_MAX 10000000
-_Static_assert(KEY_MEMORY_US > SUBMIT_AGE_US_MAX, "a key must be remembered longer than a submission travels");
+_Static_assert(KEY_MEMORY_US > SUBMIT_AGE_US_MAX,
+               "a key must be remembered longer than a submission travels");
 
 enum engine_event_type {
     ENGINE_SUBMIT,     /* workflow, key, body_hash */
@@ -90,9 +91,11 @@ void engine_free(struct engine *engine); /* with all its workflows */
 void engine_lane_open(struct engine *engine, int16_t shard, int64_t next_seq);
 int64_t engine_lane_next(const struct engine *engine, int16_t shard);
 
-void engine_step(struct engine *engine, const struct engine_event *event, struct engine_effects *effects);
+void engine_step(struct engine *engine, const struct engine_event *event,
+                 struct engine_effects *effects);
 
-int64_t engine_next_due_us(const struct engine *engine); /* of the earliest timer; INT64_MAX when none */
+int64_t engine_next_due_us(
+    const struct engine *engine); /* of the earliest timer; INT64_MAX when none */
 size_t engine_live(const struct engine *engine);
 size_t engine_pending(const struct engine *engine); /* accepted, not started */
 size_t engine_in_flight(const struct engine *engine);

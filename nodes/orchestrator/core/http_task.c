@@ -15,13 +15,15 @@
 bool http_task_resource_known(const char *resource, void *context)
 {
     (void)context;
-    return strcmp(resource, HTTP_TASK_RESOURCE) == 0 || strcmp(resource, HTTP_TASK_RESOURCE_ALIAS) == 0;
+    return strcmp(resource, HTTP_TASK_RESOURCE) == 0 ||
+           strcmp(resource, HTTP_TASK_RESOURCE_ALIAS) == 0;
 }
 
-static bool fail(struct http_task_failure *failure, const char *error, const char *format, const char *detail)
-    __attribute__((format(printf, 3, 0)));
+static bool fail(struct http_task_failure *failure, const char *error, const char *format,
+                 const char *detail) __attribute__((format(printf, 3, 0)));
 
-static bool fail(struct http_task_failure *failure, const char *error, const char *format, const char *detail)
+static bool fail(struct http_task_failure *failure, const char *error, const char *format,
+                 const char *detail)
 {
     failure->error = error;
     buffer_clear(&failure->cause);
@@ -63,19 +65,21 @@ static void append_query(struct buffer *url, const char *name, const struct json
     buffer_fini(&text);
 }
 
-static bool build_url(struct http_task_request *request, const struct json *parameters, const struct services *services,
-                      struct http_task_failure *failure)
+static bool build_url(struct http_task_request *request, const struct json *parameters,
+                      const struct services *services, struct http_task_failure *failure)
 {
     const char *service = json_string_value(json_get(parameters, "Service"), NULL);
     const char *endpoint = json_string_value(json_get(parameters, "ApiEndpoint"), NULL);
     const char *path = json_string_or(json_get(parameters, "Path"), "");
     if (service == NULL && endpoint == NULL)
         return fail(failure, BAD_PARAMETERS, "Parameters need Service or ApiEndpoint%s", "");
-    request->service = service != NULL ? services_index(services, service) : services_index_of_url(services, endpoint);
+    request->service = service != NULL ? services_index(services, service)
+                                       : services_index_of_url(services, endpoint);
     if (request->service < 0)
         return fail(failure, "States.Permissions", "%s is not a service of contracts/services.yaml",
                     service != NULL ? service : endpoint);
-    buffer_append_text(&request->url, service != NULL ? services->items[request->service].base_url : endpoint);
+    buffer_append_text(&request->url,
+                       service != NULL ? services->items[request->service].base_url : endpoint);
     if (*path != '\0' && *path != '/')
         buffer_append_char(&request->url, '/');
     append_encoded(&request->url, path, "/%:@!$&'()*+,;=");
@@ -106,8 +110,8 @@ static void append_header(struct http_task_request *request, const char *name, c
 }
 
 /* Adds the caller's headers; gives the Content-Type among them through *content_type. */
-static bool build_headers(struct http_task_request *request, const struct json *headers, const struct json **content_type,
-                          struct http_task_failure *failure)
+static bool build_headers(struct http_task_request *request, const struct json *headers,
+                          const struct json **content_type, struct http_task_failure *failure)
 {
     *content_type = NULL;
     for (size_t i = 0; i < json_size(headers); i++) {
@@ -115,7 +119,8 @@ static bool build_headers(struct http_task_request *request, const struct json *
         const struct json *value = json_member_at(headers, i);
         struct buffer text = {0};
         append_scalar(&text, value);
-        bool fine = *name != '\0' && is_header_text(name) && strpbrk(name, ": ") == NULL && is_header_text(buffer_text(&text));
+        bool fine = *name != '\0' && is_header_text(name) && strpbrk(name, ": ") == NULL &&
+                    is_header_text(buffer_text(&text));
         if (fine && strcasecmp(name, "Content-Type") == 0)
             *content_type = value;
         else if (fine)
@@ -139,7 +144,8 @@ static void append_quoted(struct buffer *out, const char *text)
     }
 }
 
-static void append_part(struct buffer *body, const char *boundary, const char *name, const struct json *value)
+static void append_part(struct buffer *body, const char *boundary, const char *name,
+                        const struct json *value)
 {
     bool file = json_type_of(value) == JSON_OBJECT && json_get(value, "content") != NULL;
     const struct json *content = file ? json_get(value, "content") : value;
@@ -151,7 +157,8 @@ static void append_part(struct buffer *body, const char *boundary, const char *n
         buffer_append_text(body, "\"; filename=\"");
         append_quoted(body, json_string_or(json_get(value, "filename"), "data"));
         buffer_append_text(body, "\"\r\nContent-Type: ");
-        append_quoted(body, json_string_or(json_get(value, "content_type"), "application/octet-stream"));
+        append_quoted(body,
+                      json_string_or(json_get(value, "content_type"), "application/octet-stream"));
     } else {
         buffer_append_char(body, '"');
     }
@@ -182,7 +189,8 @@ static void build_form(struct http_task_request *request, const struct json *bod
     for (uint64_t salt = 0;; salt++) {
         buffer_clear(&request->body);
         for (size_t i = 0; i < json_size(body); i++)
-            append_part(&request->body, boundary, json_name_at(body, i, NULL), json_member_at(body, i));
+            append_part(&request->body, boundary, json_name_at(body, i, NULL),
+                        json_member_at(body, i));
         buffer_append_format(&request->body, "--%s--\r\n", boundary);
         if (occurrences(&request->body, boundary) == json_size(body) + 1)
             break;
@@ -193,16 +201,19 @@ static void build_form(struct http_task_request *request, const struct json *bod
     append_header(request, "Content-Type", header);
 }
 
-static void build_body(struct http_task_request *request, const struct json *body, const char *content_type)
+static void build_body(struct http_task_request *request, const struct json *body,
+                       const char *content_type)
 {
     size_t bytes;
     const char *text = json_string_value(body, &bytes);
     request->has_body = true;
-    if (content_type != NULL && strncasecmp(content_type, "multipart/form-data", 19) == 0 && json_type_of(body) == JSON_OBJECT) {
+    if (content_type != NULL && strncasecmp(content_type, "multipart/form-data", 19) == 0 &&
+        json_type_of(body) == JSON_OBJECT) {
         build_form(request, body);
         return;
     }
-    append_header(request, "Content-Type", content_type == NULL ? "application/json" : content_type);
+    append_header(request, "Content-Type",
+                  content_type == NULL ? "application/json" : content_type);
     if (text != NULL && content_type != NULL && strcasestr(content_type, "json") == NULL)
         buffer_append(&request->body, text, bytes);
     else
@@ -211,21 +222,25 @@ static void build_body(struct http_task_request *request, const struct json *bod
 
 static const char *known_method(const char *name)
 {
-    static const char *const methods[] = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"};
+    static const char *const methods[] = {"GET",    "POST", "PUT",    "PATCH",
+                                          "DELETE", "HEAD", "OPTIONS"};
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
         if (strcmp(methods[i], name) == 0)
             return methods[i];
     return NULL;
 }
 
-bool http_task_build(struct http_task_request *request, const struct json *parameters, const struct services *services,
-                     const struct http_task_identity *identity, struct http_task_failure *failure)
+bool http_task_build(struct http_task_request *request, const struct json *parameters,
+                     const struct services *services, const struct http_task_identity *identity,
+                     struct http_task_failure *failure)
 {
     const struct json *body = json_get(parameters, "RequestBody"), *content_type;
-    const char *method = json_string_or(json_get(parameters, "Method"), body == NULL ? "GET" : "POST");
+    const char *method =
+        json_string_or(json_get(parameters, "Method"), body == NULL ? "GET" : "POST");
     request->method = known_method(method);
     if (request->method == NULL)
-        return fail(failure, BAD_PARAMETERS, "Method %s is not one of GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS", method);
+        return fail(failure, BAD_PARAMETERS,
+                    "Method %s is not one of GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS", method);
     if (!build_url(request, parameters, services, failure) ||
         !build_headers(request, json_get(parameters, "Headers"), &content_type, failure))
         return false;
@@ -248,9 +263,19 @@ void http_task_request_fini(struct http_task_request *request)
 /* Headers about the connection or the browser say nothing to a workflow, and every result is stored. */
 static bool is_kept_header(const char *name, size_t bytes)
 {
-    static const char *const dropped[] = {"date", "connection", "keep-alive", "transfer-encoding", "content-length", "server",
-                                          "x-content-type-options", "x-frame-options", "referrer-policy",
-                                          "content-security-policy", "cache-control", "x-correlation-id", "x-request-id"};
+    static const char *const dropped[] = {"date",
+                                          "connection",
+                                          "keep-alive",
+                                          "transfer-encoding",
+                                          "content-length",
+                                          "server",
+                                          "x-content-type-options",
+                                          "x-frame-options",
+                                          "referrer-policy",
+                                          "content-security-policy",
+                                          "cache-control",
+                                          "x-correlation-id",
+                                          "x-request-id"};
     for (size_t i = 0; i < sizeof dropped / sizeof dropped[0]; i++)
         if (strlen(dropped[i]) == bytes && strncasecmp(dropped[i], name, bytes) == 0)
             return false;
@@ -283,7 +308,8 @@ static struct json *header_values(const struct http_task_response *response)
             while (last > value && (last[-1] == '\r' || last[-1] == ' '))
                 last--;
             char name[128];
-            size_t bytes = (size_t)(colon - line) < sizeof name ? (size_t)(colon - line) : sizeof name - 1;
+            size_t bytes =
+                (size_t)(colon - line) < sizeof name ? (size_t)(colon - line) : sizeof name - 1;
             for (size_t i = 0; i < bytes; i++)
                 name[i] = (char)tolower((unsigned char)line[i]);
             if (utf8_is_valid(value, (size_t)(last - value)) && utf8_is_valid(name, bytes))
@@ -294,20 +320,22 @@ static struct json *header_values(const struct http_task_response *response)
     return headers;
 }
 
-static void fail_status(const struct http_task_response *response, struct http_task_failure *failure)
+static void fail_status(const struct http_task_response *response,
+                        struct http_task_failure *failure)
 {
     size_t bytes = response->body_bytes < CAUSE_BYTES_MAX ? response->body_bytes : CAUSE_BYTES_MAX;
     for (int cut = 0; cut < 3 && bytes > 0 && !utf8_is_valid(response->body, bytes); cut++)
         bytes--; /* the character that the limit cuts through */
-    snprintf(failure->error_text, sizeof failure->error_text, "States.Http.StatusCode.%d", response->status);
+    snprintf(failure->error_text, sizeof failure->error_text, "States.Http.StatusCode.%d",
+             response->status);
     failure->error = failure->error_text;
     buffer_clear(&failure->cause);
     if (utf8_is_valid(response->body, bytes) && memchr(response->body, '\0', bytes) == NULL)
         buffer_append(&failure->cause, response->body, bytes);
 }
 
-static struct json *parse_body(const struct http_task_response *response, const struct json *headers,
-                               struct http_task_failure *failure)
+static struct json *parse_body(const struct http_task_response *response,
+                               const struct json *headers, struct http_task_failure *failure)
 {
     const char *content_type = json_string_or(json_at(json_get(headers, "content-type"), 0), "");
     if (response->body_bytes == 0)
@@ -316,17 +344,20 @@ static struct json *parse_body(const struct http_task_response *response, const 
         struct error error = {0};
         struct json *body = json_parse(response->body, response->body_bytes, &error, NULL);
         if (body == NULL)
-            fail(failure, "States.Http.InvalidBody", "the response says it is JSON and is not: %s", error.text);
+            fail(failure, "States.Http.InvalidBody", "the response says it is JSON and is not: %s",
+                 error.text);
         return body;
     }
-    if (!utf8_is_valid(response->body, response->body_bytes) || memchr(response->body, '\0', response->body_bytes) != NULL) {
+    if (!utf8_is_valid(response->body, response->body_bytes) ||
+        memchr(response->body, '\0', response->body_bytes) != NULL) {
         fail(failure, "States.Http.InvalidBody", "the response is not UTF-8 text%s", "");
         return NULL;
     }
     return json_string(response->body, response->body_bytes);
 }
 
-struct json *http_task_result(const struct http_task_response *response, struct http_task_failure *failure)
+struct json *http_task_result(const struct http_task_response *response,
+                              struct http_task_failure *failure)
 {
     if (response->status < 200 || response->status > 299) {
         fail_status(response, failure);

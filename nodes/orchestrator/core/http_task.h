@@ -46,8 +46,9 @@ struct http_task_failure {
 };
 
 bool http_task_resource_known(const char *resource, void *context);
-bool http_task_build(struct http_task_request *request, const struct json *parameters, const struct services *services,
-                     const struct http_task_identity *identity, struct http_task_failure *failure) MUST_USE;
+bool http_task_build(struct http_task_request *request, const struct json *parameters,
+                     const struct services *services, const struct http_task_identity *identity,
+                     struct http_task_failure *failure) MUST_USE;
 void http_task_request_fini(struct http_task_request *request);
 
 struct http_task_response {
@@ -58,6 +59,7 @@ struct http_task_response {
     size_t body_bytes;
 };
 /* The result, a new reference; or NULL with *failure filled. */
-struct json *http_task_result(const struct http_task_response *response, struct http_task_failure *failure) MUST_USE;
+struct json *http_task_result(const struct http_task_response *response,
+                              struct http_task_failure *failure) MUST_USE;
 
 #endif

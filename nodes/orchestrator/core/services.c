@@ -17,9 +17,11 @@ struct reading {
     void *context;
 };
 
-static const char *const members[] = {"base_url_variable", "base_url", "timeout_ms", "api_key_variable", "when_open", NULL};
+static const char *const members[] = {"base_url_variable", "base_url",  "timeout_ms",
+                                      "api_key_variable",  "when_open", NULL};
 
-static void check_members(const struct reading *reading, const struct json *entry, const char *pointer)
+static void check_members(const struct reading *reading, const struct json *entry,
+                          const char *pointer)
 {
     for (size_t i = 0; i < json_size(entry); i++) {
         const char *name = json_name_at(entry, i, NULL);
@@ -27,9 +29,11 @@ static void check_members(const struct reading *reading, const struct json *entr
         for (int m = 0; members[m] != NULL; m++)
             known = known || strcmp(members[m], name) == 0;
         if (!known)
-            finding_add(reading->findings, FINDING_ERROR, reading->map, pointer, "SERVICE_UNKNOWN_FIELD",
-                        "field %s is not known here; known are base_url_variable, base_url, timeout_ms, "
-                        "api_key_variable, when_open", name);
+            finding_add(
+                reading->findings, FINDING_ERROR, reading->map, pointer, "SERVICE_UNKNOWN_FIELD",
+                "field %s is not known here; known are base_url_variable, base_url, timeout_ms, "
+                "api_key_variable, when_open",
+                name);
     }
 }
 
@@ -39,7 +43,8 @@ static bool is_base_url(const char *url)
     return scheme > 0 && url[scheme] != '\0' && url[scheme] != '/';
 }
 
-static char *read_base_url(const struct reading *reading, const struct json *entry, const char *pointer)
+static char *read_base_url(const struct reading *reading, const struct json *entry,
+                           const char *pointer)
 {
     const char *variable = json_string_value(json_get(entry, "base_url_variable"), NULL);
     const char *url = variable == NULL ? NULL : reading->lookup(variable, reading->context);
@@ -47,8 +52,10 @@ static char *read_base_url(const struct reading *reading, const struct json *ent
         url = json_string_value(json_get(entry, "base_url"), NULL);
     if (url == NULL || !is_base_url(url)) {
         finding_add(reading->findings, FINDING_ERROR, reading->map, pointer, "SERVICE_BASE_URL",
-                    "the base URL %s must begin with http:// or https:// and a host (base_url, or the variable named by "
-                    "base_url_variable)", url == NULL ? "(none)" : url);
+                    "the base URL %s must begin with http:// or https:// and a host (base_url, or "
+                    "the variable named by "
+                    "base_url_variable)",
+                    url == NULL ? "(none)" : url);
         return must_strdup("");
     }
     size_t bytes = strlen(url);
@@ -57,7 +64,8 @@ static char *read_base_url(const struct reading *reading, const struct json *ent
     return must_strndup(url, bytes);
 }
 
-static void read_service(const struct reading *reading, struct service *service, const char *name, const struct json *entry)
+static void read_service(const struct reading *reading, struct service *service, const char *name,
+                         const struct json *entry)
 {
     char pointer[NAME_BYTES_MAX + 16];
     snprintf(pointer, sizeof pointer, "/services/%.*s", NAME_BYTES_MAX, name);
@@ -69,19 +77,21 @@ static void read_service(const struct reading *reading, struct service *service,
     service->api_key = key == NULL || *key == '\0' ? NULL : must_strdup(key);
     const struct json *timeout = json_get(entry, "timeout_ms");
     service->timeout_ms = json_int_value(timeout);
-    if (timeout != NULL && (!json_is_int(timeout) || service->timeout_ms < 1 || service->timeout_ms > TIMEOUT_MS_MAX))
+    if (timeout != NULL &&
+        (!json_is_int(timeout) || service->timeout_ms < 1 || service->timeout_ms > TIMEOUT_MS_MAX))
         finding_add(reading->findings, FINDING_ERROR, reading->map, pointer, "SERVICE_TIMEOUT",
                     "timeout_ms must be a whole number from 1 to %d", TIMEOUT_MS_MAX);
     const struct json *choice = json_get(entry, "when_open");
-    const char *when_open = choice == NULL ? "hold" : json_string_or(choice, json_type_name(choice));
+    const char *when_open =
+        choice == NULL ? "hold" : json_string_or(choice, json_type_name(choice));
     service->hold_when_open = strcmp(when_open, "hold") == 0;
     if (!service->hold_when_open && strcmp(when_open, "fail") != 0)
         finding_add(reading->findings, FINDING_ERROR, reading->map, pointer, "SERVICE_WHEN_OPEN",
                     "when_open is %s; it must be hold or fail", when_open);
 }
 
-struct services *services_parse(const char *file, const char *text, size_t bytes, config_lookup *lookup, void *context,
-                                struct findings *findings)
+struct services *services_parse(const char *file, const char *text, size_t bytes,
+                                config_lookup *lookup, void *context, struct findings *findings)
 {
     struct source_map *map = NULL;
     size_t errors = findings->errors;
@@ -93,11 +103,13 @@ struct services *services_parse(const char *file, const char *text, size_t bytes
     const struct json *entries = json_get(document, "services");
     struct services *services = must_calloc(1, sizeof *services);
     if (json_type_of(entries) != JSON_OBJECT)
-        finding_add(findings, FINDING_ERROR, map, "", "SERVICES_MISSING", "the file needs an object named services");
+        finding_add(findings, FINDING_ERROR, map, "", "SERVICES_MISSING",
+                    "the file needs an object named services");
     services->items = must_calloc(json_size(entries) + 1, sizeof *services->items);
     struct reading reading = {map, findings, lookup, context};
     for (size_t i = 0; i < json_size(entries); i++)
-        read_service(&reading, &services->items[services->count++], json_name_at(entries, i, NULL), json_member_at(entries, i));
+        read_service(&reading, &services->items[services->count++], json_name_at(entries, i, NULL),
+                     json_member_at(entries, i));
     source_map_free(map);
     json_release(document);
     if (findings->errors > errors) {

@@ -25,8 +25,8 @@
 
 struct service {
     char *name;
-    char *base_url; /* without a slash at the end */
-    char *api_key;  /* or NULL */
+    char *base_url;     /* without a slash at the end */
+    char *api_key;      /* or NULL */
     int64_t timeout_ms; /* 0: ORCHESTRATOR_STEP_TIMEOUT_MS */
     bool hold_when_open;
 };
@@ -36,7 +36,8 @@ struct services {
     int count;
 };
 
-struct services *services_parse(const char *file, const char *text, size_t bytes, config_lookup *lookup, void *context,
+struct services *services_parse(const char *file, const char *text, size_t bytes,
+                                config_lookup *lookup, void *context,
                                 struct findings *findings) MUST_USE;
 void services_free(struct services *services);
 int services_index(const struct services *services, const char *name); /* -1 when there is none */

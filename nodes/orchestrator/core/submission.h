@@ -19,21 +19,24 @@
 
 struct submission {
     char *workflow;
-    char *version;        /* or NULL: the newest */
+    char *version; /* or NULL: the newest */
     char *namespace;
     char *correlation_id; /* or NULL */
     char *key;            /* idempotency key: the header, else correlation_id, else NULL */
     struct json *input;
     struct json *metadata; /* or NULL */
-    uint8_t body_hash[BODY_HASH_BYTES]; /* of workflow, version, input, namespace, metadata; member order does not count */
+    uint8_t body_hash
+        [BODY_HASH_BYTES]; /* of workflow, version, input, namespace, metadata; member order does not count */
 };
 
 /* `key` is the Idempotency-Key header or NULL. */
-enum error_code submission_read(struct submission *submission, const struct json *body, const char *key,
-                                const char *default_namespace, struct error *error) MUST_USE;
+enum error_code submission_read(struct submission *submission, const struct json *body,
+                                const char *key, const char *default_namespace,
+                                struct error *error) MUST_USE;
 /* Fills the defaults that the contract's input_state declares (and the namespace, when it has such a
  * property), then checks the input against it. */
-enum error_code submission_complete(struct submission *submission, const struct contract *contract, struct error *error) MUST_USE;
+enum error_code submission_complete(struct submission *submission, const struct contract *contract,
+                                    struct error *error) MUST_USE;
 void submission_fini(struct submission *submission);
 
 #endif

@@ -27,7 +27,8 @@ static void sift_down(struct timers *timers, size_t index)
 {
     struct timer moving = timers->items[index];
     for (size_t child; (child = 2 * index + 1) < timers->count; index = child) {
-        if (child + 1 < timers->count && timers->items[child + 1].due_us < timers->items[child].due_us)
+        if (child + 1 < timers->count &&
+            timers->items[child + 1].due_us < timers->items[child].due_us)
             child++;
         if (timers->items[child].due_us >= moving.due_us)
             break;
@@ -48,7 +49,8 @@ static void sweep(struct timers *timers, timer_wanted *wanted, void *context)
     timers->sweep_at = kept * 2 < SWEEP_FIRST ? SWEEP_FIRST : kept * 2;
 }
 
-void timers_add(struct timers *timers, const struct timer *timer, timer_wanted *wanted, void *context)
+void timers_add(struct timers *timers, const struct timer *timer, timer_wanted *wanted,
+                void *context)
 {
     if (timers->sweep_at == 0)
         timers->sweep_at = SWEEP_FIRST;
@@ -73,4 +75,7 @@ bool timers_pop(struct timers *timers, int64_t now_us, struct timer *timer)
     return true;
 }
 
-int64_t timers_next_us(const struct timers *timers) { return timers->count == 0 ? INT64_MAX : timers->items[0].due_us; }
+int64_t timers_next_us(const struct timers *timers)
+{
+    return timers->count == 0 ? INT64_MAX : timers->items[0].due_us;
+}

@@ -30,7 +30,8 @@ struct timers {
 typedef bool timer_wanted(const struct timer *timer, void *context);
 
 void timers_fini(struct timers *timers);
-void timers_add(struct timers *timers, const struct timer *timer, timer_wanted *wanted, void *context);
+void timers_add(struct timers *timers, const struct timer *timer, timer_wanted *wanted,
+                void *context);
 /* Takes the earliest when it is due. */
 bool timers_pop(struct timers *timers, int64_t now_us, struct timer *timer);
 int64_t timers_next_us(const struct timers *timers); /* INT64_MAX when there is none */

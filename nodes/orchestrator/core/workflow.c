@@ -25,7 +25,8 @@ struct workflow {
     char *error, *cause;
 };
 
-static const char *const state_names[] = {"", "PENDING", "PROCESSING", "COMPLETED", "FAILED", "CANCELLED"};
+static const char *const state_names[] = {"",          "PENDING", "PROCESSING",
+                                          "COMPLETED", "FAILED",  "CANCELLED"};
 
 const char *workflow_state_name(enum workflow_state state) { return state_names[state]; }
 bool workflow_state_ended(enum workflow_state state) { return state >= WORKFLOW_COMPLETED; }
@@ -74,14 +75,16 @@ static void push_event(struct workflow_outcome *outcome, const char *type, struc
 {
     if (outcome->events_count == outcome->events_capacity) {
         outcome->events_capacity = outcome->events_capacity == 0 ? 4 : outcome->events_capacity * 2;
-        outcome->events = must_realloc(outcome->events, outcome->events_capacity * sizeof *outcome->events);
+        outcome->events =
+            must_realloc(outcome->events, outcome->events_capacity * sizeof *outcome->events);
     }
     outcome->events[outcome->events_count++] = (struct workflow_published){type, payload};
 }
 
 /* -- life -- */
 
-struct workflow *workflow_new(const struct contract *contract, const struct workflow_head *head, int64_t timeout_ms)
+struct workflow *workflow_new(const struct contract *contract, const struct workflow_head *head,
+                              int64_t timeout_ms)
 {
     struct workflow *workflow = must_calloc(1, sizeof *workflow);
     workflow->contract = contract;
@@ -122,13 +125,22 @@ void workflow_free(struct workflow *workflow)
     free(workflow);
 }
 
-const struct workflow_head *workflow_head(const struct workflow *workflow) { return &workflow->head; }
-const struct contract *workflow_contract(const struct workflow *workflow) { return workflow->contract; }
+const struct workflow_head *workflow_head(const struct workflow *workflow)
+{
+    return &workflow->head;
+}
+const struct contract *workflow_contract(const struct workflow *workflow)
+{
+    return workflow->contract;
+}
 enum workflow_state workflow_state(const struct workflow *workflow) { return workflow->state; }
 int32_t workflow_records(const struct workflow *workflow) { return workflow->records; }
 int64_t workflow_started_us(const struct workflow *workflow) { return workflow->started_us; }
 int64_t workflow_completed_us(const struct workflow *workflow) { return workflow->completed_us; }
-const char *workflow_current_step(const struct workflow *workflow) { return workflow->current_step; }
+const char *workflow_current_step(const struct workflow *workflow)
+{
+    return workflow->current_step;
+}
 const struct json *workflow_result(const struct workflow *workflow) { return workflow->result; }
 const char *workflow_error(const struct workflow *workflow) { return workflow->error; }
 const char *workflow_cause(const struct workflow *workflow) { return workflow->cause; }
@@ -153,11 +165,13 @@ struct workflow_wait *workflow_wait_find(struct workflow *workflow, uint32_t wai
     return NULL;
 }
 
-static void open_wait(struct workflow *workflow, const struct asl_effect *effect, struct workflow_outcome *outcome)
+static void open_wait(struct workflow *workflow, const struct asl_effect *effect,
+                      struct workflow_outcome *outcome)
 {
     if (workflow->waits_count == workflow->waits_capacity) {
         workflow->waits_capacity = workflow->waits_capacity == 0 ? 2 : workflow->waits_capacity * 2;
-        workflow->waits = must_realloc(workflow->waits, workflow->waits_capacity * sizeof *workflow->waits);
+        workflow->waits =
+            must_realloc(workflow->waits, workflow->waits_capacity * sizeof *workflow->waits);
     }
     workflow->waits[workflow->waits_count++] = (struct workflow_wait){
         .wait = effect->wait,
@@ -190,7 +204,8 @@ static void abandon_wait(struct workflow *workflow, uint32_t wait, struct workfl
 {
     const struct workflow_wait *found = workflow_wait_find(workflow, wait);
     if (found != NULL && !found->is_timer)
-        push_number(&outcome->abandoned, &outcome->abandoned_count, &outcome->abandoned_capacity, wait);
+        push_number(&outcome->abandoned, &outcome->abandoned_count, &outcome->abandoned_capacity,
+                    wait);
     close_wait(workflow, wait);
 }
 
@@ -202,7 +217,8 @@ static void set_text(char **text, const char *value)
 
 /* -- published events -- */
 
-static void publish(struct workflow *workflow, struct workflow_outcome *outcome, const struct workflow_moment *moment)
+static void publish(struct workflow *workflow, struct workflow_outcome *outcome,
+                    const struct workflow_moment *moment)
 {
     const char *type;
     struct json *payload = workflow_event_payload(workflow, moment, &type);
@@ -210,8 +226,8 @@ static void publish(struct workflow *workflow, struct workflow_outcome *outcome,
         push_event(outcome, type, payload);
 }
 
-static void change_state(struct workflow *workflow, enum workflow_state to, const struct workflow_record *record,
-                         struct workflow_outcome *outcome)
+static void change_state(struct workflow *workflow, enum workflow_state to,
+                         const struct workflow_record *record, struct workflow_outcome *outcome)
 {
     enum workflow_state from = workflow->state;
     workflow->state = to;
@@ -219,7 +235,8 @@ static void change_state(struct workflow *workflow, enum workflow_state to, cons
     if (to == WORKFLOW_PENDING)
         return;
     if (to == WORKFLOW_PROCESSING)
-        publish(workflow, outcome, &(struct workflow_moment){.kind = MOMENT_WORKFLOW_STARTED, .record = record});
+        publish(workflow, outcome,
+                &(struct workflow_moment){.kind = MOMENT_WORKFLOW_STARTED, .record = record});
     publish(workflow, outcome,
             &(struct workflow_moment){.kind = MOMENT_TRANSITION,
                                       .record = record,
@@ -227,15 +244,15 @@ static void change_state(struct workflow *workflow, enum workflow_state to, cons
                                       .to = to});
 }
 
-static void finish(struct workflow *workflow, enum workflow_state to, const struct workflow_record *record,
-                   struct workflow_outcome *outcome)
+static void finish(struct workflow *workflow, enum workflow_state to,
+                   const struct workflow_record *record, struct workflow_outcome *outcome)
 {
     workflow->completed_us = record->at_us;
     set_text(&workflow->current_step, "");
     for (size_t i = 0; i < workflow->waits_count; i++) {
         if (!workflow->waits[i].is_timer)
-            push_number(&outcome->abandoned, &outcome->abandoned_count, &outcome->abandoned_capacity,
-                        workflow->waits[i].wait);
+            push_number(&outcome->abandoned, &outcome->abandoned_count,
+                        &outcome->abandoned_capacity, workflow->waits[i].wait);
         free_wait(&workflow->waits[i]);
     }
     workflow->waits_count = 0;
@@ -244,14 +261,16 @@ static void finish(struct workflow *workflow, enum workflow_state to, const stru
     static const enum moment_kind kinds[] = {[WORKFLOW_COMPLETED] = MOMENT_WORKFLOW_COMPLETED,
                                              [WORKFLOW_FAILED] = MOMENT_WORKFLOW_FAILED,
                                              [WORKFLOW_CANCELLED] = MOMENT_WORKFLOW_CANCELLED};
-    publish(workflow, outcome,
-            &(struct workflow_moment){.kind = kinds[to], .record = record, .data = workflow->result});
+    publish(
+        workflow, outcome,
+        &(struct workflow_moment){.kind = kinds[to], .record = record, .data = workflow->result});
 }
 
-static void take_effect(struct workflow *workflow, const struct asl_effect *effect, const struct workflow_record *record,
-                        struct workflow_outcome *outcome)
+static void take_effect(struct workflow *workflow, const struct asl_effect *effect,
+                        const struct workflow_record *record, struct workflow_outcome *outcome)
 {
-    struct workflow_moment moment = {.record = record, .state = effect->state, .data = effect->data};
+    struct workflow_moment moment = {
+        .record = record, .state = effect->state, .data = effect->data};
     switch (effect->type) {
     case ASL_STATE_ENTERED:
     case ASL_STATE_CAUGHT:
@@ -286,13 +305,14 @@ static void take_effect(struct workflow *workflow, const struct asl_effect *effe
     case ASL_FAILED:
         set_text(&workflow->error, effect->error);
         set_text(&workflow->cause, effect->cause);
-        finish(workflow, record->kind == RECORD_CANCELLED ? WORKFLOW_CANCELLED : WORKFLOW_FAILED, record, outcome);
+        finish(workflow, record->kind == RECORD_CANCELLED ? WORKFLOW_CANCELLED : WORKFLOW_FAILED,
+               record, outcome);
         break;
     }
 }
 
-static enum error_code step(struct workflow *workflow, const struct asl_event *event, const struct workflow_record *record,
-                            struct workflow_outcome *outcome)
+static enum error_code step(struct workflow *workflow, const struct asl_event *event,
+                            const struct workflow_record *record, struct workflow_outcome *outcome)
 {
     asl_effects_clear(&workflow->effects);
     enum error_code code = asl_step(workflow->execution, event, &workflow->effects);
@@ -314,7 +334,8 @@ static enum error_code step(struct workflow *workflow, const struct asl_event *e
     return ERR_OK;
 }
 
-static enum error_code start(struct workflow *workflow, const struct workflow_record *record, struct workflow_outcome *outcome)
+static enum error_code start(struct workflow *workflow, const struct workflow_record *record,
+                             struct workflow_outcome *outcome)
 {
     char id[UUID_TEXT_BYTES];
     struct asl_identity identity = {
@@ -327,20 +348,27 @@ static enum error_code start(struct workflow *workflow, const struct workflow_re
     workflow->started_us = record->at_us;
     outcome->deadline_us = workflow_deadline_us(workflow);
     change_state(workflow, WORKFLOW_PROCESSING, record, outcome);
-    workflow->execution = asl_execution_new(workflow->contract->machine, &identity, workflow->head.input);
-    return step(workflow, &(struct asl_event){.type = ASL_START, .now_us = record->at_us}, record, outcome);
+    workflow->execution =
+        asl_execution_new(workflow->contract->machine, &identity, workflow->head.input);
+    return step(workflow, &(struct asl_event){.type = ASL_START, .now_us = record->at_us}, record,
+                outcome);
 }
 
 /* Cancel and time limit: through the interpreter when it runs, at once when it never began. */
-static enum error_code stop(struct workflow *workflow, const struct workflow_record *record, struct workflow_outcome *outcome)
+static enum error_code stop(struct workflow *workflow, const struct workflow_record *record,
+                            struct workflow_outcome *outcome)
 {
     const char *error = record->error == NULL ? "States.Timeout" : record->error;
     if (workflow->execution != NULL)
-        return step(workflow, &(struct asl_event){.type = ASL_STOP, .now_us = record->at_us, .error = error, .cause = record->cause},
-                    record, outcome);
+        return step(
+            workflow,
+            &(struct asl_event){
+                .type = ASL_STOP, .now_us = record->at_us, .error = error, .cause = record->cause},
+            record, outcome);
     set_text(&workflow->error, error);
     set_text(&workflow->cause, record->cause);
-    finish(workflow, record->kind == RECORD_CANCELLED ? WORKFLOW_CANCELLED : WORKFLOW_FAILED, record, outcome);
+    finish(workflow, record->kind == RECORD_CANCELLED ? WORKFLOW_CANCELLED : WORKFLOW_FAILED,
+           record, outcome);
     return ERR_OK;
 }
 
@@ -364,7 +392,8 @@ static bool is_allowed(const struct workflow *workflow, enum record_kind kind)
     return false;
 }
 
-enum error_code workflow_apply(struct workflow *workflow, const struct workflow_record *record, struct workflow_outcome *outcome)
+enum error_code workflow_apply(struct workflow *workflow, const struct workflow_record *record,
+                               struct workflow_outcome *outcome)
 {
     workflow_outcome_clear(outcome);
     outcome->from = outcome->to = workflow->state;

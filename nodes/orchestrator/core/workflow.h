@@ -23,7 +23,14 @@
 #include "core/contract.h"
 #include "core/json.h"
 
-enum workflow_state { WORKFLOW_NONE, WORKFLOW_PENDING, WORKFLOW_PROCESSING, WORKFLOW_COMPLETED, WORKFLOW_FAILED, WORKFLOW_CANCELLED };
+enum workflow_state {
+    WORKFLOW_NONE,
+    WORKFLOW_PENDING,
+    WORKFLOW_PROCESSING,
+    WORKFLOW_COMPLETED,
+    WORKFLOW_FAILED,
+    WORKFLOW_CANCELLED
+};
 const char *workflow_state_name(enum workflow_state state); /* "PENDING"; "" for WORKFLOW_NONE */
 enum workflow_state workflow_state_of_name(const char *name);
 bool workflow_state_ended(enum workflow_state state);
@@ -95,7 +102,7 @@ struct workflow_outcome {
     size_t opened_count, opened_capacity;
     uint32_t *abandoned; /* numbers of calls that nobody waits for any more */
     size_t abandoned_count, abandoned_capacity;
-    char *state_path; /* of the call or timer that the record answered, or NULL */
+    char *state_path;    /* of the call or timer that the record answered, or NULL */
     int64_t deadline_us; /* set by the record that started the workflow, else 0 */
 };
 void workflow_outcome_clear(struct workflow_outcome *outcome);
@@ -104,7 +111,8 @@ void workflow_outcome_fini(struct workflow_outcome *outcome);
 struct workflow;
 
 /* Takes the head's texts and json over. timeout_ms applies when the contract has none. */
-struct workflow *workflow_new(const struct contract *contract, const struct workflow_head *head, int64_t timeout_ms) MUST_USE;
+struct workflow *workflow_new(const struct contract *contract, const struct workflow_head *head,
+                              int64_t timeout_ms) MUST_USE;
 void workflow_free(struct workflow *workflow);
 
 enum error_code workflow_apply(struct workflow *workflow, const struct workflow_record *record,
@@ -118,9 +126,9 @@ int64_t workflow_started_us(const struct workflow *workflow);
 int64_t workflow_completed_us(const struct workflow *workflow);
 int64_t workflow_last_us(const struct workflow *workflow); /* of its last record, or its creation */
 int64_t workflow_deadline_us(const struct workflow *workflow);
-const char *workflow_current_step(const struct workflow *workflow); /* "" when none */
+const char *workflow_current_step(const struct workflow *workflow);  /* "" when none */
 const struct json *workflow_result(const struct workflow *workflow); /* of COMPLETED */
-const char *workflow_error(const struct workflow *workflow);         /* of FAILED, CANCELLED; else NULL */
+const char *workflow_error(const struct workflow *workflow); /* of FAILED, CANCELLED; else NULL */
 const char *workflow_cause(const struct workflow *workflow);
 /* Open waits: lent until the next workflow_apply. */
 size_t workflow_waits(const struct workflow *workflow);

@@ -6,7 +6,7 @@
 #include "base/instant.h"
 
 struct moment_row {
-    const char *name; /* in the contract's events section, and the type unless renamed */
+    const char *name;  /* in the contract's events section, and the type unless renamed */
     const char *state; /* life state in the payload */
 };
 
@@ -32,10 +32,14 @@ static void set_instant(struct json *object, const char *name, int64_t instant_u
     set_text(object, name, instant_format_us(instant_us, text));
 }
 
-static double milliseconds(int64_t from_us, int64_t to_us) { return (double)(to_us - from_us) / 1000.0; }
+static double milliseconds(int64_t from_us, int64_t to_us)
+{
+    return (double)(to_us - from_us) / 1000.0;
+}
 
 /* Members that every event of a kind has, whatever the contract says. */
-static struct json *base_payload(const struct workflow *workflow, const struct workflow_moment *moment)
+static struct json *base_payload(const struct workflow *workflow,
+                                 const struct workflow_moment *moment)
 {
     const struct workflow_head *head = workflow_head(workflow);
     const struct workflow_record *record = moment->record;
@@ -65,11 +69,13 @@ static struct json *base_payload(const struct workflow *workflow, const struct w
     case MOMENT_WORKFLOW_CANCELLED:
         set_text(payload, "error_type", workflow_error(workflow));
         set_text(payload, "error", workflow_cause(workflow));
-        json_object_set(payload, "processing_time_ms", json_double(milliseconds(head->created_us, record->at_us)));
+        json_object_set(payload, "processing_time_ms",
+                        json_double(milliseconds(head->created_us, record->at_us)));
         break;
     case MOMENT_WORKFLOW_COMPLETED:
         set_instant(payload, "created_at", head->created_us);
-        json_object_set(payload, "processing_time_ms", json_double(milliseconds(head->created_us, record->at_us)));
+        json_object_set(payload, "processing_time_ms",
+                        json_double(milliseconds(head->created_us, record->at_us)));
         break;
     case MOMENT_WORKFLOW_STARTED:
     case MOMENT_STEP_OWN_REQUESTED:
@@ -79,7 +85,8 @@ static struct json *base_payload(const struct workflow *workflow, const struct w
 }
 
 /* What a payload template sees as $. */
-static struct json *template_view(const struct workflow *workflow, const struct workflow_moment *moment)
+static struct json *template_view(const struct workflow *workflow,
+                                  const struct workflow_moment *moment)
 {
     const struct workflow_head *head = workflow_head(workflow);
     struct json *view = json_object(), *about = json_object();
@@ -89,16 +96,18 @@ static struct json *template_view(const struct workflow *workflow, const struct 
     set_text(about, "correlation_id", head->correlation_id);
     set_instant(about, "created_at", head->created_us);
     set_instant(about, "timestamp", moment->record->at_us);
-    json_object_set(about, "processing_time_ms", json_double(milliseconds(head->created_us, moment->record->at_us)));
-    json_object_set(about, "duration_ms", json_double((double)moment->record->duration_us / 1000.0));
+    json_object_set(about, "processing_time_ms",
+                    json_double(milliseconds(head->created_us, moment->record->at_us)));
+    json_object_set(about, "duration_ms",
+                    json_double((double)moment->record->duration_us / 1000.0));
     json_object_set(view, "workflow", about);
     json_object_set(view, "input", json_hold(head->input));
     json_object_set(view, "data", moment->data == NULL ? json_null() : json_hold(moment->data));
     return view;
 }
 
-static void add_template(struct json *payload, const struct json *template, const struct workflow *workflow,
-                         const struct workflow_moment *moment)
+static void add_template(struct json *payload, const struct json *template,
+                         const struct workflow *workflow, const struct workflow_moment *moment)
 {
     struct error error = {0};
     struct json *view = template_view(workflow, moment);
@@ -114,10 +123,12 @@ static void add_template(struct json *payload, const struct json *template, cons
     json_release(view);
 }
 
-struct json *workflow_event_payload(const struct workflow *workflow, const struct workflow_moment *moment, const char **type)
+struct json *workflow_event_payload(const struct workflow *workflow,
+                                    const struct workflow_moment *moment, const char **type)
 {
     const struct json *events = workflow_contract(workflow)->events;
-    bool own = moment->kind == MOMENT_STEP_OWN_REQUESTED || moment->kind == MOMENT_STEP_OWN_COMPLETED;
+    bool own =
+        moment->kind == MOMENT_STEP_OWN_REQUESTED || moment->kind == MOMENT_STEP_OWN_COMPLETED;
     const struct json *place = own ? json_get(json_get(events, "steps"), moment->state) : events;
     const struct json *declared = json_get(place, rows[moment->kind].name);
     if (own && declared == NULL)

@@ -35,7 +35,8 @@ struct workflow_moment {
 
 /* The payload and type of the event for a moment; NULL when none is published for it. A template that
  * cannot be evaluated leaves its members out; payload member "payload_error" then says why. */
-struct json *workflow_event_payload(const struct workflow *workflow, const struct workflow_moment *moment,
+struct json *workflow_event_payload(const struct workflow *workflow,
+                                    const struct workflow_moment *moment,
                                     const char **type) MUST_USE;
 
 #endif
