@@ -14,10 +14,11 @@
 #define TASK "Type: Task, Resource: onex:http:invoke"
 
 static const char one_call[] = MACHINE("    A: { " TASK ", End: true }\n");
-static const char two_calls[] = MACHINE("    A:\n      Type: Parallel\n      End: true\n"
-                                        "      Branches:\n"
-                                        "        - { StartAt: B, States: { B: { " TASK ", End: true } } }\n"
-                                        "        - { StartAt: C, States: { C: { " TASK ", End: true } } }\n");
+static const char two_calls[] =
+    MACHINE("    A:\n      Type: Parallel\n      End: true\n"
+            "      Branches:\n"
+            "        - { StartAt: B, States: { B: { " TASK ", End: true } } }\n"
+            "        - { StartAt: C, States: { C: { " TASK ", End: true } } }\n");
 static const char call_and_wait[] =
     MACHINE("    A:\n      Type: Parallel\n      End: true\n      Branches:\n"
             "        - { StartAt: B, States: { B: { " TASK ", End: true } } }\n"
@@ -31,11 +32,12 @@ static const char waits_twice[] =
     MACHINE("    A:\n      Type: Parallel\n      End: true\n      Branches:\n"
             "        - { StartAt: B, States: { B: { Type: Wait, Seconds: 20, End: true } } }\n"
             "        - { StartAt: C, States: { C: { Type: Wait, Seconds: 20, End: true } } }\n");
-static const char waits_for_nothing[] =
-    MACHINE("    A: { Type: Wait, Seconds: 0, Next: B }\n"
-            "    B: { Type: Choice, Default: A, Choices: [ { Variable: $.s, IsPresent: true, Next: C } ] }\n"
-            "    C: { Type: Succeed }\n");
-static const char waits_by_input[] = MACHINE("    A: { Type: Wait, SecondsPath: $.s, End: true }\n");
+static const char waits_for_nothing[] = MACHINE("    A: { Type: Wait, Seconds: 0, Next: B }\n"
+                                                "    B: { Type: Choice, Default: A, Choices: [ { "
+                                                "Variable: $.s, IsPresent: true, Next: C } ] }\n"
+                                                "    C: { Type: Succeed }\n");
+static const char waits_by_input[] =
+    MACHINE("    A: { Type: Wait, SecondsPath: $.s, End: true }\n");
 static const char ends_at_once[] = MACHINE("    A: { Type: Pass, End: true }\n");
 
 static struct engine *engine;
@@ -59,17 +61,20 @@ static void teardown(void)
     buffer_fini(&told);
 }
 
-static unsigned number_of(const struct uuid *id) { return (unsigned)id->octets[14] << 8 | id->octets[15]; }
+static unsigned number_of(const struct uuid *id)
+{
+    return (unsigned)id->octets[14] << 8 | id->octets[15];
+}
 
 static void tell(const struct engine_effect *effect)
 {
-    static const char *const records[RECORD_KINDS] = {"accepted", "started", "succeeded", "failed",
-                                                      "fired",    "cancelled", "timed-out"};
+    static const char *const records[RECORD_KINDS] = {
+        "accepted", "started", "succeeded", "failed", "fired", "cancelled", "timed-out"};
     unsigned number = number_of(&effect->id);
     switch (effect->type) {
     case ENGINE_RECORDED:
-        buffer_append_format(&told, "%s %u seq %lld+%zu%s%s\n", records[effect->record.kind], number,
-                             (long long)effect->seq, effect->outcome.events_count,
+        buffer_append_format(&told, "%s %u seq %lld+%zu%s%s\n", records[effect->record.kind],
+                             number, (long long)effect->seq, effect->outcome.events_count,
                              effect->is_new ? " new" : "", effect->ended ? " ended" : "");
         break;
     case ENGINE_CALL: {
@@ -82,7 +87,8 @@ static void tell(const struct engine_effect *effect)
         buffer_append_format(&told, "abandon %u/%u\n", number, effect->wait);
         break;
     case ENGINE_DUPLICATE:
-        buffer_append_format(&told, "duplicate %u %s\n", number, effect->same_body ? "same" : "other");
+        buffer_append_format(&told, "duplicate %u %s\n", number,
+                             effect->same_body ? "same" : "other");
         break;
     case ENGINE_UNKNOWN:
         buffer_append_format(&told, "unknown %u\n", number);
@@ -585,8 +591,8 @@ START_TEST(lane_numbers_have_no_gaps)
         struct engine_event event = {.type = ENGINE_TICK, .now_us = now_us};
         if (step < COUNT) {
             event.type = ENGINE_SUBMIT;
-            event.workflow = story_workflow(contract, step, (int16_t)(step % 4), "{}", now_us,
-                                            TIMEOUT_MS);
+            event.workflow =
+                story_workflow(contract, step, (int16_t)(step % 4), "{}", now_us, TIMEOUT_MS);
         }
         engine_step(engine, &event, &effects);
         lanes_take(&check);
@@ -598,13 +604,14 @@ START_TEST(lane_numbers_have_no_gaps)
             dice = dice * 1664525u + 1013904223u;
             if (wait == NULL || (dice >> 28) > 3)
                 continue;
-            event = (struct engine_event){.type = (dice >> 28) == 0 ? ENGINE_CANCEL : ENGINE_TASK_ENDED,
-                                          .now_us = now_us,
-                                          .id = id,
-                                          .wait = wait->wait,
-                                          .attempt = wait->attempt,
-                                          .error = (dice >> 28) < 2 ? "Busy" : NULL,
-                                          .cause = ""};
+            event =
+                (struct engine_event){.type = (dice >> 28) == 0 ? ENGINE_CANCEL : ENGINE_TASK_ENDED,
+                                      .now_us = now_us,
+                                      .id = id,
+                                      .wait = wait->wait,
+                                      .attempt = wait->attempt,
+                                      .error = (dice >> 28) < 2 ? "Busy" : NULL,
+                                      .cause = ""};
             engine_step(engine, &event, &effects);
             lanes_take(&check);
         }

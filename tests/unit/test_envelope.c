@@ -75,7 +75,8 @@ END_TEST
 START_TEST(a_payload_keeps_its_own_node_and_time)
 {
     char *text = written(&full, "{\"published_at\":\"then\",\"node_id\":null}");
-    ck_assert_ptr_nonnull(strstr(text, "\"payload\":{\"published_at\":\"then\",\"node_id\":null},"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "\"payload\":{\"published_at\":\"then\",\"node_id\":null},"));
     free(text);
     text = written(&full, "{\"node_id\":\"other\"}");
     ck_assert_ptr_nonnull(strstr(text, "\"payload\":{\"node_id\":\"other\",\"published_at\":\""

@@ -2,7 +2,8 @@
 #include "core/event_routes.h"
 #include "workflow_story.h"
 
-static struct event_routes *parse(const char *text, const char *environment, struct findings *findings)
+static struct event_routes *parse(const char *text, const char *environment,
+                                  struct findings *findings)
 {
     return event_routes_parse("events.yaml", text, strlen(text), environment, findings);
 }
@@ -25,7 +26,8 @@ START_TEST(a_type_has_its_topic)
                                          "  zebra: '{env}.evt.zebra.v1'\n"
                                          "  ant: plain\n"
                                          "  bee: 'a{env}b{env}'\n"
-                                         "  bees: '{env}'\n", "staging");
+                                         "  bees: '{env}'\n",
+                                         "staging");
     ck_assert_uint_eq(routes->count, 4);
     ck_assert_str_eq(event_routes_topic(routes, "zebra"), "staging.evt.zebra.v1");
     ck_assert_str_eq(event_routes_topic(routes, "ant"), "plain");
@@ -71,7 +73,8 @@ START_TEST(a_fault_is_one_finding)
     ck_assert_uint_eq(findings.errors, 1);
     ck_assert_str_eq(findings.items[0].code, faults[_i].code);
     ck_assert_str_eq(findings.items[0].file, "events.yaml");
-    ck_assert_msg(strstr(findings.items[0].text, faults[_i].said) != NULL, "%s", findings.items[0].text);
+    ck_assert_msg(strstr(findings.items[0].text, faults[_i].said) != NULL, "%s",
+                  findings.items[0].text);
     findings_fini(&findings);
 }
 END_TEST
@@ -103,7 +106,8 @@ START_TEST(the_shipped_routes_are_fine)
     struct contract *contract = story_stamping();
     size_t seen = 0;
     for (size_t i = 0; i < json_size(contract->events); i++) {
-        const char *type = json_string_value(json_get(json_member_at(contract->events, i), "type"), NULL);
+        const char *type =
+            json_string_value(json_get(json_member_at(contract->events, i), "type"), NULL);
         if (type == NULL)
             continue;
         ck_assert_msg(event_routes_topic(routes, type) != NULL, "%s", type);

@@ -79,7 +79,8 @@ static const struct {
     {"{\"Service\":\"tree\",\"Path\":\"a\"}", "http://tree:8080/a"},
     {"{\"Service\":\"stamping\",\"Path\":\"/a\"}", "http://stamping:8053/a"},
     {"{\"Service\":\"tree\",\"Path\":\"/a b?c#d\\\"\"}", "http://tree:8080/a%20b%3Fc%23d%22"},
-    {"{\"Service\":\"tree\",\"Path\":\"/\\u00e9\\r\\n/%41;@:\"}", "http://tree:8080/%C3%A9%0D%0A/%41;@:"},
+    {"{\"Service\":\"tree\",\"Path\":\"/\\u00e9\\r\\n/%41;@:\"}",
+     "http://tree:8080/%C3%A9%0D%0A/%41;@:"},
     {"{\"Service\":\"tree\",\"QueryParameters\":{\"q\":\"a b&c=d\",\"\\u00e4\":\"/?\"}}",
      "http://tree:8080?q=a%20b%26c%3Dd&%C3%A4=%2F%3F"},
     {"{\"Service\":\"tree\",\"Path\":\"/\",\"QueryParameters\":{\"n\":5,\"t\":true,\"e\":\"\"}}",
@@ -126,11 +127,15 @@ static const struct {
      "header A"},
     {"{\"Service\":\"tree\",\"Headers\":{\"A\":\"b\\nEvil: 1\"}}", "States.ParameterPathFailure",
      "header A"},
-    {"{\"Service\":\"tree\",\"Headers\":{\"A\\nEvil\":\"b\"}}", "States.ParameterPathFailure", "header A"},
-    {"{\"Service\":\"tree\",\"Headers\":{\"A: b\":\"c\"}}", "States.ParameterPathFailure", "header A: b"},
-    {"{\"Service\":\"tree\",\"Headers\":{\"A b\":\"c\"}}", "States.ParameterPathFailure", "header A b"},
+    {"{\"Service\":\"tree\",\"Headers\":{\"A\\nEvil\":\"b\"}}", "States.ParameterPathFailure",
+     "header A"},
+    {"{\"Service\":\"tree\",\"Headers\":{\"A: b\":\"c\"}}", "States.ParameterPathFailure",
+     "header A: b"},
+    {"{\"Service\":\"tree\",\"Headers\":{\"A b\":\"c\"}}", "States.ParameterPathFailure",
+     "header A b"},
     {"{\"Service\":\"tree\",\"Headers\":{\"\":\"c\"}}", "States.ParameterPathFailure", "header"},
-    {"{\"Service\":\"tree\",\"RequestBody\":\"x\",\"Headers\":{\"Content-Type\":\"a/b\\nEvil: 1\"}}",
+    {"{\"Service\":\"tree\",\"RequestBody\":\"x\",\"Headers\":{\"Content-Type\":\"a/b\\nEvil: "
+     "1\"}}",
      "States.ParameterPathFailure", "header Content-Type"},
 };
 
@@ -146,12 +151,14 @@ END_TEST
 START_TEST(headers_of_a_request)
 {
     static const struct http_task_identity identity = {"w:A:0", "corr-1", "00-abc-01"};
-    struct json *given = json_of("{\"Service\":\"stamping\",\"Headers\":{\"X-A\":\"b\",\"X-N\":5}}");
+    struct json *given =
+        json_of("{\"Service\":\"stamping\",\"Headers\":{\"X-A\":\"b\",\"X-N\":5}}");
     ck_assert(http_task_build(&request, given, services, &identity, &failure));
     json_release(given);
-    ck_assert_str_eq(buffer_text(&request.headers), "X-A: b\nX-N: 5\nIdempotency-Key: w:A:0\n"
-                                                    "X-Correlation-ID: corr-1\ntraceparent: 00-abc-01\n"
-                                                    "X-API-Key: s3cret\n");
+    ck_assert_str_eq(buffer_text(&request.headers),
+                     "X-A: b\nX-N: 5\nIdempotency-Key: w:A:0\n"
+                     "X-Correlation-ID: corr-1\ntraceparent: 00-abc-01\n"
+                     "X-API-Key: s3cret\n");
     built("{\"Service\":\"tree\"}");
     ck_assert_str_eq(buffer_text(&request.headers),
                      "Idempotency-Key: w:A:0\nX-Correlation-ID: corr-1\n");
@@ -231,21 +238,23 @@ static const char *form_type(char *text, size_t bytes)
 START_TEST(a_form_has_these_octets)
 {
     char type[256];
-    built(FORM("{\"file\":{\"content\":\"a\\r\\nb\",\"filename\":\"x\\\"y\\n.txt\","
-               "\"content_type\":\"text/plain\"},\"note\":\"hi\",\"n\":5,\"raw\":{\"content\":\"\"}}"));
+    built(FORM(
+        "{\"file\":{\"content\":\"a\\r\\nb\",\"filename\":\"x\\\"y\\n.txt\","
+        "\"content_type\":\"text/plain\"},\"note\":\"hi\",\"n\":5,\"raw\":{\"content\":\"\"}}"));
     const char *boundary = strstr(form_type(type, sizeof type), "boundary=");
     ck_assert_ptr_nonnull(boundary);
     boundary += strlen("boundary=");
     struct buffer expected = {0};
-    buffer_append_format(&expected,
-                         "--%s\r\n"
-                         "Content-Disposition: form-data; name=\"file\"; filename=\"x%%22y%%0A.txt\"\r\n"
-                         "Content-Type: text/plain\r\n\r\na\r\nb\r\n--%s\r\n"
-                         "Content-Disposition: form-data; name=\"note\"\r\n\r\nhi\r\n--%s\r\n"
-                         "Content-Disposition: form-data; name=\"n\"\r\n\r\n5\r\n--%s\r\n"
-                         "Content-Disposition: form-data; name=\"raw\"; filename=\"data\"\r\n"
-                         "Content-Type: application/octet-stream\r\n\r\n\r\n--%s--\r\n",
-                         boundary, boundary, boundary, boundary, boundary);
+    buffer_append_format(
+        &expected,
+        "--%s\r\n"
+        "Content-Disposition: form-data; name=\"file\"; filename=\"x%%22y%%0A.txt\"\r\n"
+        "Content-Type: text/plain\r\n\r\na\r\nb\r\n--%s\r\n"
+        "Content-Disposition: form-data; name=\"note\"\r\n\r\nhi\r\n--%s\r\n"
+        "Content-Disposition: form-data; name=\"n\"\r\n\r\n5\r\n--%s\r\n"
+        "Content-Disposition: form-data; name=\"raw\"; filename=\"data\"\r\n"
+        "Content-Type: application/octet-stream\r\n\r\n\r\n--%s--\r\n",
+        boundary, boundary, boundary, boundary, boundary);
     ck_assert_str_eq(buffer_text(&request.body), buffer_text(&expected));
     ck_assert_uint_eq(request.body.bytes, expected.bytes);
     buffer_fini(&expected);
@@ -259,10 +268,12 @@ START_TEST(no_content_can_end_its_part)
     built(FORM("{\"file\":{\"content\":\"x\"}}"));
     const char *boundary = strstr(form_type(type, sizeof type), "boundary=") + strlen("boundary=");
     struct buffer content = {0}, parameters = {0};
-    buffer_append_format(&content, "a\r\n--%s\r\nContent-Disposition: form-data; name=\"evil\"\r\n\r\n1\r\n--%s--",
-                         boundary, boundary);
-    buffer_append_text(&parameters, "{\"Service\":\"stamping\",\"Headers\":{\"Content-Type\":"
-                                    "\"multipart/form-data\"},\"RequestBody\":{\"file\":{\"content\":");
+    buffer_append_format(
+        &content, "a\r\n--%s\r\nContent-Disposition: form-data; name=\"evil\"\r\n\r\n1\r\n--%s--",
+        boundary, boundary);
+    buffer_append_text(&parameters,
+                       "{\"Service\":\"stamping\",\"Headers\":{\"Content-Type\":"
+                       "\"multipart/form-data\"},\"RequestBody\":{\"file\":{\"content\":");
     buffer_append_json_text(&parameters, buffer_text(&content));
     buffer_append_text(&parameters, "},\"last\":\"z\"}}");
     built(buffer_text(&parameters));
@@ -305,19 +316,26 @@ static const struct {
     const char *headers, *body, *result;
 } results[] = {
     {200, "Content-Type: application/json\r\n", "{\"a\":1}",
-     "{\"StatusCode\":200,\"Headers\":{\"content-type\":[\"application/json\"]},\"ResponseBody\":{\"a\":1}}"},
+     "{\"StatusCode\":200,\"Headers\":{\"content-type\":[\"application/"
+     "json\"]},\"ResponseBody\":{\"a\":1}}"},
     {299, "content-type:application/problem+JSON; charset=utf-8\r\n", "null",
-     "{\"StatusCode\":299,\"Headers\":{\"content-type\":[\"application/problem+JSON; charset=utf-8\"]},"
+     "{\"StatusCode\":299,\"Headers\":{\"content-type\":[\"application/problem+JSON; "
+     "charset=utf-8\"]},"
      "\"ResponseBody\":null}"},
     {201, "Content-Type: text/plain\r\n", "{\"a\":1}",
-     "{\"StatusCode\":201,\"Headers\":{\"content-type\":[\"text/plain\"]},\"ResponseBody\":\"{\\\"a\\\":1}\"}"},
+     "{\"StatusCode\":201,\"Headers\":{\"content-type\":[\"text/"
+     "plain\"]},\"ResponseBody\":\"{\\\"a\\\":1}\"}"},
     {204, "", "", "{\"StatusCode\":204,\"Headers\":{},\"ResponseBody\":null}"},
     {200, "Content-Type: application/json\r\n", "",
-     "{\"StatusCode\":200,\"Headers\":{\"content-type\":[\"application/json\"]},\"ResponseBody\":null}"},
-    {200, "HTTP/1.1 200 OK\r\nDate: x\r\nConnection: close\r\nCONTENT-LENGTH: 2\r\nServer: s\r\nX-A:  b \r\n\r\n",
+     "{\"StatusCode\":200,\"Headers\":{\"content-type\":[\"application/"
+     "json\"]},\"ResponseBody\":null}"},
+    {200,
+     "HTTP/1.1 200 OK\r\nDate: x\r\nConnection: close\r\nCONTENT-LENGTH: 2\r\nServer: s\r\nX-A:  b "
+     "\r\n\r\n",
      "hi", "{\"StatusCode\":200,\"Headers\":{\"x-a\":[\"b\"]},\"ResponseBody\":\"hi\"}"},
     {200, "X-A: 1\r\nX-B: 2\r\nx-a: 3\r\n", "hi",
-     "{\"StatusCode\":200,\"Headers\":{\"x-a\":[\"1\",\"3\"],\"x-b\":[\"2\"]},\"ResponseBody\":\"hi\"}"},
+     "{\"StatusCode\":200,\"Headers\":{\"x-a\":[\"1\",\"3\"],\"x-b\":[\"2\"]},\"ResponseBody\":"
+     "\"hi\"}"},
     {200, "X-Bad: \xff\r\nX-A: b", "hi",
      "{\"StatusCode\":200,\"Headers\":{\"x-a\":[\"b\"]},\"ResponseBody\":\"hi\"}"},
 };

@@ -100,7 +100,8 @@ static const struct {
     {"services: {\n", "YAML_SYNTAX", "no YAML", 2},
     {"name: x\n", "SERVICES_MISSING", "services", 1},
     {"services: []\n", "SERVICES_MISSING", "services", 1},
-    {"services:\n  a: { base_url: http://a, baseurl: http://b }\n", "SERVICE_UNKNOWN_FIELD", "baseurl", 2},
+    {"services:\n  a: { base_url: http://a, baseurl: http://b }\n", "SERVICE_UNKNOWN_FIELD",
+     "baseurl", 2},
     {"services:\n  a: {}\n", "SERVICE_BASE_URL", "(none)", 2},
     {"services:\n  a: text\n", "SERVICE_BASE_URL", "(none)", 2},
     {"services:\n  a: { base_url: a:80 }\n", "SERVICE_BASE_URL", "a:80", 2},
@@ -109,13 +110,19 @@ static const struct {
     {"services:\n  a: { base_url: http://a, base_url_variable: BAD_URL }\n", "SERVICE_BASE_URL",
      "ftp://tree", 2},
     {"services:\n  a: { base_url_variable: UNSET }\n", "SERVICE_BASE_URL", "base_url_variable", 2},
-    {"services:\n  a: { base_url: http://a, timeout_ms: 0 }\n", "SERVICE_TIMEOUT", "1 to 86400000", 2},
-    {"services:\n  a: { base_url: http://a, timeout_ms: -5 }\n", "SERVICE_TIMEOUT", "1 to 86400000", 2},
-    {"services:\n  a: { base_url: http://a, timeout_ms: 86400001 }\n", "SERVICE_TIMEOUT", "86400000", 2},
-    {"services:\n  a: { base_url: http://a, timeout_ms: 1.5 }\n", "SERVICE_TIMEOUT", "whole number", 2},
-    {"services:\n  a: { base_url: http://a, timeout_ms: '5' }\n", "SERVICE_TIMEOUT", "whole number", 2},
+    {"services:\n  a: { base_url: http://a, timeout_ms: 0 }\n", "SERVICE_TIMEOUT", "1 to 86400000",
+     2},
+    {"services:\n  a: { base_url: http://a, timeout_ms: -5 }\n", "SERVICE_TIMEOUT", "1 to 86400000",
+     2},
+    {"services:\n  a: { base_url: http://a, timeout_ms: 86400001 }\n", "SERVICE_TIMEOUT",
+     "86400000", 2},
+    {"services:\n  a: { base_url: http://a, timeout_ms: 1.5 }\n", "SERVICE_TIMEOUT", "whole number",
+     2},
+    {"services:\n  a: { base_url: http://a, timeout_ms: '5' }\n", "SERVICE_TIMEOUT", "whole number",
+     2},
     {"services:\n  a: { base_url: http://a, when_open: maybe }\n", "SERVICE_WHEN_OPEN", "maybe", 2},
-    {"services:\n  a: { base_url: http://a, when_open: true }\n", "SERVICE_WHEN_OPEN", "hold or fail", 2},
+    {"services:\n  a: { base_url: http://a, when_open: true }\n", "SERVICE_WHEN_OPEN",
+     "hold or fail", 2},
 };
 
 START_TEST(a_fault_is_one_finding)
@@ -137,7 +144,8 @@ START_TEST(all_faults_are_told_at_once)
 {
     struct findings findings = {0};
     ck_assert_ptr_null(parse("services:\n  a: { base_url: x, timeout_ms: 0 }\n"
-                             "  b: { base_url: http://b, when_open: x, more: 1 }\n", &findings));
+                             "  b: { base_url: http://b, when_open: x, more: 1 }\n",
+                             &findings));
     ck_assert_uint_eq(findings.errors, 4);
     findings_fini(&findings);
 }

@@ -41,7 +41,8 @@ static void check_json(const struct json *value, const char *expected)
 START_TEST(the_general_form)
 {
     read_fine("{\"workflow\":\"billing\",\"version\":\"2.1.0\",\"input\":{\"a\":[1]},"
-              "\"namespace\":\"docs\",\"correlation_id\":\"c-1\",\"metadata\":{\"m\":1}}", NULL);
+              "\"namespace\":\"docs\",\"correlation_id\":\"c-1\",\"metadata\":{\"m\":1}}",
+              NULL);
     ck_assert_str_eq(submission.workflow, "billing");
     ck_assert_str_eq(submission.version, "2.1.0");
     ck_assert_str_eq(submission.namespace, "docs");
@@ -54,7 +55,8 @@ END_TEST
 START_TEST(what_is_left_out_has_defaults)
 {
     read_fine("{\"input\":[1,2],\"version\":null,\"namespace\":null,\"correlation_id\":null,"
-              "\"metadata\":null}", NULL);
+              "\"metadata\":null}",
+              NULL);
     ck_assert_str_eq(submission.workflow, "metadata_stamping");
     ck_assert_ptr_null(submission.version);
     ck_assert_str_eq(submission.namespace, "default");
@@ -68,7 +70,8 @@ END_TEST
 START_TEST(the_form_of_a_document)
 {
     read_fine("{\"content\":\"hello\",\"file_path\":\"a.txt\",\"content_type\":null,"
-              "\"enable_intelligence\":false,\"namespace\":\"docs\",\"metadata\":{\"m\":1}}", NULL);
+              "\"enable_intelligence\":false,\"namespace\":\"docs\",\"metadata\":{\"m\":1}}",
+              NULL);
     ck_assert_str_eq(submission.workflow, "metadata_stamping");
     ck_assert_ptr_null(submission.version);
     ck_assert_str_eq(submission.namespace, "docs");
@@ -96,15 +99,18 @@ static const struct {
     {"{\"content\":\"x\",\"contents\":1}", NULL, "contents", "content, file_path"},
     {"{\"input\":{},\"content\":\"x\"}", NULL, "content", "workflow, version, input"},
     {"{\"workflow\":\"w\"}", NULL, "input", "missing"},
-    {"{\"workflow\":5,\"input\":{}}", NULL, "workflow", "is a number; it must be a text of 1 to 128"},
-    {"{\"workflow\":\"\",\"input\":{}}", NULL, "workflow", "has 0 bytes; it must be a text of 1 to 128"},
+    {"{\"workflow\":5,\"input\":{}}", NULL, "workflow",
+     "is a number; it must be a text of 1 to 128"},
+    {"{\"workflow\":\"\",\"input\":{}}", NULL, "workflow",
+     "has 0 bytes; it must be a text of 1 to 128"},
     {"{\"workflow\":\"a\\nb\",\"input\":{}}", NULL, "workflow", "without control characters"},
     {"{\"version\":1,\"input\":{}}", NULL, "version", "1 to 128"},
     {"{\"namespace\":\"\",\"content\":\"x\"}", NULL, "namespace", "1 to 255"},
     {"{\"namespace\":[],\"content\":\"x\"}", NULL, "namespace", "is a array"},
     {"{\"namespace\":\"a\\u007f\",\"content\":\"x\"}", NULL, "namespace", "control characters"},
     {"{\"correlation_id\":true,\"content\":\"x\"}", NULL, "correlation_id", "1 to 128"},
-    {"{\"correlation_id\":\"a\\r\\nEvil: 1\",\"content\":\"x\"}", NULL, "correlation_id", "control characters"},
+    {"{\"correlation_id\":\"a\\r\\nEvil: 1\",\"content\":\"x\"}", NULL, "correlation_id",
+     "control characters"},
     {"{\"metadata\":[],\"content\":\"x\"}", NULL, "metadata", "must be an object"},
     {"{\"content\":null}", NULL, "content", "content is a null; it must be a text"},
     {"{\"content\":5}", NULL, "content", "content is a number; it must be a text"},
@@ -151,8 +157,8 @@ static const struct {
     {"{\"input\":{},\"idempotency_key\":\"", IDEMPOTENCY_KEY_BYTES_MAX, ERR_INVALID,
      "idempotency_key", "1 to 255"},
     {"{\"content\":\"", CONTENT_BYTES_MAX, ERR_TOO_LARGE, "content", "at most 10485760"},
-    {"{\"metadata\":{},\"workflow\":\"metadata_stamping\",\"input\":{\"content\":\"", CONTENT_BYTES_MAX,
-     ERR_TOO_LARGE, "content", "has 10485761 bytes"},
+    {"{\"metadata\":{},\"workflow\":\"metadata_stamping\",\"input\":{\"content\":\"",
+     CONTENT_BYTES_MAX, ERR_TOO_LARGE, "content", "has 10485761 bytes"},
 };
 
 START_TEST(texts_have_a_longest)
@@ -220,9 +226,12 @@ static const char *const alike[][2] = {
     {"{\"content\":\"x\",\"file_path\":\"f\"}", "{\"file_path\":\"f\",\"content\":\"x\"}"},
     {"{\"content\":\"x\"}", "{\"workflow\":\"metadata_stamping\",\"input\":{\"content\":\"x\"}}"},
     {"{\"content\":\"x\"}", "{\"content\":\"x\",\"namespace\":\"default\",\"metadata\":null}"},
-    {"{\"content\":\"x\"}", "{\"content\":\"x\",\"correlation_id\":\"c\",\"idempotency_key\":\"k\"}"},
-    {"{\"input\":{\"a\":{\"b\":1,\"c\":[2]},\"d\":3}}", "{\"input\":{\"d\":3,\"a\":{\"c\":[2],\"b\":1}}}"},
-    {"{\"content\":\"x\",\"metadata\":{\"a\":1,\"b\":2}}", "{\"metadata\":{\"b\":2,\"a\":1},\"content\":\"x\"}"},
+    {"{\"content\":\"x\"}",
+     "{\"content\":\"x\",\"correlation_id\":\"c\",\"idempotency_key\":\"k\"}"},
+    {"{\"input\":{\"a\":{\"b\":1,\"c\":[2]},\"d\":3}}",
+     "{\"input\":{\"d\":3,\"a\":{\"c\":[2],\"b\":1}}}"},
+    {"{\"content\":\"x\",\"metadata\":{\"a\":1,\"b\":2}}",
+     "{\"metadata\":{\"b\":2,\"a\":1},\"content\":\"x\"}"},
     {"{\"input\":[1,-0.0,1e2]}", "{\"input\":[1.0,0,100]}"},
     {"{\"content\":\"\\u00e9\"}", "{\"content\":\"\xc3\xa9\"}"},
 };
@@ -291,7 +300,8 @@ END_TEST
 
 START_TEST(the_key_is_no_part_of_the_hash)
 {
-    struct hash one = hash_of("{\"content\":\"x\"}", "k"), two = hash_of("{\"content\":\"x\"}", "l");
+    struct hash one = hash_of("{\"content\":\"x\"}", "k"),
+                two = hash_of("{\"content\":\"x\"}", "l");
     ck_assert_mem_eq(&one, &two, sizeof one);
 }
 END_TEST
@@ -314,12 +324,15 @@ START_TEST(defaults_of_the_contract_are_filled_in)
     check_json(submission.input,
                "{\"content\":\"x\",\"file_path\":\"<api-submitted>\",\"content_type\":"
                "\"text/plain\",\"enable_intelligence\":true,\"namespace\":\"docs\"}");
-    ck_assert_int_eq(complete(NULL, "{\"content\":\"x\",\"file_path\":\"f\",\"content_type\":\"a/b\","
-                                    "\"enable_intelligence\":false}"), ERR_OK);
+    ck_assert_int_eq(complete(NULL,
+                              "{\"content\":\"x\",\"file_path\":\"f\",\"content_type\":\"a/b\","
+                              "\"enable_intelligence\":false}"),
+                     ERR_OK);
     check_json(submission.input, "{\"content\":\"x\",\"file_path\":\"f\",\"content_type\":\"a/b\","
                                  "\"enable_intelligence\":false,\"namespace\":\"default\"}");
     ck_assert_int_eq(complete(NULL, "{\"namespace\":\"docs\",\"input\":{\"content\":\"x\","
-                                    "\"namespace\":\"own\"}}"), ERR_OK);
+                                    "\"namespace\":\"own\"}}"),
+                     ERR_OK);
     ck_assert_str_eq(json_string_or(json_get(submission.input, "namespace"), ""), "own");
 }
 END_TEST
@@ -383,7 +396,8 @@ int main(void)
     tcase_add_test(tests, the_key_is_no_part_of_the_hash);
     tcase_add_test(tests, defaults_of_the_contract_are_filled_in);
     tcase_add_test(tests, a_contract_without_input_state_takes_anything);
-    tcase_add_loop_test(tests, an_input_that_does_not_fit_the_contract_is_refused, 0, COUNT(misfits));
+    tcase_add_loop_test(tests, an_input_that_does_not_fit_the_contract_is_refused, 0,
+                        COUNT(misfits));
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

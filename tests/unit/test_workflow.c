@@ -5,8 +5,8 @@
  *     fail 1 Error@0.5 cause  it failed (0.5: random)           cancel cause, timeout
  *     accepted, started
  *
- * Each record is told as "record -> STATE", then its events, "+3 path#attempt" for a wait that opened
- * ("~3 path#attempt after 2s" for a timer) and "-3" for a call that is abandoned.
+ * Each record is told as "record -> STATE", then its events, "+3 path#attempt" for a wait that
+ * opened ("~3 path#attempt after 2s" for a timer) and "-3" for a call that is abandoned.
  */
 #include "base/instant.h"
 #include "workflow_story.h"
@@ -81,8 +81,9 @@ static struct workflow_record read_record(char *copy, int32_t n, struct json **r
     return record;
 }
 
-static void tell(struct buffer *out, struct workflow *workflow, const struct workflow_record *record,
-                 const struct workflow_outcome *outcome, bool in_full)
+static void tell(struct buffer *out, struct workflow *workflow,
+                 const struct workflow_record *record, const struct workflow_outcome *outcome,
+                 bool in_full)
 {
     buffer_append_format(out, " -> %s\n", workflow_state_name(outcome->to));
     for (size_t i = 0; i < outcome->events_count; i++) {
@@ -226,14 +227,12 @@ static void check_ended(struct workflow *workflow, enum workflow_state state, in
 
 START_TEST(stamping_succeeds)
 {
-    struct workflow *workflow =
-        check_story(stamping, INPUT,
-                    "accepted\nstarted\nok 2 " KNOWN "\nok 1 " HASHED "\nok 3 " STAMPED,
-                    "accepted -> PENDING\n"
-                    "started" STARTED "ok 2  -> PROCESSING\n"
-                    "  workflow_step_completed\n"
-                    "  onextree_intelligence_received\n" HASH_DONE("1") CALLS_STAMP("3")
-                        STAMP_DONE("3"));
+    struct workflow *workflow = check_story(
+        stamping, INPUT, "accepted\nstarted\nok 2 " KNOWN "\nok 1 " HASHED "\nok 3 " STAMPED,
+        "accepted -> PENDING\n"
+        "started" STARTED "ok 2  -> PROCESSING\n"
+        "  workflow_step_completed\n"
+        "  onextree_intelligence_received\n" HASH_DONE("1") CALLS_STAMP("3") STAMP_DONE("3"));
     check_ended(workflow, WORKFLOW_COMPLETED, STORY_START_US + 4 * SECOND_US);
     ck_assert_int_eq(workflow_started_us(workflow), STORY_START_US + 1 * SECOND_US);
     ck_assert_int_eq(workflow_deadline_us(workflow), STORY_START_US + 61 * SECOND_US);
@@ -254,10 +253,9 @@ END_TEST
 START_TEST(stamping_degrades_without_intelligence)
 {
     struct workflow *workflow = check_story(
-        stamping, INPUT,
-        "started\nok 1 " HASHED "\nfail 2 States.Timeout@0.1 late\nok 3 " STAMPED,
-        "started" STARTED HASH_DONE("1") "fail 2 States.Timeout@0.1 late -> PROCESSING\n" CALLS_STAMP(
-            "3") STAMP_DONE("3"));
+        stamping, INPUT, "started\nok 1 " HASHED "\nfail 2 States.Timeout@0.1 late\nok 3 " STAMPED,
+        "started" STARTED HASH_DONE(
+            "1") "fail 2 States.Timeout@0.1 late -> PROCESSING\n" CALLS_STAMP("3") STAMP_DONE("3"));
     check_ended(workflow, WORKFLOW_COMPLETED, STORY_START_US + 3 * SECOND_US);
     const struct json *result = workflow_result(workflow);
     ck_assert_str_eq(json_string_or(json_get(result, "intelligence_status"), ""), "degraded");
@@ -293,8 +291,8 @@ START_TEST(stamping_skips_intelligence_that_nobody_wants)
         "  stamp_workflow_started\n"
         "  workflow_state_transition\n"
         "  +1 gather/0/hash_generation#1\n" HASH_DONE("1") CALLS_STAMP("2") STAMP_DONE("2"));
-    ck_assert_str_eq(
-        json_string_or(json_get(workflow_result(workflow), "intelligence_status"), ""), "skipped");
+    ck_assert_str_eq(json_string_or(json_get(workflow_result(workflow), "intelligence_status"), ""),
+                     "skipped");
     workflow_free(workflow);
 }
 END_TEST
@@ -302,34 +300,34 @@ END_TEST
 /* Five retries with full jitter: delays of 1, 2, 4, 8 and 10 seconds times the recorded random. */
 START_TEST(stamping_fails_when_the_hash_does)
 {
-    struct workflow *workflow = check_story(
-        stamping, INPUT,
-        "started\n"
-        "fail 1 States.Http.Socket@0.5 refused\nfire 3\n"
-        "fail 4 States.Http.StatusCode.503@0.5 busy\nfire 5\n"
-        "fail 6 States.Timeout@0.5 late\nfire 7\n"
-        "fail 8 States.Http.StatusCode.500@0.5 oops\nfire 9\n"
-        "fail 10 States.Http.Socket@0.5 refused\nfire 11\n"
-        "fail 12 States.Http.Socket@0.5 refused again",
-        "started" STARTED "fail 1 States.Http.Socket@0.5 refused -> PROCESSING\n"
-        "  ~3 gather/0/hash_generation#2 after 0.5s\n"
-        "fire 3 -> PROCESSING\n  +4 gather/0/hash_generation#2\n"
-        "fail 4 States.Http.StatusCode.503@0.5 busy -> PROCESSING\n"
-        "  ~5 gather/0/hash_generation#3 after 1s\n"
-        "fire 5 -> PROCESSING\n  +6 gather/0/hash_generation#3\n"
-        "fail 6 States.Timeout@0.5 late -> PROCESSING\n"
-        "  ~7 gather/0/hash_generation#4 after 2s\n"
-        "fire 7 -> PROCESSING\n  +8 gather/0/hash_generation#4\n"
-        "fail 8 States.Http.StatusCode.500@0.5 oops -> PROCESSING\n"
-        "  ~9 gather/0/hash_generation#5 after 4s\n"
-        "fire 9 -> PROCESSING\n  +10 gather/0/hash_generation#5\n"
-        "fail 10 States.Http.Socket@0.5 refused -> PROCESSING\n"
-        "  ~11 gather/0/hash_generation#6 after 5s\n"
-        "fire 11 -> PROCESSING\n  +12 gather/0/hash_generation#6\n"
-        "fail 12 States.Http.Socket@0.5 refused again -> FAILED\n"
-        "  workflow_state_transition\n"
-        "  stamp_workflow_failed\n"
-        "  -2\n");
+    struct workflow *workflow =
+        check_story(stamping, INPUT,
+                    "started\n"
+                    "fail 1 States.Http.Socket@0.5 refused\nfire 3\n"
+                    "fail 4 States.Http.StatusCode.503@0.5 busy\nfire 5\n"
+                    "fail 6 States.Timeout@0.5 late\nfire 7\n"
+                    "fail 8 States.Http.StatusCode.500@0.5 oops\nfire 9\n"
+                    "fail 10 States.Http.Socket@0.5 refused\nfire 11\n"
+                    "fail 12 States.Http.Socket@0.5 refused again",
+                    "started" STARTED "fail 1 States.Http.Socket@0.5 refused -> PROCESSING\n"
+                    "  ~3 gather/0/hash_generation#2 after 0.5s\n"
+                    "fire 3 -> PROCESSING\n  +4 gather/0/hash_generation#2\n"
+                    "fail 4 States.Http.StatusCode.503@0.5 busy -> PROCESSING\n"
+                    "  ~5 gather/0/hash_generation#3 after 1s\n"
+                    "fire 5 -> PROCESSING\n  +6 gather/0/hash_generation#3\n"
+                    "fail 6 States.Timeout@0.5 late -> PROCESSING\n"
+                    "  ~7 gather/0/hash_generation#4 after 2s\n"
+                    "fire 7 -> PROCESSING\n  +8 gather/0/hash_generation#4\n"
+                    "fail 8 States.Http.StatusCode.500@0.5 oops -> PROCESSING\n"
+                    "  ~9 gather/0/hash_generation#5 after 4s\n"
+                    "fire 9 -> PROCESSING\n  +10 gather/0/hash_generation#5\n"
+                    "fail 10 States.Http.Socket@0.5 refused -> PROCESSING\n"
+                    "  ~11 gather/0/hash_generation#6 after 5s\n"
+                    "fire 11 -> PROCESSING\n  +12 gather/0/hash_generation#6\n"
+                    "fail 12 States.Http.Socket@0.5 refused again -> FAILED\n"
+                    "  workflow_state_transition\n"
+                    "  stamp_workflow_failed\n"
+                    "  -2\n");
     check_ended(workflow, WORKFLOW_FAILED, STORY_START_US + 11 * SECOND_US);
     ck_assert_str_eq(workflow_error(workflow), "States.Http.Socket");
     ck_assert_str_eq(workflow_cause(workflow), "refused again");
@@ -351,11 +349,11 @@ END_TEST
 
 START_TEST(cancel_before_the_start)
 {
-    struct workflow *workflow = check_story(
-        stamping, INPUT, "accepted\ncancel no longer wanted",
-        "accepted -> PENDING\n"
-        "cancel no longer wanted -> CANCELLED\n"
-        "  workflow_state_transition\n  stamp_workflow_cancelled\n");
+    struct workflow *workflow =
+        check_story(stamping, INPUT, "accepted\ncancel no longer wanted",
+                    "accepted -> PENDING\n"
+                    "cancel no longer wanted -> CANCELLED\n"
+                    "  workflow_state_transition\n  stamp_workflow_cancelled\n");
     check_ended(workflow, WORKFLOW_CANCELLED, STORY_START_US + 1 * SECOND_US);
     ck_assert_int_eq(workflow_started_us(workflow), 0);
     ck_assert_str_eq(workflow_error(workflow), "Workflow.Cancelled");
@@ -392,8 +390,9 @@ START_TEST(the_time_limit_fails_the_workflow)
 {
     struct workflow *workflow =
         check_story(stamping, INPUT, "started\nok 1 " HASHED "\ntimeout too long",
-                    "started" STARTED HASH_DONE("1") "timeout too long -> FAILED\n"
-                    "  workflow_state_transition\n  stamp_workflow_failed\n  -2\n");
+                    "started" STARTED HASH_DONE(
+                        "1") "timeout too long -> FAILED\n"
+                             "  workflow_state_transition\n  stamp_workflow_failed\n  -2\n");
     check_ended(workflow, WORKFLOW_FAILED, STORY_START_US + 2 * SECOND_US);
     ck_assert_str_eq(workflow_error(workflow), "States.Timeout");
     ck_assert_str_eq(workflow_cause(workflow), "too long");
@@ -403,9 +402,9 @@ END_TEST
 
 START_TEST(the_contracts_own_time_limit_wins)
 {
-    struct contract *contract =
-        story_contract("name: quick\nversion: 1.0.0\nstate_machine:\n  StartAt: A\n"
-                       "  TimeoutSeconds: 5\n  States: { A: { Type: Wait, Seconds: 9, End: true } }\n");
+    struct contract *contract = story_contract(
+        "name: quick\nversion: 1.0.0\nstate_machine:\n  StartAt: A\n"
+        "  TimeoutSeconds: 5\n  States: { A: { Type: Wait, Seconds: 9, End: true } }\n");
     struct workflow *workflow = check_story(contract, "{}", "started",
                                             "started -> PROCESSING\n  workflow_started\n"
                                             "  workflow_state_transition\n  ~1 A#1 after 9s\n");
@@ -524,12 +523,12 @@ END_TEST
 
 START_TEST(a_loop_visits_its_task_again)
 {
-    struct contract *contract = story_contract(
-        "name: n\nversion: 1.0.0\nstate_machine:\n  StartAt: Ask\n  States:\n"
-        "    Ask: { Type: Task, Resource: onex:http:invoke, Next: Look }\n"
-        "    Look:\n      Type: Choice\n      Default: Ask\n"
-        "      Choices: [ { Variable: $.done, BooleanEquals: true, Next: End } ]\n"
-        "    End: { Type: Succeed }\n");
+    struct contract *contract =
+        story_contract("name: n\nversion: 1.0.0\nstate_machine:\n  StartAt: Ask\n  States:\n"
+                       "    Ask: { Type: Task, Resource: onex:http:invoke, Next: Look }\n"
+                       "    Look:\n      Type: Choice\n      Default: Ask\n"
+                       "      Choices: [ { Variable: $.done, BooleanEquals: true, Next: End } ]\n"
+                       "    End: { Type: Succeed }\n");
     struct workflow *workflow =
         check_story(contract, "{}", "started\nok 1 {\"done\":false}\nok 2 {\"done\":true}",
                     "started -> PROCESSING\n  workflow_started\n  workflow_state_transition\n"
@@ -554,12 +553,14 @@ START_TEST(a_call_that_opens_as_the_workflow_ends_is_not_open)
     struct contract *contract = story_contract(
         "name: n\nversion: 1.0.0\nstate_machine:\n  StartAt: A\n  States:\n    A:\n"
         "      Type: Parallel\n      End: true\n      Branches:\n"
-        "        - { StartAt: B, States: { B: { Type: Task, Resource: onex:http:invoke, End: true } } }\n"
+        "        - { StartAt: B, States: { B: { Type: Task, Resource: onex:http:invoke, End: true "
+        "} } }\n"
         "        - { StartAt: C, States: { C: { Type: Fail, Error: No, Cause: never } } }\n");
-    struct workflow *workflow = check_story(contract, "{}", "started",
-                                            "started -> FAILED\n  workflow_started\n"
-                                            "  workflow_state_transition\n"
-                                            "  workflow_state_transition\n  workflow_failed\n  -1\n");
+    struct workflow *workflow =
+        check_story(contract, "{}", "started",
+                    "started -> FAILED\n  workflow_started\n"
+                    "  workflow_state_transition\n"
+                    "  workflow_state_transition\n  workflow_failed\n  -1\n");
     check_ended(workflow, WORKFLOW_FAILED, STORY_START_US);
     ck_assert_str_eq(workflow_error(workflow), "No");
     workflow_free(workflow);
@@ -695,8 +696,8 @@ END_TEST
 
 START_TEST(names_of_states)
 {
-    static const char *const names[] = {"", "PENDING", "PROCESSING", "COMPLETED", "FAILED",
-                                        "CANCELLED"};
+    static const char *const names[] = {"",          "PENDING", "PROCESSING",
+                                        "COMPLETED", "FAILED",  "CANCELLED"};
     for (int i = WORKFLOW_NONE; i <= WORKFLOW_CANCELLED; i++) {
         ck_assert_str_eq(workflow_state_name((enum workflow_state)i), names[i]);
         ck_assert_int_eq(workflow_state_of_name(names[i]), i);

@@ -68,9 +68,9 @@ __attribute__((unused)) static struct uuid story_id(unsigned number)
 }
 
 /* A workflow created at created_us that nothing was applied to. */
-__attribute__((unused)) static struct workflow *
-story_workflow_of(const char *namespace, const struct contract *contract, unsigned number,
-                  int16_t shard, const char *input, int64_t created_us, int64_t timeout_ms)
+__attribute__((unused)) static struct workflow *story_workflow_of(
+    const char *namespace, const struct contract *contract, unsigned number, int16_t shard,
+    const char *input, int64_t created_us, int64_t timeout_ms)
 {
     struct workflow_head head = {
         .id = story_id(number),
@@ -84,9 +84,11 @@ story_workflow_of(const char *namespace, const struct contract *contract, unsign
     return workflow_new(contract, &head, timeout_ms);
 }
 
-__attribute__((unused)) static struct workflow *
-story_workflow(const struct contract *contract, unsigned number, int16_t shard, const char *input,
-               int64_t created_us, int64_t timeout_ms)
+__attribute__((unused)) static struct workflow *story_workflow(const struct contract *contract,
+                                                               unsigned number, int16_t shard,
+                                                               const char *input,
+                                                               int64_t created_us,
+                                                               int64_t timeout_ms)
 {
     return story_workflow_of("docs", contract, number, shard, input, created_us, timeout_ms);
 }
