@@ -1,152 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Stories of one workflow: records go in; states, published events and open waits come out as text.
- *
- *     ok 1 {..}               the call of wait 1 succeeded      fire 3        the timer 3 came up
- *     fail 1 Error@0.5 cause  it failed (0.5: random)           cancel cause, timeout
- *     accepted, started
- *
- * Each record is told as "record -> STATE", then its events, "+3 path#attempt" for a wait that
- * opened ("~3 path#attempt after 2s" for a timer) and "-3" for a call that is abandoned.
- */
-#include "base/instant.h"
-#include "workflow_story.h"
-
-#define HASH "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define HASHED                                                                                     \
-    "{\"StatusCode\":200,\"ResponseBody\":{\"data\":{\"file_hash\":\"" HASH "\","                  \
-    "\"file_size_bytes\":5,\"execution_time_ms\":1.5}}}"
-#define KNOWN                                                                                      \
-    "{\"StatusCode\":200,\"ResponseBody\":{\"data\":{\"intelligence\":{\"confidence_score\":0.9}," \
-    "\"patterns\":[\"p\"]}}}"
-#define STAMPED                                                                                    \
-    "{\"StatusCode\":201,\"ResponseBody\":{\"data\":{\"stamp_id\":\"s-1\",\"stamp\":\"text\","     \
-    "\"stamp_type\":\"lightweight\",\"created_at\":\"2026-01-01T00:00:03Z\",\"file_hash\":\"h2\"," \
-    "\"performance_metrics\":{\"execution_time_ms\":2}}}}"
-#define INPUT                                                                                      \
-    "{\"content\":\"hello\",\"file_path\":\"a/b.txt\",\"content_type\":\"text/plain\","            \
-    "\"enable_intelligence\":true,\"namespace\":\"docs\"}"
-
-#define RECORDS_MAX 64
-
-struct story {
-    const char *lines[RECORDS_MAX];
-    size_t count;
-    char *text;
-};
+/* Stories of one workflow: records go in; states, published events and open waits come out. */
+#include "workflow_script.h"
 
 static struct contract *stamping;
 
 static void setup(void) { stamping = story_stamping(); }
 static void teardown(void) { contract_free(stamping); }
-
-static void story_split(struct story *story, const char *script)
-{
-    char *rest = story->text = must_strdup(script);
-    for (char *line; (line = strsep(&rest, "\n")) != NULL;)
-        if (*line != '\0')
-            story->lines[story->count++] = line;
-}
-
-/* The record of a line; its texts point into `copy`, its payload is *result. */
-static struct workflow_record read_record(char *copy, int32_t n, struct json **result)
-{
-    struct workflow_record record = {.n = n, .at_us = STORY_START_US + n * SECOND_US};
-    char *rest = copy, *verb = strsep(&rest, " ");
-    *result = NULL;
-    if (strcmp(verb, "accepted") == 0 || strcmp(verb, "started") == 0) {
-        record.kind = *verb == 'a' ? RECORD_ACCEPTED : RECORD_STARTED;
-        return record;
-    }
-    if (strcmp(verb, "cancel") == 0 || strcmp(verb, "timeout") == 0) {
-        record.kind = *verb == 'c' ? RECORD_CANCELLED : RECORD_TIMED_OUT;
-        record.error = *verb == 'c' ? "Workflow.Cancelled" : "States.Timeout";
-        record.cause = rest;
-        return record;
-    }
-    record.wait = (uint32_t)atoi(strsep(&rest, " "));
-    record.duration_us = 250000;
-    if (strcmp(verb, "ok") == 0) {
-        record.kind = RECORD_TASK_SUCCEEDED;
-        record.payload = *result = story_json(rest);
-    } else if (strcmp(verb, "fail") == 0) {
-        record.kind = RECORD_TASK_FAILED;
-        char *error = strsep(&rest, " ");
-        record.error = strsep(&error, "@");
-        record.random = error == NULL ? 0 : atof(error);
-        record.cause = rest == NULL ? "" : rest;
-    } else {
-        ck_assert_str_eq(verb, "fire");
-        record.kind = RECORD_TIMER_FIRED;
-    }
-    return record;
-}
-
-static void tell(struct buffer *out, struct workflow *workflow,
-                 const struct workflow_record *record, const struct workflow_outcome *outcome,
-                 bool in_full)
-{
-    buffer_append_format(out, " -> %s\n", workflow_state_name(outcome->to));
-    for (size_t i = 0; i < outcome->events_count; i++) {
-        buffer_append_format(out, "  %s", outcome->events[i].type);
-        if (in_full) {
-            char id[UUID_TEXT_BYTES];
-            struct uuid uuid = workflow_event_id(workflow, record->n, i);
-            buffer_append_format(out, " %s ", uuid_format(&uuid, id));
-            json_write(outcome->events[i].payload, out);
-        }
-        buffer_append_char(out, '\n');
-    }
-    for (size_t i = 0; i < outcome->opened_count; i++) {
-        const struct workflow_wait *wait = workflow_wait_find(workflow, outcome->opened[i]);
-        ck_assert_ptr_nonnull(wait);
-        buffer_append_format(out, "  %c%u %s#%u", wait->is_timer ? '~' : '+', wait->wait,
-                             wait->state_path, wait->attempt);
-        if (wait->is_timer)
-            buffer_append_format(out, " after %gs", (double)(wait->due_us - record->at_us) / 1e6);
-        if (in_full && !wait->is_timer)
-            json_write(wait->parameters, out);
-        buffer_append_char(out, '\n');
-    }
-    for (size_t i = 0; i < outcome->abandoned_count; i++)
-        buffer_append_format(out, "  -%u\n", outcome->abandoned[i]);
-}
-
-/* Applies the lines from `first` to before `stop`; tells them when there is an `out`. */
-static void apply(struct workflow *workflow, const struct story *story, size_t first, size_t stop,
-                  struct buffer *out, bool in_full)
-{
-    struct workflow_outcome outcome = {0};
-    for (size_t i = first; i < stop; i++) {
-        char *copy = must_strdup(story->lines[i]);
-        struct json *result;
-        struct workflow_record record = read_record(copy, (int32_t)i, &result);
-        enum error_code code = workflow_apply(workflow, &record, &outcome);
-        ck_assert_msg(code == ERR_OK, "refused: %s", story->lines[i]);
-        if (out != NULL) {
-            buffer_append_format(out, "%.*s", (int)strcspn(story->lines[i], "{"), story->lines[i]);
-            tell(out, workflow, &record, &outcome, in_full);
-        }
-        json_release(result);
-        free(copy);
-    }
-    workflow_outcome_fini(&outcome);
-}
-
-static struct workflow *begin(const struct contract *contract, const char *input)
-{
-    return story_workflow(contract, 1, 7, input, STORY_START_US - 2000, 60000);
-}
-
-static struct workflow *run(const struct contract *contract, const char *input, const char *script,
-                            struct buffer *out, bool in_full)
-{
-    struct story story = {0};
-    story_split(&story, script);
-    struct workflow *workflow = begin(contract, input);
-    apply(workflow, &story, 0, story.count, out, in_full);
-    free(story.text);
-    return workflow;
-}
 
 /* Every event of the script, with id and payload, when the process stops after `stop` records. */
 static char *told_after_stop(const struct contract *contract, const char *input,
@@ -186,15 +45,6 @@ static struct workflow *check_story(const struct contract *contract, const char 
     buffer_fini(&out);
     check_replay(contract, input, script);
     return workflow;
-}
-
-static void check_json(const struct json *value, const char *expected)
-{
-    struct json *wanted = story_json(expected);
-    char *text = json_to_text(value);
-    ck_assert_msg(json_equal(value, wanted), "%s\nis not\n%s", text, expected);
-    free(text);
-    json_release(wanted);
 }
 
 static void check_ended(struct workflow *workflow, enum workflow_state state, int64_t completed_us)
@@ -411,94 +261,6 @@ START_TEST(the_contracts_own_time_limit_wins)
     ck_assert_int_eq(workflow_deadline_us(workflow), STORY_START_US + 5 * SECOND_US);
     workflow_free(workflow);
     contract_free(contract);
-}
-END_TEST
-
-/* -- payloads -- */
-
-/* The payload of event number `index` of the last record. */
-static void check_payload(const struct contract *contract, const char *script, const char *last,
-                          size_t index, const char *type, const char *expected)
-{
-    struct workflow *workflow = run(contract, INPUT, script, NULL, false);
-    struct workflow_outcome outcome = {0};
-    struct json *result;
-    char *copy = must_strdup(last);
-    struct workflow_record record = read_record(copy, workflow_records(workflow), &result);
-    ck_assert_int_eq(workflow_apply(workflow, &record, &outcome), ERR_OK);
-    ck_assert_uint_gt(outcome.events_count, index);
-    ck_assert_str_eq(outcome.events[index].type, type);
-    check_json(outcome.events[index].payload, expected);
-    json_release(result);
-    free(copy);
-    workflow_outcome_fini(&outcome);
-    workflow_free(workflow);
-}
-
-#define ABOUT(second)                                                                              \
-    "\"workflow_id\":\"019aa119-c3a8-7000-8000-000000000001\",\"workflow\":\"metadata_stamping\"," \
-    "\"namespace\":\"docs\",\"correlation_id\":\"corr-1\",\"run\":1,"                              \
-    "\"timestamp\":\"2026-01-01T00:00:0" second ".000000Z\""
-#define GATHERED "started\nok 2 " KNOWN "\nok 1 " HASHED
-
-START_TEST(payloads_tell_what_happened)
-{
-    check_payload(stamping, "", "started", 0, "stamp_workflow_started",
-                  "{" ABOUT("0") ",\"workflow_state\":\"processing\",\"file_path\":\"a/b.txt\","
-                                 "\"intelligence_enabled\":true,\"mode\":\"durable\"}");
-    check_payload(stamping, "", "started", 1, "workflow_state_transition",
-                  "{" ABOUT("0") ",\"from_state\":\"PENDING\",\"to_state\":\"PROCESSING\"}");
-    check_payload(stamping, "", "started", 2, "onextree_intelligence_requested",
-                  "{" ABOUT("0") ",\"file_path\":\"a/b.txt\",\"context\":\"a/b.txt\","
-                                 "\"analysis_type\":\"general_content_analysis\"}");
-    check_payload(stamping, "started\nok 2 " KNOWN, "ok 1 " HASHED, 0, "workflow_step_completed",
-                  "{" ABOUT("2") ",\"step_type\":\"hash_generation\",\"step_order\":2,"
-                                 "\"duration_ms\":250}");
-    check_payload(stamping, "started", "ok 2 " KNOWN, 1, "onextree_intelligence_received",
-                  "{" ABOUT("1") ",\"step_type\":\"onextree_intelligence\",\"duration_ms\":250,"
-                                 "\"analysis_time_ms\":250,\"confidence_score\":0.9,"
-                                 "\"analysis_result\":{\"confidence_score\":0.9}}");
-    check_payload(stamping, GATHERED, "ok 3 " STAMPED, 1, "metadata_stamp_created",
-                  "{" ABOUT("3") ",\"step_type\":\"stamp_creation\",\"duration_ms\":250,"
-                                 "\"stamp_id\":\"s-1\",\"file_hash\":\"" HASH "\","
-                                 "\"file_path\":\"a/b.txt\",\"file_size\":5,"
-                                 "\"content_type\":\"text/plain\",\"creation_time_ms\":2,"
-                                 "\"version\":1}");
-    check_payload(stamping, GATHERED, "ok 3 " STAMPED, 3, "stamp_workflow_completed",
-                  "{" ABOUT("3") ",\"workflow_state\":\"completed\","
-                                 "\"created_at\":\"2025-12-31T23:59:59.998000Z\","
-                                 "\"processing_time_ms\":3002,\"stamp_id\":\"s-1\","
-                                 "\"file_hash\":\"" HASH "\",\"file_path\":\"a/b.txt\","
-                                 "\"file_size\":5,\"content_type\":\"text/plain\","
-                                 "\"intelligence_status\":\"success\"}");
-    check_payload(stamping, "started", "fail 1 E why", 1, "stamp_workflow_failed",
-                  "{" ABOUT("1") ",\"workflow_state\":\"failed\",\"error_type\":\"E\","
-                                 "\"error\":\"why\",\"processing_time_ms\":1002,"
-                                 "\"file_path\":\"a/b.txt\"}");
-    check_payload(stamping, "accepted", "cancel why", 0, "workflow_state_transition",
-                  "{" ABOUT("1") ",\"from_state\":\"PENDING\",\"to_state\":\"CANCELLED\"}");
-    check_payload(stamping, "accepted", "cancel why", 1, "stamp_workflow_cancelled",
-                  "{" ABOUT("1") ",\"workflow_state\":\"cancelled\","
-                                 "\"error_type\":\"Workflow.Cancelled\",\"error\":\"why\","
-                                 "\"processing_time_ms\":1002,\"file_path\":\"a/b.txt\"}");
-}
-END_TEST
-
-/* A template that finds nothing does not stop the workflow: the event says so. */
-START_TEST(a_template_that_fails_is_told_in_the_payload)
-{
-    struct workflow *workflow = begin(stamping, "{\"content\":\"x\",\"enable_intelligence\":false,"
-                                                "\"namespace\":\"docs\"}");
-    struct workflow_outcome outcome = {0};
-    struct workflow_record record = {.kind = RECORD_STARTED, .at_us = STORY_START_US};
-    ck_assert_int_eq(workflow_apply(workflow, &record, &outcome), ERR_OK);
-    const struct json *payload = outcome.events[0].payload;
-    const char *why = json_string_or(json_get(payload, "payload_error"), "");
-    ck_assert_msg(strstr(why, "$.input.file_path") != NULL, "%s", why);
-    ck_assert_ptr_null(json_get(payload, "mode"));
-    ck_assert_ptr_nonnull(json_get(payload, "workflow_id"));
-    workflow_outcome_fini(&outcome);
-    workflow_free(workflow);
 }
 END_TEST
 
@@ -723,8 +485,6 @@ int main(void)
     tcase_add_test(stories, cancel_in_a_retry_delay_abandons_the_other_call_only);
     tcase_add_test(stories, the_time_limit_fails_the_workflow);
     tcase_add_test(stories, the_contracts_own_time_limit_wins);
-    tcase_add_test(stories, payloads_tell_what_happened);
-    tcase_add_test(stories, a_template_that_fails_is_told_in_the_payload);
     tcase_add_test(stories, a_contract_without_states_that_wait_ends_at_once);
     tcase_add_test(stories, a_loop_visits_its_task_again);
     tcase_add_test(stories, a_call_that_opens_as_the_workflow_ends_is_not_open);
