@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
+
 const struct config_option config_options[] = {
 #define OPTION_INT(name, field, unit, min, max, value, programs, prose)                            \
     {name, CONFIG_INT, unit, min, max, value, programs, prose},
@@ -260,7 +262,11 @@ static void check_together(const struct config *config, struct buffer *faults, i
     if (config->postgres_pool_min_size > config->postgres_pool_max_size)
         add_fault(faults, count,
                   "POSTGRES_POOL_MIN_SIZE: must not be larger than POSTGRES_POOL_MAX_SIZE");
+    if (strlen(config->default_namespace) > NAMESPACE_BYTES_MAX)
+        add_fault(faults, count, "DEFAULT_NAMESPACE: must have 1 to 255 bytes");
 }
+
+_Static_assert(NAMESPACE_BYTES_MAX == 255, "the sentence above names the limit");
 
 int config_load(struct config *config, unsigned program, config_lookup *lookup, void *context,
                 struct buffer *faults)

@@ -238,6 +238,23 @@ START_TEST(production_insists_on_secrets)
 }
 END_TEST
 
+/* The engine's table of keys counts on it. */
+START_TEST(the_default_namespace_has_a_longest)
+{
+    char longest[257];
+    memset(longest, 'n', sizeof longest);
+    longest[256] = '\0';
+    const char *variables[] = {"DEFAULT_NAMESPACE", longest, NULL};
+    expect_fault(FOR_ORCHESTRATOR, variables, "DEFAULT_NAMESPACE", "1 to 255 bytes");
+    longest[255] = '\0';
+    struct config config;
+    struct buffer faults = {0};
+    ck_assert_int_eq(load(&config, FOR_ORCHESTRATOR, variables, &faults), 0);
+    config_fini(&config);
+    buffer_fini(&faults);
+}
+END_TEST
+
 START_TEST(the_pool_bounds_fit_each_other)
 {
     expect_fault(FOR_REDUCER, (const char *[]){"POSTGRES_POOL_MIN_SIZE", "11", NULL},
@@ -306,6 +323,7 @@ int main(void)
     tcase_add_test(tests, a_file_wins_and_loses_its_line_end);
     tcase_add_test(tests, secrets_are_never_printed);
     tcase_add_test(tests, production_insists_on_secrets);
+    tcase_add_test(tests, the_default_namespace_has_a_longest);
     tcase_add_test(tests, the_pool_bounds_fit_each_other);
     tcase_add_test(tests, the_database_url_is_quoted);
     tcase_add_test(tests, help_and_documents_show_the_table);
