@@ -28,6 +28,17 @@ enum error_retry error_code_retry(enum error_code code) { return rows[code].retr
 static void fill(struct error *error, enum error_code code, const char *field, const char *format,
                  va_list arguments) PRINTF_LIKE(4, 0);
 
+void error_trim(char *text, unsigned long bytes)
+{
+    size_t length = strlen(text), start = length;
+    if (length + 1 < bytes)
+        return;
+    while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
+        start--;
+    if (start > 0 && (unsigned char)text[start - 1] >= 0xc0)
+        text[start - 1] = '\0'; /* its last character may lack octets: drop it */
+}
+
 static void fill(struct error *error, enum error_code code, const char *field, const char *format,
                  va_list arguments)
 {
@@ -36,6 +47,7 @@ static void fill(struct error *error, enum error_code code, const char *field, c
     error->code = code;
     snprintf(error->field, sizeof error->field, "%s", field);
     vsnprintf(error->text, sizeof error->text, format, arguments);
+    error_trim(error->text, sizeof error->text);
 }
 
 enum error_code error_set(struct error *error, enum error_code code, const char *format, ...)

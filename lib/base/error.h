@@ -41,6 +41,10 @@ enum error_code error_set(struct error *error, enum error_code code, const char 
 enum error_code error_set_field(struct error *error, enum error_code code, const char *field,
                                 const char *format, ...) PRINTF_LIKE(4, 5);
 
+/* After vsnprintf into text[bytes]: a sentence that was cut off must not end inside a character, for it may
+ * be stored. */
+void error_trim(char *text, unsigned long bytes);
+
 /* A broken assumption of our own code: prints where and what, then aborts. Stays on in release. */
 #define BUG_IF(condition)                                                                          \
     do {                                                                                           \

@@ -55,6 +55,7 @@ void asl_failure_set(struct asl_failure *failure, const char *error, const char 
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    error_trim(text, sizeof text);
     asl_failure_set_texts(failure, error, text);
 }
 

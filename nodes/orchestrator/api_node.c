@@ -97,13 +97,11 @@ static void check_node(struct orchestrator *orchestrator, struct health_componen
 static void check_database(struct orchestrator *orchestrator, struct health_component *component)
 {
     int64_t began_us = clock_monotonic_us();
-    struct postgres *postgres;
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     struct error error = {0};
-    enum error_code code = postgres_pool_get(orchestrator->pool, &postgres, &error);
-    if (code == ERR_OK) {
-        code = postgres_query(postgres, "SELECT 1", NULL, 0, NULL, &error);
-        postgres_pool_put(orchestrator->pool, postgres);
-    }
+    pthread_mutex_lock(&lock);
+    enum error_code code = postgres_query(orchestrator->health, "SELECT 1", NULL, 0, NULL, &error);
+    pthread_mutex_unlock(&lock);
     set_component(component, "database", true, code == ERR_OK ? HEALTH_HEALTHY : HEALTH_UNHEALTHY,
                   began_us, code == ERR_OK ? "connected" : error.text);
 }

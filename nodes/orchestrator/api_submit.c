@@ -262,8 +262,8 @@ static enum error_code view_duplicate(struct orchestrator *orchestrator,
 {
     int64_t deadline_us = clock_monotonic_us() + wait_ms * 1000;
     enum error_code code = workflow_view_read(orchestrator, &attempt->id, true, view, error);
-    while (code == ERR_OK && !workflow_state_ended(view->state) &&
-           clock_monotonic_us() < deadline_us) {
+    while (code == ERR_OK && !atomic_load(&orchestrator->stopping) &&
+           !workflow_state_ended(view->state) && clock_monotonic_us() < deadline_us) {
         bool ended = await_end(orchestrator, &attempt->id, view->shard, deadline_us);
         json_release(view->object);
         view->object = NULL;

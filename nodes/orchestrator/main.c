@@ -23,6 +23,7 @@ static const char usage[] = "bridge-orchestrator\n\nAccepts workflows over HTTP 
 
 #define DATABASE_TRIES_US 15000000 /* how long a start waits for a database that is not there yet */
 #define DATABASE_RETRY_US 200000
+#define HEALTH_REPLY_TIMEOUT_MS 2000
 #define SETTLE_TIMEOUT_US 30000000
 
 struct parts {
@@ -150,6 +151,9 @@ static enum error_code start_engine(struct orchestrator *orchestrator, struct er
                                            (int)orchestrator->config->postgres_query_timeout,
                                            (int)orchestrator->config->postgres_acquire_timeout,
                                            (int)orchestrator->config->postgres_connection_max_age);
+    orchestrator->health =
+        postgres_new(orchestrator->database_url, "bridge-orchestrator health", NULL);
+    postgres_set_reply_timeout(orchestrator->health, HEALTH_REPLY_TIMEOUT_MS);
     orchestrator->workers_count = (int)orchestrator->config->orchestrator_workers;
     if (orchestrator->workers_count > orchestrator->shards)
         orchestrator->workers_count = orchestrator->shards;
@@ -242,11 +246,11 @@ static void stop(struct parts *parts)
         http_server_refuse(parts->server);
     for (int i = 0; i < orchestrator->workers_count; i++)
         worker_halt(orchestrator->workers[i]);
+    ownership_close(orchestrator->ownership); /* others may take the shards from here on */
     if (parts->server != NULL)
         http_server_stop(parts->server);
     if (parts->metrics_server != NULL)
         http_server_stop(parts->metrics_server);
-    ownership_close(orchestrator->ownership);
     for (int i = 0; i < orchestrator->workers_count; i++)
         worker_free(orchestrator->workers[i]);
     int flush_ms =
@@ -254,6 +258,7 @@ static void stop(struct parts *parts)
     publisher_close(orchestrator->publisher, flush_ms);
     if (orchestrator->pool != NULL)
         postgres_pool_free(orchestrator->pool);
+    postgres_free(orchestrator->health);
     registry_free(orchestrator->registry);
     event_routes_free(orchestrator->routes);
     free(orchestrator->database_url);

@@ -29,6 +29,7 @@ struct orchestrator {
     struct event_routes *routes;
     struct publisher *publisher;
     struct postgres_pool *pool;
+    struct postgres *health; /* api_node.c asks the database over it, under a lock of its own */
     struct ownership *ownership;
     int shards;
     int workers_count;

@@ -13,6 +13,7 @@
 #include "orchestrator/worker.h"
 
 #define HOUSE_INTERVAL_US INT64_C(600000000)
+#define HOUSE_RETRY_US INT64_C(30000000)
 
 struct ownership {
     struct orchestrator *orchestrator;
@@ -94,7 +95,7 @@ static enum error_code claim(struct ownership *ownership, struct error *error)
     struct orchestrator *orchestrator = ownership->orchestrator;
     struct postgres_value values[2] = {{0}};
     struct postgres_rows *rows = NULL;
-    if (!all_settled(orchestrator))
+    if (!all_settled(orchestrator) || atomic_load(&orchestrator->stopping))
         return ERR_OK; /* shards are still being loaded: not to be taken from ourselves */
     postgres_set_uuid(&values[0], &orchestrator->instance_id);
     postgres_array_start(&values[1], PG_INT2);
@@ -117,25 +118,33 @@ static enum error_code claim(struct ownership *ownership, struct error *error)
     return code;
 }
 
-/* Partitions are made months ahead, and keys past their retention go in small deletes. */
-static enum error_code keep_house(struct ownership *ownership, struct error *error)
+/* Partitions are made months ahead, and keys past their retention go in small deletes. On a connection of
+ * its own: whatever holds it up must not cost the lock or the lease. */
+static void keep_house(struct ownership *ownership)
 {
     static const char sql_keys[] =
         "DELETE FROM workflow_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM workflow_keys "
         "WHERE created_at < clock_timestamp() - make_interval(hours => $1) LIMIT 10000))";
+    struct orchestrator *orchestrator = ownership->orchestrator;
     int64_t now_us = clock_monotonic_us();
     if (ownership->house_us != 0 && now_us < ownership->house_us)
-        return ERR_OK;
-    ownership->house_us = now_us + HOUSE_INTERVAL_US;
+        return;
     struct postgres_value hours = {0};
-    postgres_set_int4(&hours,
-                      (int32_t)ownership->orchestrator->config->idempotency_retention_hours);
+    struct error error = {0};
+    struct postgres *postgres =
+        postgres_new(orchestrator->database_url, "bridge-orchestrator housekeeping",
+                     "-c lock_timeout=1s -c statement_timeout=3s");
+    postgres_set_reply_timeout(postgres, (int)orchestrator->config->lease_ms / 3);
+    postgres_set_int4(&hours, (int32_t)orchestrator->config->idempotency_retention_hours);
     enum error_code code =
-        postgres_query(ownership->postgres, "SELECT ensure_partitions(3)", NULL, 0, NULL, error);
+        postgres_query(postgres, "SELECT ensure_partitions(3)", NULL, 0, NULL, &error);
     if (code == ERR_OK)
-        code = postgres_query(ownership->postgres, sql_keys, &hours, 1, NULL, error);
+        code = postgres_query(postgres, sql_keys, &hours, 1, NULL, &error);
+    if (code != ERR_OK)
+        log_warning("housekeeping is put off", LOG_TEXT("error", error.text));
+    ownership->house_us = now_us + (code == ERR_OK ? HOUSE_INTERVAL_US : HOUSE_RETRY_US);
     postgres_value_fini(&hours);
-    return code;
+    postgres_free(postgres);
 }
 
 static enum error_code beat(struct ownership *ownership, struct error *error)
@@ -144,7 +153,7 @@ static enum error_code beat(struct ownership *ownership, struct error *error)
     if (code == ERR_OK)
         code = renew_lease(ownership, error);
     if (code == ERR_OK)
-        code = keep_house(ownership, error);
+        keep_house(ownership);
     if (code == ERR_OK)
         code = claim(ownership, error);
     return code;

@@ -171,6 +171,7 @@ static void add_update(struct store_batch *batch, const struct workflow *workflo
 {
     struct postgres_value *column = batch->updates;
     int64_t completed_us = workflow_completed_us(workflow);
+    int64_t took_us = completed_us - workflow_head(workflow)->created_us;
     postgres_push_uuid(column++, &workflow_head(workflow)->id);
     postgres_push_string(column++, workflow_state_name(workflow_state(workflow)));
     push_instant_or_null(column++, workflow_started_us(workflow));
@@ -181,7 +182,8 @@ static void add_update(struct store_batch *batch, const struct workflow *workflo
     if (completed_us == 0)
         postgres_push_null(column);
     else
-        postgres_push_int8(column, (completed_us - workflow_head(workflow)->created_us) / 1000);
+        postgres_push_int8(column,
+                           took_us < 0 ? 0 : took_us / 1000); /* clocks of two hosts may differ */
 }
 
 static void add_event(struct store_batch *batch, const struct engine_effect *effect)

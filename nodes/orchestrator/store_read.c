@@ -6,10 +6,13 @@
 #include "io/log.h"
 #include "orchestrator/store.h"
 
-#define LOAD_CHUNK 500 /* workflows read at a time */
+#define LOAD_CHUNK 500             /* workflows read at a time */
+#define LOAD_CHUNK_BYTES (4 << 20) /* of their inputs as stored, unless one alone is larger */
 
 static const char sql_live_ids[] =
     "SELECT id FROM workflow_executions WHERE shard = ANY($1) AND completed_at IS NULL ORDER BY id";
+static const char sql_sizes[] = "SELECT id, pg_column_size(input)::bigint FROM workflow_executions "
+                                "WHERE id = ANY($1) ORDER BY id";
 static const char sql_heads[] =
     "SELECT id, shard, run, correlation_id, workflow_type, contract_version, namespace, input, "
     "metadata, traceparent, created_at "
@@ -151,8 +154,8 @@ static enum error_code replay(const struct reading *reading, const struct postgr
     return code;
 }
 
-static enum error_code read_workflows(const struct reading *reading,
-                                      const struct postgres_value *ids, struct error *error)
+static enum error_code read_chunk(const struct reading *reading, const struct postgres_value *ids,
+                                  struct error *error)
 {
     struct postgres_rows *heads = NULL, *records = NULL;
     enum error_code code = postgres_query(reading->postgres, sql_heads, ids, 1, &heads, error);
@@ -162,6 +165,31 @@ static enum error_code read_workflows(const struct reading *reading,
         code = replay(reading, heads, records, error);
     postgres_rows_free(heads);
     postgres_rows_free(records);
+    return code;
+}
+
+/* Reads so many at a time that no answer grows past LOAD_CHUNK workflows or LOAD_CHUNK_BYTES of input. */
+static enum error_code read_workflows(const struct reading *reading,
+                                      const struct postgres_value *ids, struct error *error)
+{
+    struct postgres_rows *sizes = NULL;
+    struct postgres_value chunk = {0};
+    enum error_code code = postgres_query(reading->postgres, sql_sizes, ids, 1, &sizes, error);
+    int total = code == ERR_OK ? postgres_rows_count(sizes) : 0;
+    for (int next = 0; next < total && code == ERR_OK;) {
+        int64_t bytes = 0;
+        postgres_array_start(&chunk, PG_UUID);
+        do {
+            struct uuid id = postgres_rows_uuid(sizes, next, 0);
+            bytes += postgres_rows_int(sizes, next, 1);
+            postgres_push_uuid(&chunk, &id);
+            next++;
+        } while (next < total && chunk.count < LOAD_CHUNK &&
+                 bytes + postgres_rows_int(sizes, next, 1) <= LOAD_CHUNK_BYTES);
+        code = read_chunk(reading, &chunk, error);
+    }
+    postgres_rows_free(sizes);
+    postgres_value_fini(&chunk);
     return code;
 }
 
@@ -180,14 +208,14 @@ enum error_code store_load_live(struct postgres *postgres, struct registry *regi
     for (int i = 0; i < count; i++)
         postgres_push_int2(&value, shards[i]);
     enum error_code code = postgres_query(postgres, sql_live_ids, &value, 1, &rows, error);
-    int total = code == ERR_OK ? postgres_rows_count(rows) : 0;
-    for (int first = 0; first < total && code == ERR_OK; first += LOAD_CHUNK) {
+    if (code == ERR_OK) {
         postgres_array_start(&ids, PG_UUID);
-        for (int i = first; i < total && i < first + LOAD_CHUNK; i++) {
+        for (int i = 0; i < postgres_rows_count(rows); i++) {
             struct uuid id = postgres_rows_uuid(rows, i, 0);
             postgres_push_uuid(&ids, &id);
         }
-        code = read_workflows(&reading, &ids, error);
+        if (ids.count > 0)
+            code = read_workflows(&reading, &ids, error);
     }
     postgres_rows_free(rows);
     postgres_value_fini(&value);

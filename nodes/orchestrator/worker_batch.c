@@ -8,6 +8,8 @@
 #include "io/log.h"
 #include "orchestrator/worker_internal.h"
 
+#define RELOAD_US INT64_C(50000) /* before shards are loaded anew; doubles each time in a row */
+#define RELOAD_DOUBLINGS_MAX 7
 #define RESEND_US 50000          /* between tries to reach the database again */
 #define PUBLISHED_LAG_US 1000000 /* an idle worker writes a moved published_seq this late */
 
@@ -281,6 +283,7 @@ static void count_ends(const struct batch *batch)
 static void after_commit(struct worker *worker)
 {
     struct batch *batch = &worker->flying;
+    worker->reloads = 0;
     if (batch->lanes_count > 0)
         worker->committed_us = clock_monotonic_us();
     for (int i = 0; i < batch->lanes_count; i++) {
@@ -432,10 +435,11 @@ static void reload(struct worker *worker, const struct error *error)
     for (int16_t shard = 0; shard < worker->orchestrator->shards; shard++)
         if (worker->owned[shard])
             lanes[count++] = worker->lanes[shard];
-    atomic_store(&worker->settled, false); /* nobody shall take them from us meanwhile */
     worker_release_shards(worker, ERR_OUTCOME_UNKNOWN);
-    if (worker_load(worker, lanes, count) && worker->takes_count == 0)
-        atomic_store(&worker->settled, true);
+    worker_take(worker, lanes, count);
+    worker->load_us = clock_monotonic_us() + (RELOAD_US << worker->reloads);
+    if (worker->reloads < RELOAD_DOUBLINGS_MAX)
+        worker->reloads++;
 }
 
 static void batch_failed(struct worker *worker, enum error_code code, const struct error *error)

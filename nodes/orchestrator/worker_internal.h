@@ -105,6 +105,7 @@ struct worker {
     enum store_state store_state;
     bool outcome_unknown;
     int64_t sent_us, retry_us, load_us, committed_us;
+    int reloads; /* in a row */
     struct worker_lane lanes[SHARDS_MAX]; /* owned ones, by shard */
     bool owned[SHARDS_MAX];
     struct watchers *watchers;
