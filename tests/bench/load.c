@@ -90,10 +90,11 @@ static void prepare_request(struct load *load)
     size_t before = mark ? (size_t)(mark - text) : strlen(text);
     const char *after = mark ? mark + strlen(NUMBER_MARK) : "";
     size_t bytes = before + strlen(after) + (mark ? NUMBER_DIGITS : 0);
-    buffer_append_format(&request,
-                         "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n"
-                         "Content-Length: %zu\r\n\r\n",
-                         load->plan.path, load->plan.port, bytes);
+    buffer_append_format(
+        &request,
+        "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n"
+        "Content-Length: %zu\r\n\r\n",
+        load->plan.path, load->plan.port, bytes);
     load->number_at = strlen(buffer_text(&request)) + before;
     buffer_append(&request, text, before);
     if (mark)
@@ -107,7 +108,8 @@ static void prepare_request(struct load *load)
 
 static void client_connect(struct load *load, struct client *client)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)load->plan.port)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)load->plan.port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (client->fd < 0 || connect(client->fd, (struct sockaddr *)&address, sizeof(address)) != 0)
@@ -140,7 +142,8 @@ static void client_send(struct load *load, struct client *client, int64_t since_
     load->busy++;
     load->sent++;
     for (size_t done = 0; done < load->request_bytes;) {
-        ssize_t n = send(client->fd, load->request + done, load->request_bytes - done, MSG_NOSIGNAL);
+        ssize_t n =
+            send(client->fd, load->request + done, load->request_bytes - done, MSG_NOSIGNAL);
         if (n < 0)
             return; /* the end of the connection is seen by the next read */
         done += (size_t)n;
@@ -163,7 +166,8 @@ static void record(struct load *load, int64_t latency_us)
 {
     if ((size_t)load->completed == load->latencies_max) {
         load->latencies_max = load->latencies_max ? load->latencies_max * 2 : 65536;
-        load->latencies_us = realloc(load->latencies_us, load->latencies_max * sizeof(*load->latencies_us));
+        load->latencies_us =
+            realloc(load->latencies_us, load->latencies_max * sizeof(*load->latencies_us));
         if (load->latencies_us == NULL)
             die("memory");
     }
@@ -188,7 +192,8 @@ static void client_answered(struct load *load, struct client *client, int64_t no
 /* Reads what is there; true when the client is free for the next request. */
 static bool client_read(struct load *load, struct client *client)
 {
-    ssize_t n = recv(client->fd, client->answer + client->received, sizeof(client->answer) - client->received - 1, 0);
+    ssize_t n = recv(client->fd, client->answer + client->received,
+                     sizeof(client->answer) - client->received - 1, 0);
     if (n <= 0) {
         client_close(client);
         load->lost += client->busy;
@@ -215,7 +220,9 @@ static int send_due(struct load *load)
         load->due_us += step_us;
     }
     int64_t wait_us = load->due_us - clock_monotonic_us();
-    return load->busy == load->plan.clients || wait_us > 1000000 ? 1000 : wait_us < 0 ? 0 : (int)(wait_us / 1000);
+    return load->busy == load->plan.clients || wait_us > 1000000 ? 1000
+           : wait_us < 0                                         ? 0
+                                                                 : (int)(wait_us / 1000);
 }
 
 static void run(struct load *load)
@@ -233,7 +240,8 @@ static void run(struct load *load)
         if ((!sending && load->busy == 0) || now_us > load->end_us + DRAIN_US)
             break;
         struct epoll_event events[EVENTS_MAX];
-        int n = epoll_wait(load->epoll, events, EVENTS_MAX, open_loop && sending ? send_due(load) : 100);
+        int n = epoll_wait(load->epoll, events, EVENTS_MAX,
+                           open_loop && sending ? send_due(load) : 100);
         for (int i = 0; i < n; i++) {
             struct client *client = events[i].data.ptr;
             if (client_read(load, client) && !open_loop && clock_monotonic_us() < load->end_us)
@@ -268,12 +276,14 @@ static void print_escaped(const char *text)
 static void report(struct load *load)
 {
     qsort(load->latencies_us, (size_t)load->completed, sizeof(*load->latencies_us), compare);
-    printf("{\"clients\":%d,\"rate\":%.0f,\"seconds\":%.3f,\"sent\":%" PRId64 ",\"completed\":%" PRId64
-           ",\"other\":%" PRId64 ",\"lost\":%" PRId64 ",\"per_second\":%.1f,\"p50_ms\":%.3f,\"p90_ms\":%.3f,"
+    printf("{\"clients\":%d,\"rate\":%.0f,\"seconds\":%.3f,\"sent\":%" PRId64
+           ",\"completed\":%" PRId64 ",\"other\":%" PRId64 ",\"lost\":%" PRId64
+           ",\"per_second\":%.1f,\"p50_ms\":%.3f,\"p90_ms\":%.3f,"
            "\"p99_ms\":%.3f,\"max_ms\":%.3f,\"next\":%" PRId64 ",\"example\":\"",
-           load->plan.clients, load->plan.rate, load->plan.seconds, load->sent, load->completed, load->other,
-           load->lost, (double)load->completed / load->plan.seconds, percentile_ms(load, 0.5),
-           percentile_ms(load, 0.9), percentile_ms(load, 0.99), percentile_ms(load, 1), load->number);
+           load->plan.clients, load->plan.rate, load->plan.seconds, load->sent, load->completed,
+           load->other, load->lost, (double)load->completed / load->plan.seconds,
+           percentile_ms(load, 0.5), percentile_ms(load, 0.9), percentile_ms(load, 0.99),
+           percentile_ms(load, 1), load->number);
     print_escaped(load->example);
     printf("\"}\n");
 }
@@ -281,31 +291,51 @@ static void report(struct load *load)
 static bool read_plan(struct plan *plan, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"port", 1, NULL, 'p'},    {"path", 1, NULL, 'u'},   {"body", 1, NULL, 'b'}, {"clients", 1, NULL, 'c'},
-        {"seconds", 1, NULL, 's'}, {"warmup", 1, NULL, 'w'}, {"rate", 1, NULL, 'r'}, {"first", 1, NULL, 'f'},
-        {NULL, 0, NULL, 0},
+        {"port", 1, NULL, 'p'},    {"path", 1, NULL, 'u'},    {"body", 1, NULL, 'b'},
+        {"clients", 1, NULL, 'c'}, {"seconds", 1, NULL, 's'}, {"warmup", 1, NULL, 'w'},
+        {"rate", 1, NULL, 'r'},    {"first", 1, NULL, 'f'},   {NULL, 0, NULL, 0},
     };
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
-        case 'p': plan->port = atoi(optarg); break;
-        case 'u': plan->path = optarg; break;
-        case 'b': plan->body_file = optarg; break;
-        case 'c': plan->clients = atoi(optarg); break;
-        case 's': plan->seconds = atof(optarg); break;
-        case 'w': plan->warmup = atof(optarg); break;
-        case 'r': plan->rate = atof(optarg); break;
-        case 'f': plan->first = strtoll(optarg, NULL, 10); break;
-        default: return false;
+        case 'p':
+            plan->port = atoi(optarg);
+            break;
+        case 'u':
+            plan->path = optarg;
+            break;
+        case 'b':
+            plan->body_file = optarg;
+            break;
+        case 'c':
+            plan->clients = atoi(optarg);
+            break;
+        case 's':
+            plan->seconds = atof(optarg);
+            break;
+        case 'w':
+            plan->warmup = atof(optarg);
+            break;
+        case 'r':
+            plan->rate = atof(optarg);
+            break;
+        case 'f':
+            plan->first = strtoll(optarg, NULL, 10);
+            break;
+        default:
+            return false;
         }
     }
-    return plan->port > 0 && plan->path && plan->body_file && plan->clients > 0 && plan->seconds > 0;
+    return plan->port > 0 && plan->path && plan->body_file && plan->clients > 0 &&
+           plan->seconds > 0;
 }
 
 int main(int argc, char **argv)
 {
     struct load load = {.plan = {.clients = 1, .seconds = 8, .warmup = 1, .first = 100000000000}};
     if (!read_plan(&load.plan, argc, argv)) {
-        fputs("usage: load --port N --path PATH --body FILE [--clients N] [--seconds N] [...]; see load.c\n", stderr);
+        fputs("usage: load --port N --path PATH --body FILE [--clients N] [--seconds N] [...]; see "
+              "load.c\n",
+              stderr);
         return 2;
     }
     load.number = load.plan.first;

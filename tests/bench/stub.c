@@ -6,18 +6,20 @@
 #include "io/http_server.h"
 #include "io/node.h"
 
-static const char usage[] = "stub\n\nThe service of the benchmark. Settings are environment variables:";
+static const char usage[] =
+    "stub\n\nThe service of the benchmark. Settings are environment variables:";
 
 #define FILLER "abcdefghijklmnopqrstuvwxyz0123456789"
 
 static void answer(struct http_response *response, const char *step)
 {
-    buffer_append_format(&response->body,
-                         "{\"step\":\"%s\",\"status\":\"success\",\"data\":{\"id\":\"7f3c9a52\",\"items\":["
-                         "{\"name\":\"first\",\"value\":1,\"text\":\"" FILLER FILLER FILLER "\"},"
-                         "{\"name\":\"second\",\"value\":2,\"text\":\"" FILLER FILLER FILLER "\"},"
-                         "{\"name\":\"third\",\"value\":3,\"text\":\"" FILLER FILLER FILLER "\"}]}}",
-                         step);
+    buffer_append_format(
+        &response->body,
+        "{\"step\":\"%s\",\"status\":\"success\",\"data\":{\"id\":\"7f3c9a52\",\"items\":["
+        "{\"name\":\"first\",\"value\":1,\"text\":\"" FILLER FILLER FILLER "\"},"
+        "{\"name\":\"second\",\"value\":2,\"text\":\"" FILLER FILLER FILLER "\"},"
+        "{\"name\":\"third\",\"value\":3,\"text\":\"" FILLER FILLER FILLER "\"}]}}",
+        step);
 }
 
 static void handle_one(struct http_request *request, struct http_response *response, void *context)
@@ -34,7 +36,8 @@ static void handle_two(struct http_request *request, struct http_response *respo
     answer(response, "two");
 }
 
-static void handle_ready(struct http_request *request, struct http_response *response, void *context)
+static void handle_ready(struct http_request *request, struct http_response *response,
+                         void *context)
 {
     (void)request;
     (void)context;
