@@ -121,6 +121,9 @@ static const struct {
     {"{\"ApiEndpoint\":\"http://tree:80801/\"}", "States.Permissions", "is not a service"},
     {"{\"ApiEndpoint\":\"http://tree:8080.evil/\"}", "States.Permissions", "is not a service"},
     {"{\"ApiEndpoint\":\"http://tree:8080@evil/\"}", "States.Permissions", "is not a service"},
+    {"{\"Service\":\"tree\",\"Path\":\"/a/../b\"}", "States.ParameterPathFailure", "segment .."},
+    {"{\"Service\":\"tree\",\"Path\":\"/a/%2E.\"}", "States.ParameterPathFailure", "segment .."},
+    {"{\"ApiEndpoint\":\"http://tree:8080/..\"}", "States.ParameterPathFailure", "segment .."},
     {"{\"Service\":\"tree\",\"Method\":\"BREW\"}", "States.ParameterPathFailure", "Method BREW"},
     {"{\"Service\":\"tree\",\"Method\":\"get\"}", "States.ParameterPathFailure", "Method get"},
     {"{\"Service\":\"tree\",\"Headers\":{\"A\":\"b\\r\\nEvil: 1\"}}", "States.ParameterPathFailure",
@@ -151,8 +154,8 @@ END_TEST
 START_TEST(headers_of_a_request)
 {
     static const struct http_task_identity identity = {"w:A:0", "corr-1", "00-abc-01"};
-    struct json *given =
-        json_of("{\"Service\":\"stamping\",\"Headers\":{\"X-A\":\"b\",\"X-N\":5}}");
+    struct json *given = json_of("{\"Service\":\"stamping\",\"Headers\":{\"X-A\":\"b\",\"X-N\":5,"
+                                 "\"x-correlation-id\":\"mine\",\"Traceparent\":\"mine\"}}");
     ck_assert(http_task_build(&request, given, services, &identity, &failure));
     json_release(given);
     ck_assert_str_eq(buffer_text(&request.headers),

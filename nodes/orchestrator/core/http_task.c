@@ -65,6 +65,25 @@ static void append_query(struct buffer *url, const char *name, const struct json
     buffer_fini(&text);
 }
 
+/* A segment "..", written plainly or as %2e, would leave the service's base URL. */
+static bool leaves_base(const char *path)
+{
+    for (const char *p = path; *p != '\0' && *p != '?';) {
+        int dots = 0;
+        const char *segment = p;
+        while (*p == '.' || strncasecmp(p, "%2e", 3) == 0) {
+            p += *p == '.' ? 1 : 3;
+            dots++;
+        }
+        bool whole = *p == '\0' || *p == '/' || *p == '?';
+        if (dots == 2 && whole && p > segment)
+            return true;
+        p += strcspn(p, "/?");
+        p += *p == '/';
+    }
+    return false;
+}
+
 static bool build_url(struct http_task_request *request, const struct json *parameters,
                       const struct services *services, struct http_task_failure *failure)
 {
@@ -78,6 +97,9 @@ static bool build_url(struct http_task_request *request, const struct json *para
     if (request->service < 0)
         return fail(failure, "States.Permissions", "%s is not a service of contracts/services.yaml",
                     service != NULL ? service : endpoint);
+    if (leaves_base(path) || (service == NULL && leaves_base(endpoint)))
+        return fail(failure, BAD_PARAMETERS, "the path %s has a segment ..",
+                    *path != '\0' ? path : endpoint);
     buffer_append_text(&request->url,
                        service != NULL ? services->items[request->service].base_url : endpoint);
     if (*path != '\0' && *path != '/')
@@ -109,6 +131,16 @@ static void append_header(struct http_task_request *request, const char *name, c
         buffer_append_format(&request->headers, "%s: %s\n", name, value);
 }
 
+/* Set for every call by us; a contract cannot change them. */
+static bool is_own_header(const char *name)
+{
+    static const char *const own[] = {"Idempotency-Key", "X-Correlation-ID", "traceparent"};
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        if (strcasecmp(own[i], name) == 0)
+            return true;
+    return false;
+}
+
 /* Adds the caller's headers; gives the Content-Type among them through *content_type. */
 static bool build_headers(struct http_task_request *request, const struct json *headers,
                           const struct json **content_type, struct http_task_failure *failure)
@@ -123,7 +155,7 @@ static bool build_headers(struct http_task_request *request, const struct json *
                     is_header_text(buffer_text(&text));
         if (fine && strcasecmp(name, "Content-Type") == 0)
             *content_type = value;
-        else if (fine)
+        else if (fine && !is_own_header(name))
             append_header(request, name, buffer_text(&text));
         buffer_fini(&text);
         if (!fine)

@@ -439,8 +439,8 @@ struct uuid workflow_event_id(const struct workflow *workflow, int32_t n, size_t
 {
     struct {
         struct uuid id;
-        uint64_t n, index;
-    } name = {workflow->head.id, (uint64_t)n, index};
+        uint64_t run, n, index;
+    } name = {workflow->head.id, (uint64_t)workflow->head.run, (uint64_t)n, index};
     XXH128_canonical_t canonical;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits(&name, sizeof name));
     return uuid_from_hash(canonical.digest);
