@@ -151,6 +151,7 @@ static void post(struct orchestrator *orchestrator, struct attempt *attempt, int
         .correlation_id = copy(submission->correlation_id),
         .traceparent = is_traceparent(traceparent) ? copy(traceparent) : NULL,
         .input = json_hold(submission->input),
+        .input_bytes = (int64_t)json_text_bytes(submission->input),
         .metadata = submission->metadata == NULL ? NULL : json_hold(submission->metadata),
         .created_us = clock_now_us(),
     };
@@ -183,6 +184,14 @@ static enum error_code find_contract(struct orchestrator *orchestrator, struct a
     return submission_complete(&attempt->submission, attempt->contract, &attempt->error);
 }
 
+static int64_t live_bytes(const struct orchestrator *orchestrator)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < orchestrator->workers_count; i++)
+        bytes += worker_live_bytes(orchestrator->workers[i]);
+    return bytes;
+}
+
 /* Up to the worker's mailbox. */
 static void begin(struct orchestrator *orchestrator, struct attempt *attempt,
                   const struct json *body, const char *key, const char *traceparent, bool wants_end)
@@ -205,6 +214,12 @@ static void begin(struct orchestrator *orchestrator, struct attempt *attempt,
         code = find_key(orchestrator, attempt, shard);
     if (code != ERR_OK || attempt->duplicate)
         return;
+    if (live_bytes(orchestrator) >> 20 >= orchestrator->config->max_workflow_memory_mb) {
+        error_set(&attempt->error, ERR_LIMIT,
+                  "the workflows in memory hold %lld MiB of input already (MAX_WORKFLOW_MEMORY_MB)",
+                  (long long)orchestrator->config->max_workflow_memory_mb);
+        return;
+    }
     if (atomic_fetch_add(&orchestrator->queued, 1) >=
         orchestrator->config->max_workflow_queue_size) {
         atomic_fetch_sub(&orchestrator->queued, 1);

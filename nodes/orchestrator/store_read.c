@@ -57,6 +57,7 @@ static enum error_code read_head(const struct reading *reading, const struct pos
     enum error_code code =
         registry_version(reading->registry, reading->postgres, name, version, &contract, error_out);
     struct uuid id = postgres_rows_uuid(rows, row, 0);
+    size_t input_bytes = 0;
     *workflow = NULL;
     if (code == ERR_OK && contract == NULL) {
         char text[UUID_TEXT_BYTES];
@@ -75,6 +76,8 @@ static enum error_code read_head(const struct reading *reading, const struct pos
             .traceparent = text_or_null(rows, row, 9),
             .created_us = postgres_rows_instant(rows, row, 10),
         };
+        postgres_rows_text(rows, row, 7, &input_bytes);
+        head.input_bytes = (int64_t)input_bytes;
         *workflow = workflow_new(contract, &head, reading->timeout_ms);
     }
     free(name);

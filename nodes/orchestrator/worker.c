@@ -73,6 +73,7 @@ bool worker_database_up(const struct worker *worker)
     return atomic_load_explicit(&worker->database_up, memory_order_relaxed);
 }
 bool worker_settled(const struct worker *worker) { return atomic_load(&worker->settled); }
+int64_t worker_live_bytes(const struct worker *worker) { return atomic_load(&worker->live_bytes); }
 int64_t worker_live(const struct worker *worker) { return atomic_load(&worker->live); }
 
 /* -- taking shards -- */

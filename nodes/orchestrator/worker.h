@@ -29,8 +29,9 @@ void worker_post(struct worker *worker, struct ticket *ticket);
 /* The shards are ours: load them and go on. The array is copied. */
 void worker_take(struct worker *worker, const struct worker_lane *lanes, int count);
 bool worker_database_up(const struct worker *worker);
-bool worker_settled(const struct worker *worker); /* all shards handed to it are loaded */
-int64_t worker_live(const struct worker *worker); /* workflows in memory */
+bool worker_settled(const struct worker *worker);       /* all shards handed to it are loaded */
+int64_t worker_live(const struct worker *worker);       /* workflows in memory */
+int64_t worker_live_bytes(const struct worker *worker); /* of their inputs */
 /* Finishes the transaction in flight, lets the shards go, ends the thread. Whoever asks from now on is
  * refused with ERR_STOPPING, so HTTP threads may still hold the worker; worker_free when none does. */
 void worker_halt(struct worker *worker);

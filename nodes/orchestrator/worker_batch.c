@@ -206,6 +206,21 @@ static void take_effect(struct worker *worker, const struct engine_effect *effec
     }
 }
 
+/* What the engine holds, for other threads and as metrics (the sum over all workers). */
+static void show_engine(struct worker *worker)
+{
+    long long live = (long long)engine_live(worker->engine);
+    long long pending = (long long)engine_pending(worker->engine);
+    long long bytes = engine_live_bytes(worker->engine);
+    metrics_gauge_add(METRIC_WORKFLOWS_LIVE, 0, 0, (double)(live - atomic_load(&worker->live)));
+    metrics_gauge_add(METRIC_WORKFLOW_QUEUE, 0, 0, (double)(pending - worker->pending));
+    metrics_gauge_add(METRIC_WORKFLOWS_LIVE_BYTES, 0, 0,
+                      (double)(bytes - atomic_load(&worker->live_bytes)));
+    worker->pending = pending;
+    atomic_store_explicit(&worker->live, live, memory_order_relaxed);
+    atomic_store_explicit(&worker->live_bytes, bytes, memory_order_relaxed);
+}
+
 void worker_step(struct worker *worker, const struct engine_event *event, struct ticket *ticket)
 {
     engine_effects_clear(&worker->effects);
@@ -218,8 +233,7 @@ void worker_step(struct worker *worker, const struct engine_event *event, struct
         take_effect(worker, effect, own ? ticket : NULL);
     }
     engine_effects_clear(&worker->effects);
-    atomic_store_explicit(&worker->live, (long long)engine_live(worker->engine),
-                          memory_order_relaxed);
+    show_engine(worker);
 }
 
 /* -- batches -- */
@@ -343,7 +357,7 @@ void worker_release_shards(struct worker *worker, enum error_code code)
     atomic_fetch_sub(&orchestrator->queued, queued);
     engine_free(worker->engine);
     worker->engine = engine_new(orchestrator->config->orchestrator_concurrency);
-    atomic_store(&worker->live, 0);
+    show_engine(worker);
     worker->store_state = STORE_IDLE;
 }
 

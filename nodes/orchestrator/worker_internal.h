@@ -94,7 +94,8 @@ struct worker {
     atomic_bool stop;
     bool halted; /* under the lock */
     atomic_bool database_up, settled;
-    atomic_llong live;
+    atomic_llong live, live_bytes;
+    long long pending; /* as shown last */
     struct postgres *postgres;
     int postgres_fd; /* in epoll, -1 when not */
     bool postgres_wants_write;
@@ -105,7 +106,7 @@ struct worker {
     enum store_state store_state;
     bool outcome_unknown;
     int64_t sent_us, retry_us, load_us, committed_us;
-    int reloads; /* in a row */
+    int reloads;                          /* in a row */
     struct worker_lane lanes[SHARDS_MAX]; /* owned ones, by shard */
     bool owned[SHARDS_MAX];
     struct watchers *watchers;

@@ -224,6 +224,25 @@ def test_a_full_queue_is_429_and_nothing_is_lost(empty_bridge, stub):
     assert bridge.wait_all_ended(namespace, len(accepted), 120) == {"COMPLETED": len(accepted)}
 
 
+def test_documents_in_memory_are_bounded_and_nothing_is_lost(empty_bridge):
+    """Workflows that wait for a service are no queue, but what they hold is bounded all the same."""
+    empty_bridge.environment["MAX_WORKFLOW_MEMORY_MB"] = "16"
+    bridge = empty_bridge.start()
+    namespace, large = unique("memory"), "x" * (6 * 1024 * 1024)
+    bridge.servers["stamping"].stop()
+    accepted = 0
+    while True:
+        answer = bridge.submit(large, namespace=namespace, enable_intelligence=False)
+        if answer.status != 202:
+            break
+        accepted += 1
+        assert accepted <= 4, "three of 6 MiB reach 16 MiB"
+    check_problem(answer, 429, "limit_reached")
+    assert int(answer.headers["Retry-After"]) >= 1
+    bridge.servers["stamping"].start()
+    assert bridge.wait_all_ended(namespace, accepted, 120) == {"COMPLETED": accepted}
+
+
 def test_cancel_before_the_end_and_not_after(bridge):
     bridge.servers["stamping"].stop()
     workflow_id = bridge.submit("to be cancelled").json["workflow_id"]

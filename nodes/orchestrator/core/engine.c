@@ -43,6 +43,7 @@ struct engine {
     size_t pending_count; /* of them, those that are still PENDING */
     struct timers timers;
     int64_t slots, in_flight;
+    int64_t live_bytes;
     int64_t next_seq[SHARDS_MAX];
 };
 
@@ -147,6 +148,7 @@ int64_t engine_lane_next(const struct engine *engine, int16_t shard)
     return engine->next_seq[shard];
 }
 int64_t engine_next_due_us(const struct engine *engine) { return timers_next_us(&engine->timers); }
+int64_t engine_live_bytes(const struct engine *engine) { return engine->live_bytes; }
 size_t engine_live(const struct engine *engine) { return HASH_COUNT(engine->live); }
 size_t engine_pending(const struct engine *engine) { return engine->pending_count; }
 size_t engine_in_flight(const struct engine *engine) { return (size_t)engine->in_flight; }
@@ -169,6 +171,7 @@ static void add_live(struct engine *engine, struct workflow *workflow)
     struct live *live = must_calloc(1, sizeof *live);
     live->id = workflow_head(workflow)->id;
     live->workflow = workflow;
+    engine->live_bytes += workflow_head(workflow)->input_bytes;
     HASH_ADD(hh, engine->live, id, sizeof live->id, live);
 }
 
@@ -176,6 +179,7 @@ static void remove_live(struct engine *engine, const struct uuid *id)
 {
     struct live *live = find_live(engine, id);
     HASH_DEL(engine->live, live);
+    engine->live_bytes -= workflow_head(live->workflow)->input_bytes;
     free(live);
 }
 

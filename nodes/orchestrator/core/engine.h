@@ -97,7 +97,8 @@ void engine_step(struct engine *engine, const struct engine_event *event,
 int64_t engine_next_due_us(
     const struct engine *engine); /* of the earliest timer; INT64_MAX when none */
 size_t engine_live(const struct engine *engine);
-size_t engine_pending(const struct engine *engine); /* accepted, not started */
+int64_t engine_live_bytes(const struct engine *engine); /* of their inputs */
+size_t engine_pending(const struct engine *engine);     /* accepted, not started */
 size_t engine_in_flight(const struct engine *engine);
 struct workflow *engine_find(struct engine *engine, const struct uuid *id);
 

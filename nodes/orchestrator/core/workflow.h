@@ -70,6 +70,7 @@ struct workflow_head {
     char *traceparent;    /* or NULL */
     struct json *input;
     struct json *metadata; /* or NULL */
+    int64_t input_bytes;   /* of the input's text: what the workflow weighs in memory */
     int64_t created_us;
 };
 
