@@ -104,8 +104,8 @@ static const char put_sql[] =
     " FROM wish w LEFT JOIN fresh f ON f.namespace = w.namespace AND f.file_hash = w.file_hash"
     " LEFT JOIN LATERAL (SELECT id, created_at, op_id, version, metadata_version FROM "
     "metadata_stamps s"
-    " WHERE s.namespace = w.namespace AND s.file_hash = w.file_hash LIMIT 1) m ON f.id IS NULL "
-    "ORDER BY w.n";
+    " WHERE f.id IS NULL AND s.namespace = w.namespace AND s.file_hash = w.file_hash LIMIT 1) m "
+    "ON true ORDER BY w.n";
 
 static void push(struct postgres_value *values, const struct put *put)
 {
