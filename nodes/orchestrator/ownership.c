@@ -153,8 +153,6 @@ static enum error_code beat(struct ownership *ownership, struct error *error)
     if (code == ERR_OK)
         code = renew_lease(ownership, error);
     if (code == ERR_OK)
-        keep_house(ownership);
-    if (code == ERR_OK)
         code = claim(ownership, error);
     return code;
 }
@@ -167,6 +165,7 @@ static void *run(void *context)
     int64_t interval_us = ownership->orchestrator->config->lease_ms * 1000 / 3,
             wait_us = interval_us;
     for (;;) {
+        keep_house(ownership);
         int64_t due = clock_monotonic_us() + wait_us;
         struct timespec until = {due / 1000000, due % 1000000 * 1000};
         pthread_mutex_lock(&ownership->lock);
