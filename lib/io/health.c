@@ -1,8 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/health.h"
 
+#include <stdio.h>
+
 #include "base/instant.h"
 #include "io/clock.h"
+
+void health_component_set(struct health_component *component, const char *name, bool is_critical,
+                          enum health_status status, int64_t check_us, const char *message)
+{
+    *component = (struct health_component){
+        .name = name, .status = status, .is_critical = is_critical, .check_us = check_us};
+    snprintf(component->message, sizeof component->message, "%.*s", HEALTH_TEXT_BYTES - 1, message);
+}
 
 const char *health_status_name(enum health_status status)
 {
@@ -52,7 +62,7 @@ static struct json *summary_json(const struct health_component *components, int 
 }
 
 void health_answer(struct http_response *response, const struct health_node *node,
-                   const struct health_component *components, int count)
+                   const struct health_component *components, int count, struct json *extra)
 {
     char now[INSTANT_TEXT_BYTES];
     enum health_status overall = health_overall(components, count);
@@ -63,13 +73,17 @@ void health_answer(struct http_response *response, const struct health_node *nod
     json_object_set(object, "service", json_text(node->service));
     json_object_set(object, "version", json_text(VERSION));
     json_object_set(object, "node_id", json_text(node->node_id));
-    json_object_set(object, "uptime_seconds",
-                    json_double((double)(clock_now_us() - node->started_us) / 1e6));
+    json_object_set(object, "uptime_seconds", json_double((double)node->uptime_us / 1e6));
     json_object_set(object, "timestamp", json_text(now));
     for (int i = 0; i < count; i++)
         json_array_append(list, component_json(&components[i], now));
     json_object_set(object, "components", list);
     json_object_set(object, "summary", summary_json(components, count));
+    for (size_t i = 0; i < json_size(extra); i++)
+        json_object_set(object, json_name_at(extra, i, NULL), json_hold(json_member_at(extra, i)));
+    json_release(extra);
+    if (overall == HEALTH_UNHEALTHY)
+        http_retry_after(response, 1);
     http_json(response, overall == HEALTH_UNHEALTHY ? 503 : 200, object);
     json_release(object);
 }

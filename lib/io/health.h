@@ -29,13 +29,16 @@ struct health_component {
 struct health_node {
     const char *service; /* "NodeBridgeOrchestrator" */
     const char *node_id;
-    int64_t started_us; /* clock_now_us at start */
+    int64_t uptime_us;
 };
 
+void health_component_set(struct health_component *component, const char *name, bool is_critical,
+                          enum health_status status, int64_t check_us, const char *message);
 const char *health_status_name(enum health_status status);
 enum health_status health_overall(const struct health_component *components, int count);
-/* 200, or 503 when the overall status is unhealthy. */
+/* 200, or 503 with Retry-After when the overall status is unhealthy. The members of extra, when given, are
+ * added; it is taken. */
 void health_answer(struct http_response *response, const struct health_node *node,
-                   const struct health_component *components, int count);
+                   const struct health_component *components, int count, struct json *extra);
 
 #endif

@@ -74,11 +74,8 @@ void api_contract(struct http_request *request, struct http_response *response, 
 static void set_component(struct health_component *component, const char *name, bool is_critical,
                           enum health_status status, int64_t began_us, const char *message)
 {
-    *component = (struct health_component){.name = name,
-                                           .status = status,
-                                           .is_critical = is_critical,
-                                           .check_us = clock_monotonic_us() - began_us};
-    snprintf(component->message, sizeof component->message, "%.*s", HEALTH_TEXT_BYTES - 1, message);
+    health_component_set(component, name, is_critical, status, clock_monotonic_us() - began_us,
+                         message);
 }
 
 static void check_node(struct orchestrator *orchestrator, struct health_component *component)
@@ -167,8 +164,9 @@ static int check_services(struct orchestrator *orchestrator, struct health_compo
 static void answer_health(struct orchestrator *orchestrator, struct http_response *response,
                           const struct health_component *components, int count)
 {
-    struct health_node node = {SERVICE_NAME, orchestrator->node_id, orchestrator->started_us};
-    health_answer(response, &node, components, count);
+    struct health_node node = {SERVICE_NAME, orchestrator->node_id,
+                               clock_monotonic_us() - orchestrator->started_us};
+    health_answer(response, &node, components, count, NULL);
 }
 
 void api_health(struct http_request *request, struct http_response *response, void *context)

@@ -279,7 +279,7 @@ int main(int argc, char **argv)
         return status;
     struct orchestrator *orchestrator = &parts.orchestrator;
     orchestrator->config = &node.config;
-    orchestrator->started_us = clock_now_us();
+    orchestrator->started_us = clock_monotonic_us();
     orchestrator->instance_id = clock_uuid_v7();
     uuid_format(&orchestrator->instance_id, orchestrator->node_id);
     orchestrator->database_url = config_database_url(&node.config);

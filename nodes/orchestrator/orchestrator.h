@@ -39,7 +39,7 @@ struct orchestrator {
     atomic_bool
         claimed; /* the first claim of shards is done: what comes to this instance has come */
     _Atomic(uint64_t) owned[SHARDS_MAX / 64]; /* shards we own, a bit each */
-    int64_t started_us;
+    int64_t started_us;                       /* clock_monotonic_us */
 };
 
 static inline bool orchestrator_owns(const struct orchestrator *orchestrator, int shard)

@@ -11,7 +11,8 @@
 #include "reducer/query.h"
 #include "reducer/service.h"
 
-static void handle_index(struct http_request *request, struct http_response *response, void *context)
+static void handle_index(struct http_request *request, struct http_response *response,
+                         void *context)
 {
     (void)request;
     (void)context;
@@ -25,7 +26,8 @@ static void handle_docs(struct http_request *request, struct http_response *resp
     http_asset(response, &asset_docs_html, ASSET_PAGE);
 }
 
-static void handle_openapi(struct http_request *request, struct http_response *response, void *context)
+static void handle_openapi(struct http_request *request, struct http_response *response,
+                           void *context)
 {
     (void)request;
     (void)context;
@@ -72,8 +74,8 @@ static struct json *row_json(const struct query_row *row)
 static struct json *cursor_json(const struct query_row *last)
 {
     struct buffer text = {0};
-    buffer_append_format(&text, "%lld.%lld.%s.", (long long)last->merged.start_us, (long long)last->window_ms,
-                         aggregations[last->merged.type].name);
+    buffer_append_format(&text, "%lld.%lld.%s.", (long long)last->merged.start_us,
+                         (long long)last->window_ms, aggregations[last->merged.type].name);
     for (size_t i = 0; i < last->merged.group_bytes; i++)
         buffer_append_format(&text, "%02x", (unsigned)(unsigned char)last->merged.group[i]);
     struct json *cursor = json_string(buffer_text(&text), text.bytes);
@@ -96,34 +98,39 @@ static bool read_hex(const char *hex, char *out, size_t capacity)
     return true;
 }
 
-static enum error_code read_cursor(const char *text, struct query_filter *filter, struct error *error)
+static enum error_code read_cursor(const char *text, struct query_filter *filter,
+                                   struct error *error)
 {
     long long start_us, window_ms;
     char hex[2 * NAMESPACE_BYTES_MAX + 2] = "";
     if (!text)
         return ERR_OK;
-    int read = sscanf(text, "%lld.%lld.%63[a-z_].%511[0-9a-f]", &start_us, &window_ms, filter->after_type, hex);
+    int read = sscanf(text, "%lld.%lld.%63[a-z_].%511[0-9a-f]", &start_us, &window_ms,
+                      filter->after_type, hex);
     if (read < 3 || !read_hex(hex, filter->after_group, sizeof(filter->after_group)))
-        return error_set_field(error, ERR_INVALID, "cursor", "cursor is not a next_cursor of this list");
+        return error_set_field(error, ERR_INVALID, "cursor",
+                               "cursor is not a next_cursor of this list");
     filter->has_cursor = true;
     filter->after_start_us = start_us;
     filter->after_window_ms = window_ms;
     return ERR_OK;
 }
 
-static enum error_code read_instant(struct http_request *request, const char *name, int64_t *instant_us,
-                                    struct error *error)
+static enum error_code read_instant(struct http_request *request, const char *name,
+                                    int64_t *instant_us, struct error *error)
 {
     const char *text = http_query(request, name);
     *instant_us = WINDOW_NO_TIME;
     if (!text || instant_parse(text, strlen(text), instant_us))
         return ERR_OK;
-    return error_set_field(error, ERR_INVALID, name, "%s is \"%.60s\"; it must be a time such as 2026-11-21T16:31:00Z",
-                           name, text);
+    return error_set_field(error, ERR_INVALID, name,
+                           "%s is \"%.60s\"; it must be a time such as 2026-11-21T16:31:00Z", name,
+                           text);
 }
 
 /* namespace=X is group=X of the aggregation that groups by namespace. */
-static enum error_code read_group(struct http_request *request, struct query_filter *filter, struct error *error)
+static enum error_code read_group(struct http_request *request, struct query_filter *filter,
+                                  struct error *error)
 {
     const char *namespace = http_query(request, "namespace");
     filter->type = http_query(request, "type");
@@ -131,22 +138,26 @@ static enum error_code read_group(struct http_request *request, struct query_fil
     if (filter->type) {
         enum aggregation_type type = aggregation_by_name(filter->type, strlen(filter->type));
         if (type == AGGREGATION_TYPES || !aggregations[type].windowed)
-            return error_set_field(error, ERR_INVALID, "type",
-                                   "type is \"%.60s\"; it must be namespace_grouping or time_window", filter->type);
+            return error_set_field(
+                error, ERR_INVALID, "type",
+                "type is \"%.60s\"; it must be namespace_grouping or time_window", filter->type);
     }
     if (!namespace)
         return ERR_OK;
     if (filter->group && strcmp(filter->group, namespace) != 0)
-        return error_set_field(error, ERR_INVALID, "namespace", "namespace and group name different groups");
+        return error_set_field(error, ERR_INVALID, "namespace",
+                               "namespace and group name different groups");
     const char *type = aggregations[AGGREGATION_NAMESPACE].name;
     if (filter->type && strcmp(filter->type, type) != 0)
-        return error_set_field(error, ERR_INVALID, "namespace", "namespace goes with type namespace_grouping only");
+        return error_set_field(error, ERR_INVALID, "namespace",
+                               "namespace goes with type namespace_grouping only");
     filter->type = type;
     filter->group = namespace;
     return ERR_OK;
 }
 
-static enum error_code read_filter(struct http_request *request, struct query_filter *filter, struct error *error)
+static enum error_code read_filter(struct http_request *request, struct query_filter *filter,
+                                   struct error *error)
 {
     static const char *const known[] = {"type",  "group",  "namespace", "from",       "to",
                                         "limit", "cursor", "after",     "timeout_ms", NULL};
@@ -159,15 +170,16 @@ static enum error_code read_filter(struct http_request *request, struct query_fi
     if (!code)
         code = read_instant(request, "to", &filter->to_us, error);
     if (!code)
-        code = http_query_int(request, "limit", 1, LIST_ITEMS_MAX, LIST_ITEMS_DEFAULT, &limit, error);
+        code =
+            http_query_int(request, "limit", 1, LIST_ITEMS_MAX, LIST_ITEMS_DEFAULT, &limit, error);
     if (!code)
         code = read_cursor(http_query(request, "cursor"), filter, error);
     filter->limit = (int)limit;
     return code;
 }
 
-static void answer_windows(struct http_request *request, struct http_response *response, struct service *service,
-                           bool open_only)
+static void answer_windows(struct http_request *request, struct http_response *response,
+                           struct service *service, bool open_only)
 {
     struct query_filter filter = {.open_only = open_only};
     struct query_rows rows = {0};
@@ -194,18 +206,21 @@ static void answer_windows(struct http_request *request, struct http_response *r
     for (int i = 0; i < rows.count; i++)
         json_array_append(items, row_json(&rows.items[i]));
     json_object_set(page, "items", items);
-    json_object_set(page, "next_cursor", rows.more ? cursor_json(&rows.items[rows.count - 1]) : json_null());
+    json_object_set(page, "next_cursor",
+                    rows.more ? cursor_json(&rows.items[rows.count - 1]) : json_null());
     http_json(response, 200, page);
     json_release(page);
     query_rows_fini(&rows);
 }
 
-void handle_aggregations(struct http_request *request, struct http_response *response, void *context)
+void handle_aggregations(struct http_request *request, struct http_response *response,
+                         void *context)
 {
     answer_windows(request, response, context, false);
 }
 
-void handle_windows_open(struct http_request *request, struct http_response *response, void *context)
+void handle_windows_open(struct http_request *request, struct http_response *response,
+                         void *context)
 {
     answer_windows(request, response, context, true);
 }
@@ -220,8 +235,9 @@ static struct json *total_json(const struct query_row *row)
     return item;
 }
 
-static enum error_code read_totals(struct service *service, const char *namespace, const char *after, int limit,
-                                   struct query_rows *rows, struct error *error)
+static enum error_code read_totals(struct service *service, const char *namespace,
+                                   const char *after, int limit, struct query_rows *rows,
+                                   struct error *error)
 {
     struct postgres *postgres;
     enum error_code code = postgres_pool_get(service->pool, &postgres, error);
@@ -234,19 +250,21 @@ static enum error_code read_totals(struct service *service, const char *namespac
 
 void handle_namespaces(struct http_request *request, struct http_response *response, void *context)
 {
-    static const char *const known[] = {"namespace", "limit", "cursor", "after", "timeout_ms", NULL};
+    static const char *const known[] = {"namespace", "limit",      "cursor",
+                                        "after",     "timeout_ms", NULL};
     struct service *service = context;
     struct query_rows rows = {0};
     struct error error = {0};
     int64_t limit = 0;
     enum error_code code = http_query_known(request, known, &error);
     if (!code)
-        code = http_query_int(request, "limit", 1, LIST_ITEMS_MAX, LIST_ITEMS_DEFAULT, &limit, &error);
+        code =
+            http_query_int(request, "limit", 1, LIST_ITEMS_MAX, LIST_ITEMS_DEFAULT, &limit, &error);
     if (!code && !service_wait_after(service, request, response))
         return;
     if (!code)
-        code = read_totals(service, http_query(request, "namespace"), http_query(request, "cursor"), (int)limit, &rows,
-                           &error);
+        code = read_totals(service, http_query(request, "namespace"), http_query(request, "cursor"),
+                           (int)limit, &rows, &error);
     if (code) {
         http_problem(response, &error);
         return;
@@ -257,7 +275,8 @@ void handle_namespaces(struct http_request *request, struct http_response *respo
         json_array_append(items, total_json(&rows.items[i]));
     const struct query_row *last = rows.more ? &rows.items[rows.count - 1] : NULL;
     json_object_set(page, "items", items);
-    json_object_set(page, "next_cursor", last ? json_string(last->merged.group, last->merged.group_bytes) : json_null());
+    json_object_set(page, "next_cursor",
+                    last ? json_string(last->merged.group, last->merged.group_bytes) : json_null());
     http_json(response, 200, page);
     json_release(page);
     query_rows_fini(&rows);
@@ -267,7 +286,8 @@ void handle_namespaces(struct http_request *request, struct http_response *respo
 
 static const char sql_watermark[] =
     "SELECT partition, next_offset, newest_event_at - $3::int8 * interval '1 ms', newest_event_at,"
-    " idle_at IS NOT NULL AND idle_at > clock_timestamp() - $4::int8 * interval '1 ms', epoch, owner, missing_records"
+    " idle_at IS NOT NULL AND idle_at > clock_timestamp() - $4::int8 * interval '1 ms', epoch, "
+    "owner, missing_records"
     " FROM reducer_partitions WHERE cluster_id = $1 AND topic = $2 ORDER BY partition";
 
 static struct json *partition_json(const struct postgres_rows *rows, int row)
@@ -277,8 +297,10 @@ static struct json *partition_json(const struct postgres_rows *rows, int row)
     json_object_set(item, "partition", json_int(postgres_rows_int(rows, row, 0)));
     json_object_set(item, "offset", json_int(postgres_rows_int(rows, row, 1)));
     bool none = postgres_rows_null(rows, row, 2);
-    json_object_set(item, "watermark", none ? json_null() : instant_json(postgres_rows_instant(rows, row, 2)));
-    json_object_set(item, "newest_event_at", none ? json_null() : instant_json(postgres_rows_instant(rows, row, 3)));
+    json_object_set(item, "watermark",
+                    none ? json_null() : instant_json(postgres_rows_instant(rows, row, 2)));
+    json_object_set(item, "newest_event_at",
+                    none ? json_null() : instant_json(postgres_rows_instant(rows, row, 3)));
     json_object_set(item, "idle", json_bool(postgres_rows_bool(rows, row, 4)));
     json_object_set(item, "epoch", json_int(postgres_rows_int(rows, row, 5)));
     const char *owner = postgres_rows_text(rows, row, 6, &bytes);
@@ -287,7 +309,8 @@ static struct json *partition_json(const struct postgres_rows *rows, int row)
     return item;
 }
 
-static enum error_code query_watermark(struct service *service, struct postgres_rows **rows, struct error *error)
+static enum error_code query_watermark(struct service *service, struct postgres_rows **rows,
+                                       struct error *error)
 {
     char cluster_id[128];
     struct postgres_value values[4] = {0};

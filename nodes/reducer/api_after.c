@@ -10,7 +10,7 @@
 #include "reducer/service.h"
 
 #define WAIT_MS_DEFAULT 10000
-#define LOOK_MS 50     /* another reducer may hold the partition: its commits are seen by asking */
+#define LOOK_MS 50 /* another reducer may hold the partition: its commits are seen by asking */
 #define LOOK_MS_MAX 500
 #define TOKENS_MAX 100000
 
@@ -49,26 +49,31 @@ static void decode(char *text)
 static enum error_code bad_token(struct error *error, const char *token)
 {
     return error_set_field(error, ERR_INVALID, "after",
-                           "after is \"%.100s\"; it must be <lane>:<seq>:<workflow_id> as a finished workflow's answer gives it",
+                           "after is \"%.100s\"; it must be <lane>:<seq>:<workflow_id> as a "
+                           "finished workflow's answer gives it",
                            token);
 }
 
-static enum error_code add_token(struct tokens *tokens, char *token, int32_t partitions, struct error *error)
+static enum error_code add_token(struct tokens *tokens, char *token, int32_t partitions,
+                                 struct error *error)
 {
     decode(token);
     char *seq = strchr(token, ':');
     char *workflow = seq ? strchr(seq + 1, ':') : NULL;
     if (!workflow || seq == token || workflow == seq + 1 || !workflow[1] || workflow - seq > 19 ||
-        strspn(seq + 1, "0123456789") != (size_t)(workflow - seq - 1) || tokens->count >= TOKENS_MAX)
+        strspn(seq + 1, "0123456789") != (size_t)(workflow - seq - 1) ||
+        tokens->count >= TOKENS_MAX)
         return bad_token(error, token);
-    postgres_push_int4(&tokens->values[1], kafka_partition_of_key(workflow + 1, strlen(workflow + 1), partitions));
+    postgres_push_int4(&tokens->values[1],
+                       kafka_partition_of_key(workflow + 1, strlen(workflow + 1), partitions));
     postgres_push_text(&tokens->values[2], token, (size_t)(seq - token));
     postgres_push_int8(&tokens->values[3], strtoll(seq + 1, NULL, 10));
     tokens->count++;
     return ERR_OK;
 }
 
-static enum error_code read_tokens(struct service *service, const char *query, struct tokens *tokens, struct error *error)
+static enum error_code read_tokens(struct service *service, const char *query,
+                                   struct tokens *tokens, struct error *error)
 {
     static const enum postgres_type types[] = {PG_TEXT, PG_INT4, PG_TEXT, PG_INT8};
     int32_t partitions = runtime_partitions(service->runtime);
@@ -90,8 +95,8 @@ static enum error_code read_tokens(struct service *service, const char *query, s
     return code;
 }
 
-static enum error_code count_behind(struct service *service, const struct tokens *tokens, int64_t *behind,
-                                    struct error *error)
+static enum error_code count_behind(struct service *service, const struct tokens *tokens,
+                                    int64_t *behind, struct error *error)
 {
     struct postgres *postgres;
     struct postgres_rows *rows = NULL;
@@ -106,8 +111,8 @@ static enum error_code count_behind(struct service *service, const struct tokens
     return code;
 }
 
-static enum error_code wait_for(struct service *service, const struct tokens *tokens, int64_t timeout_ms,
-                                struct error *error)
+static enum error_code wait_for(struct service *service, const struct tokens *tokens,
+                                int64_t timeout_ms, struct error *error)
 {
     int64_t deadline_us = clock_monotonic_us() + timeout_ms * 1000;
     int look_ms = LOOK_MS;
@@ -120,20 +125,22 @@ static enum error_code wait_for(struct service *service, const struct tokens *to
             return error_set(error, ERR_STOPPING, "this reducer is stopping");
         int64_t left_ms = (deadline_us - clock_monotonic_us()) / 1000;
         if (left_ms <= 0)
-            return error_set_field(error, ERR_TIMEOUT, "after", "%lld of %d events were not counted within %lld ms",
+            return error_set_field(error, ERR_TIMEOUT, "after",
+                                   "%lld of %d events were not counted within %lld ms",
                                    (long long)behind, tokens->count, (long long)timeout_ms);
         runtime_wait_commit(service->runtime, left_ms < look_ms ? (int)left_ms : look_ms);
         look_ms = look_ms * 2 > LOOK_MS_MAX ? LOOK_MS_MAX : look_ms * 2;
     }
 }
 
-bool service_wait_after(struct service *service, struct http_request *request, struct http_response *response)
+bool service_wait_after(struct service *service, struct http_request *request,
+                        struct http_response *response)
 {
     struct error error = {0};
     struct tokens tokens = {0};
     int64_t timeout_ms;
-    enum error_code code =
-        http_query_int(request, "timeout_ms", 0, HTTP_WAIT_MS_MAX, WAIT_MS_DEFAULT, &timeout_ms, &error);
+    enum error_code code = http_query_int(request, "timeout_ms", 0, HTTP_WAIT_MS_MAX,
+                                          WAIT_MS_DEFAULT, &timeout_ms, &error);
     if (!code)
         code = read_tokens(service, request->query_string, &tokens, &error);
     if (!code && tokens.count > 0)

@@ -15,8 +15,8 @@ struct figures {
     double average_ms;
 };
 
-static enum error_code read_figures(struct service *service, const char *namespace, struct figures *figures,
-                                    struct error *error)
+static enum error_code read_figures(struct service *service, const char *namespace,
+                                    struct figures *figures, struct error *error)
 {
     struct query_rows rows = {0};
     struct postgres *postgres;
@@ -32,7 +32,8 @@ static enum error_code read_figures(struct service *service, const char *namespa
         figures->stamps = total->stamps;
         figures->size_bytes = total->size_bytes;
         figures->workflows = distinct_count(&total->sets[SET_WORKFLOWS]);
-        figures->average_ms = total->latency_count ? total->latency_sum_ms / (double)total->latency_count : 0;
+        figures->average_ms =
+            total->latency_count ? total->latency_sum_ms / (double)total->latency_count : 0;
     }
     query_rows_fini(&rows);
     return ERR_OK;
@@ -72,20 +73,25 @@ void handle_snapshot(struct http_request *request, struct http_response *respons
 }
 
 /* namespace, aggregation_type (any text, as it always was) and limit. */
-static enum error_code read_query(const struct json *body, const char **namespace, struct error *error)
+static enum error_code read_query(const struct json *body, const char **namespace,
+                                  struct error *error)
 {
     if (json_type_of(body) != JSON_OBJECT)
         return error_set(error, ERR_INVALID, "the body must be a JSON object");
     for (size_t i = 0; i < json_size(body); i++) {
         size_t bytes;
         const char *name = json_name_at(body, i, &bytes);
-        if (strcmp(name, "namespace") != 0 && strcmp(name, "aggregation_type") != 0 && strcmp(name, "limit") != 0)
-            return error_set_field(error, ERR_INVALID, name,
-                                   "\"%.60s\" is not known here; namespace, aggregation_type and limit are", name);
+        if (strcmp(name, "namespace") != 0 && strcmp(name, "aggregation_type") != 0 &&
+            strcmp(name, "limit") != 0)
+            return error_set_field(
+                error, ERR_INVALID, name,
+                "\"%.60s\" is not known here; namespace, aggregation_type and limit are", name);
     }
     const struct json *limit = json_get(body, "limit");
-    if (limit && (!json_is_int(limit) || json_int_value(limit) < 1 || json_int_value(limit) > LIST_ITEMS_MAX))
-        return error_set_field(error, ERR_INVALID, "limit", "limit must be a whole number from 1 to %d", LIST_ITEMS_MAX);
+    if (limit && (!json_is_int(limit) || json_int_value(limit) < 1 ||
+                  json_int_value(limit) > LIST_ITEMS_MAX))
+        return error_set_field(error, ERR_INVALID, "limit",
+                               "limit must be a whole number from 1 to %d", LIST_ITEMS_MAX);
     const struct json *wanted = json_get(body, "namespace");
     if (wanted && json_type_of(wanted) != JSON_STRING)
         return error_set_field(error, ERR_INVALID, "namespace", "namespace must be a text");
@@ -93,7 +99,8 @@ static enum error_code read_query(const struct json *body, const char **namespac
     return ERR_OK;
 }
 
-void handle_aggregation_query(struct http_request *request, struct http_response *response, void *context)
+void handle_aggregation_query(struct http_request *request, struct http_response *response,
+                              void *context)
 {
     struct figures figures = {0};
     struct error error = {0};

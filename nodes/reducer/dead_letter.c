@@ -16,7 +16,8 @@ static void append_base64(struct buffer *out, const char *data, size_t bytes)
             group |= (uint32_t)p[i + 1] << 8;
         if (have > 2)
             group |= p[i + 2];
-        char text[4] = {digits[group >> 18], digits[group >> 12 & 63], have > 1 ? digits[group >> 6 & 63] : '=',
+        char text[4] = {digits[group >> 18], digits[group >> 12 & 63],
+                        have > 1 ? digits[group >> 6 & 63] : '=',
                         have > 2 ? digits[group & 63] : '='};
         buffer_append(out, text, sizeof(text));
     }
@@ -39,17 +40,18 @@ static void append_octets(struct buffer *out, const char *name, const char *data
     buffer_append_char(out, ',');
 }
 
-void dead_letter_write(struct buffer *out, const char *topic, const struct reducer_record *record, const char *reason,
-                       int64_t now_us)
+void dead_letter_write(struct buffer *out, const char *topic, const struct reducer_record *record,
+                       const char *reason, int64_t now_us)
 {
     char time[INSTANT_TEXT_BYTES];
     buffer_append_text(out, "{\"original_topic\":");
     buffer_append_json_text(out, topic);
-    buffer_append_format(out, ",\"original_partition\":%d,\"original_offset\":%lld,", (int)record->partition,
-                         (long long)record->offset);
+    buffer_append_format(out, ",\"original_partition\":%d,\"original_offset\":%lld,",
+                         (int)record->partition, (long long)record->offset);
     append_octets(out, "original_key", record->key, record->key_bytes);
     append_octets(out, "original_data", record->value, record->value_bytes);
     buffer_append_text(out, "\"failure_reason\":");
     buffer_append_json_text(out, reason);
-    buffer_append_format(out, ",\"failure_timestamp\":\"%s\",\"retry_attempts\":0}", instant_format_us(now_us, time));
+    buffer_append_format(out, ",\"failure_timestamp\":\"%s\",\"retry_attempts\":0}",
+                         instant_format_us(now_us, time));
 }

@@ -9,16 +9,16 @@
 #include "core/event_routes.h"
 #include "io/clock.h"
 #include "io/consul.h"
+#include "io/log.h"
 #include "io/migrate.h"
 #include "io/node.h"
-#include "io/log.h"
 #include "io/presence.h"
 #include "io/process.h"
 #include "reducer/outbox.h"
 #include "reducer/service.h"
 
-static const char usage[] =
-    "bridge-reducer\n\nCounts what the workflow topic says, in windows of event time. Settings are environment variables:";
+static const char usage[] = "bridge-reducer\n\nCounts what the workflow topic says, in windows of "
+                            "event time. Settings are environment variables:";
 
 struct parts {
     struct node node;
@@ -36,7 +36,10 @@ struct parts {
     char node_id[UUID_TEXT_BYTES];
 };
 
-static void reload(const struct config *fresh, void *context) { http_server_reload_keys(context, fresh); }
+static void reload(const struct config *fresh, void *context)
+{
+    http_server_reload_keys(context, fresh);
+}
 
 static void name_things(struct parts *parts)
 {
@@ -59,11 +62,13 @@ static void name_things(struct parts *parts)
 static enum error_code check_schema(const char *url, struct error *error)
 {
     struct postgres *postgres = postgres_new(url, "bridge-reducer start", NULL);
-    enum error_code code = migrate_check_schema(postgres, SCHEMA_VERSION_OLDEST, SCHEMA_VERSION_NEWEST, error);
+    enum error_code code =
+        migrate_check_schema(postgres, SCHEMA_VERSION_OLDEST, SCHEMA_VERSION_NEWEST, error);
     postgres_free(postgres);
     if (code != ERR_DATABASE)
         return code;
-    log_warning("the database cannot be reached yet", LOG_TEXT("reason", (const char *)error->text));
+    log_warning("the database cannot be reached yet",
+                LOG_TEXT("reason", (const char *)error->text));
     return ERR_OK;
 }
 
@@ -77,12 +82,14 @@ static enum error_code read_routes(struct parts *parts, struct error *error)
     buffer_append_format(&path, "%s/events.yaml", parts->node.config.contracts_dir);
     FILE *file = fopen(buffer_text(&path), "r");
     if (!file) {
-        code = error_set(error, ERR_CONFIG, "%s cannot be read; CONTRACTS_DIR names its directory", buffer_text(&path));
+        code = error_set(error, ERR_CONFIG, "%s cannot be read; CONTRACTS_DIR names its directory",
+                         buffer_text(&path));
     } else {
         size_t bytes = fread(text, 1, sizeof(text), file);
         fclose(file);
-        parts->routes = event_routes_parse(buffer_text(&path), text, bytes,
-                                           config_topic_environment(&parts->node.config), &findings);
+        parts->routes =
+            event_routes_parse(buffer_text(&path), text, bytes,
+                               config_topic_environment(&parts->node.config), &findings);
         findings_write(&findings, &faults);
         if (!parts->routes)
             code = error_set(error, ERR_CONFIG, "%s", buffer_text(&faults));
@@ -106,8 +113,8 @@ static enum error_code start_http(struct parts *parts, struct error *error)
     };
     enum error_code code = http_server_start(&parts->server, &options, error);
     if (!code)
-        code = http_metrics_start(&parts->metrics, config->bind_address, (int)config->reducer_metrics_port, config,
-                                  error);
+        code = http_metrics_start(&parts->metrics, config->bind_address,
+                                  (int)config->reducer_metrics_port, config, error);
     return code;
 }
 
@@ -121,12 +128,14 @@ static enum error_code start(struct parts *parts, struct error *error)
         code = check_schema(parts->database_url, error);
     if (code)
         return code;
-    parts->service = (struct service){
-        .config = config, .topic = parts->topic, .node_id = parts->node_id, .started_us = clock_monotonic_us()};
-    parts->service.pool = postgres_pool_new(parts->database_url, "bridge-reducer read", (int)config->postgres_pool_min_size,
-                                            (int)config->postgres_pool_max_size, (int)config->postgres_query_timeout,
-                                            (int)config->postgres_acquire_timeout,
-                                            (int)config->postgres_connection_max_age);
+    parts->service = (struct service){.config = config,
+                                      .topic = parts->topic,
+                                      .node_id = parts->node_id,
+                                      .started_us = clock_monotonic_us()};
+    parts->service.pool = postgres_pool_new(
+        parts->database_url, "bridge-reducer read", (int)config->postgres_pool_min_size,
+        (int)config->postgres_pool_max_size, (int)config->postgres_query_timeout,
+        (int)config->postgres_acquire_timeout, (int)config->postgres_connection_max_age);
     code = outbox_start(&parts->outbox, config, parts->database_url, error);
     if (code)
         return code;
@@ -153,7 +162,8 @@ static void ask(void *context, struct presence_status *status)
     status->active_operations = now.uncommitted;
 }
 
-static enum error_code publish(void *context, const struct kafka_message *message, struct error *error)
+static enum error_code publish(void *context, const struct kafka_message *message,
+                               struct error *error)
 {
     const struct parts *parts = context;
     return outbox_publish(parts->outbox, message, error);

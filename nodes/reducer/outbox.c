@@ -30,7 +30,8 @@ struct outbox {
     struct postgres *postgres;
     struct kafka_producer *producer;
     pthread_t thread;
-    pthread_mutex_t producer_lock; /* around replacing the producer and sending from other threads */
+    pthread_mutex_t
+        producer_lock; /* around replacing the producer and sending from other threads */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool woken;
@@ -38,7 +39,8 @@ struct outbox {
     struct page page;
 };
 
-static void on_delivered(void *context, uint64_t tag_a, uint64_t tag_b, enum error_code code, const char *text)
+static void on_delivered(void *context, uint64_t tag_a, uint64_t tag_b, enum error_code code,
+                         const char *text)
 {
     struct outbox *outbox = context;
     (void)tag_b;
@@ -87,12 +89,14 @@ static enum error_code ready_producer(struct outbox *outbox, struct error *error
         outbox->producer = NULL;
     }
     if (!outbox->producer)
-        code = kafka_producer_new(&outbox->producer, outbox->config, "bridge-reducer", on_delivered, outbox, error);
+        code = kafka_producer_new(&outbox->producer, outbox->config, "bridge-reducer", on_delivered,
+                                  outbox, error);
     pthread_mutex_unlock(&outbox->producer_lock);
     return code;
 }
 
-enum error_code outbox_publish(struct outbox *outbox, const struct kafka_message *message, struct error *error)
+enum error_code outbox_publish(struct outbox *outbox, const struct kafka_message *message,
+                               struct error *error)
 {
     BUG_IF(message->tag_a < PAGE_MESSAGES);
     pthread_mutex_lock(&outbox->producer_lock);
@@ -114,13 +118,21 @@ static enum error_code publish(struct outbox *outbox, int row, struct error *err
     const char *value = postgres_rows_text(rows, row, 4, &value_bytes);
     const char *type = postgres_rows_text(rows, row, 5, &type_bytes);
     struct kafka_header headers[] = {
-        {"ce_specversion", "1.0", 3},         {"ce_id", id, id_bytes},
-        {"ce_source", "omninode-bridge", 15}, {"ce_type", type, type_bytes},
+        {"ce_specversion", "1.0", 3},
+        {"ce_id", id, id_bytes},
+        {"ce_source", "omninode-bridge", 15},
+        {"ce_type", type, type_bytes},
         {"content-type", "application/json", 16},
     };
     const struct kafka_message message = {
-        .topic = topic, .partition = -1, .key = key, .key_bytes = key_bytes, .value = value,
-        .value_bytes = value_bytes, .headers = headers, .headers_count = (int)(sizeof(headers) / sizeof(headers[0])),
+        .topic = topic,
+        .partition = -1,
+        .key = key,
+        .key_bytes = key_bytes,
+        .value = value,
+        .value_bytes = value_bytes,
+        .headers = headers,
+        .headers_count = (int)(sizeof(headers) / sizeof(headers[0])),
         .tag_a = (uint64_t)row,
     };
     enum error_code code = kafka_produce(outbox->producer, &message, error);
@@ -155,7 +167,8 @@ static enum error_code forget_published(struct outbox *outbox, int *forgotten, s
     }
     enum error_code code =
         *forgotten == 0 ? ERR_OK
-                        : postgres_query(outbox->postgres, "DELETE FROM reducer_outbox WHERE id = ANY ($1::int8[])",
+                        : postgres_query(outbox->postgres,
+                                         "DELETE FROM reducer_outbox WHERE id = ANY ($1::int8[])",
                                          &ids, 1, NULL, error);
     postgres_value_fini(&ids);
     return code;
@@ -164,7 +177,8 @@ static enum error_code forget_published(struct outbox *outbox, int *forgotten, s
 /* One page; *left tells whether there may be more that can be published now. */
 static enum error_code publish_page(struct outbox *outbox, bool *left, struct error *error)
 {
-    static const char sql[] = "SELECT id, event_id, topic, key, value, event_type FROM reducer_outbox ORDER BY id LIMIT 500";
+    static const char sql[] = "SELECT id, event_id, topic, key, value, event_type FROM "
+                              "reducer_outbox ORDER BY id LIMIT 500";
     struct page *page = &outbox->page;
     int forgotten = 0;
     *left = false;
@@ -186,7 +200,8 @@ static enum error_code publish_page(struct outbox *outbox, bool *left, struct er
         wait_for_answers(outbox, sent);
         enum error_code deleted = forget_published(outbox, &forgotten, error);
         code = deleted ? deleted : code;
-        *left = !code && (forgotten > 0 && (page->count == PAGE_MESSAGES || forgotten < page->count));
+        *left =
+            !code && (forgotten > 0 && (page->count == PAGE_MESSAGES || forgotten < page->count));
         if (!code && forgotten == 0)
             code = error_set(error, ERR_BROKER, "the broker took none of %d messages", page->count);
     }
@@ -202,7 +217,8 @@ static enum error_code drain(struct outbox *outbox, bool *busy, struct error *er
     bool left = true;
     *busy = false;
     postgres_set_int8(&key, LOCK_KEY);
-    enum error_code code = postgres_query(outbox->postgres, "SELECT pg_try_advisory_lock($1)", &key, 1, &rows, error);
+    enum error_code code =
+        postgres_query(outbox->postgres, "SELECT pg_try_advisory_lock($1)", &key, 1, &rows, error);
     if (!code) {
         *busy = !postgres_rows_bool(rows, 0, 0);
         postgres_rows_free(rows);
@@ -211,7 +227,8 @@ static enum error_code drain(struct outbox *outbox, bool *busy, struct error *er
         while (!code && left && !is_stopping(outbox))
             code = publish_page(outbox, &left, error);
         struct error ignored;
-        if (postgres_query(outbox->postgres, "SELECT pg_advisory_unlock($1)", &key, 1, NULL, &ignored))
+        if (postgres_query(outbox->postgres, "SELECT pg_advisory_unlock($1)", &key, 1, NULL,
+                           &ignored))
             postgres_disconnect(outbox->postgres); /* the lock goes with the session */
     }
     postgres_value_fini(&key);
@@ -226,14 +243,15 @@ static void *run(void *argument)
         bool busy = false;
         enum error_code code = drain(outbox, &busy, &error);
         if (code)
-            log_warning("the outbox is not empty yet", LOG_TEXT("reason", (const char *)error.text));
+            log_warning("the outbox is not empty yet",
+                        LOG_TEXT("reason", (const char *)error.text));
         rest(outbox, code || busy ? RETRY_MS : SLOW_POLL_MS);
     }
     return NULL;
 }
 
-enum error_code outbox_start(struct outbox **outbox, const struct config *config, const char *database_url,
-                             struct error *error)
+enum error_code outbox_start(struct outbox **outbox, const struct config *config,
+                             const char *database_url, struct error *error)
 {
     struct outbox *made = must_calloc(1, sizeof(*made));
     pthread_condattr_t monotonic;

@@ -16,12 +16,13 @@
 
 struct outbox;
 
-enum error_code outbox_start(struct outbox **outbox, const struct config *config, const char *database_url,
-                             struct error *error) MUST_USE;
+enum error_code outbox_start(struct outbox **outbox, const struct config *config,
+                             const char *database_url, struct error *error) MUST_USE;
 void outbox_wake(struct outbox *outbox);
 /* Sends a message that need not survive (heartbeats) through the same producer; its tag_a must be larger
  * than any row of a page. ERR_BROKER: not now. */
-enum error_code outbox_publish(struct outbox *outbox, const struct kafka_message *message, struct error *error) MUST_USE;
+enum error_code outbox_publish(struct outbox *outbox, const struct kafka_message *message,
+                               struct error *error) MUST_USE;
 void outbox_stop(struct outbox *outbox); /* NULL is fine */
 
 #endif

@@ -9,17 +9,37 @@
 #include "reducer/store.h"
 
 /* Columns of both row queries. */
-enum { AGGREGATION, WINDOW_MS, START, GROUP, END, REVISION, STAMPS, SIZE, LATENCIES, LATENCY, FIRST, LAST, SKETCH, FINAL };
-#define ROW_COLUMNS                                                                                                    \
-    "r.aggregation, r.window_ms, r.window_start, r.group_key, r.window_end, r.revision, r.stamps, r.size_bytes,"        \
+enum {
+    AGGREGATION,
+    WINDOW_MS,
+    START,
+    GROUP,
+    END,
+    REVISION,
+    STAMPS,
+    SIZE,
+    LATENCIES,
+    LATENCY,
+    FIRST,
+    LAST,
+    SKETCH,
+    FINAL
+};
+#define ROW_COLUMNS                                                                                \
+    "r.aggregation, r.window_ms, r.window_start, r.group_key, r.window_end, r.revision, "          \
+    "r.stamps, r.size_bytes,"                                                                      \
     " r.latency_count, r.latency_sum_ms, r.first_at, r.last_at, r.sketch"
 
 static const char sql_windows[] =
-    "WITH keys AS (SELECT DISTINCT aggregation, window_ms, window_start, group_key FROM aggregation_rows"
-    " WHERE window_ms > 0 AND ($1::text IS NULL OR aggregation = $1) AND ($2::text IS NULL OR group_key = $2)"
-    " AND ($3::timestamptz IS NULL OR window_start >= $3) AND ($4::timestamptz IS NULL OR window_start < $4)"
+    "WITH keys AS (SELECT DISTINCT aggregation, window_ms, window_start, group_key FROM "
+    "aggregation_rows"
+    " WHERE window_ms > 0 AND ($1::text IS NULL OR aggregation = $1) AND ($2::text IS NULL OR "
+    "group_key = $2)"
+    " AND ($3::timestamptz IS NULL OR window_start >= $3) AND ($4::timestamptz IS NULL OR "
+    "window_start < $4)"
     " AND (NOT $5::bool OR is_open)"
-    " AND ($6::timestamptz IS NULL OR (window_start, aggregation, group_key, window_ms) < ($6, $7::text, $8::text, $9::int8))"
+    " AND ($6::timestamptz IS NULL OR (window_start, aggregation, group_key, window_ms) < ($6, "
+    "$7::text, $8::text, $9::int8))"
     " ORDER BY window_start DESC, aggregation DESC, group_key DESC, window_ms DESC LIMIT $10::int8)"
     " SELECT " ROW_COLUMNS ", f.final_at IS NOT NULL FROM keys JOIN aggregation_rows r"
     " USING (aggregation, window_ms, window_start, group_key)"
@@ -27,12 +47,15 @@ static const char sql_windows[] =
     " ORDER BY window_start DESC, aggregation DESC, group_key DESC, window_ms DESC, r.partition";
 static const char sql_totals[] =
     "WITH keys AS (SELECT DISTINCT group_key FROM aggregation_rows"
-    " WHERE aggregation = 'namespace_total' AND window_ms = 0 AND ($1::text IS NULL OR group_key = $1)"
+    " WHERE aggregation = 'namespace_total' AND window_ms = 0 AND ($1::text IS NULL OR group_key = "
+    "$1)"
     " AND ($2::text IS NULL OR group_key > $2) ORDER BY group_key LIMIT $3::int8)"
     " SELECT " ROW_COLUMNS ", false FROM keys JOIN aggregation_rows r USING (group_key)"
-    " WHERE r.aggregation = 'namespace_total' AND r.window_ms = 0 ORDER BY r.group_key, r.partition";
+    " WHERE r.aggregation = 'namespace_total' AND r.window_ms = 0 ORDER BY r.group_key, "
+    "r.partition";
 static const char sql_values[] =
-    "SELECT u.n, v.value_set, v.first_value, v.hashes FROM unnest($1::int4[], $2::text[], $3::int8[], $4::timestamptz[], $5::text[])"
+    "SELECT u.n, v.value_set, v.first_value, v.hashes FROM unnest($1::int4[], $2::text[], "
+    "$3::int8[], $4::timestamptz[], $5::text[])"
     " AS u (n, aggregation, window_ms, window_start, group_key)"
     " JOIN aggregation_values v USING (aggregation, window_ms, window_start, group_key)"
     " ORDER BY u.n, v.partition, v.value_set, v.first_value";
@@ -51,8 +74,10 @@ static bool read_row(const struct postgres_rows *rows, int i, struct query_row *
     if (type == AGGREGATION_TYPES)
         return false;
     const char *group = postgres_rows_text(rows, i, GROUP, &group_bytes);
-    int64_t end_us = postgres_rows_null(rows, i, END) ? INT64_MAX : postgres_rows_instant(rows, i, END);
-    aggregate_init(&row->merged, type, -1, postgres_rows_instant(rows, i, START), end_us, group, group_bytes);
+    int64_t end_us =
+        postgres_rows_null(rows, i, END) ? INT64_MAX : postgres_rows_instant(rows, i, END);
+    aggregate_init(&row->merged, type, -1, postgres_rows_instant(rows, i, START), end_us, group,
+                   group_bytes);
     row->window_ms = postgres_rows_int(rows, i, WINDOW_MS);
     row->merged.revision = (int32_t)postgres_rows_int(rows, i, REVISION);
     row->merged.stamps = postgres_rows_int(rows, i, STAMPS);
@@ -71,7 +96,8 @@ static bool read_row(const struct postgres_rows *rows, int i, struct query_row *
 
 static bool same_key(const struct query_row *a, const struct query_row *b)
 {
-    return a->merged.type == b->merged.type && a->window_ms == b->window_ms && a->merged.start_us == b->merged.start_us &&
+    return a->merged.type == b->merged.type && a->window_ms == b->window_ms &&
+           a->merged.start_us == b->merged.start_us &&
            a->merged.group_bytes == b->merged.group_bytes &&
            memcmp(a->merged.group, b->merged.group, a->merged.group_bytes) == 0;
 }
@@ -102,7 +128,8 @@ static void cut_to(struct query_rows *rows, int limit)
         aggregate_fini(&rows->items[--rows->count].merged);
 }
 
-static void add_piece(struct aggregate *row, int64_t set, int64_t first, const char *hashes, size_t bytes)
+static void add_piece(struct aggregate *row, int64_t set, int64_t first, const char *hashes,
+                      size_t bytes)
 {
     if (set < 0 || set >= AGGREGATE_SETS)
         return;
@@ -120,7 +147,8 @@ static void add_piece(struct aggregate *row, int64_t set, int64_t first, const c
     }
 }
 
-static enum error_code add_values(struct postgres *postgres, struct query_rows *rows, struct error *error)
+static enum error_code add_values(struct postgres *postgres, struct query_rows *rows,
+                                  struct error *error)
 {
     static const enum postgres_type types[] = {PG_INT4, PG_TEXT, PG_INT8, PG_TIMESTAMPTZ, PG_TEXT};
     struct postgres_value values[5] = {0};
@@ -137,21 +165,22 @@ static enum error_code add_values(struct postgres *postgres, struct query_rows *
         postgres_push_instant(&values[3], row->merged.start_us);
         postgres_push_text(&values[4], row->merged.group, row->merged.group_bytes);
     }
-    enum error_code code =
-        values[0].count > 0 ? postgres_query(postgres, sql_values, values, 5, &pieces, error) : ERR_OK;
+    enum error_code code = values[0].count > 0
+                               ? postgres_query(postgres, sql_values, values, 5, &pieces, error)
+                               : ERR_OK;
     release(values, 5);
     for (int i = 0; !code && pieces && i < postgres_rows_count(pieces); i++) {
         size_t bytes;
         const char *hashes = postgres_rows_text(pieces, i, 3, &bytes);
-        add_piece(&rows->items[postgres_rows_int(pieces, i, 0)].merged, postgres_rows_int(pieces, i, 1),
-                  postgres_rows_int(pieces, i, 2), hashes, bytes);
+        add_piece(&rows->items[postgres_rows_int(pieces, i, 0)].merged,
+                  postgres_rows_int(pieces, i, 1), postgres_rows_int(pieces, i, 2), hashes, bytes);
     }
     postgres_rows_free(pieces);
     return code;
 }
 
-static enum error_code finish(struct postgres *postgres, struct postgres_rows *found, int limit, struct query_rows *rows,
-                              struct error *error)
+static enum error_code finish(struct postgres *postgres, struct postgres_rows *found, int limit,
+                              struct query_rows *rows, struct error *error)
 {
     merge_rows(found, rows);
     postgres_rows_free(found);
@@ -170,8 +199,8 @@ static void set_instant(struct postgres_value *value, int64_t instant_us)
         postgres_set_instant(value, instant_us);
 }
 
-enum error_code query_windows(struct postgres *postgres, const struct query_filter *filter, struct query_rows *rows,
-                              struct error *error)
+enum error_code query_windows(struct postgres *postgres, const struct query_filter *filter,
+                              struct query_rows *rows, struct error *error)
 {
     struct postgres_value values[10] = {0};
     struct postgres_rows *found = NULL;
@@ -191,8 +220,8 @@ enum error_code query_windows(struct postgres *postgres, const struct query_filt
     return code ? code : finish(postgres, found, filter->limit, rows, error);
 }
 
-enum error_code query_totals(struct postgres *postgres, const char *namespace, const char *after, int limit,
-                             struct query_rows *rows, struct error *error)
+enum error_code query_totals(struct postgres *postgres, const char *namespace, const char *after,
+                             int limit, struct query_rows *rows, struct error *error)
 {
     struct postgres_value values[3] = {0};
     struct postgres_rows *found = NULL;

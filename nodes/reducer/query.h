@@ -35,11 +35,11 @@ struct query_filter {
     char after_group[256];
 };
 
-enum error_code query_windows(struct postgres *postgres, const struct query_filter *filter, struct query_rows *rows,
-                              struct error *error) MUST_USE;
+enum error_code query_windows(struct postgres *postgres, const struct query_filter *filter,
+                              struct query_rows *rows, struct error *error) MUST_USE;
 /* Totals of all time by namespace, in the order of names. */
-enum error_code query_totals(struct postgres *postgres, const char *namespace, const char *after, int limit,
-                             struct query_rows *rows, struct error *error) MUST_USE;
+enum error_code query_totals(struct postgres *postgres, const char *namespace, const char *after,
+                             int limit, struct query_rows *rows, struct error *error) MUST_USE;
 void query_rows_fini(struct query_rows *rows);
 
 #endif

@@ -19,8 +19,8 @@
 
 #define IDLE_WAIT_MS 500
 
-static void note_state(struct runtime *runtime, bool *state, bool fine, const char *detail, const char *well,
-                       const char *ill)
+static void note_state(struct runtime *runtime, bool *state, bool fine, const char *detail,
+                       const char *well, const char *ill)
 {
     pthread_mutex_lock(&runtime->lock);
     bool changed = *state != fine;
@@ -36,7 +36,8 @@ static void note_state(struct runtime *runtime, bool *state, bool fine, const ch
 
 void runtime_broker_state(struct runtime *runtime, bool fine, const char *detail)
 {
-    note_state(runtime, &runtime->status.broker_ok, fine, detail, "the broker answers", "the broker does not answer");
+    note_state(runtime, &runtime->status.broker_ok, fine, detail, "the broker answers",
+               "the broker does not answer");
 }
 
 void runtime_database_state(struct runtime *runtime, bool fine, const char *detail)
@@ -62,7 +63,8 @@ static void wake(struct runtime *runtime)
 void runtime_pause_ms(struct runtime *runtime, int ms)
 {
     struct pollfd wait = {.fd = runtime->wake_fd, .events = POLLIN};
-    if (!atomic_load(&runtime->stopping) && poll(&wait, 1, ms) > 0 && !atomic_load(&runtime->stopping))
+    if (!atomic_load(&runtime->stopping) && poll(&wait, 1, ms) > 0 &&
+        !atomic_load(&runtime->stopping))
         drain_fd(runtime->wake_fd);
 }
 
@@ -89,7 +91,8 @@ static void commit_failed(struct runtime *runtime, enum error_code code, const s
     if (code == ERR_DATABASE || code == ERR_OUTCOME_UNKNOWN)
         runtime_database_state(runtime, false, error->text);
     else
-        log_error("a batch could not be committed and is tried again", LOG_TEXT("reason", (const char *)error->text));
+        log_error("a batch could not be committed and is tried again",
+                  LOG_TEXT("reason", (const char *)error->text));
     if (runtime->retry_ms == RETRY_FIRST_MS)
         runtime_tell_failure(runtime, error);
     retry_later(runtime, clock_monotonic_us());
@@ -99,7 +102,8 @@ static void commit_done(struct runtime *runtime)
 {
     int64_t now_us = clock_monotonic_us();
     metrics_add(METRIC_AGGREGATION_ITEMS, 0, 0, (uint64_t)runtime->in_flight_events);
-    metrics_observe(METRIC_AGGREGATION_DURATION, 0, 0, (double)(now_us - runtime->in_flight_since_us) / 1e3);
+    metrics_observe(METRIC_AGGREGATION_DURATION, 0, 0,
+                    (double)(now_us - runtime->in_flight_since_us) / 1e3);
     metrics_observe(METRIC_COMMIT_DURATION, 0, 0, (double)(now_us - runtime->sent_at_us) / 1e6);
     runtime->in_flight = false;
     runtime->resend = false;
@@ -185,9 +189,11 @@ static void move_commit(struct runtime *runtime, int64_t now_us)
         poll_commit(runtime);
     else if (runtime->resend)
         resend(runtime, now_us);
-    if (!runtime->in_flight && !runtime->resend && !runtime->restart && should_commit(runtime, now_us))
+    if (!runtime->in_flight && !runtime->resend && !runtime->restart &&
+        should_commit(runtime, now_us))
         begin_commit(runtime);
-    metrics_gauge_set(METRIC_AGGREGATION_QUEUE, 0, 0, (double)(runtime->gathered + runtime->in_flight_events));
+    metrics_gauge_set(METRIC_AGGREGATION_QUEUE, 0, 0,
+                      (double)(runtime->gathered + runtime->in_flight_events));
 }
 
 /* -- waiting -- */
@@ -196,7 +202,8 @@ static int wait_ms(const struct runtime *runtime, int64_t now_us)
 {
     int64_t until_us = now_us + IDLE_WAIT_MS * 1000;
     if (runtime->gathered > 0 && !runtime->in_flight && !runtime->resend) {
-        int64_t flush_us = runtime->gathered_since_us + runtime->options.config->aggregation_flush_interval_ms * 1000;
+        int64_t flush_us = runtime->gathered_since_us +
+                           runtime->options.config->aggregation_flush_interval_ms * 1000;
         until_us = flush_us < until_us ? flush_us : until_us;
     }
     if (runtime->resend && runtime->retry_at_us < until_us)
@@ -269,7 +276,8 @@ static void step(struct runtime *runtime)
     struct kafka_record records[CONSUME_MAX];
     int64_t now_us = clock_monotonic_us();
     move_commit(runtime, now_us);
-    int64_t room = runtime->options.config->max_aggregation_queue_size - runtime->gathered - runtime->in_flight_events;
+    int64_t room = runtime->options.config->max_aggregation_queue_size - runtime->gathered -
+                   runtime->in_flight_events;
     pause_if_full(runtime, room <= 0);
     runtime_rebalance(runtime);
     if (runtime->restart)
@@ -278,7 +286,9 @@ static void step(struct runtime *runtime)
     int count = 0;
     if (room > 0 || runtime->paused)
         count = kafka_consume(runtime->consumer, 0, records,
-                              runtime->paused ? 1 : room < CONSUME_MAX ? (int)room : CONSUME_MAX);
+                              runtime->paused      ? 1
+                              : room < CONSUME_MAX ? (int)room
+                                                   : CONSUME_MAX);
     if (count == 0) {
         wait_for_work(runtime, room > 0 || runtime->paused);
         return;
@@ -325,7 +335,8 @@ static void *run(void *argument)
             again_ms = RETRY_FIRST_MS;
             continue;
         }
-        log_warning("the workflow topic cannot be read yet", LOG_TEXT("reason", (const char *)error.text));
+        log_warning("the workflow topic cannot be read yet",
+                    LOG_TEXT("reason", (const char *)error.text));
         runtime_pause_ms(runtime, again_ms);
         again_ms = again_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : again_ms * 2;
     }
@@ -359,7 +370,8 @@ static void release(struct runtime *runtime)
     free(runtime);
 }
 
-enum error_code runtime_start(struct runtime **runtime, const struct runtime_options *options, struct error *error)
+enum error_code runtime_start(struct runtime **runtime, const struct runtime_options *options,
+                              struct error *error)
 {
     const struct config *config = options->config;
     const struct window_rules rules = {
@@ -385,7 +397,8 @@ enum error_code runtime_start(struct runtime **runtime, const struct runtime_opt
     pthread_condattr_destroy(&monotonic);
     enum error_code code = runtime_open(made, error);
     if (code == ERR_BROKER || code == ERR_DATABASE)
-        code = ERR_OK; /* it may come; the thread goes on trying, and the node is not ready until then */
+        code =
+            ERR_OK; /* it may come; the thread goes on trying, and the node is not ready until then */
     if (!code && pthread_create(&made->thread, NULL, run, made) != 0)
         code = error_set(error, ERR_INTERNAL, "no thread could be started for the reducer");
     if (code) {
@@ -431,7 +444,10 @@ void runtime_cluster_id(struct runtime *runtime, char *id, size_t capacity)
     pthread_mutex_unlock(&runtime->lock);
 }
 
-int32_t runtime_partitions(const struct runtime *runtime) { return atomic_load(&((struct runtime *)(uintptr_t)runtime)->partitions); }
+int32_t runtime_partitions(const struct runtime *runtime)
+{
+    return atomic_load(&((struct runtime *)(uintptr_t)runtime)->partitions);
+}
 
 void runtime_wait_commit(struct runtime *runtime, int timeout_ms)
 {

@@ -26,10 +26,11 @@ struct runtime_options {
     const char *instance_id;
     const char *node_id;
     const struct event_routes *routes; /* of the reducer's own events; must outlive the runtime */
-    struct outbox *outbox; /* is told when a commit has put messages into it */
+    struct outbox *outbox;             /* is told when a commit has put messages into it */
 };
 
-enum error_code runtime_start(struct runtime **runtime, const struct runtime_options *options, struct error *error) MUST_USE;
+enum error_code runtime_start(struct runtime **runtime, const struct runtime_options *options,
+                              struct error *error) MUST_USE;
 /* Commits what was gathered, leaves the group, ends the thread. Others may still ask until runtime_free. */
 void runtime_stop(struct runtime *runtime);
 bool runtime_stopping(struct runtime *runtime);
@@ -46,7 +47,8 @@ struct runtime_status {
 void runtime_status(struct runtime *runtime, struct runtime_status *status);
 /* cluster id of the topic that is read; "" before the broker was reached. Copied. */
 void runtime_cluster_id(struct runtime *runtime, char *id, size_t capacity);
-int32_t runtime_partitions(const struct runtime *runtime); /* of the topic; 0 before it was reached */
+int32_t runtime_partitions(
+    const struct runtime *runtime); /* of the topic; 0 before it was reached */
 
 /* Waits for the next commit of this instance, at most timeout_ms; while someone waits, nothing is held
  * back for a fuller batch. */

@@ -42,9 +42,13 @@ static void tell(struct runtime *runtime, const char *type, struct json *payload
         };
         envelope_write(&value, &envelope);
         const struct store_message message = {
-            .event_id = uuid_format(&envelope.event_id, id), .topic = topic, .event_type = type,
-            .key = runtime->aggregation_id, .key_bytes = strlen(runtime->aggregation_id),
-            .value = buffer_text(&value), .value_bytes = value.bytes,
+            .event_id = uuid_format(&envelope.event_id, id),
+            .topic = topic,
+            .event_type = type,
+            .key = runtime->aggregation_id,
+            .key_bytes = strlen(runtime->aggregation_id),
+            .value = buffer_text(&value),
+            .value_bytes = value.bytes,
         };
         store_add_message(runtime->store, &message);
         buffer_fini(&value);
@@ -53,7 +57,8 @@ static void tell(struct runtime *runtime, const char *type, struct json *payload
 }
 
 /* Namespaces in memory, each once although it may have a row on every partition. */
-static int64_t count_namespaces(const struct runtime *runtime, int64_t *size_bytes, int64_t *workflows)
+static int64_t count_namespaces(const struct runtime *runtime, int64_t *size_bytes,
+                                int64_t *workflows)
 {
     struct distinct names = {0};
     *size_bytes = *workflows = 0;
@@ -81,9 +86,12 @@ static void begin(struct runtime *runtime, int64_t now_us)
     runtime->told_at_us = 0;
     runtime->batches = runtime->items = runtime->told_items = 0;
     struct json *payload = payload_of(runtime);
-    json_object_set(payload, "aggregation_type", json_text(aggregations[AGGREGATION_NAMESPACE].name));
-    json_object_set(payload, "batch_size", json_int(runtime->options.config->aggregation_batch_size));
-    json_object_set(payload, "window_size_ms", json_int(runtime->options.config->aggregation_window_size_ms));
+    json_object_set(payload, "aggregation_type",
+                    json_text(aggregations[AGGREGATION_NAMESPACE].name));
+    json_object_set(payload, "batch_size",
+                    json_int(runtime->options.config->aggregation_batch_size));
+    json_object_set(payload, "window_size_ms",
+                    json_int(runtime->options.config->aggregation_window_size_ms));
     tell(runtime, "aggregation_started", payload);
 }
 
@@ -104,7 +112,8 @@ void runtime_tell_batch(struct runtime *runtime, int64_t now_us)
     json_object_set(payload, "total_items_processed", json_int(runtime->items));
     tell(runtime, "batch_processed", payload);
     payload = payload_of(runtime);
-    json_object_set(payload, "namespaces_count", json_int(count_namespaces(runtime, &size_bytes, &workflows)));
+    json_object_set(payload, "namespaces_count",
+                    json_int(count_namespaces(runtime, &size_bytes, &workflows)));
     json_object_set(payload, "workflows_count", json_int(workflows));
     tell(runtime, "state_persisted", payload);
     runtime->told_at_us = now_us;
@@ -120,7 +129,8 @@ void runtime_tell_failure(struct runtime *runtime, const struct error *error)
     json_object_set(payload, "error_message", json_text(error->text));
     json_object_set(payload, "duration_ms",
                     json_int((clock_monotonic_us() - runtime->aggregation_since_us) / 1000));
-    json_object_set(payload, "aggregation_type", json_text(aggregations[AGGREGATION_NAMESPACE].name));
+    json_object_set(payload, "aggregation_type",
+                    json_text(aggregations[AGGREGATION_NAMESPACE].name));
     tell(runtime, "aggregation_failed", payload);
 }
 
@@ -136,7 +146,8 @@ bool runtime_tell_end(struct runtime *runtime)
     json_object_set(payload, "batches_processed", json_int(runtime->batches));
     json_object_set(payload, "total_size_bytes", json_int(size_bytes));
     json_object_set(payload, "duration_ms", json_int(duration_us / 1000));
-    json_object_set(payload, "items_per_second", json_double((double)runtime->items * 1e6 / (double)(duration_us + 1)));
+    json_object_set(payload, "items_per_second",
+                    json_double((double)runtime->items * 1e6 / (double)(duration_us + 1)));
     json_object_set(payload, "namespaces_count", json_int(namespaces));
     tell(runtime, "aggregation_completed", payload);
     return store_messages(runtime->store) > 0;

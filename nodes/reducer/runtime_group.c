@@ -35,15 +35,16 @@ enum error_code runtime_open(struct runtime *runtime, struct error *error)
     };
     char *cluster_id = NULL;
     int32_t partitions = 0;
-    enum error_code code = kafka_consumer_new(&runtime->consumer, runtime->options.config, &options, error);
+    enum error_code code =
+        kafka_consumer_new(&runtime->consumer, runtime->options.config, &options, error);
     if (code)
         return code;
     code = kafka_consumer_cluster_id(runtime->consumer, BROKER_TIMEOUT_MS, &cluster_id, error);
     if (!code)
         code = kafka_consumer_partitions(runtime->consumer, BROKER_TIMEOUT_MS, &partitions, error);
     if (!code && partitions > PARTITIONS_MAX)
-        code = error_set(error, ERR_CONFIG, "topic %s has %d partitions; at most %d are supported", runtime->topic,
-                         (int)partitions, PARTITIONS_MAX);
+        code = error_set(error, ERR_CONFIG, "topic %s has %d partitions; at most %d are supported",
+                         runtime->topic, (int)partitions, PARTITIONS_MAX);
     if (code) {
         runtime_broker_state(runtime, false, error->text);
     } else {
@@ -60,8 +61,8 @@ enum error_code runtime_open(struct runtime *runtime, struct error *error)
         pthread_mutex_unlock(&runtime->lock);
         atomic_store(&runtime->partitions, partitions);
         runtime->windows_open = true;
-        log_info("reading the workflow topic", LOG_TEXT("topic", runtime->topic), LOG_TEXT("cluster_id", cluster_id),
-                 LOG_INT("partitions", partitions));
+        log_info("reading the workflow topic", LOG_TEXT("topic", runtime->topic),
+                 LOG_TEXT("cluster_id", cluster_id), LOG_INT("partitions", partitions));
     }
     free(cluster_id);
     return code;
@@ -79,39 +80,44 @@ void runtime_close(struct runtime *runtime)
 
 /* Where reading goes on: what the broker dropped unread is a gap, told and skipped; a topic that is
  * shorter than what was read was made anew. */
-static enum error_code place_offset(struct runtime *runtime, struct store_assignment *assignment, struct error *error)
+static enum error_code place_offset(struct runtime *runtime, struct store_assignment *assignment,
+                                    struct error *error)
 {
     int64_t first, end;
-    enum error_code code =
-        kafka_offsets(runtime->consumer, assignment->partition, OFFSETS_TIMEOUT_MS, &first, &end, error);
+    enum error_code code = kafka_offsets(runtime->consumer, assignment->partition,
+                                         OFFSETS_TIMEOUT_MS, &first, &end, error);
     if (code || (assignment->next_offset >= first && assignment->next_offset <= end))
         return code;
     bool made_anew = assignment->next_offset > end;
     int64_t missing = made_anew ? 0 : first - assignment->next_offset;
     if (assignment->next_offset == 0 && assignment->newest_us == WINDOW_NO_TIME)
         missing = 0; /* never read before: it begins where the topic begins */
-    code = store_note_gap(runtime->store, assignment->partition, assignment->epoch, first, missing, error);
+    code = store_note_gap(runtime->store, assignment->partition, assignment->epoch, first, missing,
+                          error);
     if (code)
         return code;
     if (made_anew)
-        log_warning("the topic was made anew: reading it from its start", LOG_INT("partition", assignment->partition),
+        log_warning("the topic was made anew: reading it from its start",
+                    LOG_INT("partition", assignment->partition),
                     LOG_INT("stored_offset", assignment->next_offset), LOG_INT("end_offset", end));
     if (missing > 0) {
         metrics_add(METRIC_MISSING_EVENTS, 0, 0, (uint64_t)missing);
         log_error("records were dropped by the broker before they were read",
-                  LOG_INT("partition", assignment->partition), LOG_INT("from_offset", assignment->next_offset),
-                  LOG_INT("to_offset", first - 1));
+                  LOG_INT("partition", assignment->partition),
+                  LOG_INT("from_offset", assignment->next_offset), LOG_INT("to_offset", first - 1));
     }
     assignment->next_offset = first;
     return ERR_OK;
 }
 
-static enum error_code take_on(struct runtime *runtime, const struct kafka_rebalance *move, int64_t *offsets,
-                               struct error *error)
+static enum error_code take_on(struct runtime *runtime, const struct kafka_rebalance *move,
+                               int64_t *offsets, struct error *error)
 {
-    struct store_assignment *assignments = must_calloc((unsigned long)move->count + 1, sizeof(*assignments));
-    enum error_code code =
-        move->count > 0 ? store_assign(runtime->store, move->partitions, move->count, assignments, error) : ERR_OK;
+    struct store_assignment *assignments =
+        must_calloc((unsigned long)move->count + 1, sizeof(*assignments));
+    enum error_code code = move->count > 0 ? store_assign(runtime->store, move->partitions,
+                                                          move->count, assignments, error)
+                                           : ERR_OK;
     for (int i = 0; i < move->count && !code; i++) {
         code = place_offset(runtime, &assignments[i], error);
         if (!code)
@@ -155,7 +161,8 @@ static void give_up(struct runtime *runtime, const struct kafka_rebalance *move)
     int count = move->count;
     if (move->lost || !runtime_flush(runtime, FLUSH_WAIT_MS)) {
         /* What was gathered may hold dead letters of these partitions, so all of it is read again. */
-        log_warning("partitions are given up with uncommitted events; their next owner reads them again");
+        log_warning(
+            "partitions are given up with uncommitted events; their next owner reads them again");
         runtime->restart = true;
         return;
     }
@@ -191,7 +198,8 @@ static void update_lag(struct runtime *runtime)
     for (int32_t i = 0; i < PARTITIONS_MAX; i++) {
         const struct reducer_partition *partition = runtime->reducer.partitions[i];
         int64_t first, end;
-        if (partition && kafka_offsets_known(runtime->consumer, i, &first, &end) && end > partition->next_offset)
+        if (partition && kafka_offsets_known(runtime->consumer, i, &first, &end) &&
+            end > partition->next_offset)
             lag += end - partition->next_offset;
     }
     lag += runtime->gathered + runtime->in_flight_events;
@@ -236,7 +244,8 @@ static void check_broker(struct runtime *runtime)
     free(id);
 }
 
-static int idle_partitions(struct runtime *runtime, int64_t now_us, int32_t *numbers, int64_t *epochs)
+static int idle_partitions(struct runtime *runtime, int64_t now_us, int32_t *numbers,
+                           int64_t *epochs)
 {
     int64_t idle_us = runtime->options.config->partition_idle_ms * 1000;
     int count = 0;
@@ -244,7 +253,8 @@ static int idle_partitions(struct runtime *runtime, int64_t now_us, int32_t *num
         const struct reducer_partition *partition = runtime->reducer.partitions[i];
         int64_t first, end;
         if (!partition || partition->dirty || now_us - runtime->quiet_since_us[i] < idle_us ||
-            !kafka_offsets_known(runtime->consumer, i, &first, &end) || end > partition->next_offset)
+            !kafka_offsets_known(runtime->consumer, i, &first, &end) ||
+            end > partition->next_offset)
             continue;
         numbers[count] = i;
         epochs[count++] = partition->epoch;

@@ -12,10 +12,10 @@
 #include "reducer/runtime.h"
 #include "reducer/store.h"
 
-#define CONSUME_MAX 1024        /* records taken from the consumer at once */
-#define RETRY_FIRST_MS 50       /* after a failed transaction or a broker that does not answer */
+#define CONSUME_MAX 1024  /* records taken from the consumer at once */
+#define RETRY_FIRST_MS 50 /* after a failed transaction or a broker that does not answer */
 #define RETRY_MAX_MS 2000
-#define FLUSH_WAIT_MS 3000      /* longest wait for the database before a partition is given up */
+#define FLUSH_WAIT_MS 3000 /* longest wait for the database before a partition is given up */
 #define BROKER_TIMEOUT_MS 3000
 #define TICK_MS 1000
 
@@ -51,9 +51,9 @@ struct runtime {
 
     /* Partitions. */
     int64_t quiet_since_us[PARTITIONS_MAX]; /* monotonic time of the last record or assignment */
-    int64_t hole_end[PARTITIONS_MAX];       /* offset after a hole that was looked at twice; 0: none */
-    uint64_t progress_commits; /* commits that the group was told of */
-    bool windows_open; /* some windows may not be final */
+    int64_t hole_end[PARTITIONS_MAX]; /* offset after a hole that was looked at twice; 0: none */
+    uint64_t progress_commits;        /* commits that the group was told of */
+    bool windows_open;                /* some windows may not be final */
     int64_t tick_at_us, finalize_at_us;
 
     /* Shown to other threads. */

@@ -13,7 +13,8 @@
 enum { DEAD_MALFORMED, DEAD_TOO_LATE, DEAD_OTHER };
 enum { HEADER_LANE, HEADER_SEQ, HEADER_PREV_SEQ, HEADERS };
 
-static void add_dead_letter(struct runtime *runtime, const struct reducer_record *record, const char *reason, int kind)
+static void add_dead_letter(struct runtime *runtime, const struct reducer_record *record,
+                            const char *reason, int kind)
 {
     struct buffer value = {0};
     char event_id[320];
@@ -21,8 +22,13 @@ static void add_dead_letter(struct runtime *runtime, const struct reducer_record
              (long long)record->offset);
     dead_letter_write(&value, runtime->topic, record, reason, clock_now_us());
     const struct store_message message = {
-        .event_id = event_id, .topic = runtime->dead_letter_topic, .event_type = "dead_letter", .key = record->key,
-        .key_bytes = record->key_bytes, .value = buffer_text(&value), .value_bytes = value.bytes,
+        .event_id = event_id,
+        .topic = runtime->dead_letter_topic,
+        .event_type = "dead_letter",
+        .key = record->key,
+        .key_bytes = record->key_bytes,
+        .value = buffer_text(&value),
+        .value_bytes = value.bytes,
     };
     store_add_message(runtime->store, &message);
     buffer_fini(&value);
@@ -90,15 +96,18 @@ static bool passes_hole(struct runtime *runtime, const struct kafka_record *reco
     runtime->hole_end[record->partition] = record->offset;
     if (kafka_seek(runtime->consumer, record->partition, partition->next_offset, &error))
         runtime->restart = true;
-    log_debug("offsets have a hole", LOG_INT("partition", record->partition), LOG_INT("offset", record->offset));
+    log_debug("offsets have a hole", LOG_INT("partition", record->partition),
+              LOG_INT("offset", record->offset));
     return true;
 }
 
-static void take_record(struct runtime *runtime, const struct kafka_record *from, bool *passed, int64_t now_us)
+static void take_record(struct runtime *runtime, const struct kafka_record *from, bool *passed,
+                        int64_t now_us)
 {
     static const char *const names[HEADERS] = {"lane", "seq", "prev_seq"};
     if (from->code == ERR_CONFLICT || from->code == ERR_NOT_FOUND) {
-        log_error("the next record is no longer on the broker", LOG_INT("partition", from->partition));
+        log_error("the next record is no longer on the broker",
+                  LOG_INT("partition", from->partition));
         runtime->restart = true;
     }
     if (from->code || from->partition < 0 || from->partition >= PARTITIONS_MAX)

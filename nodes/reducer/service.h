@@ -20,18 +20,24 @@ struct service {
 extern const struct http_route service_routes[];
 
 /* api.c */
-void handle_aggregations(struct http_request *request, struct http_response *response, void *context);
-void handle_windows_open(struct http_request *request, struct http_response *response, void *context);
+void handle_aggregations(struct http_request *request, struct http_response *response,
+                         void *context);
+void handle_windows_open(struct http_request *request, struct http_response *response,
+                         void *context);
 void handle_namespaces(struct http_request *request, struct http_response *response, void *context);
 void handle_watermark(struct http_request *request, struct http_response *response, void *context);
 /* api_older.c */
 void handle_snapshot(struct http_request *request, struct http_response *response, void *context);
-void handle_aggregation_query(struct http_request *request, struct http_response *response, void *context);
+void handle_aggregation_query(struct http_request *request, struct http_response *response,
+                              void *context);
 /* api_after.c: waits for the ?after= tokens of a request; on error the response is filled and this is false. */
-bool service_wait_after(struct service *service, struct http_request *request, struct http_response *response);
+bool service_wait_after(struct service *service, struct http_request *request,
+                        struct http_response *response);
 /* health.c */
 void handle_health(struct http_request *request, struct http_response *response, void *context);
-void handle_health_live(struct http_request *request, struct http_response *response, void *context);
-void handle_health_ready(struct http_request *request, struct http_response *response, void *context);
+void handle_health_live(struct http_request *request, struct http_response *response,
+                        void *context);
+void handle_health_ready(struct http_request *request, struct http_response *response,
+                         void *context);
 
 #endif

@@ -7,8 +7,8 @@
 
 #include "reducer/store_internal.h"
 
-#define WRITE_SETTINGS                                                                                                 \
-    "-c synchronous_commit=on -c idle_in_transaction_session_timeout=5000 -c lock_timeout=5000 "                       \
+#define WRITE_SETTINGS                                                                             \
+    "-c synchronous_commit=on -c idle_in_transaction_session_timeout=5000 -c lock_timeout=5000 "   \
     "-c tcp_user_timeout=5000 -c statement_timeout=30000"
 #define REPLY_TIMEOUT_MS 10000
 #define PIECES_MAX 64 /* pieces of a distinct set in the store before they are joined */
@@ -19,39 +19,51 @@ static const char sql_lanes[] =
     " SELECT $1, u.* FROM unnest($2::int4[], $3::text[], $4::int8[]) AS u"
     " ON CONFLICT (topic, partition, lane) DO UPDATE SET last_seq = excluded.last_seq";
 static const char sql_rows[] =
-    "INSERT INTO aggregation_rows (aggregation, window_ms, window_start, group_key, partition, window_end, revision,"
-    " stamps, size_bytes, latency_count, latency_sum_ms, first_at, last_at, unique_file_hashes, unique_workflows,"
+    "INSERT INTO aggregation_rows (aggregation, window_ms, window_start, group_key, partition, "
+    "window_end, revision,"
+    " stamps, size_bytes, latency_count, latency_sum_ms, first_at, last_at, unique_file_hashes, "
+    "unique_workflows,"
     " unique_file_types, sketch)"
-    " SELECT * FROM unnest($1::text[], $2::int8[], $3::timestamptz[], $4::text[], $5::int4[], $6::timestamptz[],"
-    " $7::int4[], $8::int8[], $9::int8[], $10::int8[], $11::float8[], $12::timestamptz[], $13::timestamptz[],"
+    " SELECT * FROM unnest($1::text[], $2::int8[], $3::timestamptz[], $4::text[], $5::int4[], "
+    "$6::timestamptz[],"
+    " $7::int4[], $8::int8[], $9::int8[], $10::int8[], $11::float8[], $12::timestamptz[], "
+    "$13::timestamptz[],"
     " $14::int8[], $15::int8[], $16::int8[], $17::bytea[])"
     " ON CONFLICT (aggregation, window_ms, window_start, group_key, partition) DO UPDATE SET"
     " revision = excluded.revision, stamps = excluded.stamps, size_bytes = excluded.size_bytes,"
     " latency_count = excluded.latency_count, latency_sum_ms = excluded.latency_sum_ms,"
     " first_at = excluded.first_at, last_at = excluded.last_at,"
-    " unique_file_hashes = excluded.unique_file_hashes, unique_workflows = excluded.unique_workflows,"
+    " unique_file_hashes = excluded.unique_file_hashes, unique_workflows = "
+    "excluded.unique_workflows,"
     " unique_file_types = excluded.unique_file_types, sketch = excluded.sketch, updated_at = now()";
 static const char sql_drop_values[] =
-    "DELETE FROM aggregation_values v USING unnest($1::text[], $2::int8[], $3::timestamptz[], $4::text[], $5::int4[],"
+    "DELETE FROM aggregation_values v USING unnest($1::text[], $2::int8[], $3::timestamptz[], "
+    "$4::text[], $5::int4[],"
     " $6::int2[]) AS u (aggregation, window_ms, window_start, group_key, partition, value_set)"
-    " WHERE v.aggregation = u.aggregation AND v.window_ms = u.window_ms AND v.window_start = u.window_start"
+    " WHERE v.aggregation = u.aggregation AND v.window_ms = u.window_ms AND v.window_start = "
+    "u.window_start"
     " AND v.group_key = u.group_key AND v.partition = u.partition AND v.value_set = u.value_set";
 static const char sql_add_values[] =
-    "INSERT INTO aggregation_values (aggregation, window_ms, window_start, group_key, partition, value_set,"
+    "INSERT INTO aggregation_values (aggregation, window_ms, window_start, group_key, partition, "
+    "value_set,"
     " first_value, hashes)"
-    " SELECT * FROM unnest($1::text[], $2::int8[], $3::timestamptz[], $4::text[], $5::int4[], $6::int2[], $7::int4[],"
+    " SELECT * FROM unnest($1::text[], $2::int8[], $3::timestamptz[], $4::text[], $5::int4[], "
+    "$6::int2[], $7::int4[],"
     " $8::bytea[])";
 static const char sql_messages[] =
     "INSERT INTO reducer_outbox (event_id, topic, event_type, key, value)"
     " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])";
 
-static const enum postgres_type fence_types[] = {PG_TEXT, PG_TEXT, PG_INT4, PG_INT8, PG_INT8, PG_INT8, PG_TIMESTAMPTZ};
+static const enum postgres_type fence_types[] = {PG_TEXT, PG_TEXT, PG_INT4,       PG_INT8,
+                                                 PG_INT8, PG_INT8, PG_TIMESTAMPTZ};
 static const enum postgres_type lanes_types[] = {PG_TEXT, PG_INT4, PG_TEXT, PG_INT8};
 static const enum postgres_type rows_types[] = {
-    PG_TEXT, PG_INT8, PG_TIMESTAMPTZ, PG_TEXT, PG_INT4,        PG_TIMESTAMPTZ, PG_INT4, PG_INT8, PG_INT8,
-    PG_INT8, PG_DOUBLE, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_INT8, PG_INT8, PG_INT8, PG_BYTEA,
+    PG_TEXT,        PG_INT8, PG_TIMESTAMPTZ, PG_TEXT, PG_INT4,   PG_TIMESTAMPTZ,
+    PG_INT4,        PG_INT8, PG_INT8,        PG_INT8, PG_DOUBLE, PG_TIMESTAMPTZ,
+    PG_TIMESTAMPTZ, PG_INT8, PG_INT8,        PG_INT8, PG_BYTEA,
 };
-static const enum postgres_type drop_types[] = {PG_TEXT, PG_INT8, PG_TIMESTAMPTZ, PG_TEXT, PG_INT4, PG_INT2};
+static const enum postgres_type drop_types[] = {PG_TEXT, PG_INT8, PG_TIMESTAMPTZ,
+                                                PG_TEXT, PG_INT4, PG_INT2};
 static const enum postgres_type add_types[] = {PG_TEXT, PG_INT8, PG_TIMESTAMPTZ, PG_TEXT,
                                                PG_INT4, PG_INT2, PG_INT4,        PG_BYTEA};
 static const enum postgres_type message_types[] = {PG_TEXT, PG_TEXT, PG_TEXT, PG_BYTEA, PG_BYTEA};
@@ -101,7 +113,8 @@ void store_free(struct store *store)
 
 /* -- the snapshot -- */
 
-static void start_arrays(struct postgres_value *values, const enum postgres_type *types, int first, int count)
+static void start_arrays(struct postgres_value *values, const enum postgres_type *types, int first,
+                         int count)
 {
     for (int i = first; i < count; i++)
         postgres_array_start(&values[i], types[i]);
@@ -174,7 +187,8 @@ static void snapshot_row(struct store *store, const struct aggregate *row)
     postgres_push_bytea(&rows[16], store->scratch.data, store->scratch.bytes);
 }
 
-static void add_piece(struct store *store, struct aggregate *row, int set, int32_t first, const void *octets, size_t bytes)
+static void add_piece(struct store *store, struct aggregate *row, int set, int32_t first,
+                      const void *octets, size_t bytes)
 {
     push_key(store->adds, row);
     postgres_push_int2(&store->adds[5], (int16_t)set);
@@ -251,12 +265,17 @@ void store_forget(struct store *store)
 }
 
 size_t store_messages(const struct store *store) { return (size_t)store->next_messages[0].count; }
-size_t store_snapshot_messages(const struct store *store) { return (size_t)store->messages[0].count; }
-
-static enum error_code add_if_any(struct store *store, const char *sql, const struct postgres_value *values, int count,
-                                  int array, struct error *error)
+size_t store_snapshot_messages(const struct store *store)
 {
-    return values[array].count == 0 ? ERR_OK : postgres_batch_add(store->write, sql, values, count, error);
+    return (size_t)store->messages[0].count;
+}
+
+static enum error_code add_if_any(struct store *store, const char *sql,
+                                  const struct postgres_value *values, int count, int array,
+                                  struct error *error)
+{
+    return values[array].count == 0 ? ERR_OK
+                                    : postgres_batch_add(store->write, sql, values, count, error);
 }
 
 enum error_code store_send(struct store *store, struct error *error)
@@ -287,10 +306,12 @@ bool store_connected(const struct store *store) { return postgres_connected(stor
 
 /* -- partitions -- */
 
-enum error_code store_use_cluster(struct store *store, const char *cluster_id, int32_t partitions, struct error *error)
+enum error_code store_use_cluster(struct store *store, const char *cluster_id, int32_t partitions,
+                                  struct error *error)
 {
-    static const char sql[] = "INSERT INTO reducer_partitions (cluster_id, topic, partition)"
-                              " SELECT $1, $2, p FROM generate_series(0, $3::int4 - 1) AS p ON CONFLICT DO NOTHING";
+    static const char sql[] =
+        "INSERT INTO reducer_partitions (cluster_id, topic, partition)"
+        " SELECT $1, $2, p FROM generate_series(0, $3::int4 - 1) AS p ON CONFLICT DO NOTHING";
     struct postgres_value values[3] = {0};
     free(store->cluster_id);
     store->cluster_id = must_strdup(cluster_id);
@@ -328,7 +349,8 @@ enum error_code store_assign(struct store *store, const int32_t *partitions, int
             .partition = (int32_t)postgres_rows_int(rows, row, 0),
             .epoch = postgres_rows_int(rows, row, 1),
             .next_offset = postgres_rows_int(rows, row, 2),
-            .newest_us = postgres_rows_null(rows, row, 3) ? WINDOW_NO_TIME : postgres_rows_instant(rows, row, 3),
+            .newest_us = postgres_rows_null(rows, row, 3) ? WINDOW_NO_TIME
+                                                          : postgres_rows_instant(rows, row, 3),
         };
         for (int i = 0; i < count; i++) {
             if (partitions[i] == found.partition)
@@ -337,15 +359,18 @@ enum error_code store_assign(struct store *store, const int32_t *partitions, int
     }
     bool complete = postgres_rows_count(rows) == count;
     postgres_rows_free(rows);
-    return complete ? ERR_OK : error_set(error, ERR_INTERNAL, "some partitions have no row in reducer_partitions");
+    return complete ? ERR_OK
+                    : error_set(error, ERR_INTERNAL,
+                                "some partitions have no row in reducer_partitions");
 }
 
-enum error_code store_note_gap(struct store *store, int32_t partition, int64_t epoch, int64_t offset, int64_t missing,
-                               struct error *error)
+enum error_code store_note_gap(struct store *store, int32_t partition, int64_t epoch,
+                               int64_t offset, int64_t missing, struct error *error)
 {
-    static const char sql[] = "UPDATE reducer_partitions SET next_offset = $5, missing_records = missing_records + $6,"
-                              " updated_at = now()"
-                              " WHERE cluster_id = $1 AND topic = $2 AND partition = $3 AND epoch = $4 RETURNING 1::int4";
+    static const char sql[] =
+        "UPDATE reducer_partitions SET next_offset = $5, missing_records = missing_records + $6,"
+        " updated_at = now()"
+        " WHERE cluster_id = $1 AND topic = $2 AND partition = $3 AND epoch = $4 RETURNING 1::int4";
     struct postgres_value values[6] = {0};
     struct postgres_rows *rows = NULL;
     postgres_set_string(&values[0], store->cluster_id);
@@ -357,7 +382,8 @@ enum error_code store_note_gap(struct store *store, int32_t partition, int64_t e
     enum error_code code = postgres_query(store->load, sql, values, 6, &rows, error);
     values_fini(values, 6);
     if (!code && postgres_rows_count(rows) != 1)
-        code = error_set(error, ERR_FENCED, "partition %d belongs to another reducer", (int)partition);
+        code =
+            error_set(error, ERR_FENCED, "partition %d belongs to another reducer", (int)partition);
     postgres_rows_free(rows);
     return code;
 }
@@ -375,22 +401,25 @@ enum error_code store_outcome(struct store *store, bool *committed, struct error
     values_fini(values, 3);
     if (code)
         return code;
-    bool ours = postgres_rows_count(rows) == 1 && postgres_rows_int(rows, 0, 0) == store->probe_epoch;
+    bool ours =
+        postgres_rows_count(rows) == 1 && postgres_rows_int(rows, 0, 0) == store->probe_epoch;
     int64_t offset = ours ? postgres_rows_int(rows, 0, 1) : -1;
     postgres_rows_free(rows);
     *committed = offset == store->probe_after;
     if (!*committed && offset != store->probe_before)
-        code = error_set(error, ERR_FENCED, "partition %d belongs to another reducer", (int)store->probe_partition);
+        code = error_set(error, ERR_FENCED, "partition %d belongs to another reducer",
+                         (int)store->probe_partition);
     return code;
 }
 
-static enum error_code note_idle(struct store *store, const int32_t *idle, const int64_t *epochs, int count,
-                                 struct error *error)
+static enum error_code note_idle(struct store *store, const int32_t *idle, const int64_t *epochs,
+                                 int count, struct error *error)
 {
-    static const char sql[] = "UPDATE reducer_partitions p SET idle_at = now()"
-                              " FROM unnest($3::int4[], $4::int8[]) AS u (partition, epoch)"
-                              " WHERE p.cluster_id = $1 AND p.topic = $2 AND p.partition = u.partition"
-                              " AND p.epoch = u.epoch";
+    static const char sql[] =
+        "UPDATE reducer_partitions p SET idle_at = now()"
+        " FROM unnest($3::int4[], $4::int8[]) AS u (partition, epoch)"
+        " WHERE p.cluster_id = $1 AND p.topic = $2 AND p.partition = u.partition"
+        " AND p.epoch = u.epoch";
     struct postgres_value values[4] = {0};
     postgres_set_string(&values[0], store->cluster_id);
     postgres_set_string(&values[1], store->topic);
@@ -407,37 +436,53 @@ static enum error_code note_idle(struct store *store, const int32_t *idle, const
 
 /* One statement: the finals of windows that are closed, their rows no longer open, the announcements. */
 static const char sql_finalize[] =
-    "WITH low AS MATERIALIZED (SELECT reducer_low_watermark($1, $2, $3::int8 * interval '1 ms', $5::int8 * interval '1 ms') AS at),"
-    " due AS MATERIALIZED (SELECT DISTINCT aggregation, window_ms, window_start, group_key, window_end"
-    "   FROM aggregation_rows, low WHERE is_open AND window_end <= low.at - $4::int8 * interval '1 ms'"
+    "WITH low AS MATERIALIZED (SELECT reducer_low_watermark($1, $2, $3::int8 * interval '1 ms', "
+    "$5::int8 * interval '1 ms') AS at),"
+    " due AS MATERIALIZED (SELECT DISTINCT aggregation, window_ms, window_start, group_key, "
+    "window_end"
+    "   FROM aggregation_rows, low WHERE is_open AND window_end <= low.at - $4::int8 * interval '1 "
+    "ms'"
     "   ORDER BY 1, 2, 3, 4 LIMIT 1000),"
     " made AS (INSERT INTO aggregation_finals (aggregation, window_ms, window_start, group_key)"
-    "   SELECT aggregation, window_ms, window_start, group_key FROM due ON CONFLICT DO NOTHING RETURNING *),"
+    "   SELECT aggregation, window_ms, window_start, group_key FROM due ON CONFLICT DO NOTHING "
+    "RETURNING *),"
     " closed AS (UPDATE aggregation_rows r SET is_open = false FROM due d"
     "   WHERE r.is_open AND r.aggregation = d.aggregation AND r.window_ms = d.window_ms"
     "   AND r.window_start = d.window_start AND r.group_key = d.group_key),"
     " told AS (INSERT INTO reducer_outbox (event_id, topic, event_type, key, value)"
     "   SELECT id, $6, 'window_final', convert_to(group_key, 'UTF8'), convert_to(json_build_object("
-    "     'envelope_version', '1.0', 'event_id', id, 'event_type', 'window_final', 'event_version', '1.0',"
-    "     'event_timestamp', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),"
-    "     'source_node_id', $7::text, 'source_service', 'omninode-bridge', 'source_version', '1.0.0',"
-    "     'source_instance', NULL, 'correlation_id', NULL, 'causation_id', NULL, 'environment', $8::text,"
-    "     'region', NULL, 'partition_key', group_key, 'payload', json_build_object('type', aggregation,"
-    "       'window_start', to_char(window_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
-    "       'window_end', to_char(window_end AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
+    "     'envelope_version', '1.0', 'event_id', id, 'event_type', 'window_final', "
+    "'event_version', '1.0',"
+    "     'event_timestamp', to_char(now() AT TIME ZONE 'UTC', "
+    "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),"
+    "     'source_node_id', $7::text, 'source_service', 'omninode-bridge', 'source_version', "
+    "'1.0.0',"
+    "     'source_instance', NULL, 'correlation_id', NULL, 'causation_id', NULL, 'environment', "
+    "$8::text,"
+    "     'region', NULL, 'partition_key', group_key, 'payload', json_build_object('type', "
+    "aggregation,"
+    "       'window_start', to_char(window_start AT TIME ZONE 'UTC', "
+    "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
+    "       'window_end', to_char(window_end AT TIME ZONE 'UTC', "
+    "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
     "       'group', group_key),"
-    "     'metadata', json_build_object('event_category', 'metadata_aggregation', 'node_type', 'reducer',"
+    "     'metadata', json_build_object('event_category', 'metadata_aggregation', 'node_type', "
+    "'reducer',"
     "       'namespace', group_key))::text, 'UTF8')"
-    "   FROM (SELECT d.*, md5(concat_ws('|', 'final', d.aggregation, d.window_ms, extract(epoch FROM d.window_start),"
-    "     d.group_key))::uuid::text AS id FROM made JOIN due d USING (aggregation, window_ms, window_start, group_key)) AS f"
+    "   FROM (SELECT d.*, md5(concat_ws('|', 'final', d.aggregation, d.window_ms, extract(epoch "
+    "FROM d.window_start),"
+    "     d.group_key))::uuid::text AS id FROM made JOIN due d USING (aggregation, window_ms, "
+    "window_start, group_key)) AS f"
     "   WHERE $6::text IS NOT NULL RETURNING 1)"
     " SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM told),"
     "   EXISTS (SELECT FROM aggregation_rows WHERE is_open AND window_end IS NOT NULL)";
 
-enum error_code store_finalize(struct store *store, const struct store_rules *rules, const int32_t *idle, const int64_t *epochs,
-                               int idle_count, bool *open, int64_t *announced, struct error *error)
+enum error_code store_finalize(struct store *store, const struct store_rules *rules,
+                               const int32_t *idle, const int64_t *epochs, int idle_count,
+                               bool *open, int64_t *announced, struct error *error)
 {
-    enum error_code code = idle_count > 0 ? note_idle(store, idle, epochs, idle_count, error) : ERR_OK;
+    enum error_code code =
+        idle_count > 0 ? note_idle(store, idle, epochs, idle_count, error) : ERR_OK;
     struct postgres_value values[8] = {0};
     postgres_set_string(&values[0], store->cluster_id);
     postgres_set_string(&values[1], store->topic);

@@ -41,14 +41,15 @@ enum error_code store_use_cluster(struct store *store, const char *cluster_id, i
 enum error_code store_assign(struct store *store, const int32_t *partitions, int count,
                              struct store_assignment *assignments, struct error *error) MUST_USE;
 /* Hands the partition to the core with its lanes, totals and open windows. */
-enum error_code store_load(struct store *store, struct reducer *reducer, const struct store_assignment *assignment,
-                           struct error *error) MUST_USE;
+enum error_code store_load(struct store *store, struct reducer *reducer,
+                           const struct store_assignment *assignment, struct error *error) MUST_USE;
 /* Rows of one older window. */
-enum error_code store_load_window(struct store *store, struct reducer *reducer, struct reducer_partition *partition,
-                                  int64_t start_us, struct error *error) MUST_USE;
+enum error_code store_load_window(struct store *store, struct reducer *reducer,
+                                  struct reducer_partition *partition, int64_t start_us,
+                                  struct error *error) MUST_USE;
 /* Notes that the broker no longer has the records before offset. */
-enum error_code store_note_gap(struct store *store, int32_t partition, int64_t epoch, int64_t offset, int64_t missing,
-                               struct error *error) MUST_USE;
+enum error_code store_note_gap(struct store *store, int32_t partition, int64_t epoch,
+                               int64_t offset, int64_t missing, struct error *error) MUST_USE;
 
 struct store_message {
     const char *event_id; /* the same whenever it is published */
@@ -63,10 +64,12 @@ struct store_message {
 void store_add_message(struct store *store, const struct store_message *message);
 size_t store_messages(const struct store *store); /* that wait for the next snapshot */
 
-void store_forget(struct store *store); /* drops messages and snapshot; nothing of them was committed */
+void store_forget(
+    struct store *store); /* drops messages and snapshot; nothing of them was committed */
 void store_snapshot(struct store *store, struct reducer *reducer);
 enum error_code store_send(struct store *store, struct error *error) MUST_USE;
-enum error_code store_poll(struct store *store, bool *done, bool *wants_write, struct error *error) MUST_USE;
+enum error_code store_poll(struct store *store, bool *done, bool *wants_write,
+                           struct error *error) MUST_USE;
 int store_socket(const struct store *store);
 bool store_connected(const struct store *store);
 /* After a lost reply: is the snapshot in the database? ERR_FENCED when it can no longer get there. */
@@ -82,7 +85,8 @@ struct store_rules {
 };
 /* Notes which of our partitions are idle, then makes final what can be. *open tells whether windows are
  * left that are not final, *announced how many messages were put into the outbox. */
-enum error_code store_finalize(struct store *store, const struct store_rules *rules, const int32_t *idle, const int64_t *epochs,
-                               int idle_count, bool *open, int64_t *announced, struct error *error) MUST_USE;
+enum error_code store_finalize(struct store *store, const struct store_rules *rules,
+                               const int32_t *idle, const int64_t *epochs, int idle_count,
+                               bool *open, int64_t *announced, struct error *error) MUST_USE;
 
 #endif

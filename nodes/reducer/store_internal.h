@@ -5,7 +5,14 @@
 
 #include "reducer/store.h"
 
-enum { FENCE_COLUMNS = 7, LANE_COLUMNS = 4, ROW_COLUMNS = 17, DROP_COLUMNS = 6, ADD_COLUMNS = 8, MESSAGE_COLUMNS = 5 };
+enum {
+    FENCE_COLUMNS = 7,
+    LANE_COLUMNS = 4,
+    ROW_COLUMNS = 17,
+    DROP_COLUMNS = 6,
+    ADD_COLUMNS = 8,
+    MESSAGE_COLUMNS = 5
+};
 
 struct store {
     struct postgres *write;

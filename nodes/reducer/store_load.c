@@ -4,10 +4,13 @@
 
 #include "reducer/store_internal.h"
 
-#define ROW_SELECT                                                                                                     \
-    "SELECT aggregation, window_start, group_key, revision, stamps, size_bytes, latency_count, latency_sum_ms,"         \
+#define ROW_SELECT                                                                                 \
+    "SELECT aggregation, window_start, group_key, revision, stamps, size_bytes, latency_count, "   \
+    "latency_sum_ms,"                                                                              \
     " first_at, last_at, sketch FROM aggregation_rows"
-#define VALUE_SELECT "SELECT aggregation, window_start, group_key, value_set, first_value, hashes FROM aggregation_values"
+#define VALUE_SELECT                                                                               \
+    "SELECT aggregation, window_start, group_key, value_set, first_value, hashes FROM "            \
+    "aggregation_values"
 #define VALUE_ORDER " ORDER BY aggregation, window_start, group_key, value_set, first_value"
 
 static enum error_code bad_row(struct error *error, const char *what)
@@ -25,7 +28,8 @@ static struct aggregate *row_at(struct reducer *reducer, struct reducer_partitio
     enum aggregation_type type = aggregation_by_name(name, name_bytes);
     if (type == AGGREGATION_TYPES)
         return NULL;
-    return reducer_row(reducer, partition, type, postgres_rows_instant(rows, row, 1), group, group_bytes);
+    return reducer_row(reducer, partition, type, postgres_rows_instant(rows, row, 1), group,
+                       group_bytes);
 }
 
 static enum error_code fill_rows(struct reducer *reducer, struct reducer_partition *partition,
@@ -84,8 +88,9 @@ static enum error_code fill_values(struct reducer *reducer, struct reducer_parti
     return ERR_OK;
 }
 
-static enum error_code load_rows(struct store *store, struct reducer *reducer, struct reducer_partition *partition,
-                                 const char *rows_sql, const char *values_sql, const struct postgres_value *values,
+static enum error_code load_rows(struct store *store, struct reducer *reducer,
+                                 struct reducer_partition *partition, const char *rows_sql,
+                                 const char *values_sql, const struct postgres_value *values,
                                  struct error *error)
 {
     struct postgres_rows *rows = NULL;
@@ -102,9 +107,11 @@ static enum error_code load_rows(struct store *store, struct reducer *reducer, s
     return code;
 }
 
-static enum error_code load_lanes(struct store *store, struct reducer_partition *partition, struct error *error)
+static enum error_code load_lanes(struct store *store, struct reducer_partition *partition,
+                                  struct error *error)
 {
-    static const char sql[] = "SELECT lane, last_seq FROM reducer_lanes WHERE topic = $1 AND partition = $2";
+    static const char sql[] =
+        "SELECT lane, last_seq FROM reducer_lanes WHERE topic = $1 AND partition = $2";
     struct postgres_value values[2] = {0};
     struct postgres_rows *rows = NULL;
     postgres_set_string(&values[0], store->topic);
@@ -125,9 +132,11 @@ static enum error_code load_lanes(struct store *store, struct reducer_partition 
 }
 
 /* Without an event on this cluster, windows that the partition had open before are the likely ones. */
-static enum error_code newest_before(struct store *store, int32_t partition, int64_t *newest_us, struct error *error)
+static enum error_code newest_before(struct store *store, int32_t partition, int64_t *newest_us,
+                                     struct error *error)
 {
-    static const char sql[] = "SELECT max(newest_event_at) FROM reducer_partitions WHERE partition = $1";
+    static const char sql[] =
+        "SELECT max(newest_event_at) FROM reducer_partitions WHERE partition = $1";
     struct postgres_value value = {0};
     struct postgres_rows *rows = NULL;
     postgres_set_int4(&value, partition);
@@ -139,7 +148,8 @@ static enum error_code newest_before(struct store *store, int32_t partition, int
     return code;
 }
 
-static void key_values(struct postgres_value values[3], const struct reducer *reducer, int32_t partition, int64_t at_us)
+static void key_values(struct postgres_value values[3], const struct reducer *reducer,
+                       int32_t partition, int64_t at_us)
 {
     postgres_set_int4(&values[0], partition);
     postgres_set_int8(&values[1], reducer->rules.size_us / 1000);
@@ -149,24 +159,28 @@ static void key_values(struct postgres_value values[3], const struct reducer *re
         postgres_set_instant(&values[2], at_us);
 }
 
-enum error_code store_load(struct store *store, struct reducer *reducer, const struct store_assignment *assignment,
-                           struct error *error)
+enum error_code store_load(struct store *store, struct reducer *reducer,
+                           const struct store_assignment *assignment, struct error *error)
 {
     static const char rows_sql[] =
-        ROW_SELECT " WHERE partition = $1 AND (window_end IS NULL OR ((window_end > $3 OR $3 IS NULL) AND window_ms = $2))";
-    static const char values_sql[] =
-        VALUE_SELECT " WHERE partition = $1 AND (window_ms = 0 OR ((window_start > $3 - $2 * interval '1 ms'"
-                     " OR $3 IS NULL) AND window_ms = $2))" VALUE_ORDER;
+        ROW_SELECT " WHERE partition = $1 AND (window_end IS NULL OR ((window_end > $3 OR $3 IS "
+                   "NULL) AND window_ms = $2))";
+    static const char values_sql[] = VALUE_SELECT
+        " WHERE partition = $1 AND (window_ms = 0 OR ((window_start > $3 - $2 * interval '1 ms'"
+        " OR $3 IS NULL) AND window_ms = $2))" VALUE_ORDER;
     const struct window_rules *rules = &reducer->rules;
     int64_t newest_us = assignment->newest_us;
-    enum error_code code =
-        newest_us == WINDOW_NO_TIME ? newest_before(store, assignment->partition, &newest_us, error) : ERR_OK;
+    enum error_code code = newest_us == WINDOW_NO_TIME
+                               ? newest_before(store, assignment->partition, &newest_us, error)
+                               : ERR_OK;
     if (code)
         return code;
-    int64_t complete_us =
-        newest_us == WINDOW_NO_TIME ? WINDOW_NO_TIME : window_watermark(newest_us, rules) - rules->lateness_us;
-    struct reducer_partition *partition = reducer_assign(reducer, assignment->partition, assignment->epoch,
-                                                         assignment->next_offset, assignment->newest_us, complete_us);
+    int64_t complete_us = newest_us == WINDOW_NO_TIME
+                              ? WINDOW_NO_TIME
+                              : window_watermark(newest_us, rules) - rules->lateness_us;
+    struct reducer_partition *partition =
+        reducer_assign(reducer, assignment->partition, assignment->epoch, assignment->next_offset,
+                       assignment->newest_us, complete_us);
     struct postgres_value values[3] = {0};
     key_values(values, reducer, assignment->partition, complete_us);
     code = load_lanes(store, partition, error);
@@ -179,15 +193,18 @@ enum error_code store_load(struct store *store, struct reducer *reducer, const s
     return code;
 }
 
-enum error_code store_load_window(struct store *store, struct reducer *reducer, struct reducer_partition *partition,
-                                  int64_t start_us, struct error *error)
+enum error_code store_load_window(struct store *store, struct reducer *reducer,
+                                  struct reducer_partition *partition, int64_t start_us,
+                                  struct error *error)
 {
-    static const char rows_sql[] = ROW_SELECT " WHERE partition = $1 AND window_ms = $2 AND window_start = $3";
+    static const char rows_sql[] =
+        ROW_SELECT " WHERE partition = $1 AND window_ms = $2 AND window_start = $3";
     static const char values_sql[] =
         VALUE_SELECT " WHERE partition = $1 AND window_ms = $2 AND window_start = $3" VALUE_ORDER;
     struct postgres_value values[3] = {0};
     key_values(values, reducer, partition->number, start_us);
-    enum error_code code = load_rows(store, reducer, partition, rows_sql, values_sql, values, error);
+    enum error_code code =
+        load_rows(store, reducer, partition, rows_sql, values_sql, values, error);
     for (int i = 0; i < 3; i++)
         postgres_value_fini(&values[i]);
     if (!code)

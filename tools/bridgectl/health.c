@@ -55,8 +55,7 @@ static void add_components(struct table *table, const char *node, const struct j
         table_cell(table, by_name ? json_name_at(components, i, NULL)
                                   : json_string_or(json_get(component, "name"), ""));
         table_cell(table, json_string_or(json_get(component, "status"), ""));
-        const char *detail = json_string_or(json_get(component, "detail"), "");
-        table_cell(table, json_string_or(json_get(component, "message"), detail));
+        table_cell(table, json_string_or(json_get(component, "message"), ""));
     }
 }
 
