@@ -5,13 +5,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/limits.h"
 #include "io/kafka_internal.h"
 #include "io/log.h"
 
-#define POLL_MS 500           /* longest sleep of the poll thread; an event ends it at once */
-#define PROBE_MS 500          /* how long an unreachable cluster is asked for metadata */
+#define POLL_MS 500  /* longest sleep of the poll thread; an event ends it at once */
+#define PROBE_MS 500 /* how long an unreachable cluster is asked for metadata */
 #define QUEUE_KBYTES_MAX 262144
 #define MESSAGE_BYTES_MAX 1000000
 
@@ -40,11 +41,12 @@ static void on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, v
     (void)handle;
     struct kafka_producer *producer = opaque;
     uint64_t *tags = message->_private;
-    bool given_up =
-        message->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || message->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+    bool given_up = message->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+                    message->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
     enum error_code code = given_up ? ERR_STOPPING : kafka_error_code(message->err);
     if (code && !given_up) {
-        log_error("Failed to publish Kafka event", LOG_TEXT("topic", rd_kafka_topic_name(message->rkt)),
+        log_error("Failed to publish Kafka event",
+                  LOG_TEXT("topic", rd_kafka_topic_name(message->rkt)),
                   LOG_TEXT("reason", rd_kafka_err2str(message->err)));
     } else if (!code) {
         atomic_store(&producer->reachable, true);
@@ -64,7 +66,8 @@ static void on_error(rd_kafka_t *handle, int number, const char *reason, void *o
         const char *fatal_reason = text;
         rd_kafka_fatal_error(handle, text, sizeof(text));
         atomic_store(&producer->fatal, true);
-        log_error("Failed to publish Kafka event", LOG_TEXT("reason", fatal_reason), LOG_INT("fatal", 1));
+        log_error("Failed to publish Kafka event", LOG_TEXT("reason", fatal_reason),
+                  LOG_INT("fatal", 1));
     } else if (number == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         atomic_store(&producer->reachable, false);
         if (!atomic_exchange(&producer->was_down, true))
@@ -97,7 +100,8 @@ static void *poll_loop(void *argument)
     return NULL;
 }
 
-static enum error_code producer_conf(rd_kafka_conf_t *conf, const struct config *config, struct error *error)
+static enum error_code producer_conf(rd_kafka_conf_t *conf, const struct config *config,
+                                     struct error *error)
 {
     static const char *const fixed[][2] = {
         {"enable.idempotence", "true"}, {"enable.gapless.guarantee", "true"}, {"acks", "all"},
@@ -107,14 +111,15 @@ static enum error_code producer_conf(rd_kafka_conf_t *conf, const struct config 
     for (size_t i = 0; !code && i < sizeof(fixed) / sizeof(fixed[0]); i++)
         code = kafka_conf_put(conf, fixed[i][0], fixed[i][1], error);
     if (!code)
-        code = kafka_conf_put(conf, "compression.type",
-                              config->kafka_compression_type ? config->kafka_compression_type : "none", error);
+        code = kafka_conf_put(
+            conf, "compression.type",
+            config->kafka_compression_type ? config->kafka_compression_type : "none", error);
     if (!code)
         code = kafka_conf_put_int(conf, "linger.ms", config->kafka_linger_ms, error);
     if (!code)
-        code = kafka_conf_put_int(conf, "queue.buffering.max.messages",
-                                  config->kafka_queue_events_max > 0 ? config->kafka_queue_events_max : 100000,
-                                  error);
+        code = kafka_conf_put_int(
+            conf, "queue.buffering.max.messages",
+            config->kafka_queue_events_max > 0 ? config->kafka_queue_events_max : 100000, error);
     if (!code)
         code = kafka_conf_put_int(conf, "queue.buffering.max.kbytes", QUEUE_KBYTES_MAX, error);
     if (!code)
@@ -122,8 +127,9 @@ static enum error_code producer_conf(rd_kafka_conf_t *conf, const struct config 
     return code;
 }
 
-enum error_code kafka_producer_new(struct kafka_producer **producer, const struct config *config, const char *client_id,
-                                   kafka_delivered *delivered, void *context, struct error *error)
+enum error_code kafka_producer_new(struct kafka_producer **producer, const struct config *config,
+                                   const char *client_id, kafka_delivered *delivered, void *context,
+                                   struct error *error)
 {
     rd_kafka_conf_t *conf;
     enum error_code code = kafka_conf_new(&conf, config, client_id, error);
@@ -173,8 +179,10 @@ enum error_code kafka_produce(struct kafka_producer *producer, const struct kafk
         {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = message->topic},
         {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
         {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = message->partition},
-        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)message->key, message->key_bytes}},
-        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)message->value, message->value_bytes}},
+        {.vtype = RD_KAFKA_VTYPE_KEY,
+         .u.mem = {(void *)(uintptr_t)message->key, message->key_bytes}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE,
+         .u.mem = {(void *)(uintptr_t)message->value, message->value_bytes}},
         {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = message->timestamp_ms},
         {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = tags},
         {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
@@ -224,7 +232,8 @@ void kafka_producer_free(struct kafka_producer *producer)
     free(producer);
 }
 
-enum error_code kafka_cluster_id(struct kafka_producer *producer, int timeout_ms, char **id, struct error *error)
+enum error_code kafka_cluster_id(struct kafka_producer *producer, int timeout_ms, char **id,
+                                 struct error *error)
 {
     enum error_code code = kafka_handle_cluster_id(producer->handle, timeout_ms, id, error);
     if (!code)
@@ -232,10 +241,29 @@ enum error_code kafka_cluster_id(struct kafka_producer *producer, int timeout_ms
     return code;
 }
 
-enum error_code kafka_topic_partitions(struct kafka_producer *producer, const char *topic, int timeout_ms,
-                                       int32_t *partitions, struct error *error)
+enum error_code kafka_topic_partitions(struct kafka_producer *producer, const char *topic,
+                                       int timeout_ms, int32_t *partitions, struct error *error)
 {
     return kafka_handle_partitions(producer->handle, topic, timeout_ms, partitions, error);
+}
+
+enum error_code kafka_topics_missing(struct kafka_producer *producer, const char *const *topics,
+                                     int count, int timeout_ms, bool *missing, struct error *error)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_resp_err_t answer =
+        rd_kafka_metadata(producer->handle, 1, NULL, &metadata, timeout_ms);
+    if (answer)
+        return error_set(error, ERR_BROKER, "the Kafka broker did not list its topics: %s",
+                         rd_kafka_err2str(answer));
+    for (int i = 0; i < count; i++) {
+        missing[i] = true;
+        for (int k = 0; k < metadata->topic_cnt && missing[i]; k++)
+            missing[i] = metadata->topics[k].err || metadata->topics[k].partition_cnt == 0 ||
+                         strcmp(metadata->topics[k].topic, topics[i]) != 0;
+    }
+    rd_kafka_metadata_destroy(metadata);
+    return ERR_OK;
 }
 
 bool kafka_producer_reachable(const struct kafka_producer *producer)

@@ -68,6 +68,10 @@ enum error_code kafka_cluster_id(struct kafka_producer *producer, int timeout_ms
 enum error_code kafka_topic_partitions(struct kafka_producer *producer, const char *topic,
                                        int timeout_ms, int32_t *partitions,
                                        struct error *error) MUST_USE;
+/* Which of the topics the broker does not have: one request for all of them. */
+enum error_code kafka_topics_missing(struct kafka_producer *producer, const char *const *topics,
+                                     int count, int timeout_ms, bool *missing,
+                                     struct error *error) MUST_USE;
 bool kafka_producer_reachable(
     const struct kafka_producer *producer); /* last known broker state, for health */
 

@@ -14,6 +14,10 @@
 #define REBALANCES_MAX 16
 #define PROBE_MS 200
 #define SEEK_TIMEOUT_MS 3000
+#define QUEUED_MESSAGES_TEXT "100000" /* librdkafka fetches no more while so many wait for us */
+#define QUEUED_MESSAGES 100000
+#define QUEUED_KBYTES "131072"
+#define NUDGE_TIMEOUT_MS 20
 
 struct move {
     bool assign;
@@ -29,6 +33,8 @@ struct kafka_consumer {
     bool closing;
     atomic_bool unreachable;
     atomic_bool fatal;
+    bool nudges;   /* this librdkafka has to be told when its queue has room again */
+    bool was_full; /* its queue, since the last nudge */
     struct move moves[REBALANCES_MAX]; /* oldest first */
     int moves_count;
 };
@@ -49,17 +55,23 @@ static enum error_code take_error(rd_kafka_error_t *refused, const char *what, s
     return code;
 }
 
-static enum error_code carry_out(struct kafka_consumer *consumer, const struct move *move, struct error *error)
+static enum error_code carry_out(struct kafka_consumer *consumer, const struct move *move,
+                                 struct error *error)
 {
     rd_kafka_t *handle = consumer->handle;
     if (is_cooperative(handle))
-        return move->assign ? take_error(rd_kafka_incremental_assign(handle, move->list), "assigning partitions", error)
-                            : take_error(rd_kafka_incremental_unassign(handle, move->list), "giving up partitions", error);
+        return move->assign ? take_error(rd_kafka_incremental_assign(handle, move->list),
+                                         "assigning partitions", error)
+                            : take_error(rd_kafka_incremental_unassign(handle, move->list),
+                                         "giving up partitions", error);
     rd_kafka_resp_err_t answer = rd_kafka_assign(handle, move->assign ? move->list : NULL);
-    return answer ? error_set(error, ERR_BROKER, "assigning partitions failed: %s", rd_kafka_err2str(answer)) : ERR_OK;
+    return answer ? error_set(error, ERR_BROKER, "assigning partitions failed: %s",
+                              rd_kafka_err2str(answer))
+                  : ERR_OK;
 }
 
-static void on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t kind, rd_kafka_topic_partition_list_t *list, void *opaque)
+static void on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t kind,
+                         rd_kafka_topic_partition_list_t *list, void *opaque)
 {
     struct kafka_consumer *consumer = opaque;
     struct move move = {
@@ -107,10 +119,12 @@ static void drop_first_move(struct kafka_consumer *consumer)
     rd_kafka_topic_partition_list_destroy(consumer->moves[0].list);
     free(consumer->moves[0].partitions);
     consumer->moves_count--;
-    memmove(&consumer->moves[0], &consumer->moves[1], sizeof(struct move) * (size_t)consumer->moves_count);
+    memmove(&consumer->moves[0], &consumer->moves[1],
+            sizeof(struct move) * (size_t)consumer->moves_count);
 }
 
-static enum error_code consumer_conf(rd_kafka_conf_t *conf, const struct kafka_consumer_options *options,
+static enum error_code consumer_conf(rd_kafka_conf_t *conf,
+                                     const struct kafka_consumer_options *options,
                                      struct error *error)
 {
     const char *const settings[][2] = {
@@ -124,8 +138,8 @@ static enum error_code consumer_conf(rd_kafka_conf_t *conf, const struct kafka_c
         {"auto.offset.reset", "error"},
         {"fetch.wait.max.ms", "500"},
         {"fetch.error.backoff.ms", "50"},
-        {"queued.max.messages.kbytes", "65536"},
-        {"queued.min.messages", "100000"},
+        {"queued.max.messages.kbytes", QUEUED_KBYTES},
+        {"queued.min.messages", QUEUED_MESSAGES_TEXT},
         {"check.crcs", "false"},
     };
     enum error_code code = ERR_OK;
@@ -146,7 +160,8 @@ static enum error_code subscribe(struct kafka_consumer *consumer, struct error *
 }
 
 enum error_code kafka_consumer_new(struct kafka_consumer **consumer, const struct config *config,
-                                   const struct kafka_consumer_options *options, struct error *error)
+                                   const struct kafka_consumer_options *options,
+                                   struct error *error)
 {
     rd_kafka_conf_t *conf;
     enum error_code code = kafka_conf_new(&conf, config, options->client_id, error);
@@ -154,6 +169,8 @@ enum error_code kafka_consumer_new(struct kafka_consumer **consumer, const struc
         return code;
     struct kafka_consumer *made = must_calloc(1, sizeof(*made));
     code = consumer_conf(conf, options, error);
+    made->nudges =
+        rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "5", NULL, 0) != RD_KAFKA_CONF_OK;
     if (code) {
         rd_kafka_conf_destroy(conf);
         goto fail;
@@ -212,7 +229,8 @@ static void record_from(struct kafka_record *record, rd_kafka_message_t *message
     if (!message->err) {
         rd_kafka_timestamp_type_t kind;
         int64_t timestamp_ms = rd_kafka_message_timestamp(message, &kind);
-        record->timestamp_ms = kind == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || timestamp_ms < 0 ? 0 : timestamp_ms;
+        record->timestamp_ms =
+            kind == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || timestamp_ms < 0 ? 0 : timestamp_ms;
         record->key = message->key;
         record->key_bytes = message->key_len;
         record->value = message->payload;
@@ -226,7 +244,28 @@ static void record_from(struct kafka_record *record, rd_kafka_message_t *message
     }
 }
 
-int kafka_consume(struct kafka_consumer *consumer, int timeout_ms, struct kafka_record *records, int max)
+/* When its queue is full, librdkafka looks only after a second whether there is room again, and meanwhile
+ * we would wait beside a full topic. Since version 2.2 that time can be set; in older ones a request to the
+ * brokers wakes their threads. Its answer does not matter. */
+static void nudge_fetching(struct kafka_consumer *consumer)
+{
+    rd_kafka_topic_partition_list_t *list = NULL;
+    size_t waiting = rd_kafka_queue_length(consumer->queue);
+    consumer->was_full |= waiting >= QUEUED_MESSAGES / 10 * 9;
+    if (!consumer->was_full || waiting > QUEUED_MESSAGES / 2)
+        return;
+    consumer->was_full = false;
+    if (rd_kafka_assignment(consumer->handle, &list))
+        return;
+    for (int i = 0; i < list->cnt; i++)
+        list->elems[i].offset = RD_KAFKA_OFFSET_END;
+    if (list->cnt > 0)
+        (void)rd_kafka_offsets_for_times(consumer->handle, list, NUDGE_TIMEOUT_MS);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+int kafka_consume(struct kafka_consumer *consumer, int timeout_ms, struct kafka_record *records,
+                  int max)
 {
     enum { BATCH = 1024 };
     rd_kafka_message_t *messages[BATCH];
@@ -238,6 +277,8 @@ int kafka_consume(struct kafka_consumer *consumer, int timeout_ms, struct kafka_
         record_from(&records[i], messages[i]);
     if (count > 0)
         atomic_store(&consumer->unreachable, false);
+    if (count > 0 && consumer->nudges)
+        nudge_fetching(consumer);
     return count > 0 ? (int)count : 0;
 }
 
@@ -247,8 +288,8 @@ void kafka_records_free(struct kafka_record *records, int count)
         rd_kafka_message_destroy(records[i].internal);
 }
 
-void kafka_record_headers(const struct kafka_record *record, const char *const *names, struct kafka_text *values,
-                          int count)
+void kafka_record_headers(const struct kafka_record *record, const char *const *names,
+                          struct kafka_text *values, int count)
 {
     memset(values, 0, sizeof(*values) * (size_t)count);
     rd_kafka_headers_t *headers;
@@ -279,7 +320,8 @@ bool kafka_rebalance_next(struct kafka_consumer *consumer, struct kafka_rebalanc
     return true;
 }
 
-enum error_code kafka_assign(struct kafka_consumer *consumer, const int64_t *offsets, struct error *error)
+enum error_code kafka_assign(struct kafka_consumer *consumer, const int64_t *offsets,
+                             struct error *error)
 {
     BUG_IF(consumer->moves_count == 0 || !consumer->moves[0].assign);
     struct move *move = &consumer->moves[0];
@@ -298,7 +340,8 @@ enum error_code kafka_unassign(struct kafka_consumer *consumer, struct error *er
     return code;
 }
 
-static rd_kafka_topic_partition_list_t *partition_list(const struct kafka_consumer *consumer, const int32_t *partitions,
+static rd_kafka_topic_partition_list_t *partition_list(const struct kafka_consumer *consumer,
+                                                       const int32_t *partitions,
                                                        const int64_t *offsets, int count)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count + 1);
@@ -311,29 +354,33 @@ static rd_kafka_topic_partition_list_t *partition_list(const struct kafka_consum
     return list;
 }
 
-enum error_code kafka_pause(struct kafka_consumer *consumer, const int32_t *partitions, int count, bool pause,
-                            struct error *error)
+enum error_code kafka_pause(struct kafka_consumer *consumer, const int32_t *partitions, int count,
+                            bool pause, struct error *error)
 {
     rd_kafka_topic_partition_list_t *list = partition_list(consumer, partitions, NULL, count);
-    rd_kafka_resp_err_t answer =
-        pause ? rd_kafka_pause_partitions(consumer->handle, list) : rd_kafka_resume_partitions(consumer->handle, list);
+    rd_kafka_resp_err_t answer = pause ? rd_kafka_pause_partitions(consumer->handle, list)
+                                       : rd_kafka_resume_partitions(consumer->handle, list);
     rd_kafka_topic_partition_list_destroy(list);
-    return answer ? error_set(error, ERR_BROKER, "pausing partitions failed: %s", rd_kafka_err2str(answer)) : ERR_OK;
+    return answer ? error_set(error, ERR_BROKER, "pausing partitions failed: %s",
+                              rd_kafka_err2str(answer))
+                  : ERR_OK;
 }
 
-enum error_code kafka_seek(struct kafka_consumer *consumer, int32_t partition, int64_t offset, struct error *error)
+enum error_code kafka_seek(struct kafka_consumer *consumer, int32_t partition, int64_t offset,
+                           struct error *error)
 {
     rd_kafka_topic_partition_list_t *list = partition_list(consumer, &partition, &offset, 1);
-    enum error_code code =
-        take_error(rd_kafka_seek_partitions(consumer->handle, list, SEEK_TIMEOUT_MS), "seeking", error);
+    enum error_code code = take_error(
+        rd_kafka_seek_partitions(consumer->handle, list, SEEK_TIMEOUT_MS), "seeking", error);
     if (!code && list->elems[0].err)
-        code = error_set(error, ERR_BROKER, "seeking failed: %s", rd_kafka_err2str(list->elems[0].err));
+        code = error_set(error, ERR_BROKER, "seeking failed: %s",
+                         rd_kafka_err2str(list->elems[0].err));
     rd_kafka_topic_partition_list_destroy(list);
     return code;
 }
 
-void kafka_commit_progress(struct kafka_consumer *consumer, const int32_t *partitions, const int64_t *offsets,
-                           int count)
+void kafka_commit_progress(struct kafka_consumer *consumer, const int32_t *partitions,
+                           const int64_t *offsets, int count)
 {
     if (count == 0)
         return;
@@ -344,33 +391,35 @@ void kafka_commit_progress(struct kafka_consumer *consumer, const int32_t *parti
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-enum error_code kafka_offsets(struct kafka_consumer *consumer, int32_t partition, int timeout_ms, int64_t *first,
-                              int64_t *end, struct error *error)
+enum error_code kafka_offsets(struct kafka_consumer *consumer, int32_t partition, int timeout_ms,
+                              int64_t *first, int64_t *end, struct error *error)
 {
-    rd_kafka_resp_err_t answer =
-        rd_kafka_query_watermark_offsets(consumer->handle, consumer->topic, partition, first, end, timeout_ms);
-    return answer ? error_set(error, ERR_BROKER, "the offsets of %s partition %d cannot be had: %s", consumer->topic,
-                              (int)partition, rd_kafka_err2str(answer))
+    rd_kafka_resp_err_t answer = rd_kafka_query_watermark_offsets(
+        consumer->handle, consumer->topic, partition, first, end, timeout_ms);
+    return answer ? error_set(error, ERR_BROKER, "the offsets of %s partition %d cannot be had: %s",
+                              consumer->topic, (int)partition, rd_kafka_err2str(answer))
                   : ERR_OK;
 }
 
-bool kafka_offsets_known(struct kafka_consumer *consumer, int32_t partition, int64_t *first, int64_t *end)
+bool kafka_offsets_known(struct kafka_consumer *consumer, int32_t partition, int64_t *first,
+                         int64_t *end)
 {
-    return rd_kafka_get_watermark_offsets(consumer->handle, consumer->topic, partition, first, end) ==
-               RD_KAFKA_RESP_ERR_NO_ERROR &&
+    return rd_kafka_get_watermark_offsets(consumer->handle, consumer->topic, partition, first,
+                                          end) == RD_KAFKA_RESP_ERR_NO_ERROR &&
            *end >= 0;
 }
 
-enum error_code kafka_consumer_cluster_id(struct kafka_consumer *consumer, int timeout_ms, char **id,
-                                          struct error *error)
+enum error_code kafka_consumer_cluster_id(struct kafka_consumer *consumer, int timeout_ms,
+                                          char **id, struct error *error)
 {
     return kafka_handle_cluster_id(consumer->handle, timeout_ms, id, error);
 }
 
-enum error_code kafka_consumer_partitions(struct kafka_consumer *consumer, int timeout_ms, int32_t *partitions,
-                                          struct error *error)
+enum error_code kafka_consumer_partitions(struct kafka_consumer *consumer, int timeout_ms,
+                                          int32_t *partitions, struct error *error)
 {
-    return kafka_handle_partitions(consumer->handle, consumer->topic, timeout_ms, partitions, error);
+    return kafka_handle_partitions(consumer->handle, consumer->topic, timeout_ms, partitions,
+                                   error);
 }
 
 bool kafka_consumer_reachable(const struct kafka_consumer *consumer)

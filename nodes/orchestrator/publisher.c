@@ -423,6 +423,29 @@ static void all_to_backlog(struct publisher *publisher)
     }
 }
 
+/* All in one request; one that seems to be missing is asked for by name, which makes it where brokers
+ * create topics by themselves and says so where they do not. */
+static enum error_code check_typed_topics(struct publisher *publisher, int timeout_ms,
+                                          struct error *error)
+{
+    const struct event_routes *routes = publisher->routes;
+    const char **topics = must_calloc(routes->count + 1, sizeof *topics);
+    bool *missing = must_calloc(routes->count + 1, sizeof *missing);
+    for (size_t i = 0; i < routes->count; i++)
+        topics[i] = routes->items[i].topic;
+    enum error_code code = kafka_topics_missing(publisher->producer, topics, (int)routes->count,
+                                                timeout_ms, missing, error);
+    for (size_t i = 0; i < routes->count && code == ERR_OK; i++) {
+        int32_t partitions;
+        if (missing[i])
+            code = kafka_topic_partitions(publisher->producer, topics[i], timeout_ms, &partitions,
+                                          error);
+    }
+    free(topics);
+    free(missing);
+    return code;
+}
+
 /* Asks the broker who it is; lanes opened before that look again at what they know of it. */
 static enum error_code ask_broker(struct publisher *publisher, int timeout_ms, struct error *error)
 {
@@ -431,11 +454,8 @@ static enum error_code ask_broker(struct publisher *publisher, int timeout_ms, s
     enum error_code code =
         kafka_topic_partitions(publisher->producer, publisher->config->kafka_workflow_topic,
                                timeout_ms, &partitions, error);
-    for (size_t i = 0; i < publisher->routes->count && code == ERR_OK; i++) {
-        int32_t ignored;
-        code = kafka_topic_partitions(publisher->producer, publisher->routes->items[i].topic,
-                                      timeout_ms, &ignored, error);
-    }
+    if (code == ERR_OK)
+        code = check_typed_topics(publisher, timeout_ms, error);
     if (code == ERR_OK)
         code = kafka_cluster_id(publisher->producer, timeout_ms, &id, error);
     if (code != ERR_OK)

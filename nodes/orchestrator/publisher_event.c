@@ -43,6 +43,15 @@ static void shorten(struct envelope *envelope, struct buffer *values, size_t off
     json_release(payload);
 }
 
+static void append_hex(struct buffer *out, const uint8_t *octets, int count)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int i = 0; i < count; i++) {
+        char text[2] = {digits[octets[i] >> 4], digits[octets[i] & 15]};
+        buffer_append(out, text, 2);
+    }
+}
+
 /* The caller's trace context, else one made from the workflow's id. */
 static void append_traceparent(struct buffer *out, const struct workflow_head *head)
 {
@@ -51,11 +60,9 @@ static void append_traceparent(struct buffer *out, const struct workflow_head *h
         return;
     }
     buffer_append_text(out, "00-");
-    for (int i = 0; i < 16; i++)
-        buffer_append_format(out, "%02x", head->id.octets[i]);
+    append_hex(out, head->id.octets, 16);
     buffer_append_char(out, '-');
-    for (int i = 8; i < 16; i++)
-        buffer_append_format(out, "%02x", head->id.octets[i]);
+    append_hex(out, head->id.octets + 8, 8);
     buffer_append_text(out, "-01");
 }
 
