@@ -65,6 +65,34 @@ struct contract *contract_file_load(const char *file, struct findings *findings)
     return contract;
 }
 
+char *contract_directory_read(const char *directory, const char *name, struct buffer *path,
+                              size_t *bytes, struct findings *findings)
+{
+    buffer_append_format(path, "%s/%s", directory, name);
+    char *text = file_read(buffer_text(path), bytes, findings);
+    if (!text || *bytes <= CONTRACT_BYTES_MAX)
+        return text;
+    struct source_map *map = source_map_new(buffer_text(path));
+    finding_add(findings, FINDING_ERROR, map, "", "CONTRACT_TOO_LARGE",
+                "the file is larger than %u bytes", CONTRACT_BYTES_MAX);
+    source_map_free(map);
+    free(text);
+    return NULL;
+}
+
+struct event_routes *event_routes_load(const char *directory, const char *environment,
+                                       struct findings *findings)
+{
+    struct buffer path = {0};
+    size_t bytes = 0;
+    char *text = contract_directory_read(directory, "events.yaml", &path, &bytes, findings);
+    struct event_routes *routes =
+        text ? event_routes_parse(buffer_text(&path), text, bytes, environment, findings) : NULL;
+    free(text);
+    buffer_fini(&path);
+    return routes;
+}
+
 enum error_code contract_files_load(const char *directory, struct contract_files *files,
                                     struct findings *findings, struct error *error)
 {

@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #include "core/contract.h"
+#include "core/event_routes.h"
 
 struct contract_files {
     struct contract **items; /* in the order of file names */
@@ -24,6 +25,13 @@ enum error_code contract_files_load(const char *directory, struct contract_files
                                     struct findings *findings, struct error *error) MUST_USE;
 /* One file; NULL with findings. */
 struct contract *contract_file_load(const char *file, struct findings *findings) MUST_USE;
+/* The text of one file of the directory, "services.yaml" and the like; free() it. NULL with a finding. *path
+ * gets its name for further findings. */
+char *contract_directory_read(const char *directory, const char *name, struct buffer *path,
+                              size_t *bytes, struct findings *findings) MUST_USE;
+/* <directory>/events.yaml; NULL with findings. */
+struct event_routes *event_routes_load(const char *directory, const char *environment,
+                                       struct findings *findings) MUST_USE;
 void contract_files_fini(struct contract_files *files);
 
 #endif

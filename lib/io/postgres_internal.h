@@ -76,7 +76,6 @@ void postgres_statements_forget(struct postgres *postgres); /* the server lost t
 void postgres_statements_free(struct postgres *postgres);
 
 /* postgres.c */
-bool postgres_is_dead(const struct postgres *postgres);
 /* Fills the error from a server's result and remembers its SQLSTATE. */
 enum error_code postgres_result_error(struct postgres *postgres, const PGresult *result,
                                       struct error *error);

@@ -45,6 +45,9 @@ void api_index(struct http_request *request, struct http_response *response, voi
 void api_fail(struct http_response *response, const struct error *error);
 bool api_path_id(struct http_request *request, struct http_response *response, struct uuid *id);
 
+/* The older API's lower-case form of a state. */
+struct json *api_older_state(const char *state) MUST_USE;
+
 /* workflow_view.c */
 struct workflow_view {
     struct json *object; /* the answer of GET /api/v1/workflows/{id} */
@@ -65,6 +68,8 @@ struct json *workflow_view_of_ticket(const struct orchestrator *orchestrator,
     "w.id, w.shard, w.run, w.correlation_id, w.workflow_type, w.contract_version, w.namespace, "   \
     "w.current_state, "                                                                            \
     "w.error_code, w.error_message, w.created_at, w.started_at, w.completed_at"
+void view_set_column(struct json *object, const char *name, const struct postgres_rows *rows,
+                     int row, int column); /* a text column; null stays null */
 struct json *workflow_view_row(const struct postgres_rows *rows, int row) MUST_USE;
 
 #endif

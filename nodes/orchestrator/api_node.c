@@ -200,42 +200,25 @@ void api_health_live(struct http_request *request, struct http_response *respons
 
 /* -- pages -- */
 
-static void answer_asset(struct http_response *response, const char *content_type,
-                         const struct asset *asset)
-{
-    response->content_type = content_type;
-    buffer_append(&response->body, asset->data, asset->bytes);
-}
-
-#define PAGE_POLICY                                                                                \
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "    \
-    "img-src 'self' data:"
-
-static void answer_page(struct http_response *response, const struct asset *asset)
-{
-    http_response_header(response, "Content-Security-Policy", PAGE_POLICY);
-    answer_asset(response, "text/html; charset=utf-8", asset);
-}
-
 void api_openapi(struct http_request *request, struct http_response *response, void *context)
 {
     (void)request;
     (void)context;
-    answer_asset(response, "application/json", &asset_orchestrator_openapi_json);
+    http_asset(response, &asset_orchestrator_openapi_json, ASSET_JSON);
 }
 
 void api_docs(struct http_request *request, struct http_response *response, void *context)
 {
     (void)request;
     (void)context;
-    answer_page(response, &asset_docs_html);
+    http_asset(response, &asset_docs_html, ASSET_PAGE);
 }
 
 void api_index(struct http_request *request, struct http_response *response, void *context)
 {
     (void)request;
     (void)context;
-    answer_page(response, &asset_orchestrator_index_html);
+    http_asset(response, &asset_orchestrator_index_html, ASSET_PAGE);
 }
 
 const struct http_route api_routes[] = {

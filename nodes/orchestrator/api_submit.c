@@ -433,12 +433,6 @@ void api_submit_batch(struct http_request *request, struct http_response *respon
     free(attempts);
 }
 
-static void lower(char *text)
-{
-    for (; *text != '\0'; text++)
-        *text = (char)tolower((unsigned char)*text);
-}
-
 void api_submit_older(struct http_request *request, struct http_response *response, void *context)
 {
     struct orchestrator *orchestrator = context;
@@ -453,16 +447,14 @@ void api_submit_older(struct http_request *request, struct http_response *respon
     struct json *workflow = finish(orchestrator, &attempt, 0, &status);
     if (attempt.error.code == ERR_OK) {
         struct json *answer = json_object();
-        char id[UUID_TEXT_BYTES],
-            *state = must_strdup(json_string_or(json_get(workflow, "state"), ""));
-        lower(state);
+        char id[UUID_TEXT_BYTES];
+        const char *state = json_string_or(json_get(workflow, "state"), "");
         json_object_set(answer, "success", json_bool(true));
         json_object_set(answer, "workflow_id", json_text(uuid_format(&attempt.id, id)));
-        json_object_set(answer, "state", json_text(state));
+        json_object_set(answer, "state", api_older_state(state));
         json_object_set(answer, "message", json_text("Workflow submitted successfully"));
         http_json(response, 201, answer);
         json_release(answer);
-        free(state);
     } else {
         count_refusal(attempt.error.code);
         api_fail(response, &attempt.error);

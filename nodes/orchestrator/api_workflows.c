@@ -43,12 +43,14 @@ void api_get(struct http_request *request, struct http_response *response, void 
     json_release(view.object);
 }
 
-static void lower(const char *text, char *out, size_t bytes)
+struct json *api_older_state(const char *state)
 {
-    size_t i = 0;
-    for (; text[i] != '\0' && i + 1 < bytes; i++)
-        out[i] = (char)tolower((unsigned char)text[i]);
-    out[i] = '\0';
+    char *text = must_strdup(state);
+    for (char *p = text; *p != '\0'; p++)
+        *p = (char)tolower((unsigned char)*p);
+    struct json *value = json_text(text);
+    free(text);
+    return value;
 }
 
 void api_status_older(struct http_request *request, struct http_response *response, void *context)
@@ -62,12 +64,10 @@ void api_status_older(struct http_request *request, struct http_response *respon
         api_fail(response, &error);
         return;
     }
-    char state[32];
     struct json *answer = json_object();
     const struct json *step = json_get(view.object, "current_step");
-    lower(workflow_state_name(view.state), state, sizeof state);
     json_object_set(answer, "workflow_id", json_hold(json_get(view.object, "workflow_id")));
-    json_object_set(answer, "state", json_text(state));
+    json_object_set(answer, "state", api_older_state(workflow_state_name(view.state)));
     json_object_set(answer, "current_step", step == NULL ? json_null() : json_hold(step));
     json_object_set(answer, "result", json_hold(json_get(view.object, "result")));
     http_json(response, 200, answer);
@@ -205,14 +205,6 @@ static const char sql_history[] =
     "seq, n "
     "  FROM workflow_events WHERE workflow_id = $1) h ORDER BY at, place, n";
 
-static void set_column(struct json *object, const char *name, const struct postgres_rows *rows,
-                       int row, int column)
-{
-    size_t bytes;
-    const char *text = postgres_rows_text(rows, row, column, &bytes);
-    json_object_set(object, name, text == NULL ? json_null() : json_string(text, bytes));
-}
-
 static void set_int_column(struct json *object, const char *name, const struct postgres_rows *rows,
                            int row, int column)
 {
@@ -230,17 +222,17 @@ static struct json *history_item(const struct postgres_rows *rows, int row)
         strcmp(postgres_rows_text(rows, row, 1, NULL), "workflow_state_transition") == 0;
     json_object_set(item, "at",
                     json_text(instant_format_us(postgres_rows_instant(rows, row, 0), at)));
-    set_column(item, "type", rows, row, 1);
-    set_column(item, "from_state", rows, row, 2);
-    set_column(item, "to_state", rows, row, 3);
-    set_column(item, "step", rows, row, 4);
+    view_set_column(item, "type", rows, row, 1);
+    view_set_column(item, "from_state", rows, row, 2);
+    view_set_column(item, "to_state", rows, row, 3);
+    view_set_column(item, "step", rows, row, 4);
     set_int_column(item, "attempt", rows, row, 5);
     if (transition)
-        set_column(item, "trigger", rows, row, 6);
+        view_set_column(item, "trigger", rows, row, 6);
     json_object_set(item, "error", json_null());
     if (!transition)
-        set_column(item, "error", rows, row, 6);
-    set_column(item, "cause", rows, row, 7);
+        view_set_column(item, "error", rows, row, 6);
+    view_set_column(item, "cause", rows, row, 7);
     set_int_column(item, "seq", rows, row, 8);
     return item;
 }

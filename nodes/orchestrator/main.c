@@ -9,6 +9,7 @@
 #include "base/metrics.h"
 #include "io/clock.h"
 #include "io/consul.h"
+#include "io/contract_files.h"
 #include "io/log.h"
 #include "io/migrate.h"
 #include "io/node.h"
@@ -36,23 +37,13 @@ struct parts {
 
 static enum error_code read_routes(struct orchestrator *orchestrator, struct buffer *faults)
 {
-    struct buffer path = {0};
     struct findings findings = {0};
-    static char text[CONTRACT_BYTES_MAX];
-    buffer_append_format(&path, "%s/events.yaml", orchestrator->config->contracts_dir);
-    FILE *file = fopen(buffer_text(&path), "r");
-    if (file == NULL) {
-        buffer_append_format(faults, "%s: cannot be read\n", buffer_text(&path));
-    } else {
-        size_t bytes = fread(text, 1, sizeof text, file);
-        fclose(file);
-        orchestrator->routes =
-            event_routes_parse(buffer_text(&path), text, bytes,
-                               config_topic_environment(orchestrator->config), &findings);
+    orchestrator->routes =
+        event_routes_load(orchestrator->config->contracts_dir,
+                          config_topic_environment(orchestrator->config), &findings);
+    if (orchestrator->routes == NULL)
         findings_write(&findings, faults);
-    }
     findings_fini(&findings);
-    buffer_fini(&path);
     return orchestrator->routes == NULL ? ERR_CONFIG : ERR_OK;
 }
 

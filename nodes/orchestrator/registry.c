@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "orchestrator/registry.h"
 
-#include <errno.h>
 #include <openssl/sha.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,32 +29,13 @@ static void add(struct registry *registry, const struct contract *contract)
     registry->items[registry->count++] = contract;
 }
 
-/* The whole file, free() it; NULL with a line in faults. */
-static char *read_file(const char *path, size_t *bytes, struct buffer *faults)
-{
-    FILE *file = fopen(path, "r");
-    if (file == NULL) {
-        buffer_append_format(faults, "%s: %s\n", path, strerror(errno));
-        return NULL;
-    }
-    char *text = must_alloc(CONTRACT_BYTES_MAX + 1);
-    *bytes = fread(text, 1, CONTRACT_BYTES_MAX + 1, file);
-    fclose(file);
-    if (*bytes <= CONTRACT_BYTES_MAX)
-        return text;
-    buffer_append_format(faults, "%s: larger than %u bytes\n", path, CONTRACT_BYTES_MAX);
-    free(text);
-    return NULL;
-}
-
 static struct services *read_services(const char *directory, struct buffer *faults)
 {
     struct buffer path = {0};
     struct findings findings = {0};
     struct services *services = NULL;
     size_t bytes;
-    buffer_append_format(&path, "%s/services.yaml", directory);
-    char *text = read_file(buffer_text(&path), &bytes, faults);
+    char *text = contract_directory_read(directory, "services.yaml", &path, &bytes, &findings);
     if (text != NULL)
         services = services_parse(buffer_text(&path), text, bytes, config_getenv, NULL, &findings);
     findings_write(&findings, faults);

@@ -16,8 +16,8 @@ static void set_instant(struct json *object, const char *name, int64_t instant_u
     set_text(object, name, instant_us == 0 ? NULL : instant_format_us(instant_us, text));
 }
 
-static void set_column(struct json *object, const char *name, const struct postgres_rows *rows,
-                       int row, int column)
+void view_set_column(struct json *object, const char *name, const struct postgres_rows *rows,
+                     int row, int column)
 {
     size_t bytes;
     const char *text = postgres_rows_text(rows, row, column, &bytes);
@@ -82,11 +82,11 @@ struct json *workflow_view_row(const struct postgres_rows *rows, int row)
     struct uuid id = postgres_rows_uuid(rows, row, 0);
     char text[UUID_TEXT_BYTES];
     set_text(object, "workflow_id", uuid_format(&id, text));
-    set_column(object, "workflow", rows, row, 4);
-    set_column(object, "version", rows, row, 5);
-    set_column(object, "namespace", rows, row, 6);
-    set_column(object, "state", rows, row, 7);
-    set_column(object, "correlation_id", rows, row, 3);
+    view_set_column(object, "workflow", rows, row, 4);
+    view_set_column(object, "version", rows, row, 5);
+    view_set_column(object, "namespace", rows, row, 6);
+    view_set_column(object, "state", rows, row, 7);
+    view_set_column(object, "correlation_id", rows, row, 3);
     json_object_set(object, "run", json_int(postgres_rows_int(rows, row, 2)));
     json_object_set(
         object, "error",
@@ -121,7 +121,7 @@ static struct json *step_json(const struct postgres_rows *rows, int row)
     json_object_set(step, "attempts", json_int(postgres_rows_int(rows, row, 3)));
     set_instant(step, "started_at", ended_us - postgres_rows_int(rows, row, 4));
     set_instant(step, "ended_at", ended_us);
-    set_column(step, "error", rows, row, 8);
+    view_set_column(step, "error", rows, row, 8);
     return step;
 }
 
@@ -137,7 +137,7 @@ static void add_events(struct workflow_view *view, const struct orchestrator *or
             json_array_append(steps, step_json(rows, i));
     }
     if (count > 0)
-        set_column(view->object, "current_step", rows, count - 1, 7);
+        view_set_column(view->object, "current_step", rows, count - 1, 7);
     if (count > 0 && workflow_state_ended(view->state))
         set_after(view->object, orchestrator, view->shard, postgres_rows_int(rows, count - 1, 2),
                   id);

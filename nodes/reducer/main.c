@@ -9,6 +9,7 @@
 #include "core/event_routes.h"
 #include "io/clock.h"
 #include "io/consul.h"
+#include "io/contract_files.h"
 #include "io/log.h"
 #include "io/migrate.h"
 #include "io/node.h"
@@ -75,27 +76,16 @@ static enum error_code check_schema(const char *url, struct error *error)
 /* contracts/events.yaml: where the reducer's own events go. */
 static enum error_code read_routes(struct parts *parts, struct error *error)
 {
-    static char text[CONTRACT_BYTES_MAX];
-    struct buffer path = {0}, faults = {0};
+    struct buffer faults = {0};
     struct findings findings = {0};
     enum error_code code = ERR_OK;
-    buffer_append_format(&path, "%s/events.yaml", parts->node.config.contracts_dir);
-    FILE *file = fopen(buffer_text(&path), "r");
-    if (!file) {
-        code = error_set(error, ERR_CONFIG, "%s cannot be read; CONTRACTS_DIR names its directory",
-                         buffer_text(&path));
-    } else {
-        size_t bytes = fread(text, 1, sizeof(text), file);
-        fclose(file);
-        parts->routes =
-            event_routes_parse(buffer_text(&path), text, bytes,
-                               config_topic_environment(&parts->node.config), &findings);
+    parts->routes = event_routes_load(parts->node.config.contracts_dir,
+                                      config_topic_environment(&parts->node.config), &findings);
+    if (!parts->routes) {
         findings_write(&findings, &faults);
-        if (!parts->routes)
-            code = error_set(error, ERR_CONFIG, "%s", buffer_text(&faults));
+        code = error_set(error, ERR_CONFIG, "%s", buffer_text(&faults));
     }
     findings_fini(&findings);
-    buffer_fini(&path);
     buffer_fini(&faults);
     return code;
 }

@@ -8,6 +8,7 @@
 #include "bridgectl.h"
 #include "core/event_routes.h"
 #include "io/clock.h"
+#include "io/contract_files.h"
 #include "io/kafka_admin.h"
 
 #define CALL_TIMEOUT_MS 5000
@@ -55,29 +56,21 @@ static void add_with_dead_letters(const struct ctl *ctl, struct topics *topics, 
 /* The workflow topic with its dead-letter topic, then the typed topics of contracts/events.yaml. */
 static enum error_code declared(const struct ctl *ctl, struct topics *topics, struct error *error)
 {
-    struct buffer path = {0}, text = {0};
     struct findings findings = {0};
-    struct event_routes *routes = NULL;
+    enum error_code code = ERR_OK;
     topics->items = must_calloc(TOPICS_MAX, sizeof *topics->items);
     add_with_dead_letters(ctl, topics, ctl->config->kafka_workflow_topic,
                           ctl->config->kafka_workflow_partitions);
-    buffer_append_format(&path, "%s/events.yaml", ctl->config->contracts_dir);
-    enum error_code code = read_whole(buffer_text(&path), CONTRACT_BYTES_MAX, &text, error);
-    if (code == ERR_OK) {
-        routes = event_routes_parse(buffer_text(&path), buffer_text(&text), text.bytes,
-                                    config_topic_environment(ctl->config), &findings);
-        if (routes == NULL)
-            code =
-                error_set(error, ERR_CONFIG, "%s:%d:%d: %s", buffer_text(&path),
-                          findings.items[0].line, findings.items[0].column, findings.items[0].text);
-    }
+    struct event_routes *routes = event_routes_load(
+        ctl->config->contracts_dir, config_topic_environment(ctl->config), &findings);
+    if (routes == NULL)
+        code = error_set(error, ERR_CONFIG, "%s:%d:%d: %s", findings.items[0].file,
+                         findings.items[0].line, findings.items[0].column, findings.items[0].text);
     for (size_t i = 0; routes != NULL && i < routes->count && topics->count < TOPICS_MAX; i++)
         add(ctl, topics, must_strdup(routes->items[i].topic),
             ctl->config->kafka_default_partitions);
     event_routes_free(routes);
     findings_fini(&findings);
-    buffer_fini(&path);
-    buffer_fini(&text);
     return code;
 }
 
