@@ -15,9 +15,10 @@
 #define HTTP_WAIT_MS_MAX 60000              /* longest ?wait= */
 #define HTTP_RESPONSE_BYTES_MAX (32u << 20) /* body accepted from a service */
 
-#define JSON_DEPTH_MAX 128               /* nesting of arrays and objects */
-#define STATE_DATA_BYTES_MAX (16u << 20) /* data between two states */
-#define CONTRACT_BYTES_MAX (1u << 20)    /* one contract file */
+#define JSON_DEPTH_MAX 128                 /* nesting of arrays and objects */
+#define STATE_DATA_BYTES_MAX (16u << 20)   /* data between two states */
+#define CONTRACT_BYTES_MAX (1u << 20)      /* one contract file */
+#define CONTRACT_RUN_DATA_BYTES_MAX 262144 /* data between two states in `contracts run` */
 
 #define ASL_STATE_NAME_CHARACTERS_MAX 80   /* States Language: longest state name */
 #define ASL_STATES_MAX 10000               /* states of one machine, branches included */
@@ -25,8 +26,18 @@
 #define ASL_DATA_DEPTH_MAX 100             /* nesting of data between states */
 #define ASL_BRANCHES_MAX 1000              /* branches of one Parallel state */
 #define ASL_TRANSITIONS_PER_STEP_MAX 10000 /* states in a row without waiting for anything */
-#define ASL_SECONDS_MAX 99999999           /* largest number of seconds in a definition */
-#define ASL_MAX_DELAY_SECONDS_MAX 31622400 /* largest MaxDelaySeconds, 366 days */
+#define ASL_TRANSITIONS_MAX 1000000        /* states entered by one workflow in its life */
+#define ASL_MAP_ITEMS_MAX 100000           /* items of one Map state */
+#define ASL_MAP_CONCURRENCY_DEFAULT 40     /* iterations at once where MaxConcurrency is 0 */
+#define ASL_MAP_CONCURRENCY_MAX 1000       /* a larger MaxConcurrency runs so many at once */
+#define ASL_FRAMES_MAX 10000               /* branches and iterations that run at once */
+#define ASL_VARIABLE_NAME_CHARACTERS_MAX 80
+#define ASL_VARIABLES_BYTES_MAX (16u << 20) /* all variables of one scope, as text */
+#define SIGNALS_KEPT_MAX 1000               /* signals that came before anybody waits for them */
+#define LOCAL_TASKS_PER_RECORD_MAX 1000     /* tasks answered at once within one record */
+#define TASK_TOKEN_BYTES_MAX 128            /* text of a task token, the NUL included */
+#define ASL_SECONDS_MAX 99999999            /* largest number of seconds in a definition */
+#define ASL_MAX_DELAY_SECONDS_MAX 31622400  /* largest MaxDelaySeconds, 366 days */
 
 #define NAME_BYTES_MAX 128 /* contract, state, service, signal names */
 #define NAMESPACE_BYTES_MAX 255

@@ -61,6 +61,9 @@ struct asl_event {
     const char *error; /* for example "States.Timeout", "States.Http.StatusCode.503" */
     const char *cause;
     double random; /* [0, 1), drawn by the shell and recorded: jitter of the retry delay */
+    /* Answered at once, within the same outside event (a local task): the bound on states in a row
+     * goes on counting, so that a loop of local tasks ends too. */
+    bool at_once;
 };
 
 enum asl_effect_type {
@@ -78,14 +81,15 @@ struct asl_effect {
     enum asl_effect_type type;
     uint32_t wait;
     const char *state;      /* name of the state, for example "hash_generation" */
-    const char *state_path; /* unique place: "gather/1/hash_generation" (Parallel/branch/state) */
+    const char *state_path; /* unique place: "gather/1/hash_generation" (Parallel/branch/state,
+                             * Map/item/state) */
     const char *state_type; /* "Task", "Pass", ... */
     uint32_t visit;         /* how often this place was entered before, from 0: loops count up */
     uint32_t attempt;       /* from 1; a retry has the same visit */
     const char *resource;
     const struct json *data;
     int64_t timeout_ms;   /* of a call, 0 when the state names none */
-    int64_t heartbeat_ms; /* likewise */
+    int64_t heartbeat_ms; /* likewise: longest time between heartbeats */
     int64_t due_us;       /* of a timer */
     bool retry; /* a timer that delays the next attempt; error and cause of the last one */
     const char *error;
@@ -100,12 +104,19 @@ struct asl_effects {
 void asl_effects_clear(struct asl_effects *effects);
 void asl_effects_fini(struct asl_effects *effects);
 
+#define ASL_TOKEN_BYTES 128 /* of a task token, the NUL included */
+
+/* Writes the task token of a wait: $$.Task.Token. The same for the same wait, at recovery too. */
+typedef void asl_token_make(void *context, uint32_t wait, char token[ASL_TOKEN_BYTES]);
+
 struct asl_identity {
     const char *execution_id; /* $$.Execution.Id; texts are copied */
     const char *execution_name;
     const char *machine_id;
     const char *machine_name;
-    int64_t start_us; /* $$.Execution.StartTime */
+    int64_t start_us;      /* $$.Execution.StartTime */
+    asl_token_make *token; /* NULL: there is no $$.Task.Token */
+    void *token_context;
 };
 
 struct asl_execution *asl_execution_new(const struct asl_machine *machine,

@@ -32,6 +32,9 @@ bool jsonpath_is_root(const struct jsonpath *path);     /* "$" or "$$" */
 bool jsonpath_is_reference(const struct jsonpath *path);
 size_t jsonpath_depth(const struct jsonpath *path); /* number of its parts */
 const char *jsonpath_text(const struct jsonpath *path);
+/* "$name.rest" looks into the variable `name`: its name, NULL for other paths. jsonpath_get then
+ * takes the variable's value as root. */
+const char *jsonpath_variable(const struct jsonpath *path);
 
 /* What the path finds below root; a new reference, or NULL when it finds nothing. */
 struct json *jsonpath_get(const struct jsonpath *path, const struct json *root) MUST_USE;
