@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "core/source_map.h"
+#include "core/task_resource.h"
 
 /* -- semantic versions, semver.org -- */
 
@@ -100,17 +101,6 @@ struct loader {
     const struct json *document;
 };
 
-static bool resource_known(const char *resource, void *context)
-{
-    (void)context;
-    static const char *const known[] = {"onex:http:invoke", "arn:aws:states:::http:invoke"};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strcmp(resource, known[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
 static bool name_is_valid(const char *name)
 {
     size_t bytes = strlen(name);
@@ -200,16 +190,29 @@ static void states_walk(struct loader *loader, const struct json *scope, struct 
             states_walk(loader, json_at(branches, b), pointer, visit, context);
             pointer_cut(pointer, inside);
         }
+        for (int k = 0; k < 2; k++) {
+            static const char *const processors[] = {"ItemProcessor", "Iterator"};
+            buffer_append_format(pointer, "/%s", processors[k]);
+            states_walk(loader, json_get(state, processors[k]), pointer, visit, context);
+            pointer_cut(pointer, inside);
+        }
         pointer_cut(pointer, place);
     }
 }
 
-/* A service that a Task names in plain text must be one that the contract may call. */
-static void service_visit(struct loader *loader, const char *name, const struct json *state,
+/* What is static in the parameters of a Task; a service that it names in plain text must be one that the
+ * contract may call. */
+static void task_visit(struct loader *loader, const char *name, const struct json *state,
                           struct buffer *pointer, void *context)
 {
     (void)context;
-    const char *service = json_string_or(json_get(json_get(state, "Parameters"), "Service"), NULL);
+    const struct json *parameters = json_get(state, "Parameters");
+    const struct task_resource *resource =
+        task_resource_find(json_string_or(json_get(state, "Resource"), ""));
+    if (resource)
+        task_parameters_check(resource, parameters, buffer_text(pointer), loader->map,
+                              loader->findings);
+    const char *service = json_string_or(json_get(parameters, "Service"), NULL);
     if (!service)
         return;
     const struct json *services = loader->contract->services;
@@ -364,7 +367,7 @@ static void machine_read(struct loader *loader, const struct json *definition, c
         return;
     }
     loader->contract->machine =
-        asl_compile(definition, loader->map, resource_known, NULL, loader->findings);
+        asl_compile(definition, loader->map, task_resource_known, NULL, loader->findings);
 }
 
 static void contract_read(struct loader *loader)
@@ -378,7 +381,7 @@ static void contract_read(struct loader *loader)
     machine_read(loader, json_get(loader->document, "state_machine"), "/state_machine");
     struct buffer pointer = {0};
     buffer_append_text(&pointer, "/state_machine");
-    states_walk(loader, json_get(loader->document, "state_machine"), &pointer, service_visit, NULL);
+    states_walk(loader, json_get(loader->document, "state_machine"), &pointer, task_visit, NULL);
     buffer_fini(&pointer);
     events_check(loader);
 }
