@@ -78,18 +78,24 @@ void buffer_append_int(struct buffer *buffer, int64_t value)
     buffer_append(buffer, p, (size_t)(digits + sizeof digits - p));
 }
 
-void buffer_append_format(struct buffer *buffer, const char *format, ...)
+void buffer_append_format_list(struct buffer *buffer, const char *format, va_list arguments)
 {
-    va_list arguments, again;
-    va_start(arguments, format);
+    va_list again;
     va_copy(again, arguments);
     int bytes = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
     BUG_IF(bytes < 0);
     buffer_reserve(buffer, (size_t)bytes);
     vsnprintf(buffer->data + buffer->bytes, (size_t)bytes + 1, format, again);
     va_end(again);
     buffer->bytes += (size_t)bytes;
+}
+
+void buffer_append_format(struct buffer *buffer, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    buffer_append_format_list(buffer, format, arguments);
+    va_end(arguments);
 }
 
 /* Octets of the UTF-8 character at text, 0 when it is not valid. */

@@ -10,6 +10,7 @@
 #ifndef BASE_BUFFER_H
 #define BASE_BUFFER_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +34,8 @@ void buffer_append_text(struct buffer *buffer, const char *text);
 void buffer_append_char(struct buffer *buffer, char c);
 void buffer_append_int(struct buffer *buffer, int64_t value);
 void buffer_append_format(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
+void buffer_append_format_list(struct buffer *buffer, const char *format, va_list arguments)
+    PRINTF_LIKE(2, 0);
 
 /* A JSON string with quotes and escapes. Input is UTF-8; what is not valid becomes U+FFFD. */
 void buffer_append_json_string(struct buffer *buffer, const char *text, size_t bytes);

@@ -34,6 +34,9 @@
 #define ASL_VARIABLE_NAME_CHARACTERS_MAX 80
 #define ASL_VARIABLES_BYTES_MAX (16u << 20) /* all variables of one scope, as text */
 #define SIGNALS_KEPT_MAX 1000               /* signals that came before anybody waits for them */
+#define SIGNALS_KEPT_BYTES_MAX (16u << 20)  /* data of the signals that one workflow keeps */
+#define SIGNAL_KEYS_MAX 100000              /* idempotency keys of signals of one workflow */
+#define SIGNAL_BYTES_MAX (1u << 20)         /* data of one signal, or a task's answer by token */
 #define LOCAL_TASKS_PER_RECORD_MAX 1000     /* tasks answered at once within one record */
 #define TASK_TOKEN_BYTES_MAX 128            /* text of a task token, the NUL included */
 #define ASL_SECONDS_MAX 99999999            /* largest number of seconds in a definition */

@@ -79,8 +79,7 @@ struct checking {
 };
 
 static void fault(const struct checking *checking, const char *member, const char *code,
-                  const char *format, const char *detail)
-    __attribute__((format(printf, 4, 0)));
+                  const char *format, const char *detail) __attribute__((format(printf, 4, 0)));
 
 static void fault(const struct checking *checking, const char *member, const char *code,
                   const char *format, const char *detail)

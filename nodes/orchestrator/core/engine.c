@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
+#include <xxhash.h>
 
 #include "base/limits.h"
 #include "orchestrator/core/timers.h"
@@ -38,9 +39,10 @@ struct engine {
     struct live *live;
     struct key_entry *keys;
     struct key_entry *oldest_key, *newest_key;
-    struct queue ready;   /* calls that wait for a slot */
-    struct queue pending; /* workflows that wait to start */
-    size_t pending_count; /* of them, those that are still PENDING */
+    struct queue ready;    /* calls that wait for a slot */
+    struct queue pending;  /* workflows that wait to start */
+    struct queue children; /* waits for the end of started workflows */
+    size_t pending_count;  /* of them, those that are still PENDING */
     struct timers timers;
     int64_t slots, in_flight;
     int64_t live_bytes;
@@ -94,6 +96,7 @@ void engine_effects_clear(struct engine_effects *effects)
         if (effects->items[i].ended)
             workflow_free(effects->items[i].workflow);
         workflow_outcome_clear(&effects->items[i].outcome);
+        json_release(effects->items[i].own_payload);
     }
     effects->count = 0;
 }
@@ -135,6 +138,7 @@ void engine_free(struct engine *engine)
     }
     free(engine->ready.places);
     free(engine->pending.places);
+    free(engine->children.places);
     timers_fini(&engine->timers);
     free(engine);
 }
@@ -251,18 +255,30 @@ static void set_timer(struct engine *engine, int64_t due_us, const struct uuid *
     timers_add(&engine->timers, &(struct timer){due_us, *id, wait}, timer_is_wanted, engine);
 }
 
+/* What an open wait needs: a timer, a call, a limit on its time. */
+static void attend(struct engine *engine, const struct uuid *id, const struct workflow_wait *wait)
+{
+    const char *error;
+    struct place place = {*id, wait->wait};
+    int64_t limit_us = workflow_wait_limit_us(wait, &error);
+    if (wait->is_timer)
+        set_timer(engine, wait->due_us, id, wait->wait);
+    else if (wait->delivered && wait->task->waits_for_end)
+        queue_push(&engine->children, &place);
+    else if (!wait->delivered && !wait->task->local)
+        queue_push(&engine->ready, &place);
+    if (limit_us != INT64_MAX)
+        set_timer(engine, limit_us, id, wait->wait);
+}
+
 static void take_outcome(struct engine *engine, struct workflow *workflow,
                          const struct workflow_outcome *outcome, struct engine_effects *effects)
 {
     struct uuid id = workflow_head(workflow)->id;
     for (size_t i = 0; i < outcome->opened_count; i++) {
         const struct workflow_wait *wait = workflow_wait_find(workflow, outcome->opened[i]);
-        if (wait == NULL)
-            continue;
-        if (wait->is_timer)
-            set_timer(engine, wait->due_us, &id, wait->wait);
-        else
-            queue_push(&engine->ready, &(struct place){id, wait->wait});
+        if (wait != NULL)
+            attend(engine, &id, wait);
     }
     if (outcome->deadline_us != 0 && !workflow_state_ended(outcome->to))
         set_timer(engine, outcome->deadline_us, &id, 0);
@@ -271,15 +287,8 @@ static void take_outcome(struct engine *engine, struct workflow *workflow,
         effect->id = id;
         effect->wait = outcome->abandoned[i];
     }
-}
-
-/* Calls of a workflow that were handed to the shell. */
-static int64_t calls_in_flight(struct workflow *workflow)
-{
-    int64_t count = 0;
-    for (size_t i = 0; i < workflow_waits(workflow); i++)
-        count += workflow_wait_at(workflow, i)->called;
-    return count;
+    for (size_t i = 0; i < outcome->children_count; i++)
+        effect_push(effects, ENGINE_ORPHAN)->id = outcome->children[i];
 }
 
 /* Applies one record and emits it. False when the workflow would not have it. */
@@ -290,7 +299,7 @@ static bool record(struct engine *engine, struct workflow *workflow, struct work
     size_t index = effects->count - 1;
     int16_t shard = workflow_head(workflow)->shard;
     enum workflow_state before = workflow_state(workflow);
-    int64_t calls_before = calls_in_flight(workflow);
+    int64_t calls_before = workflow_calls(workflow);
     record->n = workflow_records(workflow);
     if (record->at_us < workflow_last_us(workflow))
         record->at_us =
@@ -299,7 +308,7 @@ static bool record(struct engine *engine, struct workflow *workflow, struct work
         effects->count--;
         return false;
     }
-    engine->in_flight -= calls_before - calls_in_flight(workflow);
+    engine->in_flight -= calls_before - workflow_calls(workflow);
     effect->workflow = workflow;
     effect->id = workflow_head(workflow)->id;
     effect->record = *record;
@@ -337,9 +346,9 @@ static bool call_next(struct engine *engine, struct engine_effects *effects)
         struct workflow *workflow = engine_find(engine, &place.id);
         struct workflow_wait *wait =
             workflow == NULL ? NULL : workflow_wait_find(workflow, place.wait);
-        if (wait == NULL || wait->called)
+        if (wait == NULL || wait->called || wait->delivered || wait->again_us != 0)
             continue;
-        wait->called = true;
+        workflow_wait_set_called(workflow, wait, true);
         engine->in_flight++;
         struct engine_effect *effect = effect_push(effects, ENGINE_CALL);
         effect->workflow = workflow;
@@ -397,24 +406,71 @@ static void load(struct engine *engine, struct workflow *workflow)
         queue_push(&engine->pending, &(struct place){.id = id});
         return;
     }
-    for (size_t i = 0; i < workflow_waits(workflow); i++) {
+    for (size_t i = 0; i < workflow_wait_places(workflow); i++) {
         const struct workflow_wait *wait = workflow_wait_at(workflow, i);
-        if (wait->is_timer)
-            set_timer(engine, wait->due_us, &id, wait->wait);
-        else
-            queue_push(&engine->ready, &(struct place){id, wait->wait});
+        if (wait != NULL)
+            attend(engine, &id, wait);
     }
     set_timer(engine, workflow_deadline_us(workflow), &id, 0);
+}
+
+/* The open wait an answer names; NULL after counting it as stale. */
+static struct workflow_wait *find_wait(struct engine *engine, const struct engine_event *event,
+                                       struct workflow **workflow, struct engine_effects *effects)
+{
+    *workflow = engine_find(engine, &event->id);
+    struct workflow_wait *wait =
+        *workflow == NULL ? NULL : workflow_wait_find(*workflow, event->wait);
+    bool of_call = event->type == ENGINE_TASK_ENDED || event->type == ENGINE_DELIVERED ||
+                   event->type == ENGINE_AGAIN;
+    bool fits = wait != NULL && !wait->is_timer;
+    if (fits && of_call)
+        fits = wait->called && !wait->delivered && wait->attempt == event->attempt;
+    else if (fits)
+        fits =
+            event->type == ENGINE_CHILD ? wait->task->waits_for_end : wait->task->waits_for_token;
+    if (fits)
+        return wait;
+    effect_push(effects, ENGINE_STALE)->id = event->id;
+    return NULL;
+}
+
+/* Ends a wait by something else than the answer of its call, which may still be on its way and no longer
+ * matters. */
+static void end_wait(struct engine *engine, struct workflow *workflow,
+                     const struct workflow_wait *wait, const struct engine_event *event,
+                     struct engine_effects *effects)
+{
+    bool calling = wait->called && !wait->delivered;
+    int64_t took_us = event->now_us - wait->opened_us;
+    struct workflow_record end = {
+        .kind = event->error == NULL ? RECORD_TASK_SUCCEEDED : RECORD_TASK_FAILED,
+        .at_us = event->now_us,
+        .wait = wait->wait,
+        .attempt = wait->attempt,
+        .duration_us = took_us < 0 ? 0 : took_us,
+        .random = event->random,
+        .error = event->error,
+        .cause = event->cause,
+        .payload = event->error == NULL ? event->result : NULL,
+    };
+    (void)record(engine, workflow, &end, effects);
+    if (calling) {
+        struct engine_effect *effect = effect_push(effects, ENGINE_ABANDON);
+        effect->id = event->id;
+        effect->wait = end.wait;
+    }
 }
 
 static void task_ended(struct engine *engine, const struct engine_event *event,
                        struct engine_effects *effects)
 {
-    struct workflow *workflow = engine_find(engine, &event->id);
-    const struct workflow_wait *wait =
-        workflow == NULL ? NULL : workflow_wait_find(workflow, event->wait);
-    if (wait == NULL || wait->is_timer || !wait->called || wait->attempt != event->attempt) {
-        effect_push(effects, ENGINE_STALE)->id = event->id;
+    struct workflow *workflow;
+    const struct workflow_wait *wait = find_wait(engine, event, &workflow, effects);
+    if (wait == NULL)
+        return;
+    if (event->type != ENGINE_TASK_ENDED) {
+        end_wait(engine, workflow, wait, event, effects);
         return;
     }
     struct workflow_record answer = {
@@ -431,21 +487,139 @@ static void task_ended(struct engine *engine, const struct engine_event *event,
     (void)record(engine, workflow, &answer, effects);
 }
 
-static void tick(struct engine *engine, int64_t now_us, struct engine_effects *effects)
+static void delivered(struct engine *engine, const struct engine_event *event,
+                      struct engine_effects *effects)
+{
+    struct workflow *workflow;
+    const struct workflow_wait *wait = find_wait(engine, event, &workflow, effects);
+    if (wait == NULL)
+        return;
+    struct workflow_record noted = {.kind = RECORD_TASK_DELIVERED,
+                                    .at_us = event->now_us,
+                                    .wait = event->wait,
+                                    .attempt = event->attempt,
+                                    .duration_us = event->duration_us,
+                                    .payload = event->result};
+    (void)record(engine, workflow, &noted, effects);
+    if (wait->task->waits_for_end)
+        queue_push(&engine->children, &(struct place){event->id, event->wait});
+}
+
+static void again(struct engine *engine, const struct engine_event *event,
+                  struct engine_effects *effects)
+{
+    struct workflow *workflow;
+    struct workflow_wait *wait = find_wait(engine, event, &workflow, effects);
+    if (wait == NULL)
+        return;
+    workflow_wait_set_called(workflow, wait, false);
+    engine->in_flight--;
+    wait->again_us = event->now_us + event->after_us;
+    set_timer(engine, wait->again_us, &event->id, event->wait);
+}
+
+static void heartbeat(struct engine *engine, const struct engine_event *event,
+                      struct engine_effects *effects)
+{
+    struct workflow *workflow;
+    const struct workflow_wait *wait = find_wait(engine, event, &workflow, effects);
+    if (wait == NULL)
+        return;
+    struct workflow_record beat = {.kind = RECORD_HEARTBEAT,
+                                   .at_us = event->now_us,
+                                   .wait = event->wait,
+                                   .attempt = wait->attempt};
+    (void)record(engine, workflow, &beat, effects);
+}
+
+static void take_signal(struct engine *engine, const struct engine_event *event,
+                        struct engine_effects *effects)
+{
+    struct workflow *workflow = engine_find(engine, &event->id);
+    enum engine_effect_type refusal =
+        workflow == NULL                                                    ? ENGINE_UNKNOWN
+        : event->key != NULL && workflow_signal_known(workflow, event->key) ? ENGINE_DUPLICATE
+                                                                            : ENGINE_RECORDED;
+    uint32_t number = workflow == NULL ? 0 : workflow_signal_wait(workflow, event->signal);
+    if (refusal == ENGINE_RECORDED && number == 0 && !workflow_signal_fits(workflow, event->result))
+        refusal = ENGINE_FULL;
+    if (refusal != ENGINE_RECORDED) {
+        effect_push(effects, refusal)->id = event->id;
+        return;
+    }
+    struct json *payload = json_object();
+    json_object_set(payload, "name", json_text(event->signal));
+    json_object_set(payload, "key", json_text(event->key));
+    json_object_set(payload, "data", json_hold(event->result));
+    const struct workflow_wait *wait = workflow_wait_find(workflow, number);
+    struct workflow_record came = {.kind = RECORD_SIGNAL,
+                                   .at_us = event->now_us,
+                                   .wait = number,
+                                   .attempt = wait == NULL ? 0 : wait->attempt,
+                                   .duration_us =
+                                       wait == NULL ? 0 : event->now_us - wait->opened_us,
+                                   .payload = payload};
+    size_t index = effects->count;
+    (void)record(engine, workflow, &came, effects);
+    if (effects->count > index)
+        effects->items[index].own_payload = payload;
+    else
+        json_release(payload);
+}
+
+/* A number in [0, 1) of each wait's own, made from the one that was drawn for the tick. */
+static double random_of(double drawn, const struct uuid *id, uint32_t wait)
+{
+    double sum = drawn + (double)(XXH3_64bits_withSeed(id, sizeof *id, wait) >> 11) * 0x1p-53;
+    return sum < 1 ? sum : sum - 1;
+}
+
+/* The time of a wait is up, or a call that was not taken is made again. */
+static void wait_due(struct engine *engine, struct workflow *workflow, struct workflow_wait *wait,
+                     const struct engine_event *event, struct engine_effects *effects)
+{
+    struct uuid id = workflow_head(workflow)->id;
+    const char *error = NULL;
+    int64_t limit_us = workflow_wait_limit_us(wait, &error);
+    if (limit_us <= event->now_us) {
+        struct uuid child;
+        struct engine_event up = {.now_us = event->now_us,
+                                  .id = id,
+                                  .random = random_of(event->random, &id, wait->wait),
+                                  .error = error,
+                                  .cause = "its time is up"};
+        if (workflow_wait_child(wait, &child))
+            effect_push(effects, ENGINE_ORPHAN)->id = child;
+        end_wait(engine, workflow, wait, &up, effects);
+    } else if (wait->again_us != 0 && wait->again_us <= event->now_us) {
+        wait->again_us = 0;
+        queue_push(&engine->ready, &(struct place){id, wait->wait});
+    } else if (limit_us != INT64_MAX) {
+        set_timer(engine, limit_us, &id, wait->wait); /* a heartbeat came meanwhile */
+    }
+}
+
+static void tick(struct engine *engine, const struct engine_event *event,
+                 struct engine_effects *effects)
 {
     struct timer timer;
     size_t most =
         engine->timers.count; /* those set on the way that are due at once wait for the next tick */
-    while (most-- > 0 && timers_pop(&engine->timers, now_us, &timer)) {
+    while (most-- > 0 && timers_pop(&engine->timers, event->now_us, &timer)) {
         struct workflow *workflow = engine_find(engine, &timer.id);
-        if (workflow == NULL ||
-            (timer.wait != 0 && workflow_wait_find(workflow, timer.wait) == NULL))
+        struct workflow_wait *wait =
+            workflow == NULL || timer.wait == 0 ? NULL : workflow_wait_find(workflow, timer.wait);
+        if (workflow == NULL || (timer.wait != 0 && wait == NULL))
             continue;
+        if (wait != NULL && !wait->is_timer) {
+            wait_due(engine, workflow, wait, event, effects);
+            continue;
+        }
         struct workflow_record fired = {
-            .kind = RECORD_TIMER_FIRED, .at_us = now_us, .wait = timer.wait};
+            .kind = RECORD_TIMER_FIRED, .at_us = event->now_us, .wait = timer.wait};
         if (timer.wait == 0)
             fired = (struct workflow_record){.kind = RECORD_TIMED_OUT,
-                                             .at_us = now_us,
+                                             .at_us = event->now_us,
                                              .error = "States.Timeout",
                                              .cause = "the workflow's time limit has passed"};
         (void)record(engine, workflow, &fired, effects);
@@ -479,14 +653,47 @@ void engine_step(struct engine *engine, const struct engine_event *event,
         load(engine, event->workflow);
         break;
     case ENGINE_TASK_ENDED:
+    case ENGINE_TOKEN:
+    case ENGINE_CHILD:
         task_ended(engine, event, effects);
         break;
+    case ENGINE_DELIVERED:
+        delivered(engine, event, effects);
+        break;
+    case ENGINE_AGAIN:
+        again(engine, event, effects);
+        break;
+    case ENGINE_HEARTBEAT:
+        heartbeat(engine, event, effects);
+        break;
+    case ENGINE_SIGNAL:
+        take_signal(engine, event, effects);
+        break;
     case ENGINE_TICK:
-        tick(engine, event->now_us, effects);
+        tick(engine, event, effects);
         break;
     case ENGINE_CANCEL:
         cancel(engine, event, effects);
         break;
     }
     dispatch(engine, event->now_us, effects);
+}
+
+size_t engine_children(struct engine *engine, struct engine_child *children, size_t max)
+{
+    size_t count = 0;
+    struct place place;
+    for (size_t left = engine->children.count; left > 0 && count < max; left--) {
+        (void)queue_pop(&engine->children, &place);
+        struct workflow *workflow = engine_find(engine, &place.id);
+        const struct workflow_wait *wait =
+            workflow == NULL ? NULL : workflow_wait_find(workflow, place.wait);
+        if (wait == NULL || !workflow_wait_child(wait, &children[count].child))
+            continue;
+        children[count].id = place.id;
+        children[count].wait = place.wait;
+        count++;
+        queue_push(&engine->children, &place);
+    }
+    return count;
 }

@@ -37,6 +37,12 @@ enum engine_event_type {
     ENGINE_TASK_ENDED, /* id, wait, attempt, duration_us, random, result or error and cause */
     ENGINE_TICK,       /* the time has come for a timer */
     ENGINE_CANCEL,     /* id, cause */
+    ENGINE_DELIVERED,  /* id, wait, attempt, result: the call was answered, its wait goes on */
+    ENGINE_AGAIN,      /* id, wait, attempt, after_us: the call was not taken and is made again */
+    ENGINE_TOKEN,      /* id, wait, random, result or error and cause: the token's answer */
+    ENGINE_CHILD,      /* likewise: the end of the workflow that the wait started */
+    ENGINE_HEARTBEAT,  /* id, wait */
+    ENGINE_SIGNAL,     /* id, signal, key, result: its data */
 };
 
 struct engine_event {
@@ -44,6 +50,8 @@ struct engine_event {
     int64_t now_us;
     struct workflow *workflow; /* taken */
     const char *key;           /* idempotency key, or NULL */
+    const char *signal;
+    int64_t after_us;
     uint8_t body_hash[BODY_HASH_BYTES];
     struct uuid id;
     uint32_t wait;
@@ -59,9 +67,12 @@ enum engine_effect_type {
     ENGINE_RECORDED,  /* write: workflow, record, outcome, seq; is_new, ended */
     ENGINE_CALL,      /* make the call of workflow's open wait, after the commit */
     ENGINE_ABANDON,   /* stop the call of (id, wait) */
-    ENGINE_DUPLICATE, /* answer of ENGINE_SUBMIT: id has the key; same_body */
-    ENGINE_UNKNOWN,   /* answer of ENGINE_CANCEL: no live workflow has this id */
+    ENGINE_DUPLICATE, /* answer of ENGINE_SUBMIT: id has the key; same_body. Of ENGINE_SIGNAL: the
+                         signal with this key is recorded already */
+    ENGINE_UNKNOWN,   /* answer of a command: no live workflow has this id */
     ENGINE_STALE,     /* an answer came for something nobody waits for */
+    ENGINE_FULL,      /* answer of ENGINE_SIGNAL: no more are kept */
+    ENGINE_ORPHAN,    /* nobody waits for the end of the workflow `id` any more: cancel it */
 };
 
 struct engine_effect {
@@ -69,6 +80,7 @@ struct engine_effect {
     struct workflow *workflow; /* lent; of an ended one: owned by the list */
     struct uuid id;
     struct workflow_record record; /* texts and payload are those of the event */
+    struct json *own_payload;      /* the record's, when the engine made it; owned by the list */
     struct workflow_outcome outcome;
     int64_t seq; /* first lane number of the published events */
     bool is_new;
@@ -93,6 +105,14 @@ int64_t engine_lane_next(const struct engine *engine, int16_t shard);
 
 void engine_step(struct engine *engine, const struct engine_event *event,
                  struct engine_effects *effects);
+
+/* Started workflows whose end is waited for, at most `max`, in turn: the next call goes on. */
+struct engine_child {
+    struct uuid id; /* of the parent */
+    uint32_t wait;
+    struct uuid child;
+};
+size_t engine_children(struct engine *engine, struct engine_child *children, size_t max);
 
 int64_t engine_next_due_us(
     const struct engine *engine); /* of the earliest timer; INT64_MAX when none */

@@ -2,6 +2,7 @@
 #include "orchestrator/core/http_task.h"
 
 #include <ctype.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -10,27 +11,15 @@
 #define CAUSE_BYTES_MAX 1024
 #define BOUNDARY "onex-form-7d9f3c5b1e8a46d2"
 #define BOUNDARY_BYTES (sizeof BOUNDARY + 17)
-#define BAD_PARAMETERS "States.ParameterPathFailure"
 
-bool http_task_resource_known(const char *resource, void *context)
+bool http_task_fail(struct http_task_failure *failure, const char *error, const char *format, ...)
 {
-    (void)context;
-    return strcmp(resource, HTTP_TASK_RESOURCE) == 0 ||
-           strcmp(resource, HTTP_TASK_RESOURCE_ALIAS) == 0;
-}
-
-static bool fail(struct http_task_failure *failure, const char *error, const char *format,
-                 const char *detail) __attribute__((format(printf, 3, 0)));
-
-static bool fail(struct http_task_failure *failure, const char *error, const char *format,
-                 const char *detail)
-{
+    va_list arguments;
     failure->error = error;
     buffer_clear(&failure->cause);
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    buffer_append_format(&failure->cause, format, detail);
-#pragma GCC diagnostic pop
+    va_start(arguments, format);
+    buffer_append_format_list(&failure->cause, format, arguments);
+    va_end(arguments);
     return false;
 }
 
@@ -91,15 +80,17 @@ static bool build_url(struct http_task_request *request, const struct json *para
     const char *endpoint = json_string_value(json_get(parameters, "ApiEndpoint"), NULL);
     const char *path = json_string_or(json_get(parameters, "Path"), "");
     if (service == NULL && endpoint == NULL)
-        return fail(failure, BAD_PARAMETERS, "Parameters need Service or ApiEndpoint%s", "");
+        return http_task_fail(failure, HTTP_TASK_BAD_PARAMETERS,
+                              "Parameters need Service or ApiEndpoint");
     request->service = service != NULL ? services_index(services, service)
                                        : services_index_of_url(services, endpoint);
     if (request->service < 0)
-        return fail(failure, "States.Permissions", "%s is not a service of contracts/services.yaml",
-                    service != NULL ? service : endpoint);
+        return http_task_fail(failure, "States.Permissions",
+                              "%s is not a service of contracts/services.yaml",
+                              service != NULL ? service : endpoint);
     if (leaves_base(path) || (service == NULL && leaves_base(endpoint)))
-        return fail(failure, BAD_PARAMETERS, "the path %s has a segment ..",
-                    *path != '\0' ? path : endpoint);
+        return http_task_fail(failure, HTTP_TASK_BAD_PARAMETERS, "the path %s has a segment ..",
+                              *path != '\0' ? path : endpoint);
     buffer_append_text(&request->url,
                        service != NULL ? services->items[request->service].base_url : endpoint);
     if (*path != '\0' && *path != '/')
@@ -159,7 +150,8 @@ static bool build_headers(struct http_task_request *request, const struct json *
             append_header(request, name, buffer_text(&text));
         buffer_fini(&text);
         if (!fine)
-            return fail(failure, BAD_PARAMETERS, "header %s is not one that can be sent", name);
+            return http_task_fail(failure, HTTP_TASK_BAD_PARAMETERS,
+                                  "header %s is not one that can be sent", name);
     }
     return true;
 }
@@ -271,8 +263,9 @@ bool http_task_build(struct http_task_request *request, const struct json *param
         json_string_or(json_get(parameters, "Method"), body == NULL ? "GET" : "POST");
     request->method = known_method(method);
     if (request->method == NULL)
-        return fail(failure, BAD_PARAMETERS,
-                    "Method %s is not one of GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS", method);
+        return http_task_fail(
+            failure, HTTP_TASK_BAD_PARAMETERS,
+            "Method %s is not one of GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS", method);
     if (!build_url(request, parameters, services, failure) ||
         !build_headers(request, json_get(parameters, "Headers"), &content_type, failure))
         return false;
@@ -376,13 +369,13 @@ static struct json *parse_body(const struct http_task_response *response,
         struct error error = {0};
         struct json *body = json_parse(response->body, response->body_bytes, &error, NULL);
         if (body == NULL)
-            fail(failure, "States.Http.InvalidBody", "the response says it is JSON and is not: %s",
-                 error.text);
+            http_task_fail(failure, "States.Http.InvalidBody",
+                           "the response says it is JSON and is not: %s", error.text);
         return body;
     }
     if (!utf8_is_valid(response->body, response->body_bytes) ||
         memchr(response->body, '\0', response->body_bytes) != NULL) {
-        fail(failure, "States.Http.InvalidBody", "the response is not UTF-8 text%s", "");
+        http_task_fail(failure, "States.Http.InvalidBody", "the response is not UTF-8 text");
         return NULL;
     }
     return json_string(response->body, response->body_bytes);

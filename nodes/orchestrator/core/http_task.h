@@ -21,11 +21,10 @@
 #include "core/json.h"
 #include "orchestrator/core/services.h"
 
-#define HTTP_TASK_RESOURCE "onex:http:invoke"
-#define HTTP_TASK_RESOURCE_ALIAS "arn:aws:states:::http:invoke"
+#define HTTP_TASK_BAD_PARAMETERS "States.ParameterPathFailure"
 
 struct http_task_request {
-    int service; /* index in services */
+    int service; /* index in services; -1: this node itself */
     const char *method;
     struct buffer url;
     struct buffer headers; /* "Name: value\n" lines */
@@ -45,7 +44,9 @@ struct http_task_failure {
     struct buffer cause;
 };
 
-bool http_task_resource_known(const char *resource, void *context);
+/* Fills *failure; always false. */
+bool http_task_fail(struct http_task_failure *failure, const char *error, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 bool http_task_build(struct http_task_request *request, const struct json *parameters,
                      const struct services *services, const struct http_task_identity *identity,
                      struct http_task_failure *failure) MUST_USE;

@@ -5,25 +5,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "base/instant.h"
 #include "orchestrator/core/workflow_event.h"
-
-struct workflow {
-    const struct contract *contract;
-    struct workflow_head head;
-    enum workflow_state state;
-    struct asl_execution *execution;
-    struct asl_effects effects;
-    struct workflow_wait *waits; /* open ones, in order of creation */
-    size_t waits_count, waits_capacity;
-    int32_t records;
-    uint32_t steps_completed;
-    int64_t timeout_ms;
-    int64_t started_us, completed_us, last_us;
-    char *current_step;
-    struct json *result;
-    char *error, *cause;
-};
+#include "orchestrator/core/workflow_internal.h"
 
 static const char *const state_names[] = {"",          "PENDING", "PROCESSING",
                                           "COMPLETED", "FAILED",  "CANCELLED"};
@@ -43,11 +26,14 @@ enum workflow_state workflow_state_of_name(const char *name)
 
 void workflow_outcome_clear(struct workflow_outcome *outcome)
 {
-    for (size_t i = 0; i < outcome->events_count; i++)
+    for (size_t i = 0; i < outcome->events_count; i++) {
         json_release(outcome->events[i].payload);
+        free(outcome->events[i].own_type);
+    }
     free(outcome->state_path);
     outcome->state_path = NULL;
-    outcome->events_count = outcome->opened_count = outcome->abandoned_count = 0;
+    outcome->events_count = outcome->opened_count = 0;
+    outcome->abandoned_count = outcome->children_count = 0;
     outcome->deadline_us = 0;
     outcome->from = outcome->to = WORKFLOW_NONE;
 }
@@ -58,64 +44,49 @@ void workflow_outcome_fini(struct workflow_outcome *outcome)
     free(outcome->events);
     free(outcome->opened);
     free(outcome->abandoned);
+    free(outcome->children);
     *outcome = (struct workflow_outcome){0};
 }
 
-static void push_number(uint32_t **numbers, size_t *count, size_t *capacity, uint32_t number)
-{
-    if (*count == *capacity) {
-        *capacity = *capacity == 0 ? 4 : *capacity * 2;
-        *numbers = must_realloc(*numbers, *capacity * sizeof **numbers);
-    }
-    (*numbers)[(*count)++] = number;
-}
-
-/* Takes payload. */
-static void push_event(struct workflow_outcome *outcome, const char *type, struct json *payload)
+void workflow_outcome_publish(struct workflow_outcome *outcome, const char *type, char *own_type,
+                              struct json *payload)
 {
     if (outcome->events_count == outcome->events_capacity) {
         outcome->events_capacity = outcome->events_capacity == 0 ? 4 : outcome->events_capacity * 2;
         outcome->events =
             must_realloc(outcome->events, outcome->events_capacity * sizeof *outcome->events);
     }
-    outcome->events[outcome->events_count++] = (struct workflow_published){type, payload};
+    outcome->events[outcome->events_count++] = (struct workflow_published){type, own_type, payload};
 }
 
 /* -- life -- */
 
 struct workflow *workflow_new(const struct contract *contract, const struct workflow_head *head,
-                              int64_t timeout_ms)
+                              const struct workflow_environment *environment)
 {
     struct workflow *workflow = must_calloc(1, sizeof *workflow);
     workflow->contract = contract;
+    workflow->environment = environment;
     workflow->head = *head;
     workflow->last_us = head->created_us;
     int64_t own = asl_machine_timeout_ms(contract->machine);
-    workflow->timeout_ms = own > 0 ? own : timeout_ms;
+    workflow->timeout_ms = own > 0 ? own : environment->timeout_ms;
     workflow->current_step = must_strdup("");
     return workflow;
-}
-
-static void free_wait(struct workflow_wait *wait)
-{
-    free(wait->state);
-    free(wait->state_path);
-    free(wait->resource);
-    json_release(wait->parameters);
 }
 
 void workflow_free(struct workflow *workflow)
 {
     if (workflow == NULL)
         return;
-    for (size_t i = 0; i < workflow->waits_count; i++)
-        free_wait(&workflow->waits[i]);
-    free(workflow->waits);
+    workflow_waits_free(workflow);
+    workflow_signals_free(workflow);
     asl_effects_fini(&workflow->effects);
     asl_execution_free(workflow->execution);
     free(workflow->head.namespace);
     free(workflow->head.correlation_id);
     free(workflow->head.traceparent);
+    free(workflow->head.parent_token);
     json_release(workflow->head.input);
     json_release(workflow->head.metadata);
     json_release(workflow->result);
@@ -145,68 +116,10 @@ const struct json *workflow_result(const struct workflow *workflow) { return wor
 const char *workflow_error(const struct workflow *workflow) { return workflow->error; }
 const char *workflow_cause(const struct workflow *workflow) { return workflow->cause; }
 int64_t workflow_last_us(const struct workflow *workflow) { return workflow->last_us; }
-size_t workflow_waits(const struct workflow *workflow) { return workflow->waits_count; }
 
 int64_t workflow_deadline_us(const struct workflow *workflow)
 {
     return workflow->started_us + workflow->timeout_ms * 1000;
-}
-
-struct workflow_wait *workflow_wait_at(struct workflow *workflow, size_t index)
-{
-    return index < workflow->waits_count ? &workflow->waits[index] : NULL;
-}
-
-struct workflow_wait *workflow_wait_find(struct workflow *workflow, uint32_t wait)
-{
-    for (size_t i = 0; i < workflow->waits_count; i++)
-        if (workflow->waits[i].wait == wait)
-            return &workflow->waits[i];
-    return NULL;
-}
-
-static void open_wait(struct workflow *workflow, const struct asl_effect *effect,
-                      struct workflow_outcome *outcome)
-{
-    if (workflow->waits_count == workflow->waits_capacity) {
-        workflow->waits_capacity = workflow->waits_capacity == 0 ? 2 : workflow->waits_capacity * 2;
-        workflow->waits =
-            must_realloc(workflow->waits, workflow->waits_capacity * sizeof *workflow->waits);
-    }
-    workflow->waits[workflow->waits_count++] = (struct workflow_wait){
-        .wait = effect->wait,
-        .visit = effect->visit,
-        .attempt = effect->attempt,
-        .is_timer = effect->type == ASL_TIMER,
-        .due_us = effect->due_us,
-        .timeout_ms = effect->timeout_ms,
-        .state = must_strdup(effect->state),
-        .state_path = must_strdup(effect->state_path),
-        .resource = effect->resource == NULL ? NULL : must_strdup(effect->resource),
-        .parameters = json_hold(effect->data),
-    };
-    push_number(&outcome->opened, &outcome->opened_count, &outcome->opened_capacity, effect->wait);
-}
-
-static void close_wait(struct workflow *workflow, uint32_t wait)
-{
-    struct workflow_wait *found = workflow_wait_find(workflow, wait);
-    if (found == NULL)
-        return;
-    size_t index = (size_t)(found - workflow->waits);
-    free_wait(found);
-    memmove(found, found + 1, (workflow->waits_count - index - 1) * sizeof *found);
-    workflow->waits_count--;
-}
-
-/* A timer that is no longer wanted is nobody's to stop: it finds nothing when it comes up. */
-static void abandon_wait(struct workflow *workflow, uint32_t wait, struct workflow_outcome *outcome)
-{
-    const struct workflow_wait *found = workflow_wait_find(workflow, wait);
-    if (found != NULL && !found->is_timer)
-        push_number(&outcome->abandoned, &outcome->abandoned_count, &outcome->abandoned_capacity,
-                    wait);
-    close_wait(workflow, wait);
 }
 
 static void set_text(char **text, const char *value)
@@ -223,7 +136,7 @@ static void publish(struct workflow *workflow, struct workflow_outcome *outcome,
     const char *type;
     struct json *payload = workflow_event_payload(workflow, moment, &type);
     if (payload != NULL)
-        push_event(outcome, type, payload);
+        workflow_outcome_publish(outcome, type, NULL, payload);
 }
 
 static void change_state(struct workflow *workflow, enum workflow_state to,
@@ -249,13 +162,9 @@ static void finish(struct workflow *workflow, enum workflow_state to,
 {
     workflow->completed_us = record->at_us;
     set_text(&workflow->current_step, "");
-    for (size_t i = 0; i < workflow->waits_count; i++) {
-        if (!workflow->waits[i].is_timer)
-            push_number(&outcome->abandoned, &outcome->abandoned_count,
-                        &outcome->abandoned_capacity, workflow->waits[i].wait);
-        free_wait(&workflow->waits[i]);
-    }
-    workflow->waits_count = 0;
+    for (size_t i = 0; i < workflow->waits_count; i++)
+        workflow_wait_abandon(workflow, workflow_wait_at(workflow, i), outcome);
+    workflow->local_count = 0;
     outcome->opened_count = 0;
     change_state(workflow, to, record, outcome);
     static const enum moment_kind kinds[] = {[WORKFLOW_COMPLETED] = MOMENT_WORKFLOW_COMPLETED,
@@ -264,6 +173,17 @@ static void finish(struct workflow *workflow, enum workflow_state to,
     publish(
         workflow, outcome,
         &(struct workflow_moment){.kind = kinds[to], .record = record, .data = workflow->result});
+}
+
+static void open_wait(struct workflow *workflow, const struct asl_effect *effect,
+                      const struct workflow_record *record, struct workflow_outcome *outcome)
+{
+    const struct workflow_wait *wait = workflow_wait_open(workflow, effect, record->at_us);
+    workflow_number_push(&outcome->opened, &outcome->opened_count, &outcome->opened_capacity,
+                         effect->wait);
+    if (wait->task != NULL && wait->task->local)
+        workflow_number_push(&workflow->local, &workflow->local_count, &workflow->local_capacity,
+                             effect->wait);
 }
 
 static void take_effect(struct workflow *workflow, const struct asl_effect *effect,
@@ -286,17 +206,17 @@ static void take_effect(struct workflow *workflow, const struct asl_effect *effe
         publish(workflow, outcome, &moment);
         break;
     case ASL_CALL:
-        open_wait(workflow, effect, outcome);
+        open_wait(workflow, effect, record, outcome);
         if (effect->attempt == 1) {
             moment.kind = MOMENT_STEP_OWN_REQUESTED;
             publish(workflow, outcome, &moment);
         }
         break;
     case ASL_TIMER:
-        open_wait(workflow, effect, outcome);
+        open_wait(workflow, effect, record, outcome);
         break;
     case ASL_ABANDON:
-        abandon_wait(workflow, effect->wait, outcome);
+        workflow_wait_abandon(workflow, workflow_wait_find(workflow, effect->wait), outcome);
         break;
     case ASL_SUCCEEDED:
         workflow->result = json_hold(effect->data);
@@ -311,27 +231,69 @@ static void take_effect(struct workflow *workflow, const struct asl_effect *effe
     }
 }
 
-static enum error_code step(struct workflow *workflow, const struct asl_event *event,
+/* Feeds one event to the interpreter and takes what it says. */
+static enum error_code feed(struct workflow *workflow, const struct asl_event *event,
                             const struct workflow_record *record, struct workflow_outcome *outcome)
 {
     asl_effects_clear(&workflow->effects);
     enum error_code code = asl_step(workflow->execution, event, &workflow->effects);
     if (code != ERR_OK)
         return code;
-    if (record->wait != 0) {
-        struct workflow_wait *answered = workflow_wait_find(workflow, record->wait);
-        if (answered != NULL)
-            set_text(&outcome->state_path, answered->state_path);
-        close_wait(workflow, record->wait);
-    }
+    struct workflow_wait *answered =
+        event->wait == 0 ? NULL : workflow_wait_find(workflow, event->wait);
+    if (answered != NULL && event->wait == record->wait)
+        set_text(&outcome->state_path, answered->state_path);
+    workflow_wait_close(workflow, answered);
     for (size_t i = 0; i < workflow->effects.count; i++) {
         take_effect(workflow, &workflow->effects.items[i], record, outcome);
         if (workflow->effects.items[i].type == ASL_STATE_CAUGHT)
             i++; /* the exit that follows completes nothing */
     }
+    return ERR_OK;
+}
+
+/* Local tasks that began with this record, and those that begin while they are dealt with. */
+static void run_local(struct workflow *workflow, const struct workflow_record *record,
+                      struct workflow_outcome *outcome)
+{
+    struct workflow_record now = *record; /* they take no time, and no retry delay was drawn */
+    now.wait = 0;
+    now.duration_us = 0;
+    for (size_t i = 0; i < workflow->local_count; i++) {
+        struct workflow_wait *wait = workflow_wait_find(workflow, workflow->local[i]);
+        struct http_task_failure failure = {0};
+        struct asl_event event = {.type = ASL_STOP,
+                                  .now_us = now.at_us,
+                                  .error = "States.Runtime",
+                                  .cause = "too many tasks in a row that wait for nothing"};
+        if (wait == NULL)
+            continue;
+        if (i >= LOCAL_TASKS_PER_RECORD_MAX ||
+            workflow_local_begin(workflow, wait, &now, outcome, &event, &failure)) {
+            enum error_code code = feed(workflow, &event, &now, outcome);
+            BUG_IF(code != ERR_OK);
+        }
+        json_release((struct json *)(uintptr_t)event.result);
+        buffer_fini(&failure.cause);
+    }
+    workflow->local_count = 0;
+}
+
+static enum error_code step(struct workflow *workflow, const struct asl_event *event,
+                            const struct workflow_record *record, struct workflow_outcome *outcome)
+{
+    enum error_code code = feed(workflow, event, record, outcome);
+    if (code != ERR_OK)
+        return code;
+    run_local(workflow, record, outcome);
     if (!workflow_state_ended(workflow->state))
         set_text(&workflow->current_step, asl_execution_current(workflow->execution));
     return ERR_OK;
+}
+
+static void make_token(void *context, uint32_t wait, char token[ASL_TOKEN_BYTES])
+{
+    workflow_wait_token(context, wait, token);
 }
 
 static enum error_code start(struct workflow *workflow, const struct workflow_record *record,
@@ -344,6 +306,8 @@ static enum error_code start(struct workflow *workflow, const struct workflow_re
         .machine_id = workflow->contract->name,
         .machine_name = workflow->contract->name,
         .start_us = record->at_us,
+        .token = make_token,
+        .token_context = workflow,
     };
     workflow->started_us = record->at_us;
     outcome->deadline_us = workflow_deadline_us(workflow);
@@ -372,6 +336,40 @@ static enum error_code stop(struct workflow *workflow, const struct workflow_rec
     return ERR_OK;
 }
 
+/* The call of a wait that goes on without it was answered, or the wait gave a sign of life. */
+static enum error_code note(struct workflow *workflow, const struct workflow_record *record,
+                            struct workflow_outcome *outcome)
+{
+    struct workflow_wait *wait = workflow_wait_find(workflow, record->wait);
+    bool delivered = record->kind == RECORD_TASK_DELIVERED;
+    if (wait == NULL || wait->task == NULL ||
+        !(wait->task->waits_for_token || (wait->task->waits_for_end && delivered)) ||
+        (delivered && wait->delivered))
+        return ERR_CONFLICT;
+    set_text(&outcome->state_path, wait->state_path);
+    if (!delivered) {
+        wait->heartbeat_us = record->at_us;
+        return ERR_OK;
+    }
+    workflow_wait_set_called(workflow, wait, false);
+    wait->delivered = true;
+    wait->delivery = json_hold(record->payload);
+    return ERR_OK;
+}
+
+static enum error_code take_signal(struct workflow *workflow, const struct workflow_record *record,
+                                   struct workflow_outcome *outcome)
+{
+    enum error_code code = workflow_signal_take(workflow, record);
+    if (code != ERR_OK || record->wait == 0)
+        return code;
+    struct asl_event event = {.type = ASL_TASK_SUCCEEDED,
+                              .now_us = record->at_us,
+                              .wait = record->wait,
+                              .result = json_get(record->payload, "data")};
+    return step(workflow, &event, record, outcome);
+}
+
 static bool is_allowed(const struct workflow *workflow, enum record_kind kind)
 {
     switch (kind) {
@@ -383,8 +381,11 @@ static bool is_allowed(const struct workflow *workflow, enum record_kind kind)
     case RECORD_TASK_FAILED:
     case RECORD_TIMER_FIRED:
     case RECORD_TIMED_OUT:
+    case RECORD_TASK_DELIVERED:
+    case RECORD_HEARTBEAT:
         return workflow->state == WORKFLOW_PROCESSING;
     case RECORD_CANCELLED:
+    case RECORD_SIGNAL:
         return workflow->state == WORKFLOW_PENDING || workflow->state == WORKFLOW_PROCESSING;
     case RECORD_KINDS:
         break;
@@ -424,6 +425,13 @@ enum error_code workflow_apply(struct workflow *workflow, const struct workflow_
     case RECORD_CANCELLED:
     case RECORD_TIMED_OUT:
         code = stop(workflow, record, outcome);
+        break;
+    case RECORD_TASK_DELIVERED:
+    case RECORD_HEARTBEAT:
+        code = note(workflow, record, outcome);
+        break;
+    case RECORD_SIGNAL:
+        code = take_signal(workflow, record, outcome);
         break;
     case RECORD_KINDS:
         break;

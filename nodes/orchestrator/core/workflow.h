@@ -22,6 +22,8 @@
 #include "core/asl.h"
 #include "core/contract.h"
 #include "core/json.h"
+#include "core/task_resource.h"
+#include "orchestrator/core/task_token.h"
 
 enum workflow_state {
     WORKFLOW_NONE,
@@ -44,6 +46,11 @@ enum record_kind {
     RECORD_TIMER_FIRED = 4,
     RECORD_CANCELLED = 5,
     RECORD_TIMED_OUT = 6, /* the workflow's own time limit */
+    RECORD_TASK_DELIVERED =
+        7,                /* the call was answered, its wait goes on; payload: what it answered */
+    RECORD_HEARTBEAT = 8, /* of a task token */
+    RECORD_SIGNAL =
+        9, /* payload {name, key, data}; wait: the one it ends, 0: kept until one opens */
     RECORD_KINDS
 };
 
@@ -68,29 +75,47 @@ struct workflow_head {
     char *namespace;
     char *correlation_id; /* or NULL */
     char *traceparent;    /* or NULL */
+    char *parent_token;   /* of the parent's step that waits for this workflow's end, or NULL */
     struct json *input;
     struct json *metadata; /* or NULL */
     int64_t input_bytes;   /* of the input's text: what the workflow weighs in memory */
     int64_t created_us;
 };
 
-/* An outgoing call that waits for its answer, or a timer. */
+/* Something outside that the workflow waits for: a call's answer, a token's, a signal, a timer. */
 struct workflow_wait {
     uint32_t wait;
     uint32_t visit;
     uint32_t attempt;
     bool is_timer;
-    int64_t due_us;
-    int64_t timeout_ms;
+    bool called;    /* the shell was asked to make the call; workflow_wait_set_called */
+    bool delivered; /* the call was answered, what it started goes on */
+    bool closed;    /* its place in the list is empty */
+    const struct task_resource *task; /* NULL of a timer */
+    int64_t due_us;                   /* of a timer */
+    int64_t opened_us;
+    int64_t heartbeat_us; /* of the last one; opened_us before */
+    int64_t timeout_ms;   /* 0: the state names none */
+    int64_t heartbeat_ms; /* likewise */
+    int64_t again_us;     /* the engine's: when a call that was not taken is made again, or 0 */
     char *state;
     char *state_path;
-    char *resource;
+    const char *signal_name; /* of one that waits for a signal; lent by parameters */
     struct json *parameters;
-    bool called; /* the shell was asked to make the call */
+    struct json *delivery; /* what the call answered, when delivered */
 };
+/* Ends by something else than the answer of a call of ours: it holds no slot meanwhile, and its time
+ * limits are the engine's. */
+bool workflow_wait_outlasts_call(const struct workflow_wait *wait);
+/* When its time is up: TimeoutSeconds or HeartbeatSeconds of one that outlasts its call; INT64_MAX when
+ * neither is set. *error is the name of what has then happened. */
+int64_t workflow_wait_limit_us(const struct workflow_wait *wait, const char **error);
+/* The workflow that it started and whose end it waits for; false when there is none. */
+bool workflow_wait_child(const struct workflow_wait *wait, struct uuid *id);
 
 struct workflow_published {
-    const char *type;
+    const char *type; /* of the contract, or own_type */
+    char *own_type;   /* of an event that a Task publishes, else NULL */
     struct json *payload;
 };
 
@@ -103,7 +128,9 @@ struct workflow_outcome {
     size_t opened_count, opened_capacity;
     uint32_t *abandoned; /* numbers of calls that nobody waits for any more */
     size_t abandoned_count, abandoned_capacity;
-    char *state_path;    /* of the call or timer that the record answered, or NULL */
+    struct uuid *children; /* started workflows whose end nobody waits for any more */
+    size_t children_count, children_capacity;
+    char *state_path;    /* of the wait that the record answered, or NULL */
     int64_t deadline_us; /* set by the record that started the workflow, else 0 */
 };
 void workflow_outcome_clear(struct workflow_outcome *outcome);
@@ -111,9 +138,15 @@ void workflow_outcome_fini(struct workflow_outcome *outcome);
 
 struct workflow;
 
-/* Takes the head's texts and json over. timeout_ms applies when the contract has none. */
+/* What is the same for all workflows of a node. */
+struct workflow_environment {
+    int64_t timeout_ms; /* of a workflow whose contract names none */
+    uint8_t token_secret[TASK_SECRET_BYTES];
+};
+
+/* Takes the head's texts and json over; lends the environment. */
 struct workflow *workflow_new(const struct contract *contract, const struct workflow_head *head,
-                              int64_t timeout_ms) MUST_USE;
+                              const struct workflow_environment *environment) MUST_USE;
 void workflow_free(struct workflow *workflow);
 
 enum error_code workflow_apply(struct workflow *workflow, const struct workflow_record *record,
@@ -131,10 +164,20 @@ const char *workflow_current_step(const struct workflow *workflow);  /* "" when 
 const struct json *workflow_result(const struct workflow *workflow); /* of COMPLETED */
 const char *workflow_error(const struct workflow *workflow); /* of FAILED, CANCELLED; else NULL */
 const char *workflow_cause(const struct workflow *workflow);
-/* Open waits: lent until the next workflow_apply. */
-size_t workflow_waits(const struct workflow *workflow);
-struct workflow_wait *workflow_wait_at(struct workflow *workflow, size_t index);
+/* Waits, by rising number: lent until the next workflow_apply. Some places may be empty. */
+size_t workflow_wait_places(const struct workflow *workflow);
+size_t workflow_waits(const struct workflow *workflow);                          /* open ones */
+struct workflow_wait *workflow_wait_at(struct workflow *workflow, size_t place); /* NULL: empty */
 struct workflow_wait *workflow_wait_find(struct workflow *workflow, uint32_t wait);
+void workflow_wait_set_called(struct workflow *workflow, struct workflow_wait *wait, bool called);
+int64_t workflow_calls(const struct workflow *workflow); /* calls handed to the shell, unanswered */
+void workflow_wait_token(const struct workflow *workflow, uint32_t wait,
+                         char token[TASK_TOKEN_BYTES_MAX]);
+
+/* -- signals -- */
+bool workflow_signal_known(const struct workflow *workflow, const char *key); /* of one recorded */
+uint32_t workflow_signal_wait(struct workflow *workflow, const char *name);   /* oldest; 0: none */
+bool workflow_signal_fits(const struct workflow *workflow, const struct json *data); /* one more */
 
 /* The deterministic id of the event number `index` of record n: the same after any crash. */
 struct uuid workflow_event_id(const struct workflow *workflow, int32_t n, size_t index);

@@ -19,6 +19,7 @@ static const struct moment_row rows[] = {
     [MOMENT_WORKFLOW_COMPLETED] = {"workflow_completed", "completed"},
     [MOMENT_WORKFLOW_FAILED] = {"workflow_failed", "failed"},
     [MOMENT_WORKFLOW_CANCELLED] = {"workflow_cancelled", "cancelled"},
+    [MOMENT_OWN_EVENT] = {NULL, NULL},
 };
 
 static void set_text(struct json *object, const char *name, const char *text)
@@ -79,6 +80,7 @@ static struct json *base_payload(const struct workflow *workflow,
         break;
     case MOMENT_WORKFLOW_STARTED:
     case MOMENT_STEP_OWN_REQUESTED:
+    case MOMENT_OWN_EVENT:
         break;
     }
     return payload;
@@ -106,6 +108,15 @@ static struct json *template_view(const struct workflow *workflow,
     return view;
 }
 
+static void add_members(struct json *payload, const struct json *members)
+{
+    for (size_t i = 0; i < json_size(members); i++) {
+        size_t bytes;
+        const char *name = json_name_at(members, i, &bytes);
+        json_object_set_bytes(payload, name, bytes, json_hold(json_member_at(members, i)));
+    }
+}
+
 static void add_template(struct json *payload, const struct json *template,
                          const struct workflow *workflow, const struct workflow_moment *moment)
 {
@@ -114,11 +125,7 @@ static void add_template(struct json *payload, const struct json *template,
     struct json *members = asl_template_evaluate(template, view, view, &error);
     if (members == NULL)
         set_text(payload, "payload_error", error.text);
-    for (size_t i = 0; i < json_size(members); i++) {
-        size_t bytes;
-        const char *name = json_name_at(members, i, &bytes);
-        json_object_set_bytes(payload, name, bytes, json_hold(json_member_at(members, i)));
-    }
+    add_members(payload, members);
     json_release(members);
     json_release(view);
 }
@@ -138,5 +145,15 @@ struct json *workflow_event_payload(const struct workflow *workflow,
     const struct json *template = json_get(declared, "payload");
     if (template != NULL)
         add_template(payload, template, workflow, moment);
+    return payload;
+}
+
+struct json *workflow_event_own_payload(const struct workflow *workflow,
+                                        const struct workflow_record *record,
+                                        const struct json *own)
+{
+    struct json *payload = base_payload(
+        workflow, &(struct workflow_moment){.kind = MOMENT_OWN_EVENT, .record = record});
+    add_members(payload, own);
     return payload;
 }

@@ -22,6 +22,7 @@ enum moment_kind {
     MOMENT_WORKFLOW_COMPLETED,
     MOMENT_WORKFLOW_FAILED,
     MOMENT_WORKFLOW_CANCELLED,
+    MOMENT_OWN_EVENT, /* a Task publishes one */
 };
 
 struct workflow_moment {
@@ -38,5 +39,11 @@ struct workflow_moment {
 struct json *workflow_event_payload(const struct workflow *workflow,
                                     const struct workflow_moment *moment,
                                     const char **type) MUST_USE;
+
+/* The payload of an event that the workflow publishes itself: the members every event has, and its own
+ * (NULL: none) over them. */
+struct json *workflow_event_own_payload(const struct workflow *workflow,
+                                        const struct workflow_record *record,
+                                        const struct json *own) MUST_USE;
 
 #endif

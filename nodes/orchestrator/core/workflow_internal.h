@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* workflow_internal.h - what the files workflow*.c share; nobody else includes it.
+ *
+ *     workflow.c         life, records, the interpreter's effects
+ *     workflow_wait.c    what is waited for
+ *     workflow_local.c   tasks that need no call: events to publish, signals
+ */
+#ifndef ORCHESTRATOR_CORE_WORKFLOW_INTERNAL_H
+#define ORCHESTRATOR_CORE_WORKFLOW_INTERNAL_H
+
+#include "orchestrator/core/task.h"
+#include "orchestrator/core/workflow.h"
+
+struct kept_signal {
+    char *name;
+    struct json *data;
+    size_t bytes;
+};
+
+struct signal_key {
+    uint64_t high, low;
+};
+
+struct signals {
+    struct kept_signal *kept; /* in order of arrival */
+    size_t kept_count, kept_capacity, kept_bytes;
+    struct signal_key *keys; /* hashes, sorted */
+    size_t keys_count, keys_capacity;
+};
+
+struct workflow {
+    const struct contract *contract;
+    const struct workflow_environment *environment;
+    struct workflow_head head;
+    enum workflow_state state;
+    struct asl_execution *execution;
+    struct asl_effects effects;
+    struct workflow_wait *waits; /* by rising number; closed ones are removed now and then */
+    size_t waits_count, waits_capacity, waits_open;
+    int64_t calls;
+    uint32_t *local; /* local tasks that began and are not dealt with yet */
+    size_t local_count, local_capacity;
+    struct signals signals;
+    int32_t records;
+    uint32_t steps_completed;
+    int64_t timeout_ms;
+    int64_t started_us, completed_us, last_us;
+    char *current_step;
+    struct json *result;
+    char *error, *cause;
+};
+
+/* workflow_wait.c */
+struct workflow_wait *workflow_wait_open(struct workflow *workflow, const struct asl_effect *effect,
+                                         int64_t now_us);
+void workflow_wait_close(struct workflow *workflow, struct workflow_wait *wait);
+/* Nobody waits for it any more: its call or its child is told so. */
+void workflow_wait_abandon(struct workflow *workflow, struct workflow_wait *wait,
+                           struct workflow_outcome *outcome);
+void workflow_waits_free(struct workflow *workflow);
+void workflow_number_push(uint32_t **numbers, size_t *count, size_t *capacity, uint32_t number);
+
+/* workflow.c */
+/* Takes payload and own_type. */
+void workflow_outcome_publish(struct workflow_outcome *outcome, const char *type, char *own_type,
+                              struct json *payload);
+
+/* workflow_local.c */
+/* Deals with one local task: true when *event answers its wait now; release event->result. The texts of
+ * *event point into *failure. */
+bool workflow_local_begin(struct workflow *workflow, struct workflow_wait *wait,
+                          const struct workflow_record *record, struct workflow_outcome *outcome,
+                          struct asl_event *event, struct http_task_failure *failure);
+/* A recorded signal; *ended tells the wait it ends (0: it is kept). ERR_CONFLICT when it does not fit. */
+enum error_code workflow_signal_take(struct workflow *workflow,
+                                     const struct workflow_record *record);
+void workflow_signals_free(struct workflow *workflow);
+
+#endif

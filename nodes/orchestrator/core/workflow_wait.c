@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+
+#include "orchestrator/core/workflow_internal.h"
+
+void workflow_number_push(uint32_t **numbers, size_t *count, size_t *capacity, uint32_t number)
+{
+    if (*count == *capacity) {
+        *capacity = *capacity == 0 ? 4 : *capacity * 2;
+        *numbers = must_realloc(*numbers, *capacity * sizeof **numbers);
+    }
+    (*numbers)[(*count)++] = number;
+}
+
+size_t workflow_wait_places(const struct workflow *workflow) { return workflow->waits_count; }
+size_t workflow_waits(const struct workflow *workflow) { return workflow->waits_open; }
+int64_t workflow_calls(const struct workflow *workflow) { return workflow->calls; }
+
+struct workflow_wait *workflow_wait_at(struct workflow *workflow, size_t place)
+{
+    bool open = place < workflow->waits_count && !workflow->waits[place].closed;
+    return open ? &workflow->waits[place] : NULL;
+}
+
+struct workflow_wait *workflow_wait_find(struct workflow *workflow, uint32_t wait)
+{
+    size_t low = 0, high = workflow->waits_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (workflow->waits[middle].wait < wait)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    struct workflow_wait *found = workflow_wait_at(workflow, low);
+    return found != NULL && found->wait == wait ? found : NULL;
+}
+
+void workflow_wait_set_called(struct workflow *workflow, struct workflow_wait *wait, bool called)
+{
+    workflow->calls += called - wait->called;
+    wait->called = called;
+}
+
+void workflow_wait_token(const struct workflow *workflow, uint32_t wait,
+                         char token[TASK_TOKEN_BYTES_MAX])
+{
+    struct task_token of = {workflow->head.shard, workflow->head.id, wait};
+    task_token_write(workflow->environment->token_secret, &of, token);
+}
+
+bool workflow_wait_outlasts_call(const struct workflow_wait *wait)
+{
+    return wait->task != NULL &&
+           (wait->task->local || wait->task->kind == TASK_WORKFLOW || wait->task->waits_for_token);
+}
+
+int64_t workflow_wait_limit_us(const struct workflow_wait *wait, const char **error)
+{
+    int64_t limit_us = INT64_MAX;
+    if (!workflow_wait_outlasts_call(wait))
+        return limit_us;
+    if (wait->timeout_ms > 0) {
+        limit_us = wait->opened_us + wait->timeout_ms * 1000;
+        *error = "States.Timeout";
+    }
+    if (wait->heartbeat_ms > 0 && wait->heartbeat_us + wait->heartbeat_ms * 1000 < limit_us) {
+        limit_us = wait->heartbeat_us + wait->heartbeat_ms * 1000;
+        *error = "States.HeartbeatTimeout";
+    }
+    return limit_us;
+}
+
+/* Takes the closed ones out, in time that the openings since the last time have paid for. */
+static void make_room(struct workflow *workflow)
+{
+    if (workflow->waits_open <= workflow->waits_count / 2) {
+        size_t kept = 0;
+        for (size_t i = 0; i < workflow->waits_count; i++)
+            if (!workflow->waits[i].closed)
+                workflow->waits[kept++] = workflow->waits[i];
+        workflow->waits_count = kept;
+    }
+    if (workflow->waits_count < workflow->waits_capacity)
+        return;
+    workflow->waits_capacity = workflow->waits_capacity == 0 ? 2 : workflow->waits_capacity * 2;
+    workflow->waits =
+        must_realloc(workflow->waits, workflow->waits_capacity * sizeof *workflow->waits);
+}
+
+struct workflow_wait *workflow_wait_open(struct workflow *workflow, const struct asl_effect *effect,
+                                         int64_t now_us)
+{
+    if (workflow->waits_count == workflow->waits_capacity)
+        make_room(workflow);
+    struct workflow_wait *wait = &workflow->waits[workflow->waits_count++];
+    *wait = (struct workflow_wait){
+        .wait = effect->wait,
+        .visit = effect->visit,
+        .attempt = effect->attempt,
+        .is_timer = effect->type == ASL_TIMER,
+        .task = effect->resource == NULL ? NULL : task_resource_find(effect->resource),
+        .due_us = effect->due_us,
+        .opened_us = now_us,
+        .heartbeat_us = now_us,
+        .timeout_ms = effect->timeout_ms,
+        .heartbeat_ms = effect->heartbeat_ms,
+        .state = must_strdup(effect->state),
+        .state_path = must_strdup(effect->state_path),
+        .parameters = json_hold(effect->data),
+    };
+    BUG_IF(!wait->is_timer && wait->task == NULL); /* the contract was checked when it was loaded */
+    workflow->waits_open++;
+    return wait;
+}
+
+static void free_texts(struct workflow_wait *wait)
+{
+    free(wait->state);
+    free(wait->state_path);
+    json_release(wait->parameters);
+    json_release(wait->delivery);
+}
+
+void workflow_wait_close(struct workflow *workflow, struct workflow_wait *wait)
+{
+    if (wait == NULL)
+        return;
+    if (!wait->delivered)
+        workflow_wait_set_called(workflow, wait, false);
+    free_texts(wait);
+    *wait = (struct workflow_wait){.wait = wait->wait, .closed = true};
+    workflow->waits_open--;
+    if (workflow->waits_open == 0)
+        workflow->waits_count = 0;
+}
+
+bool workflow_wait_child(const struct workflow_wait *wait, struct uuid *id)
+{
+    size_t bytes = 0;
+    if (wait->task == NULL || !wait->task->waits_for_end || !wait->delivered)
+        return false;
+    const char *text = json_string_value(json_get(wait->delivery, "workflow_id"), &bytes);
+    return text != NULL && uuid_parse(text, bytes, id);
+}
+
+static void push_child(struct workflow_outcome *outcome, const struct uuid *id)
+{
+    if (outcome->children_count == outcome->children_capacity) {
+        outcome->children_capacity =
+            outcome->children_capacity == 0 ? 4 : outcome->children_capacity * 2;
+        outcome->children =
+            must_realloc(outcome->children, outcome->children_capacity * sizeof *outcome->children);
+    }
+    outcome->children[outcome->children_count++] = *id;
+}
+
+/* A timer that is no longer wanted is nobody's to stop: it finds nothing when it comes up. */
+void workflow_wait_abandon(struct workflow *workflow, struct workflow_wait *wait,
+                           struct workflow_outcome *outcome)
+{
+    struct uuid child;
+    if (wait == NULL)
+        return;
+    if (!wait->is_timer && !wait->task->local && !wait->delivered)
+        workflow_number_push(&outcome->abandoned, &outcome->abandoned_count,
+                             &outcome->abandoned_capacity, wait->wait);
+    else if (workflow_wait_child(wait, &child))
+        push_child(outcome, &child);
+    workflow_wait_close(workflow, wait);
+}
+
+void workflow_waits_free(struct workflow *workflow)
+{
+    for (size_t i = 0; i < workflow->waits_count; i++)
+        if (!workflow->waits[i].closed)
+            free_texts(&workflow->waits[i]);
+    free(workflow->waits);
+    free(workflow->local);
+}
