@@ -92,7 +92,7 @@ static bool data_select(struct asl_execution *execution, const struct asl_frame 
     struct asl_view view = view_open(execution, frame, from->json);
     to->json = asl_view_get(&view, path);
     view_close(&view);
-    if (jsonpath_is_context(path))
+    if (jsonpath_is_context(path) || jsonpath_may_repeat(path))
         to->bound = asl_bound_of(to->json);
     else
         to->bound = (struct asl_bound){from->bound.bytes + 2,

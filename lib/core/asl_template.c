@@ -193,7 +193,7 @@ static struct json *path_run(const struct asl_template *template, const struct a
         return NULL;
     }
     /* What a path selects is a part of the data, and of an array that has two brackets more. */
-    if (jsonpath_is_context(template->path))
+    if (jsonpath_is_context(template->path) || jsonpath_may_repeat(template->path))
         *bound = asl_bound_of(value);
     else
         *bound = (struct asl_bound){data->bytes + 2,
