@@ -15,10 +15,11 @@
 #define HTTP_WAIT_MS_MAX 60000              /* longest ?wait= */
 #define HTTP_RESPONSE_BYTES_MAX (32u << 20) /* body accepted from a service */
 
-#define JSON_DEPTH_MAX 128                 /* nesting of arrays and objects */
-#define STATE_DATA_BYTES_MAX (16u << 20)   /* data between two states */
-#define CONTRACT_BYTES_MAX (1u << 20)      /* one contract file */
-#define CONTRACT_RUN_DATA_BYTES_MAX 262144 /* data between two states in `contracts run` */
+#define JSON_DEPTH_MAX 128                  /* nesting of arrays and objects */
+#define STATE_DATA_BYTES_MAX (16u << 20)    /* data between two states */
+#define CONTRACT_BYTES_MAX (1u << 20)       /* one contract file */
+#define CONTRACT_RUN_DATA_BYTES_MAX 262144  /* data between two states in `contracts run` */
+#define CONTRACT_CASE_BYTES_MAX (16u << 20) /* one line of `contracts run --cases` */
 
 #define ASL_STATE_NAME_CHARACTERS_MAX 80   /* States Language: longest state name */
 #define ASL_STATES_MAX 10000               /* states of one machine, branches included */

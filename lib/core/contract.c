@@ -98,6 +98,7 @@ struct loader {
     struct source_map *map;
     struct findings *findings;
     const struct json *document;
+    bool mocked; /* mocks answer, so any resource and service will do */
 };
 
 static bool resource_known(const char *resource, void *context)
@@ -363,8 +364,8 @@ static void machine_read(struct loader *loader, const struct json *definition, c
                     "the field state_machine is missing");
         return;
     }
-    loader->contract->machine =
-        asl_compile(definition, loader->map, resource_known, NULL, loader->findings);
+    loader->contract->machine = asl_compile(
+        definition, loader->map, loader->mocked ? NULL : resource_known, NULL, loader->findings);
 }
 
 static void contract_read(struct loader *loader)
@@ -378,7 +379,9 @@ static void contract_read(struct loader *loader)
     machine_read(loader, json_get(loader->document, "state_machine"), "/state_machine");
     struct buffer pointer = {0};
     buffer_append_text(&pointer, "/state_machine");
-    states_walk(loader, json_get(loader->document, "state_machine"), &pointer, service_visit, NULL);
+    if (!loader->mocked)
+        states_walk(loader, json_get(loader->document, "state_machine"), &pointer, service_visit,
+                    NULL);
     buffer_fini(&pointer);
     events_check(loader);
 }
@@ -391,21 +394,26 @@ static bool ends_with(const char *text, const char *ending)
 
 static void plain_machine_read(struct loader *loader, const char *file)
 {
+    static const char *const endings[] = {".json", ".yaml", ".yml", ".asl"};
     const char *slash = strrchr(file, '/');
-    const char *stem = slash ? slash + 1 : file;
-    loader->contract->name = must_strndup(stem, strlen(stem) - strlen(".asl.json"));
+    char *stem = must_strdup(slash ? slash + 1 : file);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        if (ends_with(stem, endings[i]))
+            stem[strlen(stem) - strlen(endings[i])] = '\0';
+    }
+    loader->contract->name = stem;
     loader->contract->version = must_strdup("1.0.0");
     loader->contract->description =
         must_strdup(json_string_or(json_get(loader->document, "Comment"), ""));
-    if (!name_is_valid(loader->contract->name))
+    if (!loader->mocked && !name_is_valid(loader->contract->name))
         finding_add(loader->findings, FINDING_ERROR, loader->map, "", "CONTRACT_BAD_NAME",
                     "the file's name \"%s\" must be 1 to %d letters, digits, dots, - and _",
                     loader->contract->name, NAME_BYTES_MAX);
     machine_read(loader, loader->document, "");
 }
 
-static struct json *json_file_parse(const char *file, const char *text, size_t bytes,
-                                    struct source_map **map, struct findings *findings)
+struct json *json_document_parse(const char *file, const char *text, size_t bytes,
+                                 struct source_map **map, struct findings *findings)
 {
     struct error error = {0};
     struct json_position position = {1, 1};
@@ -421,12 +429,19 @@ static struct json *json_file_parse(const char *file, const char *text, size_t b
     return document;
 }
 
-struct contract *contract_parse(const char *file, const char *text, size_t bytes,
-                                struct findings *findings)
+/* Is the document a state machine alone? */
+static bool is_plain_machine(const struct loader *loader, const char *file)
+{
+    return ends_with(file, ".asl.json") ||
+           (loader->mocked && json_get(loader->document, "StartAt") &&
+            !json_get(loader->document, "state_machine"));
+}
+
+static struct contract *parse(const char *file, const char *text, size_t bytes, bool mocked,
+                              struct findings *findings)
 {
     size_t errors_before = findings->errors;
     struct source_map *map = NULL;
-    struct json *document;
     if (bytes > CONTRACT_BYTES_MAX) {
         map = source_map_new(file);
         finding_add(findings, FINDING_ERROR, map, "", "CONTRACT_TOO_LARGE",
@@ -435,14 +450,13 @@ struct contract *contract_parse(const char *file, const char *text, size_t bytes
         source_map_free(map);
         return NULL;
     }
-    if (ends_with(file, ".json"))
-        document = json_file_parse(file, text, bytes, &map, findings);
-    else
-        document = yaml_parse(file, text, bytes, &map, findings);
+    struct json *document = ends_with(file, ".json")
+                                ? json_document_parse(file, text, bytes, &map, findings)
+                                : yaml_parse(file, text, bytes, &map, findings);
     struct contract *contract = must_calloc(1, sizeof *contract);
     contract->document = document;
-    struct loader loader = {contract, map, findings, document};
-    if (document && ends_with(file, ".asl.json"))
+    struct loader loader = {contract, map, findings, document, mocked};
+    if (document && is_plain_machine(&loader, file))
         plain_machine_read(&loader, file);
     else if (document)
         contract_read(&loader);
@@ -451,6 +465,18 @@ struct contract *contract_parse(const char *file, const char *text, size_t bytes
         return contract;
     contract_free(contract);
     return NULL;
+}
+
+struct contract *contract_parse(const char *file, const char *text, size_t bytes,
+                                struct findings *findings)
+{
+    return parse(file, text, bytes, false, findings);
+}
+
+struct contract *contract_parse_for_mocks(const char *file, const char *text, size_t bytes,
+                                          struct findings *findings)
+{
+    return parse(file, text, bytes, true, findings);
 }
 
 void contract_free(struct contract *contract)

@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bridgectl.h"
-#include "core/contract.h"
+#include "contracts_run.h"
 #include "io/contract_files.h"
 
 #define CALL_TIMEOUT_MS 30000
@@ -137,6 +136,22 @@ const struct command contract_commands[] = {
               "file:line:column. Exits 1 when one is an error; warnings alone exit 0.",
      .example = "bridgectl contracts check contracts/workflows",
      .run = run_check},
+    {.name = "contracts run",
+     .summary = "run a state machine alone, on a virtual clock, with mocked tasks",
+     .usage = "FILE [--input FILE] [--mocks FILE] [--json] | --cases FILE",
+     .prose =
+         "FILE is a contract or a state machine, in YAML or JSON; any Resource will do. Each "
+         "attempt of a\n"
+         "Task takes the first unused mock that names its state, else the first that names none; "
+         "without\n"
+         "one it fails with States.TaskFailed. Nothing is called and nothing waits: the clock "
+         "jumps.\n"
+         "Exits 1 when the run does not end as SUCCEEDED; with --cases 0 when every line was "
+         "answered.",
+     .example = "bridgectl contracts run contracts/workflows/metadata_stamping.yaml --input "
+                "input.json --mocks mocks.yaml\n"
+                "bridgectl contracts run --cases - < cases.jsonl > answers.jsonl",
+     .run = run_run},
     {.name = "contracts list",
      .summary = "list the contracts that the orchestrator has loaded",
      .usage = "[--json]",
