@@ -8,10 +8,18 @@
 
 #define CALL_TIMEOUT_MS 30000
 
+static const char *path_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 static bool is_contract_name(const char *path)
 {
     static const char *const endings[] = {".yaml", ".yml", ".json"};
     size_t bytes = strlen(path);
+    if (strstr(path_name(path), ".test.")) /* the tests of the contract beside them */
+        return false;
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
         size_t ending = strlen(endings[i]);
         if (bytes > ending && strcmp(path + bytes - ending, endings[i]) == 0)
@@ -152,6 +160,15 @@ const struct command contract_commands[] = {
                 "input.json --mocks mocks.yaml\n"
                 "bridgectl contracts run --cases - < cases.jsonl > answers.jsonl",
      .run = run_run},
+    {.name = "contracts test",
+     .summary = "run the *.test.yaml files beside contracts",
+     .usage = "[PATH...] [--json]",
+     .prose = "PATH is a test file, a contract with one beside it, or a directory; CONTRACTS_DIR "
+              "without one.\n"
+              "A case gives an input, mocks for the tasks and what is expected; the format is in\n"
+              "docs/states-language.md. Exits 1 when a case fails or a file is not valid.",
+     .example = "bridgectl contracts test contracts",
+     .run = run_test},
     {.name = "contracts list",
      .summary = "list the contracts that the orchestrator has loaded",
      .usage = "[--json]",

@@ -87,7 +87,7 @@ void mocked_contract_run(const struct contract *contract, const struct asl_mock_
     result->cause = must_strdup(error.text);
 }
 
-static struct json *result_json(const struct json *id, const struct asl_mock_result *result)
+struct json *result_json(const struct json *id, const struct asl_mock_result *result)
 {
     struct json *answer = json_object();
     if (id)
@@ -98,6 +98,22 @@ static struct json *result_json(const struct json *id, const struct asl_mock_res
     json_object_set(answer, "cause", json_text(result->cause));
     json_object_set(answer, "states", json_hold(result->states));
     return answer;
+}
+
+char *clipped_json(const struct json *value, size_t bytes_max)
+{
+    char *text = json_to_text(value);
+    if (strlen(text) > bytes_max) {
+        text[bytes_max] = '\0';
+        error_trim(text, bytes_max + 1);
+        struct buffer cut = {0};
+        buffer_append_format(&cut, "%s...", text);
+        free(text);
+        text = buffer_take(&cut);
+    }
+    char *plain = plain_text(text);
+    free(text);
+    return plain;
 }
 
 static struct json *invalid_json(const struct json *id, const struct findings *findings)
@@ -215,7 +231,7 @@ static struct json *case_answer(const struct cases *cases)
     struct findings findings = {0};
     struct error error = {0};
     struct json_position position = {1, 1};
-    struct json *answer = NULL, *document = NULL, *id = NULL;
+    struct json *answer = NULL, *document = NULL;
     if (cases->too_long) {
         error_set(&error, ERR_TOO_LARGE, "a line has at most %u octets", CONTRACT_CASE_BYTES_MAX);
         case_finding(cases, "CASE_TOO_LARGE", error.text, 1, &findings);
@@ -226,7 +242,7 @@ static struct json *case_answer(const struct cases *cases)
         case_finding(cases, "CASE_BAD", "a case must be an object", 1, &findings);
     }
     const struct json *given = json_get(document, "id");
-    id = given ? json_hold(given) : json_null();
+    struct json *id = given ? json_hold(given) : json_null();
     if (findings.errors == 0)
         answer = case_run(cases, document, id, &findings);
     for (size_t i = 0; i < findings.count; i++)
@@ -276,10 +292,12 @@ static void single_load(struct single *single, const char *file, struct findings
 {
     struct source_map *input_map = NULL, *mocks_map = NULL;
     single->contract = mocked_contract_load(file, findings);
-    if (single->input_file)
+    if (single->input_file) {
         single->input = document_load(single->input_file, &input_map, findings);
-    else
+    } else {
         single->input = json_object();
+        input_map = source_map_new("(no --input)");
+    }
     if (single->mocks_file)
         single->mocks = document_load(single->mocks_file, &mocks_map, findings);
     if (single->mocks)
@@ -290,40 +308,144 @@ static void single_load(struct single *single, const char *file, struct findings
     source_map_free(mocks_map);
 }
 
-static int single_play(const struct ctl *ctl, const struct single *single)
+/* -- the story of a run, for people -- */
+
+#define STORY_DATA_BYTES 72 /* of the data shown in a line */
+
+struct story {
+    int64_t start_us;
+};
+
+/* The beginning of a line: the clock, then the state, indented below the state it is part of. */
+static void story_place(const struct story *story, int64_t now_us, const struct asl_effect *effect)
+{
+    size_t bytes = strlen(effect->state_path) - strlen(effect->state), depth = 0, index = 0;
+    for (size_t i = 0; i < bytes; i++)
+        depth += effect->state_path[i] == '/';
+    for (size_t i = 0; i + 1 < bytes; i++)
+        index = effect->state_path[i] == '/' ? i + 1 : index;
+    char *name = plain_text(effect->state);
+    printf("%10.3f s  %*s", (double)(now_us - story->start_us) / 1e6, (int)depth, "");
+    if (bytes > 0)
+        printf("[%.*s] ", (int)(bytes - 1 - index), effect->state_path + index);
+    printf("%s", name);
+    free(name);
+}
+
+static void story_failure(const struct asl_effect *effect)
+{
+    char *error = plain_text(effect->error), *cause = plain_text(effect->cause);
+    printf("%s%s%s", *error ? error : "an error without a name", *cause ? ": " : "", cause);
+    free(error);
+    free(cause);
+}
+
+static void story_data(const char *before, const struct json *data)
+{
+    char *text = clipped_json(data, STORY_DATA_BYTES);
+    printf("%s%s", before, text);
+    free(text);
+}
+
+static void story_effect(const struct story *story, int64_t now_us, const struct asl_effect *effect)
+{
+    if (effect->type == ASL_CALL || effect->type == ASL_SUCCEEDED || effect->type == ASL_FAILED)
+        return;
+    story_place(story, now_us, effect);
+    double later_s = (double)(effect->due_us - now_us) / 1e6;
+    if (effect->type == ASL_STATE_ENTERED) {
+        printf(" (%s)", effect->state_type);
+        story_data(" <- ", effect->data);
+    } else if (effect->type == ASL_STATE_EXITED) {
+        story_data(" -> ", effect->data);
+    } else if (effect->type == ASL_STATE_CAUGHT) {
+        printf(" caught ");
+        story_failure(effect);
+    } else if (effect->type == ASL_ABANDON) {
+        printf(" is abandoned");
+    } else if (effect->retry) {
+        printf(" failed, attempt %u follows in %g s: ", effect->attempt, later_s);
+        story_failure(effect);
+    } else {
+        printf(" waits %g s", later_s > 0 ? later_s : 0);
+    }
+    putchar('\n');
+}
+
+static void story_step(void *context, const struct asl_event *event,
+                       const struct asl_effects *effects)
+{
+    for (size_t i = 0; effects && i < effects->count; i++)
+        story_effect(context, event->now_us, &effects->items[i]);
+}
+
+static void story_end(const struct single *single, const struct asl_mock_result *result)
+{
+    printf("\nstatus  %s after %.3f s of the virtual clock, %zu of %zu mocks used\n",
+           asl_mock_status_name(result->status), (double)(result->end_us - ASL_MOCK_START_US) / 1e6,
+           result->mocks_used, json_size(single->mocks));
+    char *error = plain_text(result->error ? result->error : "");
+    char *cause = plain_text(result->cause ? result->cause : "");
+    if (result->output) {
+        char *output = json_to_text(result->output), *plain = plain_text(output);
+        printf("output  %s\n", plain);
+        free(output);
+        free(plain);
+    }
+    if (*error)
+        printf("error   %s\n", error);
+    if (*cause)
+        printf("cause   %s\n", cause);
+    free(error);
+    free(cause);
+}
+
+static int single_play(const struct single *single)
 {
     struct asl_mock_result result;
+    struct story story = {ASL_MOCK_START_US};
     struct asl_mock_options options = {.input = single->input,
                                        .mocks = single->mocks,
                                        .name = single->contract->name,
-                                       .start_us = ASL_MOCK_START_US};
-    (void)ctl;
+                                       .start_us = ASL_MOCK_START_US,
+                                       .on_step = single->as_json ? NULL : story_step,
+                                       .context = &story};
     mocked_contract_run(single->contract, &options, &result);
-    struct json *answer = result_json(NULL, &result);
-    print_json(answer);
-    json_release(answer);
+    if (single->as_json) {
+        struct json *answer = result_json(NULL, &result);
+        print_json(answer);
+        json_release(answer);
+    } else {
+        story_end(single, &result);
+    }
     int outcome = result.status == ASL_MOCK_SUCCEEDED ? EXIT_FINE : EXIT_NO;
     asl_mock_result_fini(&result);
     return outcome;
 }
 
-static int single_run(const struct ctl *ctl, struct single *single, const char *file)
+static void single_refuse(const struct single *single, const struct findings *findings)
+{
+    if (single->as_json) {
+        struct json *answer = invalid_json(NULL, findings);
+        print_json(answer);
+        json_release(answer);
+        return;
+    }
+    struct buffer text = {0};
+    findings_write(findings, &text);
+    fputs(buffer_text(&text), stderr);
+    buffer_fini(&text);
+}
+
+static int single_run(struct single *single, const char *file)
 {
     struct findings findings = {0};
     int outcome = EXIT_NO;
     single_load(single, file, &findings);
-    if (findings.errors == 0) {
-        outcome = single_play(ctl, single);
-    } else if (single->as_json) {
-        struct json *answer = invalid_json(NULL, &findings);
-        print_json(answer);
-        json_release(answer);
-    } else {
-        struct buffer text = {0};
-        findings_write(&findings, &text);
-        fputs(buffer_text(&text), stderr);
-        buffer_fini(&text);
-    }
+    if (findings.errors == 0)
+        outcome = single_play(single);
+    else
+        single_refuse(single, &findings);
     findings_fini(&findings);
     contract_free(single->contract);
     json_release(single->input);
@@ -333,6 +455,7 @@ static int single_run(const struct ctl *ctl, struct single *single, const char *
 
 int run_run(const struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
+    (void)ctl;
     struct single single = {0};
     const char *cases = NULL;
     struct text_list files = {0};
@@ -340,10 +463,10 @@ int run_run(const struct ctl *ctl, const struct command *command, int argc, char
         {"--input", ARGUMENT_TEXT, &single.input_file, "FILE",
          "the input, JSON or *.yaml, - for standard input; {} without", 0, 0},
         {"--mocks", ARGUMENT_TEXT, &single.mocks_file, "FILE",
-         "answers for the tasks, a list of {state?, output} or {state?, error, cause?}", 0, 0},
+         "a list of {state?, output} or {state?, error, cause?}, one for each attempt", 0, 0},
         {"--cases", ARGUMENT_TEXT, &cases, "FILE",
-         "a case {id, definition, input, mocks} in each line of JSON, an answer line for each", 0,
-         0},
+         "each line is a JSON case {id, definition, input, mocks}; prints an answer line for each",
+         0, 0},
         {"--json", ARGUMENT_FLAG, &single.as_json, NULL, "print one JSON object", 0, 0},
         {.name = NULL}};
     int outcome = arguments_parse(command, table, argc, argv, 0, 1, &files);
@@ -360,7 +483,7 @@ int run_run(const struct ctl *ctl, const struct command *command, int argc, char
     else if (cases)
         outcome = cases_run(cases);
     else
-        outcome = single_run(ctl, &single, files.items[0]);
+        outcome = single_run(&single, files.items[0]);
 out:
     text_list_fini(&files);
     return outcome;

@@ -25,6 +25,12 @@ bool input_fits(const struct contract *contract, const struct json *input,
 void mocked_contract_run(const struct contract *contract, const struct asl_mock_options *options,
                          struct asl_mock_result *result);
 
+/* The value as JSON on one line, fit for a terminal, cut off where it is longer; free(). */
+char *clipped_json(const struct json *value, size_t bytes_max) MUST_USE;
+/* {status, output, error, cause, states}, after id unless that is NULL. */
+struct json *result_json(const struct json *id, const struct asl_mock_result *result) MUST_USE;
+
 int run_run(const struct ctl *ctl, const struct command *command, int argc, char **argv);
+int run_test(const struct ctl *ctl, const struct command *command, int argc, char **argv);
 
 #endif
