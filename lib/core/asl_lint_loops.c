@@ -79,7 +79,8 @@ static bool is_idle(const struct outline_state *state)
         return false;
     struct touches reads = {0}, writes = {0};
     touches_read(&reads, state);
-    touches_write(&writes, state);
+    for (size_t e = 0; e < state->edges_count; e++)
+        touches_write(&writes, state, &state->edges[e]);
     bool idle = writes.count == 0 && !(state->type == OUTLINE_CHOICE && reads.context);
     touches_fini(&reads);
     touches_fini(&writes);
@@ -93,12 +94,19 @@ static const char *changes_nothing(const struct asl_loops *loops, size_t loop)
            "left";
 }
 
-static void loop_touches(const struct asl_loops *loops, size_t loop, struct touches *touches,
-                         void (*touch)(struct touches *touches, const struct outline_state *state))
+/* What the states of the loop change for each other: `only_counting` asks for those of Pass and Assign. */
+static void loop_writes(const struct asl_loops *loops, size_t loop, bool only_counting,
+                        struct touches *touches)
 {
     for (size_t i = 0; i < loops->scope->count; i++) {
-        if (loops->loop_of[i] == loop)
-            touch(touches, &loops->scope->states[i]);
+        const struct outline_state *state = &loops->scope->states[i];
+        for (size_t e = 0; loops->loop_of[i] == loop && e < state->edges_count; e++) {
+            const struct outline_edge *edge = &state->edges[e];
+            bool counts = state->type == OUTLINE_PASS || json_get(state->document, "Assign") ||
+                          json_get(edge->document, "Assign");
+            if (stays(loops, loop, edge) && (counts || !only_counting))
+                touches_write(touches, state, edge);
+        }
     }
 }
 
@@ -106,7 +114,7 @@ static void loop_touches(const struct asl_loops *loops, size_t loop, struct touc
 static const char *choices_are_deaf(const struct asl_loops *loops, size_t loop)
 {
     struct touches writes = {0};
-    loop_touches(loops, loop, &writes, touches_write);
+    loop_writes(loops, loop, false, &writes);
     bool deaf = true;
     for (size_t i = 0; i < loops->scope->count && deaf; i++) {
         const struct outline_state *state = &loops->scope->states[i];
@@ -134,12 +142,7 @@ static bool is_bounded(const struct asl_loops *loops, size_t loop)
 {
     struct touches counted = {0};
     bool bounded = false;
-    for (size_t i = 0; i < loops->scope->count; i++) {
-        const struct outline_state *state = &loops->scope->states[i];
-        if (loops->loop_of[i] == loop &&
-            (state->type == OUTLINE_PASS || json_get(state->document, "Assign")))
-            touches_write(&counted, state);
-    }
+    loop_writes(loops, loop, true, &counted);
     for (size_t i = 0; i < loops->scope->count && !bounded; i++) {
         const struct outline_state *state = &loops->scope->states[i];
         if (loops->loop_of[i] != loop || state->type != OUTLINE_CHOICE)
@@ -157,7 +160,7 @@ static const char *asks_the_same(const struct asl_loops *loops, size_t loop)
 {
     struct touches writes = {0};
     bool same = true, tasks = false;
-    loop_touches(loops, loop, &writes, touches_write);
+    loop_writes(loops, loop, false, &writes);
     for (size_t i = 0; i < loops->scope->count && same; i++) {
         const struct outline_state *state = &loops->scope->states[i];
         if (loops->loop_of[i] != loop || state->type != OUTLINE_TASK)

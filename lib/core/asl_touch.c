@@ -180,26 +180,31 @@ static bool makes_result(const struct outline_state *state)
     return true;
 }
 
-void touches_write(struct touches *touches, const struct outline_state *state)
+static void caught_add(struct touches *touches, const struct json *catcher)
+{
+    const struct json *path = json_get(catcher, "ResultPath");
+    if (!path)
+        place_add(touches, "$", 1);
+    else
+        expression_add(touches, path); /* null changes nothing */
+}
+
+void touches_write(struct touches *touches, const struct outline_state *state,
+                   const struct outline_edge *edge)
 {
     const struct json *document = state->document;
     const struct json *result_path = json_get(document, "ResultPath");
-    assigned_add(touches, json_get(document, "Assign"));
-    for (size_t i = 0; i < state->edges_count; i++)
-        assigned_add(touches, json_get(state->edges[i].document, "Assign"));
+    assigned_add(touches, json_get(edge->document, "Assign"));
+    if (edge->type == OUTLINE_CATCH) {
+        caught_add(touches, edge->document);
+        return;
+    }
+    if (edge->type != OUTLINE_RULE)
+        assigned_add(touches, json_get(document, "Assign"));
     if (!is_root(json_get(document, "OutputPath")) || (makes_result(state) && !result_path))
         place_add(touches, "$", 1);
     else if (makes_result(state))
-        expression_add(touches, result_path); /* null changes nothing */
-    for (size_t i = 0; i < state->edges_count; i++) {
-        const struct json *path = json_get(state->edges[i].document, "ResultPath");
-        if (state->edges[i].type != OUTLINE_CATCH || json_type_of(path) == JSON_NULL)
-            continue;
-        if (path)
-            expression_add(touches, path);
-        else
-            place_add(touches, "$", 1);
-    }
+        expression_add(touches, result_path);
 }
 
 /* a is b, or b lies within a. */

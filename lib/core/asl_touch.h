@@ -24,8 +24,9 @@ struct touches {
 void touches_fini(struct touches *touches);
 /* What the rules of a Choice, the payload of a Task and the like look at. */
 void touches_read(struct touches *touches, const struct outline_state *state);
-/* What differs between the state's input and its output, Assign included; nothing for a Wait. */
-void touches_write(struct touches *touches, const struct outline_state *state);
+/* What differs between the state's input and what the edge hands to the next one, Assign included. */
+void touches_write(struct touches *touches, const struct outline_state *state,
+                   const struct outline_edge *edge);
 /* True when one place lies within a place of the other set. */
 bool touches_meet(const struct touches *a, const struct touches *b);
 
