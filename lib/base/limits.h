@@ -15,22 +15,25 @@
 #define HTTP_WAIT_MS_MAX 60000              /* longest ?wait= */
 #define HTTP_RESPONSE_BYTES_MAX (32u << 20) /* body accepted from a service */
 
-#define JSON_DEPTH_MAX 128                 /* nesting of arrays and objects */
-#define STATE_DATA_BYTES_MAX (16u << 20)   /* data between two states */
-#define CONTRACT_BYTES_MAX (1u << 20)      /* one contract file */
-#define CONTRACT_RUN_DATA_BYTES_MAX 262144 /* data between two states in `contracts run` */
+#define JSON_DEPTH_MAX 128                  /* nesting of arrays and objects */
+#define STATE_DATA_BYTES_MAX (16u << 20)    /* data between two states */
+#define CONTRACT_BYTES_MAX (1u << 20)       /* one contract file */
+#define CONTRACT_RUN_DATA_BYTES_MAX 262144  /* data between two states in `contracts run` */
+#define CONTRACT_CASE_BYTES_MAX (16u << 20) /* one line of `contracts run --cases` */
 
 #define ASL_STATE_NAME_CHARACTERS_MAX 80   /* States Language: longest state name */
 #define ASL_STATES_MAX 10000               /* states of one machine, branches included */
 #define ASL_NESTING_MAX 16                 /* Parallel, or And, Or, Not, within each other */
 #define ASL_DATA_DEPTH_MAX 100             /* nesting of data between states */
 #define ASL_BRANCHES_MAX 1000              /* branches of one Parallel state */
-#define ASL_TRANSITIONS_PER_STEP_MAX 10000 /* states in a row without waiting for anything */
-#define ASL_TRANSITIONS_MAX 1000000        /* states entered by one workflow in its life */
-#define ASL_MAP_ITEMS_MAX 100000           /* items of one Map state */
-#define ASL_MAP_CONCURRENCY_DEFAULT 40     /* iterations at once where MaxConcurrency is 0 */
-#define ASL_MAP_CONCURRENCY_MAX 1000       /* a larger MaxConcurrency runs so many at once */
-#define ASL_FRAMES_MAX 10000               /* branches and iterations that run at once */
+#define ASL_TRANSITIONS_IN_A_ROW_MAX 10000 /* states in a row without waiting for anything */
+#define ASL_TRANSITIONS_PER_STEP_MAX                                                               \
+    100000                             /* the same, all branches and items of a workflow together */
+#define ASL_TRANSITIONS_MAX 1000000    /* states entered by one workflow in its life */
+#define ASL_MAP_ITEMS_MAX 100000       /* items of one Map state */
+#define ASL_MAP_CONCURRENCY_DEFAULT 40 /* iterations at once where MaxConcurrency is 0 */
+#define ASL_MAP_CONCURRENCY_MAX 1000   /* a larger MaxConcurrency runs so many at once */
+#define ASL_FRAMES_MAX 10000           /* branches and iterations that run at once */
 #define ASL_VARIABLE_NAME_CHARACTERS_MAX 80
 #define ASL_VARIABLES_BYTES_MAX (16u << 20) /* all variables of one scope, as text */
 #define SIGNALS_KEPT_MAX 1000               /* signals that came before anybody waits for them */

@@ -91,6 +91,7 @@ struct asl_effect {
     int64_t timeout_ms;   /* of a call, 0 when the state names none */
     int64_t heartbeat_ms; /* likewise: longest time between heartbeats */
     int64_t due_us;       /* of a timer */
+    char *own;            /* state_path, where it is not the machine's; the list's */
     bool retry; /* a timer that delays the next attempt; error and cause of the last one */
     const char *error;
     const char *cause;

@@ -223,12 +223,14 @@ static bool rule_fields_check(struct asl_compiler *compiler, const struct json *
         if (!strcmp(name, "And") || !strcmp(name, "Or") || !strcmp(name, "Not") ||
             !strcmp(name, "Variable"))
             kinds++;
-        else if (!strcmp(name, "Next") && nested)
+        else if ((!strcmp(name, "Next") || !strcmp(name, "Assign")) && nested)
             asl_report_at(compiler, name, "ASL_BAD_CHOICE",
-                          "Next stands only in the outermost choice rule");
-        else if (!strcmp(name, "Assign") || !strcmp(name, "Condition") || !strcmp(name, "Output"))
-            asl_report_at(compiler, name, "ASL_UNSUPPORTED_FIELD", "%s is not supported yet", name);
-        else if (strcmp(name, "Next") && strcmp(name, "Comment") && !operator_find(name, &is_path))
+                          "%s stands only in the outermost choice rule", name);
+        else if (!strcmp(name, "Condition") || !strcmp(name, "Output"))
+            asl_report_at(compiler, name, "ASL_UNSUPPORTED_FIELD",
+                          "%s belongs to JSONata, which is not supported", name);
+        else if (strcmp(name, "Next") && strcmp(name, "Assign") && strcmp(name, "Comment") &&
+                 !operator_find(name, &is_path))
             asl_report_at(compiler, name, "ASL_UNKNOWN_FIELD", "a choice rule has no field \"%s\"",
                           name);
     }

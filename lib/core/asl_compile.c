@@ -4,11 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/instant.h"
-#include "core/asl_internal.h"
+#include "core/asl_compile.h"
 
-const char *const asl_state_type_names[ASL_STATE_TYPES] = {"Task",    "Pass", "Choice",  "Wait",
-                                                           "Succeed", "Fail", "Parallel"};
+const char *const asl_state_type_names[ASL_STATE_TYPES] = {"Task",    "Pass", "Choice",   "Wait",
+                                                           "Succeed", "Fail", "Parallel", "Map"};
 
 /* -- reporting and small readers -- */
 
@@ -39,6 +38,23 @@ void asl_report_at(struct asl_compiler *compiler, const char *member, const char
     pointer_cut(&compiler->pointer, place);
 }
 
+/* A variable that some Assign of these states, or of those around them, gives a value to. */
+static bool variable_check(struct asl_compiler *compiler, const struct jsonpath *path)
+{
+    const char *name = jsonpath_variable(path);
+    const struct asl_scope *scope = compiler->scope;
+    if (!name)
+        return true;
+    while (scope && !json_get(scope->variables, name))
+        scope = scope->outer;
+    if (!scope)
+        asl_report(compiler, FINDING_ERROR, "ASL_UNDEFINED_VARIABLE",
+                   "the path \"%s\" names the variable \"%s\", and no Assign here or around "
+                   "gives it a value",
+                   jsonpath_text(path), name);
+    return scope != NULL;
+}
+
 struct jsonpath *asl_compile_path(struct asl_compiler *compiler, const struct json *value,
                                   unsigned rules)
 {
@@ -58,10 +74,16 @@ struct jsonpath *asl_compile_path(struct asl_compiler *compiler, const struct js
     const char *wrong = NULL;
     if ((rules & ASL_REFERENCE_PATH) && !jsonpath_is_reference(path))
         wrong = "must be a Reference Path, which has only names and indexes";
-    else if ((rules & ASL_NO_CONTEXT) && jsonpath_is_context(path))
+    else if ((rules & ASL_OWN_DATA) && jsonpath_is_context(path))
         wrong = "must not look into the context object ($$)";
+    else if ((rules & ASL_OWN_DATA) && jsonpath_variable(path))
+        wrong = "must not look into a variable";
     if (wrong) {
         asl_report(compiler, FINDING_ERROR, "ASL_BAD_PATH", "the path \"%s\" %s", text, wrong);
+        jsonpath_free(path);
+        return NULL;
+    }
+    if (!variable_check(compiler, path)) {
         jsonpath_free(path);
         return NULL;
     }
@@ -69,8 +91,8 @@ struct jsonpath *asl_compile_path(struct asl_compiler *compiler, const struct js
     return path;
 }
 
-static struct jsonpath *path_field(struct asl_compiler *compiler, const struct json *document,
-                                   const char *name, unsigned rules, bool *is_null)
+struct jsonpath *asl_path_field(struct asl_compiler *compiler, const struct json *document,
+                                const char *name, unsigned rules, bool *is_null)
 {
     const struct json *value = json_get(document, name);
     if (is_null)
@@ -84,8 +106,8 @@ static struct jsonpath *path_field(struct asl_compiler *compiler, const struct j
     return path;
 }
 
-static const char *text_field(struct asl_compiler *compiler, const struct json *document,
-                              const char *name)
+const char *asl_text_field(struct asl_compiler *compiler, const struct json *document,
+                           const char *name)
 {
     const struct json *value = json_get(document, name);
     if (value && json_type_of(value) != JSON_STRING)
@@ -94,8 +116,8 @@ static const char *text_field(struct asl_compiler *compiler, const struct json *
     return json_string_or(value, NULL);
 }
 
-static int64_t seconds_field(struct asl_compiler *compiler, const struct json *document,
-                             const char *name, int64_t min, int64_t fallback)
+int64_t asl_seconds_field(struct asl_compiler *compiler, const struct json *document,
+                          const char *name, int64_t min, int64_t fallback)
 {
     const struct json *value = json_get(document, name);
     if (!value)
@@ -108,8 +130,8 @@ static int64_t seconds_field(struct asl_compiler *compiler, const struct json *d
     return fallback;
 }
 
-static struct asl_template *template_field(struct asl_compiler *compiler,
-                                           const struct json *document, const char *name)
+struct asl_template *asl_template_field(struct asl_compiler *compiler, const struct json *document,
+                                        const char *name)
 {
     const struct json *value = json_get(document, name);
     if (!value)
@@ -149,222 +171,60 @@ struct asl_state *asl_compile_target(struct asl_compiler *compiler, const struct
                       "%s names \"%s\", and there is no such state here", field, name);
     return state;
 }
-
-/* -- fields that several kinds of states share -- */
-
-static void flow_compile(struct asl_compiler *compiler, struct asl_state *state,
-                         const struct json *document)
+size_t asl_plain_name_bytes(const char *name, size_t bytes)
 {
-    state->input_path =
-        path_field(compiler, document, "InputPath", ASL_ANY_PATH, &state->input_none);
-    state->output_path =
-        path_field(compiler, document, "OutputPath", ASL_ANY_PATH, &state->output_none);
-    state->result_path = path_field(compiler, document, "ResultPath",
-                                    ASL_REFERENCE_PATH | ASL_NO_CONTEXT, &state->result_discarded);
-    state->parameters = template_field(compiler, document, "Parameters");
-    const struct json *selector = json_get(document, "ResultSelector");
-    if (selector && json_type_of(selector) != JSON_OBJECT)
-        asl_report_at(compiler, "ResultSelector", "ASL_BAD_TYPE",
-                      "ResultSelector must be an object");
-    state->result_selector = template_field(compiler, document, "ResultSelector");
-    const char *language = text_field(compiler, document, "QueryLanguage");
-    if (language && strcmp(language, "JSONPath") != 0)
-        asl_report_at(compiler, "QueryLanguage", "ASL_UNSUPPORTED_FIELD",
-                      "the query language \"%s\" is not supported; JSONPath is", language);
-    text_field(compiler, document, "Comment");
+    bool dynamic = bytes >= 2 && memcmp(name + bytes - 2, ".$", 2) == 0;
+    return dynamic ? bytes - 2 : bytes;
 }
 
-static void next_compile(struct asl_compiler *compiler, struct asl_state *state,
-                         const struct json *document)
+/* A variable has the name of an identifier, and no scope around has one of the same name. */
+static void assign_name_check(struct asl_compiler *compiler, const char *name, size_t bytes)
 {
-    const struct json *end = json_get(document, "End");
-    const struct json *next = json_get(document, "Next");
-    if (end && json_type_of(end) != JSON_TRUE && json_type_of(end) != JSON_FALSE)
-        asl_report_at(compiler, "End", "ASL_BAD_TYPE", "End must be true or false");
-    if (json_is_true(end) && next)
-        asl_report_at(compiler, "Next", "ASL_NEXT_AND_END",
-                      "the state \"%s\" has both Next and End", state->name);
-    else if (!json_is_true(end) && !next)
-        asl_report(compiler, FINDING_ERROR, "ASL_MISSING_NEXT",
-                   "the state \"%s\" has neither Next nor End", state->name);
-    if (next)
-        state->next = asl_compile_target(compiler, document, "Next");
+    struct buffer text = {0};
+    struct error error = {0};
+    size_t plain = asl_plain_name_bytes(name, bytes);
+    buffer_append_format(&text, "$%.*s", (int)plain, name);
+    struct jsonpath *path = jsonpath_compile(buffer_text(&text), text.bytes, &error);
+    const char *variable = path ? jsonpath_variable(path) : NULL;
+    const struct asl_scope *outer = compiler->scope->outer;
+    while (outer && variable && !json_get(outer->variables, variable))
+        outer = outer->outer;
+    if (!variable || strlen(variable) != plain)
+        asl_report_at(compiler, name, "ASL_BAD_VARIABLE",
+                      "the name of a variable must be an identifier of at most %d characters: "
+                      "letters, digits and _, no digit first",
+                      ASL_VARIABLE_NAME_CHARACTERS_MAX);
+    else if (strcmp(variable, "states") == 0)
+        asl_report_at(compiler, name, "ASL_BAD_VARIABLE", "the variable \"states\" is reserved");
+    else if (outer)
+        asl_report_at(compiler, name, "ASL_BAD_VARIABLE",
+                      "the variable \"%s\" belongs to the states around this one, which can read "
+                      "it but not assign it",
+                      variable);
+    jsonpath_free(path);
+    buffer_fini(&text);
 }
 
-/* -- one function for each kind of state -- */
-
-static void task_compile(struct asl_compiler *compiler, struct asl_state *state,
-                         const struct json *document)
+struct asl_template *asl_compile_assign(struct asl_compiler *compiler, const struct json *document)
 {
-    state->resource = text_field(compiler, document, "Resource");
-    if (!json_get(document, "Resource"))
-        asl_report(compiler, FINDING_ERROR, "ASL_MISSING_FIELD",
-                   "the Task state \"%s\" has no Resource", state->name);
-    else if (state->resource && compiler->resource_known &&
-             !compiler->resource_known(state->resource, compiler->resource_context))
-        asl_report_at(compiler, "Resource", "ASL_UNKNOWN_RESOURCE",
-                      "the resource \"%s\" is not known", state->resource);
-    state->timeout_ms = seconds_field(compiler, document, "TimeoutSeconds", 1, 0) * 1000;
-    state->timeout_path =
-        path_field(compiler, document, "TimeoutSecondsPath", ASL_REFERENCE_PATH, NULL);
-    if (json_get(document, "TimeoutSeconds") && json_get(document, "TimeoutSecondsPath"))
-        asl_report_at(compiler, "TimeoutSecondsPath", "ASL_CONFLICTING_FIELDS",
-                      "TimeoutSeconds and TimeoutSecondsPath are both given");
-}
-
-static void wait_compile(struct asl_compiler *compiler, struct asl_state *state,
-                         const struct json *document)
-{
-    static const char *const forms[] = {"Seconds", "SecondsPath", "Timestamp", "TimestampPath"};
-    int given = 0;
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
-        given += json_get(document, forms[i]) != NULL;
-    if (given != 1)
-        asl_report(compiler, FINDING_ERROR, "ASL_BAD_WAIT",
-                   "the Wait state \"%s\" needs exactly one of Seconds, SecondsPath, Timestamp and "
-                   "TimestampPath",
-                   state->name);
-    state->wait_us = seconds_field(compiler, document, "Seconds", 0, 0) * 1000000;
-    state->wait_seconds_path =
-        path_field(compiler, document, "SecondsPath", ASL_REFERENCE_PATH, NULL);
-    state->wait_until_path =
-        path_field(compiler, document, "TimestampPath", ASL_REFERENCE_PATH, NULL);
-    const struct json *until = json_get(document, "Timestamp");
-    size_t bytes = 0;
-    const char *text = json_string_value(until, &bytes);
-    state->wait_has_until = text && instant_parse(text, bytes, &state->wait_until_us);
-    if (until && !state->wait_has_until)
-        asl_report_at(compiler, "Timestamp", "ASL_BAD_TIMESTAMP",
-                      "Timestamp must be an RFC 3339 timestamp with upper-case T and Z, like "
-                      "2026-01-31T12:00:00Z");
-}
-
-static void choice_compile(struct asl_compiler *compiler, struct asl_state *state,
-                           const struct json *document)
-{
-    const struct json *choices = json_get(document, "Choices");
-    if (json_type_of(choices) != JSON_ARRAY || json_size(choices) == 0) {
-        asl_report(compiler, FINDING_ERROR, "ASL_BAD_CHOICE",
-                   "the Choice state \"%s\" needs at least one choice", state->name);
-    } else {
-        state->choices_count = json_size(choices);
-        state->choices = must_calloc(state->choices_count, sizeof *state->choices);
+    const struct json *assign = json_get(document, "Assign");
+    if (!assign)
+        return NULL;
+    if (json_type_of(assign) != JSON_OBJECT) {
+        asl_report_at(compiler, "Assign", "ASL_BAD_TYPE", "Assign must be an object, not %s",
+                      json_type_name(assign));
+        return NULL;
     }
     size_t place = compiler->pointer.bytes;
-    for (size_t i = 0; i < state->choices_count; i++) {
-        const struct json *choice = json_at(choices, i);
-        pointer_append(&compiler->pointer, "Choices", strlen("Choices"));
-        pointer_append_index(&compiler->pointer, i);
-        state->choices[i].rule = asl_rule_compile(compiler, choice, false);
-        if (json_type_of(choice) == JSON_OBJECT)
-            state->choices[i].next = asl_compile_target(compiler, choice, "Next");
-        pointer_cut(&compiler->pointer, place);
+    pointer_append(&compiler->pointer, "Assign", strlen("Assign"));
+    for (size_t i = 0; i < json_size(assign); i++) {
+        size_t bytes = 0;
+        const char *name = json_name_at(assign, i, &bytes);
+        assign_name_check(compiler, name, bytes);
     }
-    if (json_get(document, "Default"))
-        state->choice_default = asl_compile_target(compiler, document, "Default");
-}
-
-/* ErrorPath and CausePath take a Reference Path or an intrinsic function that gives a text. */
-static void fail_text_compile(struct asl_compiler *compiler, struct asl_text *text,
-                              const struct json *document, const char *name, const char *path_name)
-{
-    text->text = text_field(compiler, document, name);
-    const struct json *path = json_get(document, path_name);
-    if (!path)
-        return;
-    if (json_get(document, name))
-        asl_report_at(compiler, path_name, "ASL_CONFLICTING_FIELDS", "%s and %s are both given",
-                      name, path_name);
-    size_t place = compiler->pointer.bytes;
-    pointer_append(&compiler->pointer, path_name, strlen(path_name));
-    size_t bytes = 0;
-    const char *source = json_string_value(path, &bytes);
-    if (source && strncmp(source, "States.", 7) == 0)
-        text->call = asl_call_compile(compiler, source, bytes);
-    else
-        text->path = asl_compile_path(compiler, path, ASL_REFERENCE_PATH);
+    struct asl_template *template = asl_template_compile(compiler, assign);
     pointer_cut(&compiler->pointer, place);
-}
-
-static void scope_compile(struct asl_compiler *compiler, struct asl_scope *scope,
-                          const struct json *document, const char *path);
-
-static void parallel_compile(struct asl_compiler *compiler, struct asl_state *state,
-                             const struct json *document)
-{
-    const struct json *branches = json_get(document, "Branches");
-    size_t count = json_size(branches);
-    if (json_type_of(branches) != JSON_ARRAY || count == 0 || count > ASL_BRANCHES_MAX) {
-        asl_report(compiler, FINDING_ERROR, "ASL_BAD_BRANCHES",
-                   "the Parallel state \"%s\" needs a list of 1 to %d Branches", state->name,
-                   ASL_BRANCHES_MAX);
-        return;
-    }
-    if (compiler->depth >= ASL_NESTING_MAX) {
-        asl_report(compiler, FINDING_ERROR, "ASL_TOO_DEEP",
-                   "Parallel states are nested more than %d deep", ASL_NESTING_MAX);
-        return;
-    }
-    compiler->depth++;
-    state->branches = must_calloc(count, sizeof *state->branches);
-    state->branches_count = count;
-    size_t place = compiler->pointer.bytes;
-    for (size_t i = 0; i < count; i++) {
-        struct buffer path = {0};
-        buffer_append_format(&path, "%s/%zu/", state->path, i);
-        pointer_append(&compiler->pointer, "Branches", strlen("Branches"));
-        pointer_append_index(&compiler->pointer, i);
-        scope_compile(compiler, &state->branches[i], json_at(branches, i), buffer_text(&path));
-        pointer_cut(&compiler->pointer, place);
-        buffer_fini(&path);
-    }
-    compiler->depth--;
-}
-
-static void state_compile(struct asl_compiler *compiler, struct asl_state *state,
-                          const struct json *document)
-{
-    const char *type = json_string_or(json_get(document, "Type"), NULL);
-    int found = 0;
-    while (found < ASL_STATE_TYPES && (!type || strcmp(type, asl_state_type_names[found]) != 0))
-        found++;
-    if (found == ASL_STATE_TYPES) {
-        if (type && strcmp(type, "Map") == 0)
-            asl_report_at(compiler, "Type", "ASL_UNSUPPORTED_STATE",
-                          "Map states are not supported yet");
-        else if (type)
-            asl_report_at(compiler, "Type", "ASL_UNKNOWN_STATE_TYPE",
-                          "there is no state type \"%s\"", type);
-        else
-            asl_report(compiler, FINDING_ERROR, "ASL_MISSING_FIELD", "the state \"%s\" has no Type",
-                       state->name);
-        return;
-    }
-    state->type = (enum asl_state_type)found;
-    compiler->uses_context = false;
-    asl_fields_check(compiler, document, state->type);
-    flow_compile(compiler, state, document);
-    if (state->type == ASL_TASK || state->type == ASL_PASS || state->type == ASL_WAIT ||
-        state->type == ASL_PARALLEL)
-        next_compile(compiler, state, document);
-    if (state->type == ASL_TASK || state->type == ASL_PARALLEL)
-        asl_errors_compile(compiler, state, document);
-    if (state->type == ASL_TASK)
-        task_compile(compiler, state, document);
-    else if (state->type == ASL_PASS)
-        state->result = json_get(document, "Result");
-    else if (state->type == ASL_CHOICE)
-        choice_compile(compiler, state, document);
-    else if (state->type == ASL_WAIT)
-        wait_compile(compiler, state, document);
-    if (state->type == ASL_FAIL) {
-        fail_text_compile(compiler, &state->error, document, "Error", "ErrorPath");
-        fail_text_compile(compiler, &state->cause, document, "Cause", "CausePath");
-    }
-    state->uses_context = compiler->uses_context;
-    compiler->machine->uses_context = compiler->machine->uses_context || compiler->uses_context;
-    if (state->type == ASL_PARALLEL)
-        parallel_compile(compiler, state, document);
+    return template;
 }
 
 /* -- scopes -- */
@@ -400,18 +260,62 @@ static void states_layout(struct asl_compiler *compiler, struct asl_scope *scope
     }
 }
 
-static void scope_fields_check(struct asl_compiler *compiler, const struct json *document)
+static bool name_is_one_of(const char *name, const char *const *names)
 {
-    bool outermost = compiler->depth == 0;
+    while (*names && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
+
+static const char *const scope_names[] = {"state machine", "branch", "item processor"};
+
+static void scope_fields_check(struct asl_compiler *compiler, const struct json *document,
+                               enum asl_scope_kind kind)
+{
+    static const char *const of_all[] = {"StartAt", "States", "Comment", NULL};
+    static const char *const of_machine[] = {"Version", "TimeoutSeconds", "QueryLanguage", NULL};
+    static const char *const of_processor[] = {"ProcessorConfig", NULL};
+    static const char *const none[] = {NULL};
+    const char *const *own = kind == ASL_SCOPE_MACHINE     ? of_machine
+                             : kind == ASL_SCOPE_PROCESSOR ? of_processor
+                                                           : none;
     for (size_t i = 0; i < json_size(document); i++) {
         const char *name = json_name_at(document, i, NULL);
-        if (!strcmp(name, "StartAt") || !strcmp(name, "States") || !strcmp(name, "Comment"))
+        if (!name_is_one_of(name, of_all) && !name_is_one_of(name, own))
+            asl_report_at(compiler, name, "ASL_UNKNOWN_FIELD", "a %s has no field \"%s\"",
+                          scope_names[kind], name);
+    }
+}
+
+/* Which variables the Assign of a state, choice rule or catcher gives a value to. */
+static void variables_add(struct asl_scope *scope, const struct json *document)
+{
+    const struct json *assign = json_get(document, "Assign");
+    for (size_t i = 0; json_type_of(assign) == JSON_OBJECT && i < json_size(assign); i++) {
+        size_t bytes = 0;
+        const char *name = json_name_at(assign, i, &bytes);
+        json_object_set_bytes(scope->variables, name, asl_plain_name_bytes(name, bytes),
+                              json_bool(true));
+    }
+}
+
+static void variables_add_list(struct asl_scope *scope, const struct json *list)
+{
+    for (size_t i = 0; json_type_of(list) == JSON_ARRAY && i < json_size(list); i++)
+        variables_add(scope, json_at(list, i));
+}
+
+/* Before the states are compiled: a path may name a variable that a later state assigns. */
+static void variables_collect(struct asl_scope *scope, const struct json *states)
+{
+    scope->variables = json_object();
+    for (size_t i = 0; i < json_size(states); i++) {
+        const struct json *document = json_member_at(states, i);
+        if (json_type_of(document) != JSON_OBJECT)
             continue;
-        if (outermost && (!strcmp(name, "Version") || !strcmp(name, "TimeoutSeconds") ||
-                          !strcmp(name, "QueryLanguage")))
-            continue;
-        asl_report_at(compiler, name, "ASL_UNKNOWN_FIELD", "a %s has no field \"%s\"",
-                      outermost ? "state machine" : "branch", name);
+        variables_add(scope, document);
+        variables_add_list(scope, json_get(document, "Choices"));
+        variables_add_list(scope, json_get(document, "Catch"));
     }
 }
 
@@ -427,7 +331,7 @@ static void states_compile(struct asl_compiler *compiler, struct asl_scope *scop
         pointer_append(&compiler->pointer, scope->states[i].name, strlen(scope->states[i].name));
         compiler->scope = scope;
         if (json_type_of(document) == JSON_OBJECT)
-            state_compile(compiler, &scope->states[i], document);
+            asl_state_compile(compiler, &scope->states[i], document);
         else
             asl_report(compiler, FINDING_ERROR, "ASL_BAD_TYPE", "a state must be an object, not %s",
                        json_type_name(document));
@@ -437,17 +341,18 @@ static void states_compile(struct asl_compiler *compiler, struct asl_scope *scop
     pointer_cut(&compiler->pointer, place);
 }
 
-static void scope_compile(struct asl_compiler *compiler, struct asl_scope *scope,
-                          const struct json *document, const char *path)
+void asl_scope_compile(struct asl_compiler *compiler, struct asl_scope *scope,
+                       const struct json *document, enum asl_scope_kind kind, const char *path)
 {
     scope->path = must_strdup(path);
+    scope->outer = compiler->scope;
     if (json_type_of(document) != JSON_OBJECT) {
         asl_report(compiler, FINDING_ERROR, "ASL_BAD_TYPE", "a %s must be an object, not %s",
-                   compiler->depth ? "branch" : "state machine", json_type_name(document));
+                   scope_names[kind], json_type_name(document));
         return;
     }
-    scope_fields_check(compiler, document);
-    text_field(compiler, document, "Comment");
+    scope_fields_check(compiler, document, kind);
+    asl_text_field(compiler, document, "Comment");
     const struct json *states = json_get(document, "States");
     if (json_type_of(states) != JSON_OBJECT || json_size(states) == 0) {
         asl_report(compiler, FINDING_ERROR, "ASL_MISSING_FIELD",
@@ -460,10 +365,12 @@ static void scope_compile(struct asl_compiler *compiler, struct asl_scope *scope
         return;
     }
     size_t errors_before = compiler->findings->errors;
+    variables_collect(scope, states);
     states_compile(compiler, scope, states);
     scope->start = asl_compile_target(compiler, document, "StartAt");
     if (scope->start && compiler->findings->errors == errors_before)
         asl_graph_check(compiler, scope);
+    compiler->scope = (struct asl_scope *)(uintptr_t)scope->outer;
 }
 
 /* -- machines -- */
@@ -515,13 +422,13 @@ struct asl_machine *asl_compile(const struct json *definition, const struct sour
                                     .resource_context = known_context};
     if (source)
         buffer_append_text(&compiler.pointer, source_map_base(source));
-    scope_compile(&compiler, &machine->scope, definition, "");
-    machine->timeout_ms = seconds_field(&compiler, definition, "TimeoutSeconds", 1, 0) * 1000;
-    const char *version = text_field(&compiler, definition, "Version");
+    asl_scope_compile(&compiler, &machine->scope, definition, ASL_SCOPE_MACHINE, "");
+    machine->timeout_ms = asl_seconds_field(&compiler, definition, "TimeoutSeconds", 1, 0) * 1000;
+    const char *version = asl_text_field(&compiler, definition, "Version");
     if (version && strcmp(version, "1.0") != 0)
         asl_report_at(&compiler, "Version", "ASL_BAD_VERSION",
                       "Version must be \"1.0\", not \"%s\"", version);
-    const char *language = text_field(&compiler, definition, "QueryLanguage");
+    const char *language = asl_text_field(&compiler, definition, "QueryLanguage");
     if (language && strcmp(language, "JSONPath") != 0)
         asl_report_at(&compiler, "QueryLanguage", "ASL_UNSUPPORTED_FIELD",
                       "the query language \"%s\" is not supported; JSONPath is", language);
@@ -550,15 +457,23 @@ static void state_fini(struct asl_state *state)
     jsonpath_free(state->result_path);
     asl_template_free(state->parameters);
     asl_template_free(state->result_selector);
+    asl_template_free(state->assign);
     free(state->retriers);
-    for (size_t i = 0; i < state->catchers_count; i++)
+    for (size_t i = 0; i < state->catchers_count; i++) {
         jsonpath_free(state->catchers[i].result_path);
+        asl_template_free(state->catchers[i].assign);
+    }
     free(state->catchers);
     jsonpath_free(state->timeout_path);
+    jsonpath_free(state->heartbeat_path);
+    jsonpath_free(state->items_path);
+    jsonpath_free(state->max_concurrency_path);
     jsonpath_free(state->wait_seconds_path);
     jsonpath_free(state->wait_until_path);
-    for (size_t i = 0; i < state->choices_count; i++)
+    for (size_t i = 0; i < state->choices_count; i++) {
         asl_rule_free(state->choices[i].rule);
+        asl_template_free(state->choices[i].assign);
+    }
     free(state->choices);
     text_fini(&state->error);
     text_fini(&state->cause);
@@ -572,6 +487,7 @@ static void scope_fini(struct asl_scope *scope)
     for (size_t i = 0; i < scope->count; i++)
         state_fini(&scope->states[i]);
     free(scope->states);
+    json_release(scope->variables);
     free(scope->path);
 }
 

@@ -57,6 +57,7 @@ static void effect_fini(struct asl_effect *effect)
     json_release((struct json *)effect->data);
     free((char *)effect->error);
     free((char *)effect->cause);
+    free(effect->own);
 }
 
 void asl_effects_clear(struct asl_effects *effects)

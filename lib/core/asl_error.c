@@ -160,10 +160,7 @@ static void fields_check(struct asl_compiler *compiler, const struct json *docum
         size_t k = 0;
         while (known[k] && strcmp(known[k], name) != 0)
             k++;
-        if (!known[k] && strcmp(name, "Assign") == 0)
-            asl_report_at(compiler, name, "ASL_UNSUPPORTED_FIELD",
-                          "variables (Assign) are not supported yet");
-        else if (!known[k])
+        if (!known[k])
             asl_report_at(compiler, name, "ASL_UNKNOWN_FIELD", "%s has no field \"%s\"", what,
                           name);
     }
@@ -214,17 +211,18 @@ static void retrier_compile(struct asl_compiler *compiler, struct asl_retrier *r
 static void catcher_compile(struct asl_compiler *compiler, struct asl_catcher *catcher,
                             const struct json *document, bool last)
 {
-    static const char *const known[] = {"ErrorEquals", "Next", "ResultPath", "Comment", NULL};
+    static const char *const known[] = {"ErrorEquals", "Next",    "ResultPath",
+                                        "Assign",      "Comment", NULL};
     fields_check(compiler, document, known, "a catcher");
     catcher->names = names_compile(compiler, document, last);
     catcher->next = asl_compile_target(compiler, document, "Next");
+    catcher->assign = asl_compile_assign(compiler, document);
     const struct json *path = json_get(document, "ResultPath");
     catcher->result_discarded = json_type_of(path) == JSON_NULL;
     if (path && !catcher->result_discarded) {
         size_t place = compiler->pointer.bytes;
         pointer_append(&compiler->pointer, "ResultPath", strlen("ResultPath"));
-        catcher->result_path =
-            asl_compile_path(compiler, path, ASL_REFERENCE_PATH | ASL_NO_CONTEXT);
+        catcher->result_path = asl_compile_path(compiler, path, ASL_REFERENCE_PATH | ASL_OWN_DATA);
         pointer_cut(&compiler->pointer, place);
     }
 }

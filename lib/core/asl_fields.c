@@ -5,15 +5,15 @@
 
 #define ON(type) (1u << (type))
 #define ON_ALL (ON(ASL_STATE_TYPES) - 1u)
-#define ON_WORK (ON(ASL_TASK) | ON(ASL_PARALLEL))
+#define ON_WORK (ON(ASL_TASK) | ON(ASL_PARALLEL) | ON(ASL_MAP))
 #define ON_RESULT (ON_WORK | ON(ASL_PASS))
 #define ON_NEXT (ON_RESULT | ON(ASL_WAIT))
 #define ON_DATA (ON_ALL & ~ON(ASL_FAIL))
-#define NOT_YET 0u
+#define REFUSED 0u
 
 static const struct field {
     const char *name;
-    unsigned types; /* the kinds of states that have it; NOT_YET: refused as unsupported */
+    unsigned types; /* the kinds of states that have it; REFUSED: refused with a word of why */
 } fields[] = {
     {"Type", ON_ALL},
     {"Comment", ON_ALL},
@@ -42,13 +42,27 @@ static const struct field {
     {"ErrorPath", ON(ASL_FAIL)},
     {"CausePath", ON(ASL_FAIL)},
     {"Branches", ON(ASL_PARALLEL)},
-    {"Assign", NOT_YET},
-    {"Arguments", NOT_YET},
-    {"Output", NOT_YET},
-    {"Items", NOT_YET},
-    {"HeartbeatSeconds", NOT_YET},
-    {"HeartbeatSecondsPath", NOT_YET},
-    {"Credentials", NOT_YET},
+    {"Assign", ON_NEXT | ON(ASL_CHOICE)},
+    {"ItemProcessor", ON(ASL_MAP)},
+    {"Iterator", ON(ASL_MAP)},
+    {"ItemsPath", ON(ASL_MAP)},
+    {"ItemSelector", ON(ASL_MAP)},
+    {"MaxConcurrency", ON(ASL_MAP)},
+    {"MaxConcurrencyPath", ON(ASL_MAP)},
+    {"HeartbeatSeconds", ON(ASL_TASK)},
+    {"HeartbeatSecondsPath", ON(ASL_TASK)},
+    {"Arguments", REFUSED},
+    {"Output", REFUSED},
+    {"Items", REFUSED},
+    {"Credentials", REFUSED},
+    {"ItemReader", REFUSED},
+    {"ItemBatcher", REFUSED},
+    {"ResultWriter", REFUSED},
+    {"Label", REFUSED},
+    {"ToleratedFailureCount", REFUSED},
+    {"ToleratedFailureCountPath", REFUSED},
+    {"ToleratedFailurePercentage", REFUSED},
+    {"ToleratedFailurePercentagePath", REFUSED},
 };
 
 /* Reports every field that a state of this type cannot have. */
@@ -64,9 +78,9 @@ bool asl_fields_check(struct asl_compiler *compiler, const struct json *document
         if (f == count)
             asl_report_at(compiler, name, "ASL_UNKNOWN_FIELD", "a %s state has no field \"%s\"",
                           asl_state_type_names[type], name);
-        else if (fields[f].types == NOT_YET)
+        else if (fields[f].types == REFUSED)
             asl_report_at(compiler, name, "ASL_UNSUPPORTED_FIELD",
-                          "the field \"%s\" is not supported yet", name);
+                          "the field \"%s\" is not supported", name);
         else if (!(fields[f].types & ON(type)))
             asl_report_at(compiler, name, "ASL_UNKNOWN_FIELD", "\"%s\" cannot stand in a %s state",
                           name, asl_state_type_names[type]);

@@ -91,40 +91,60 @@ void asl_wait_close(struct asl_execution *execution, uint32_t number)
 
 /* -- frames -- */
 
-struct asl_frame *asl_frame_new(struct asl_frame *parent, const struct asl_scope *scope,
-                                uint32_t branch)
+struct asl_frame *asl_frame_new(struct asl_execution *execution, struct asl_frame *parent,
+                                const struct asl_scope *scope, uint32_t branch)
 {
     struct asl_frame *frame = must_calloc(1, sizeof *frame);
     frame->parent = parent;
     frame->scope = scope;
     frame->branch = branch;
+    execution->frames++;
     return frame;
 }
 
-void asl_frame_clear_children(struct asl_execution *execution, struct asl_frame *frame)
+struct asl_team *asl_team_new(struct asl_frame *frame, size_t count, size_t most)
 {
-    for (size_t i = 0; i < frame->children_count; i++) {
-        if (frame->children[i])
-            asl_frame_free(execution, frame->children[i]);
-        json_release(frame->results[i]);
+    BUG_IF(frame->team);
+    struct asl_team *team = must_calloc(1, sizeof *team);
+    team->count = count;
+    team->most = most;
+    team->children = must_calloc(count, sizeof *team->children);
+    team->results = must_calloc(count, sizeof *team->results);
+    return team;
+}
+
+void asl_team_free(struct asl_execution *execution, struct asl_frame *frame)
+{
+    struct asl_team *team = frame->team;
+    if (!team)
+        return;
+    for (size_t i = 0; i < team->count; i++) {
+        if (team->children[i])
+            asl_frame_free(execution, team->children[i]);
+        json_release(team->results[i]);
     }
-    free(frame->children);
-    free(frame->results);
-    frame->children = NULL;
-    frame->results = NULL;
-    frame->children_count = frame->running = 0;
-    frame->results_bound = (struct asl_bound){0};
+    free(team->children);
+    free(team->results);
+    json_release(team->input.json);
+    json_release(team->items);
+    free(team);
+    frame->team = NULL;
 }
 
 void asl_frame_free(struct asl_execution *execution, struct asl_frame *frame)
 {
-    asl_frame_clear_children(execution, frame);
+    asl_team_free(execution, frame);
     ready_remove(execution, frame);
     if (frame->wait)
         asl_wait_close(execution, frame->wait);
+    json_release(frame->item);
+    json_release(frame->variables);
+    json_release(frame->assigned);
     json_release(frame->raw.json);
+    free(frame->prefix);
     free(frame->retries);
     free(frame);
+    execution->frames--;
 }
 
 static bool is_within(const struct asl_frame *frame, const struct asl_frame *top)
@@ -140,12 +160,25 @@ void asl_frame_abandon(struct asl_execution *execution, struct asl_frame *top)
         struct asl_frame *frame = execution->waits[i].frame;
         if (!is_within(frame, top))
             continue;
-        struct asl_effect *effect = asl_effect_add(execution->effects, ASL_ABANDON, frame->state);
+        struct asl_effect *effect = asl_frame_effect(execution, ASL_ABANDON, frame);
         effect->wait = frame->wait;
-        effect->visit = frame->visit;
-        effect->attempt = frame->attempt;
         effect->retry = frame->retrying;
     }
+}
+
+struct asl_effect *asl_frame_effect(struct asl_execution *execution, enum asl_effect_type type,
+                                    const struct asl_frame *frame)
+{
+    struct asl_effect *effect = asl_effect_add(execution->effects, type, frame->state);
+    effect->visit = frame->visit;
+    effect->attempt = frame->attempt;
+    if (frame->prefix) {
+        struct buffer path = {0};
+        buffer_append_format(&path, "%s%s", frame->prefix, frame->state->name);
+        effect->own = buffer_take(&path);
+        effect->state_path = effect->own;
+    }
+    return effect;
 }
 
 /* -- executions -- */
@@ -178,6 +211,8 @@ struct asl_execution *asl_execution_new(const struct asl_machine *machine,
     execution->seed = must_strdup(identity->execution_id ? identity->execution_id : "");
     execution->visits = must_calloc(machine->states_count, sizeof *execution->visits);
     execution->data_bytes_max = STATE_DATA_BYTES_MAX;
+    execution->token = identity->token;
+    execution->token_context = identity->token_context;
     return execution;
 }
 

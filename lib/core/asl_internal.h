@@ -2,11 +2,15 @@
 /* asl_internal.h - what the files asl_*.c share; nobody else includes it.
  *
  *     asl_compile.c   definition -> struct asl_machine, with all findings
+ *     asl_state.c     one state of it
  *     asl_fields.c    which field may stand in which kind of state
  *     asl_template.c  payload templates
  *     asl_choice.c    choice rules
  *     asl_error.c     error names, retriers, catchers
- *     asl_step.c      the step function: frames, waits, transitions
+ *     asl_step.c      the step function: events, entering and leaving states, failures
+ *     asl_work.c      what each kind of state does
+ *     asl_flow.c      data flow: InputPath to OutputPath, variables, the context object
+ *     asl_frame.c     what runs: frames, waits, the execution
  *     asl_effect.c    the list of effects, and the bound on the size of data
  *
  * Owns      Everything below struct asl_machine belongs to it, json values by one reference each.
@@ -60,16 +64,24 @@ struct asl_data {
 /* At least json_text_bytes(value), found without writing the value out, and its depth exactly. */
 struct asl_bound asl_bound_of(const struct json *value);
 
+struct asl_frame;
+
 /* What paths and templates see. */
 struct asl_view {
-    const struct json *data;    /* $ */
-    const struct json *context; /* $$; NULL: none */
+    const struct json *data;       /* $ */
+    const struct json *context;    /* $$; NULL: none */
+    const struct asl_frame *frame; /* whose variables $name finds; NULL: none */
     const char *seed; /* of States.UUID and unseeded States.MathRandom: the execution's id */
     uint64_t *draws;  /* how often something was drawn from the seed before; NULL: never */
 };
 
 /* What a path finds in the view: a new reference, NULL when nothing. */
 struct json *asl_view_get(const struct asl_view *view, const struct jsonpath *path) MUST_USE;
+/* The bound of what a path selected from data with the given bound. */
+struct asl_bound asl_selected_bound(const struct jsonpath *path, const struct asl_bound *data,
+                                    const struct json *selected);
+/* The value of a variable of the frame or of one around it; lent, NULL when it is not assigned. */
+const struct json *asl_variable_find(const struct asl_frame *frame, const char *name);
 
 /* -- compiling -- */
 
@@ -97,7 +109,7 @@ void asl_report_at(struct asl_compiler *compiler, const char *member, const char
 enum asl_path_rule {
     ASL_ANY_PATH = 0,
     ASL_REFERENCE_PATH = 1, /* only names and indexes */
-    ASL_NO_CONTEXT = 2,     /* must not look into the context object */
+    ASL_OWN_DATA = 2,       /* must not look into the context object or a variable */
 };
 /* NULL, with a finding at where we are, when value is no such path. */
 struct jsonpath *asl_compile_path(struct asl_compiler *compiler, const struct json *value,
@@ -150,6 +162,7 @@ struct asl_catcher {
     const struct json *names;
     struct jsonpath *result_path; /* NULL with result_discarded */
     bool result_discarded;
+    struct asl_template *assign; /* NULL: none */
     struct asl_state *next;
 };
 
@@ -170,20 +183,25 @@ enum asl_state_type {
     ASL_SUCCEED,
     ASL_FAIL,
     ASL_PARALLEL,
+    ASL_MAP,
     ASL_STATE_TYPES
 };
 extern const char *const asl_state_type_names[ASL_STATE_TYPES];
 
-/* A list of states with a start: the machine itself, or one branch of a Parallel state. */
+/* A list of states with a start: the machine itself, one branch of a Parallel state, or what a Map
+ * state does with each item. */
 struct asl_scope {
+    const struct asl_scope *outer; /* NULL for the machine */
+    struct json *variables;        /* names that an Assign of these states gives a value to */
     struct asl_state *states;
     size_t count;
     struct asl_state *start;
-    char *path; /* "" or "gather/1" */
+    char *path; /* "", "gather/1/", or "each/" followed by a star and a slash for a Map state */
 };
 
 struct asl_choice {
     struct asl_rule *rule;
+    struct asl_template *assign; /* NULL: none */
     struct asl_state *next;
 };
 
@@ -208,8 +226,9 @@ struct asl_state {
     bool input_none; /* InputPath: null and so on */
     bool output_none;
     bool result_discarded;
-    struct asl_template *parameters;
+    struct asl_template *parameters; /* of a Map state: ItemSelector */
     struct asl_template *result_selector;
+    struct asl_template *assign; /* of a Choice state: where it takes its Default */
 
     struct asl_retrier *retriers;
     size_t retriers_count;
@@ -220,6 +239,9 @@ struct asl_state {
     const char *resource;      /* Task */
     int64_t timeout_ms;        /* Task; 0: none */
     struct jsonpath *timeout_path;
+    int64_t heartbeat_ms; /* Task; 0: none */
+    struct jsonpath *heartbeat_path;
+    bool has_token;  /* Task whose Resource ends in .waitForTaskToken */
     int64_t wait_us; /* Wait: Seconds; -1 when another form is used */
     int64_t wait_until_us;
     bool wait_has_until;
@@ -230,8 +252,11 @@ struct asl_state {
     struct asl_state *choice_default;
     struct asl_text error; /* Fail */
     struct asl_text cause;
-    struct asl_scope *branches; /* Parallel */
+    struct asl_scope *branches; /* Parallel; of a Map state one, its item processor */
     size_t branches_count;
+    struct jsonpath *items_path; /* Map; NULL: $ */
+    int64_t max_concurrency;     /* Map; 0: no limit of the definition's own */
+    struct jsonpath *max_concurrency_path;
 };
 
 struct asl_machine {
@@ -245,6 +270,9 @@ struct asl_machine {
 bool asl_fields_check(struct asl_compiler *compiler, const struct json *document,
                       enum asl_state_type type);
 void asl_graph_check(struct asl_compiler *compiler, const struct asl_scope *scope);
+/* The Assign of a state, choice rule or catcher; NULL when there is none. */
+struct asl_template *asl_compile_assign(struct asl_compiler *compiler,
+                                        const struct json *document) MUST_USE;
 /* The state that a field of document names; NULL, with a finding, when there is none in the
  * scope. */
 struct asl_state *asl_compile_target(struct asl_compiler *compiler, const struct json *document,

@@ -10,12 +10,15 @@
  * Mocks are an array of objects {state?, output} or {state?, error, cause?}. Each attempt of a Task takes
  * one: the first unused mock that names its state, else the first unused one that names none. An attempt
  * that finds no mock ends with States.TaskFailed. Answers come in the order of the attempts; timers fire
- * when no answer is left, the earliest first, and the clock jumps to them.
+ * when no answer is left, the earliest first, and the clock jumps to them. Heartbeats and timeouts of tasks
+ * play no role: a mock {error: States.Timeout} stands for one.
  */
 #ifndef CORE_ASL_MOCK_H
 #define CORE_ASL_MOCK_H
 
 #include "core/asl.h"
+
+#define ASL_MOCK_START_US 1767225600000000 /* 2026-01-01T00:00:00Z, a clock to start with */
 
 struct asl_mock_options {
     const struct json *input; /* NULL: {} */
@@ -23,7 +26,8 @@ struct asl_mock_options {
     const char *name;         /* of the machine, for the context object */
     int64_t start_us;         /* the clock at the start */
     size_t data_bytes_max;    /* of the data of a state; 0: CONTRACT_RUN_DATA_BYTES_MAX */
-    /* NULL, or sees each event right before it is fed to asl_step, and the effects right after. */
+    /* NULL, or sees each event twice: right before it is fed to asl_step, with effects NULL, and right
+     * after, with the effects. */
     void (*on_step)(void *context, const struct asl_event *event,
                     const struct asl_effects *effects);
     void *context;
@@ -39,7 +43,7 @@ enum asl_mock_status {
 struct asl_mock_result {
     enum asl_mock_status status;
     struct json *output; /* of SUCCEEDED */
-    char *error, *cause; /* of the others */
+    char *error, *cause; /* of the others; NULL when the failure names none */
     struct json *states; /* [{name, event: "Entered"|"Exited", input|output}] in order */
     size_t mocks_used;
     int64_t end_us;
@@ -49,5 +53,10 @@ void asl_mock_run(const struct asl_machine *machine, const struct asl_mock_optio
                   struct asl_mock_result *result);
 void asl_mock_result_fini(struct asl_mock_result *result);
 const char *asl_mock_status_name(enum asl_mock_status status); /* "SUCCEEDED" */
+
+/* Are these mocks as above? Findings MOCK_... at `pointer` of the source, which may be NULL. */
+void asl_mocks_check(const struct json *mocks, const struct source_map *source, const char *pointer,
+                     struct findings *findings);
+bool asl_mock_fails(const struct json *mock); /* it has an error, not an output */
 
 #endif

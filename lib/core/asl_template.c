@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/asl_internal.h"
+#include "core/asl_compile.h"
 
 enum template_type {
     TEMPLATE_CONSTANT,
@@ -26,7 +26,21 @@ struct asl_template {
 
 struct json *asl_view_get(const struct asl_view *view, const struct jsonpath *path)
 {
-    return jsonpath_get(path, jsonpath_is_context(path) ? view->context : view->data);
+    const struct json *root = view->data;
+    if (jsonpath_variable(path))
+        root = asl_variable_find(view->frame, jsonpath_variable(path));
+    else if (jsonpath_is_context(path))
+        root = view->context;
+    return root ? jsonpath_get(path, root) : NULL;
+}
+
+struct asl_bound asl_selected_bound(const struct jsonpath *path, const struct asl_bound *data,
+                                    const struct json *selected)
+{
+    if (jsonpath_is_context(path) || jsonpath_variable(path) || jsonpath_may_repeat(path))
+        return asl_bound_of(selected);
+    /* A part of the data, and of an array that has two brackets more. */
+    return (struct asl_bound){data->bytes + 2, data->depth + !jsonpath_is_definite(path)};
 }
 
 void asl_template_free(struct asl_template *template)
@@ -82,11 +96,6 @@ static struct asl_template *dynamic_compile(struct asl_compiler *compiler, const
     return template;
 }
 
-static bool ends_dynamic(const char *name, size_t bytes)
-{
-    return bytes >= 2 && memcmp(name + bytes - 2, ".$", 2) == 0;
-}
-
 static struct asl_template *member_compile(struct asl_compiler *compiler, const struct json *object,
                                            size_t index)
 {
@@ -96,13 +105,14 @@ static struct asl_template *member_compile(struct asl_compiler *compiler, const 
     size_t place = compiler->pointer.bytes;
     pointer_append(&compiler->pointer, name, bytes);
 
-    bool dynamic = ends_dynamic(name, bytes);
-    if (dynamic && json_get_bytes(object, name, bytes - 2))
+    size_t plain_bytes = asl_plain_name_bytes(name, bytes);
+    bool dynamic = plain_bytes < bytes;
+    if (dynamic && json_get_bytes(object, name, plain_bytes))
         asl_report(compiler, FINDING_ERROR, "ASL_BAD_TEMPLATE",
                    "\"%s\" and the same name without \".$\" are both given", name);
     struct asl_template *member =
         dynamic ? dynamic_compile(compiler, value) : asl_template_compile(compiler, value);
-    member->name_bytes = dynamic ? bytes - 2 : bytes;
+    member->name_bytes = plain_bytes;
     member->name = must_strndup(name, member->name_bytes);
     pointer_cut(&compiler->pointer, place);
     return member;
@@ -189,15 +199,12 @@ static struct json *path_run(const struct asl_template *template, const struct a
         asl_failure_set(failure, ASL_ERROR_PARAMETER_PATH,
                         "The path %s given for the field \"%s.$\" finds nothing in the %s.",
                         jsonpath_text(template->path), template->name ? template->name : "",
-                        jsonpath_is_context(template->path) ? "context object" : "state's data");
+                        jsonpath_variable(template->path)     ? "variable"
+                        : jsonpath_is_context(template->path) ? "context object"
+                                                              : "state's data");
         return NULL;
     }
-    /* What a path selects is a part of the data, and of an array that has two brackets more. */
-    if (jsonpath_is_context(template->path))
-        *bound = asl_bound_of(value);
-    else
-        *bound = (struct asl_bound){data->bytes + 2,
-                                    data->depth + !jsonpath_is_definite(template->path)};
+    *bound = asl_selected_bound(template->path, data, value);
     return value;
 }
 

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "core/asl_lint.h"
+#include "core/contract_internal.h"
 #include "core/source_map.h"
 #include "core/task_resource.h"
 
@@ -94,14 +96,7 @@ int contract_version_compare(const char *a, const char *b)
 
 /* -- the head -- */
 
-struct loader {
-    struct contract *contract;
-    struct source_map *map;
-    struct findings *findings;
-    const struct json *document;
-};
-
-static bool name_is_valid(const char *name)
+bool contract_name_is_valid(const char *name)
 {
     size_t bytes = strlen(name);
     if (bytes == 0 || bytes > NAME_BYTES_MAX || !isalnum((unsigned char)name[0]))
@@ -113,11 +108,11 @@ static bool name_is_valid(const char *name)
     return true;
 }
 
-static void fields_check(struct loader *loader)
+static void fields_check(struct contract_loader *loader)
 {
-    static const char *const known[] = {"name",     "version",       "description",
-                                        "services", "input_state",   "output_state",
-                                        "events",   "state_machine", "metadata"};
+    static const char *const known[] = {
+        "name",         "version", "description",   "services", "input_state",
+        "output_state", "events",  "state_machine", "metadata", "verify"};
     struct buffer pointer = {0};
     for (size_t i = 0; i < json_size(loader->document); i++) {
         size_t bytes = 0, k = 0;
@@ -134,7 +129,8 @@ static void fields_check(struct loader *loader)
     buffer_fini(&pointer);
 }
 
-static char *text_take(struct loader *loader, const char *name, const char *pointer, bool required)
+static char *text_take(struct contract_loader *loader, const char *name, const char *pointer,
+                       bool required)
 {
     const struct json *value = json_get(loader->document, name);
     if (json_type_of(value) == JSON_STRING)
@@ -145,14 +141,14 @@ static char *text_take(struct loader *loader, const char *name, const char *poin
     return must_strdup("");
 }
 
-static void services_check(struct loader *loader)
+static void services_check(struct contract_loader *loader)
 {
     const struct json *services = json_get(loader->document, "services");
     if (!services)
         return;
     bool fine = json_type_of(services) == JSON_ARRAY;
     for (size_t i = 0; fine && i < json_size(services); i++)
-        fine = name_is_valid(json_string_or(json_at(services, i), ""));
+        fine = contract_name_is_valid(json_string_or(json_at(services, i), ""));
     if (!fine)
         finding_add(loader->findings, FINDING_ERROR, loader->map, "/services", "CONTRACT_BAD_FIELD",
                     "services must be a list of service names");
@@ -160,192 +156,23 @@ static void services_check(struct loader *loader)
         loader->contract->services = json_hold(services);
 }
 
-static struct schema *schema_take(struct loader *loader, const char *name, const char *pointer)
+static struct schema *schema_take(struct contract_loader *loader, const char *name,
+                                  const char *pointer)
 {
     const struct json *document = json_get(loader->document, name);
     return document ? schema_compile(document, pointer, loader->map, loader->findings) : NULL;
 }
 
-/* -- states by name, branches included -- */
-
-typedef void state_visit(struct loader *loader, const char *name, const struct json *state,
-                         struct buffer *pointer, void *context);
-
-static void states_walk(struct loader *loader, const struct json *scope, struct buffer *pointer,
-                        state_visit *visit, void *context)
-{
-    const struct json *states = json_get(scope, "States");
-    size_t place = pointer->bytes;
-    for (size_t i = 0; i < json_size(states); i++) {
-        size_t bytes = 0;
-        const char *name = json_name_at(states, i, &bytes);
-        const struct json *state = json_member_at(states, i);
-        buffer_append_text(pointer, "/States");
-        pointer_append(pointer, name, bytes);
-        visit(loader, name, state, pointer, context);
-        const struct json *branches = json_get(state, "Branches");
-        size_t inside = pointer->bytes;
-        for (size_t b = 0; b < json_size(branches); b++) {
-            buffer_append_format(pointer, "/Branches/%zu", b);
-            states_walk(loader, json_at(branches, b), pointer, visit, context);
-            pointer_cut(pointer, inside);
-        }
-        for (int k = 0; k < 2; k++) {
-            static const char *const processors[] = {"ItemProcessor", "Iterator"};
-            buffer_append_format(pointer, "/%s", processors[k]);
-            states_walk(loader, json_get(state, processors[k]), pointer, visit, context);
-            pointer_cut(pointer, inside);
-        }
-        pointer_cut(pointer, place);
-    }
-}
-
-/* What is static in the parameters of a Task; a service that it names in plain text must be one that the
- * contract may call. */
-static void task_visit(struct loader *loader, const char *name, const struct json *state,
-                          struct buffer *pointer, void *context)
-{
-    (void)context;
-    const struct json *parameters = json_get(state, "Parameters");
-    const struct task_resource *resource =
-        task_resource_find(json_string_or(json_get(state, "Resource"), ""));
-    if (resource)
-        task_parameters_check(resource, parameters, buffer_text(pointer), loader->map,
-                              loader->findings);
-    const char *service = json_string_or(json_get(parameters, "Service"), NULL);
-    if (!service)
-        return;
-    const struct json *services = loader->contract->services;
-    for (size_t i = 0; i < json_size(services); i++) {
-        if (strcmp(json_string_or(json_at(services, i), ""), service) == 0)
-            return;
-    }
-    size_t place = pointer->bytes;
-    buffer_append_text(pointer, "/Parameters/Service");
-    finding_add(
-        loader->findings, FINDING_ERROR, loader->map, buffer_text(pointer),
-        "CONTRACT_UNDECLARED_SERVICE",
-        "the state \"%s\" calls the service \"%s\", which is not in the contract's services", name,
-        service);
-    pointer_cut(pointer, place);
-}
-
-struct state_search {
-    const char *name;
-    bool found;
-};
-
-static void search_visit(struct loader *loader, const char *name, const struct json *state,
-                         struct buffer *pointer, void *context)
-{
-    (void)loader, (void)state, (void)pointer;
-    struct state_search *search = context;
-    search->found = search->found || strcmp(search->name, name) == 0;
-}
-
-static bool state_exists(struct loader *loader, const char *name)
-{
-    struct state_search search = {name, false};
-    struct buffer pointer = {0};
-    states_walk(loader, json_get(loader->document, "state_machine"), &pointer, search_visit,
-                &search);
-    buffer_fini(&pointer);
-    return search.found;
-}
-
-/* -- events -- */
-
-static void event_check(struct loader *loader, const struct json *event, struct buffer *pointer)
-{
-    size_t place = pointer->bytes;
-    if (json_type_of(event) != JSON_OBJECT ||
-        !name_is_valid(json_string_or(json_get(event, "type"), "")))
-        finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(pointer),
-                    "CONTRACT_BAD_EVENT",
-                    "an event needs a type, a name of letters, digits, dots, - and _");
-    for (size_t i = 0; json_type_of(event) == JSON_OBJECT && i < json_size(event); i++) {
-        const char *name = json_name_at(event, i, NULL);
-        pointer_append(pointer, name, strlen(name));
-        if (strcmp(name, "payload") == 0)
-            asl_template_check(json_member_at(event, i), buffer_text(pointer), loader->map,
-                               loader->findings);
-        else if (strcmp(name, "type") != 0)
-            finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(pointer),
-                        "CONTRACT_UNKNOWN_FIELD", "an event has no field \"%s\"", name);
-        pointer_cut(pointer, place);
-    }
-}
-
-static void step_events_check(struct loader *loader, const struct json *steps,
-                              struct buffer *pointer)
-{
-    size_t place = pointer->bytes;
-    for (size_t i = 0; i < json_size(steps); i++) {
-        const char *state = json_name_at(steps, i, NULL);
-        const struct json *step = json_member_at(steps, i);
-        pointer_append(pointer, state, strlen(state));
-        if (!state_exists(loader, state))
-            finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(pointer),
-                        "CONTRACT_UNKNOWN_STATE",
-                        "events are given for the state \"%s\", and there is none", state);
-        size_t inside = pointer->bytes;
-        for (size_t k = 0; k < json_size(step); k++) {
-            const char *when = json_name_at(step, k, NULL);
-            pointer_append(pointer, when, strlen(when));
-            if (strcmp(when, "requested") == 0 || strcmp(when, "completed") == 0)
-                event_check(loader, json_member_at(step, k), pointer);
-            else
-                finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(pointer),
-                            "CONTRACT_UNKNOWN_FIELD",
-                            "a step has the events requested and completed, not \"%s\"", when);
-            pointer_cut(pointer, inside);
-        }
-        pointer_cut(pointer, place);
-    }
-}
-
-static void events_check(struct loader *loader)
-{
-    static const char *const known[] = {"workflow_started", "workflow_completed", "workflow_failed",
-                                        "workflow_cancelled"};
-    const struct json *events = json_get(loader->document, "events");
-    if (!events)
-        return;
-    struct buffer pointer = {0};
-    buffer_append_text(&pointer, "/events");
-    if (json_type_of(events) != JSON_OBJECT)
-        finding_add(loader->findings, FINDING_ERROR, loader->map, "/events", "CONTRACT_BAD_FIELD",
-                    "events must be an object");
-    size_t place = pointer.bytes;
-    for (size_t i = 0; i < json_size(events); i++) {
-        const char *name = json_name_at(events, i, NULL);
-        size_t k = 0;
-        while (k < sizeof known / sizeof *known && strcmp(known[k], name) != 0)
-            k++;
-        pointer_append(&pointer, name, strlen(name));
-        if (strcmp(name, "steps") == 0)
-            step_events_check(loader, json_member_at(events, i), &pointer);
-        else if (k < sizeof known / sizeof *known)
-            event_check(loader, json_member_at(events, i), &pointer);
-        else
-            finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(&pointer),
-                        "CONTRACT_UNKNOWN_FIELD", "there is no event \"%s\" of a workflow", name);
-        pointer_cut(&pointer, place);
-    }
-    loader->contract->events = json_hold(events);
-    buffer_fini(&pointer);
-}
-
 /* -- whole contracts -- */
 
-static void head_read(struct loader *loader)
+static void head_read(struct contract_loader *loader)
 {
     struct contract *contract = loader->contract;
     fields_check(loader);
     contract->name = text_take(loader, "name", "/name", true);
     contract->version = text_take(loader, "version", "/version", true);
     contract->description = text_take(loader, "description", "/description", false);
-    if (*contract->name && !name_is_valid(contract->name))
+    if (*contract->name && !contract_name_is_valid(contract->name))
         finding_add(loader->findings, FINDING_ERROR, loader->map, "/name", "CONTRACT_BAD_NAME",
                     "the name \"%s\" must be 1 to %d letters, digits, dots, - and _",
                     contract->name, NAME_BYTES_MAX);
@@ -358,7 +185,8 @@ static void head_read(struct loader *loader)
     contract->output_schema = schema_take(loader, "output_state", "/output_state");
 }
 
-static void machine_read(struct loader *loader, const struct json *definition, const char *base)
+static void machine_read(struct contract_loader *loader, const struct json *definition,
+                         const char *base)
 {
     source_map_set_base(loader->map, base);
     if (!definition) {
@@ -367,10 +195,16 @@ static void machine_read(struct loader *loader, const struct json *definition, c
         return;
     }
     loader->contract->machine =
-        asl_compile(definition, loader->map, task_resource_known, NULL, loader->findings);
+        asl_compile(definition, loader->map, loader->mocked ? NULL : task_resource_known, NULL,
+                    loader->findings);
+    loader->outline = asl_outline_new(definition, base);
+    if (!loader->mocked) {
+        contract_tasks_check(loader);
+        asl_lint(loader->outline, loader->map, loader->findings);
+    }
 }
 
-static void contract_read(struct loader *loader)
+static void contract_read(struct contract_loader *loader)
 {
     if (json_type_of(loader->document) != JSON_OBJECT) {
         finding_add(loader->findings, FINDING_ERROR, loader->map, "", "CONTRACT_BAD_FIELD",
@@ -379,11 +213,10 @@ static void contract_read(struct loader *loader)
     }
     head_read(loader);
     machine_read(loader, json_get(loader->document, "state_machine"), "/state_machine");
-    struct buffer pointer = {0};
-    buffer_append_text(&pointer, "/state_machine");
-    states_walk(loader, json_get(loader->document, "state_machine"), &pointer, task_visit, NULL);
-    buffer_fini(&pointer);
-    events_check(loader);
+    if (!loader->mocked)
+        contract_services_check(loader);
+    contract_events_check(loader);
+    contract_verify_check(loader);
 }
 
 static bool ends_with(const char *text, const char *ending)
@@ -392,23 +225,28 @@ static bool ends_with(const char *text, const char *ending)
     return bytes >= ending_bytes && strcmp(text + bytes - ending_bytes, ending) == 0;
 }
 
-static void plain_machine_read(struct loader *loader, const char *file)
+static void plain_machine_read(struct contract_loader *loader, const char *file)
 {
+    static const char *const endings[] = {".json", ".yaml", ".yml", ".asl"};
     const char *slash = strrchr(file, '/');
-    const char *stem = slash ? slash + 1 : file;
-    loader->contract->name = must_strndup(stem, strlen(stem) - strlen(".asl.json"));
+    char *stem = must_strdup(slash ? slash + 1 : file);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        if (ends_with(stem, endings[i]))
+            stem[strlen(stem) - strlen(endings[i])] = '\0';
+    }
+    loader->contract->name = stem;
     loader->contract->version = must_strdup("1.0.0");
     loader->contract->description =
         must_strdup(json_string_or(json_get(loader->document, "Comment"), ""));
-    if (!name_is_valid(loader->contract->name))
+    if (!loader->mocked && !contract_name_is_valid(loader->contract->name))
         finding_add(loader->findings, FINDING_ERROR, loader->map, "", "CONTRACT_BAD_NAME",
                     "the file's name \"%s\" must be 1 to %d letters, digits, dots, - and _",
                     loader->contract->name, NAME_BYTES_MAX);
     machine_read(loader, loader->document, "");
 }
 
-static struct json *json_file_parse(const char *file, const char *text, size_t bytes,
-                                    struct source_map **map, struct findings *findings)
+struct json *json_document_parse(const char *file, const char *text, size_t bytes,
+                                 struct source_map **map, struct findings *findings)
 {
     struct error error = {0};
     struct json_position position = {1, 1};
@@ -424,12 +262,19 @@ static struct json *json_file_parse(const char *file, const char *text, size_t b
     return document;
 }
 
-struct contract *contract_parse(const char *file, const char *text, size_t bytes,
-                                struct findings *findings)
+/* Is the document a state machine alone? */
+static bool is_plain_machine(const struct contract_loader *loader, const char *file)
 {
-    size_t errors_before = findings->errors;
+    return ends_with(file, ".asl.json") ||
+           (loader->mocked && json_get(loader->document, "StartAt") &&
+            !json_get(loader->document, "state_machine"));
+}
+
+static struct contract *parse(const char *file, const char *text, size_t bytes, bool mocked,
+                              struct findings *findings)
+{
+    size_t errors_before = findings->errors, findings_before = findings->count;
     struct source_map *map = NULL;
-    struct json *document;
     if (bytes > CONTRACT_BYTES_MAX) {
         map = source_map_new(file);
         finding_add(findings, FINDING_ERROR, map, "", "CONTRACT_TOO_LARGE",
@@ -438,22 +283,35 @@ struct contract *contract_parse(const char *file, const char *text, size_t bytes
         source_map_free(map);
         return NULL;
     }
-    if (ends_with(file, ".json"))
-        document = json_file_parse(file, text, bytes, &map, findings);
-    else
-        document = yaml_parse(file, text, bytes, &map, findings);
+    struct json *document = ends_with(file, ".json")
+                                ? json_document_parse(file, text, bytes, &map, findings)
+                                : yaml_parse(file, text, bytes, &map, findings);
     struct contract *contract = must_calloc(1, sizeof *contract);
     contract->document = document;
-    struct loader loader = {contract, map, findings, document};
-    if (document && ends_with(file, ".asl.json"))
+    struct contract_loader loader = {contract, map, findings, document, NULL, mocked};
+    if (document && is_plain_machine(&loader, file))
         plain_machine_read(&loader, file);
     else if (document)
         contract_read(&loader);
+    asl_outline_free(loader.outline);
     source_map_free(map);
+    findings_sort(findings, findings_before);
     if (findings->errors == errors_before)
         return contract;
     contract_free(contract);
     return NULL;
+}
+
+struct contract *contract_parse(const char *file, const char *text, size_t bytes,
+                                struct findings *findings)
+{
+    return parse(file, text, bytes, false, findings);
+}
+
+struct contract *contract_parse_for_mocks(const char *file, const char *text, size_t bytes,
+                                          struct findings *findings)
+{
+    return parse(file, text, bytes, true, findings);
 }
 
 void contract_free(struct contract *contract)

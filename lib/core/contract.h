@@ -48,6 +48,10 @@ struct contract {
 /* `file` names it in findings and decides the kind by its ending: .yaml, .yml, .json, .asl.json. */
 struct contract *contract_parse(const char *file, const char *text, size_t bytes,
                                 struct findings *findings) MUST_USE;
+/* The same for a run with mocks: any Resource and any service will do, and a document that has StartAt
+ * instead of state_machine is a state machine alone, whatever its name. */
+struct contract *contract_parse_for_mocks(const char *file, const char *text, size_t bytes,
+                                          struct findings *findings) MUST_USE;
 void contract_free(struct contract *contract);
 /* <0, 0, >0 by semantic version precedence (semver.org section 11). */
 int contract_version_compare(const char *a, const char *b);
@@ -55,5 +59,8 @@ int contract_version_compare(const char *a, const char *b);
 /* YAML 1.2 (so also JSON) to json, with places. NULL with a finding when it does not parse. */
 struct json *yaml_parse(const char *file, const char *text, size_t bytes, struct source_map **map,
                         struct findings *findings) MUST_USE;
+/* The same for JSON, where a name given twice is a finding; *map is always set. */
+struct json *json_document_parse(const char *file, const char *text, size_t bytes,
+                                 struct source_map **map, struct findings *findings) MUST_USE;
 
 #endif

@@ -8,17 +8,18 @@
 
 #include "core/source_map.h"
 
-#define FINDINGS_MAX 1000
+static void finding_fini(struct finding *finding)
+{
+    free(finding->file);
+    free(finding->code);
+    free(finding->pointer);
+    free(finding->text);
+}
 
 void findings_fini(struct findings *findings)
 {
-    for (size_t i = 0; i < findings->count; i++) {
-        struct finding *finding = &findings->items[i];
-        free(finding->file);
-        free(finding->code);
-        free(finding->pointer);
-        free(finding->text);
-    }
+    for (size_t i = 0; i < findings->count; i++)
+        finding_fini(&findings->items[i]);
     free(findings->items);
     memset(findings, 0, sizeof *findings);
 }
@@ -41,8 +42,10 @@ void finding_add(struct findings *findings, enum finding_severity severity,
 {
     if (severity == FINDING_ERROR)
         findings->errors++;
-    if (findings->count >= FINDINGS_MAX)
+    if (findings->count >= FINDINGS_MAX) {
+        findings->left_out++;
         return;
+    }
     char text[1024];
     va_list arguments;
     va_start(arguments, format);
@@ -61,6 +64,37 @@ void finding_add(struct findings *findings, enum finding_severity severity,
         source_map_find(map, finding->pointer, &finding->line, &finding->column);
 }
 
+/* By place; at one place what comes first in the alphabet, so that the order never depends on the order of
+ * the checks. */
+static int by_place(const void *a, const void *b)
+{
+    const struct finding *x = a, *y = b;
+    if (x->line != y->line)
+        return x->line < y->line ? -1 : 1;
+    if (x->column != y->column)
+        return x->column < y->column ? -1 : 1;
+    int order = strcmp(x->code, y->code);
+    return order ? order : strcmp(x->text, y->text);
+}
+
+void findings_sort(struct findings *findings, size_t from)
+{
+    if (findings->count <= from)
+        return;
+    qsort(findings->items + from, findings->count - from, sizeof *findings->items, by_place);
+    size_t kept = from + 1;
+    for (size_t i = from + 1; i < findings->count; i++) {
+        struct finding *finding = &findings->items[i];
+        if (by_place(finding, &findings->items[kept - 1]) != 0) {
+            findings->items[kept++] = *finding;
+            continue;
+        }
+        findings->errors -= finding->severity == FINDING_ERROR;
+        finding_fini(finding);
+    }
+    findings->count = kept;
+}
+
 void findings_write(const struct findings *findings, struct buffer *out)
 {
     for (size_t i = 0; i < findings->count; i++) {
@@ -69,6 +103,8 @@ void findings_write(const struct findings *findings, struct buffer *out)
             out, "%s:%d:%d: %s %s: %s\n", finding->file, finding->line, finding->column,
             finding->severity == FINDING_ERROR ? "error" : "warning", finding->code, finding->text);
     }
+    if (findings->left_out > 0)
+        buffer_append_format(out, "and %zu more\n", findings->left_out);
 }
 
 struct json *findings_json(const struct findings *findings)

@@ -4,6 +4,7 @@
  * Owns      struct findings owns its texts; zeroed is empty. struct source_map owns its entries.
  * Threads   One thread at a time.
  * Units     Lines and columns from 1.
+ * Errors    Past FINDINGS_MAX findings are counted only.
  */
 #ifndef CORE_FINDING_H
 #define CORE_FINDING_H
@@ -13,6 +14,8 @@
 
 #include "base/error.h"
 #include "core/json.h"
+
+#define FINDINGS_MAX 1000 /* kept; of further ones the number is told */
 
 enum finding_severity { FINDING_ERROR, FINDING_WARNING };
 
@@ -30,7 +33,8 @@ struct findings {
     struct finding *items;
     size_t count;
     size_t capacity;
-    size_t errors;
+    size_t errors;   /* those past FINDINGS_MAX included */
+    size_t left_out; /* past FINDINGS_MAX */
 };
 
 void findings_fini(struct findings *findings);
@@ -46,7 +50,10 @@ const char *source_map_file(const struct source_map *map);
 void finding_add(struct findings *findings, enum finding_severity severity,
                  const struct source_map *map, const char *pointer, const char *code,
                  const char *format, ...) PRINTF_LIKE(6, 7);
-/* "file:line:column: error CODE: text" lines. */
+/* Puts the findings from items[from] on into the order of their places; of two that say the same about the
+ * same place one goes. For one file at a time: the order of files is that of adding. */
+void findings_sort(struct findings *findings, size_t from);
+/* "file:line:column: error CODE: text" lines, and how many were left out. */
 void findings_write(const struct findings *findings, struct buffer *out);
 struct json *findings_json(const struct findings *findings) MUST_USE;
 

@@ -23,6 +23,8 @@ struct jsonpath {
     bool context;
     bool definite;
     bool reference;
+    bool may_repeat;
+    char *variable; /* NULL: none */
     size_t count;
     struct segment segments[];
 };
@@ -228,6 +230,10 @@ bool jsonpath_is_definite(const struct jsonpath *path) { return path->definite; 
 bool jsonpath_is_root(const struct jsonpath *path) { return path->count == 0; }
 
 bool jsonpath_is_reference(const struct jsonpath *path) { return path->reference; }
+
+bool jsonpath_may_repeat(const struct jsonpath *path) { return path->may_repeat; }
+
+const char *jsonpath_variable(const struct jsonpath *path) { return path->variable; }
 
 size_t jsonpath_depth(const struct jsonpath *path) { return path->count; }
 

@@ -30,6 +30,8 @@ bool jsonpath_is_definite(const struct jsonpath *path); /* no wildcard: one valu
 bool jsonpath_is_root(const struct jsonpath *path);     /* "$" or "$$" */
 /* Names and indexes from 0 only, so that it names one place: a Reference Path. */
 bool jsonpath_is_reference(const struct jsonpath *path);
+/* true when what it finds can be larger than what it looks into: a part of it more than once. */
+bool jsonpath_may_repeat(const struct jsonpath *path);
 size_t jsonpath_depth(const struct jsonpath *path); /* number of its parts */
 const char *jsonpath_text(const struct jsonpath *path);
 /* "$name.rest" looks into the variable `name`: its name, NULL for other paths. jsonpath_get then

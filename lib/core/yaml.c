@@ -35,9 +35,26 @@ static struct json *refuse(struct reader *reader, const char *code, const char *
     return json_null();
 }
 
+/* The first scalar of the node: where a mapping or a sequence begins. */
+static struct fy_token *first_token(struct fy_node *node)
+{
+    for (;;) {
+        void *at = NULL;
+        struct fy_node_pair *pair;
+        if (!node || fy_node_is_scalar(node))
+            return node ? fy_node_get_scalar_token(node) : NULL;
+        if (fy_node_is_sequence(node)) {
+            node = fy_node_sequence_iterate(node, &at);
+        } else {
+            pair = fy_node_mapping_iterate(node, &at);
+            node = pair ? fy_node_pair_key(pair) : NULL;
+        }
+    }
+}
+
 static void place_add(struct reader *reader, struct fy_node *node)
 {
-    struct fy_token *token = fy_node_get_scalar_token(node);
+    struct fy_token *token = first_token(node);
     const struct fy_mark *mark = token ? fy_token_start_mark(token) : NULL;
     if (mark)
         source_map_add(reader->map, buffer_text(&reader->pointer), mark->line + 1,

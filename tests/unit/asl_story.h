@@ -69,6 +69,8 @@ static void story_effect(struct story *story, const struct asl_effect *effect)
         story_data(story, effect->data);
         if (effect->timeout_ms)
             buffer_append_format(out, " timeout %" PRId64, effect->timeout_ms);
+        if (effect->heartbeat_ms)
+            buffer_append_format(out, " heartbeat %" PRId64, effect->heartbeat_ms);
         break;
     case ASL_TIMER:
         story->due_us[effect->wait % STORY_WAITS_MAX] = effect->due_us;
@@ -155,11 +157,17 @@ static struct asl_machine *story_compile(const char *definition)
     return machine;
 }
 
+static void story_token(void *context, uint32_t wait, char token[ASL_TOKEN_BYTES])
+{
+    snprintf(token, ASL_TOKEN_BYTES, "%s-%u", (const char *)context, wait);
+}
+
 static char *story_run_limited(const char *definition, const char *input, const char *script,
                                size_t bytes_max)
 {
     struct asl_machine *machine = story_compile(definition);
-    struct asl_identity identity = {"w-1", "run one", "m-1", "machine one", STORY_START_US};
+    struct asl_identity identity = {"w-1",          "run one",   "m-1",  "machine one",
+                                    STORY_START_US, story_token, "token"};
     struct json *document = story_json(input);
     struct asl_execution *execution = asl_execution_new(machine, &identity, document);
     json_release(document);

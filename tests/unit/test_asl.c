@@ -128,7 +128,7 @@ START_TEST(test_endless_loop_ends_as_an_error)
     size_t entered = 0;
     for (const char *at = told; (at = strstr(at, "enter ")); at++)
         entered++;
-    ck_assert_uint_eq(entered, ASL_TRANSITIONS_PER_STEP_MAX + 1);
+    ck_assert_uint_eq(entered, ASL_TRANSITIONS_IN_A_ROW_MAX + 1);
     const char *end = strstr(told, "failed ");
     ck_assert_ptr_nonnull(end);
     ck_assert_str_eq(

@@ -11,9 +11,11 @@
 #define ONE(state) "{StartAt: A, States: {A: {" state "}}}"
 #define END ", End: true"
 #define TASK "Type: Task, Resource: r"
+#define EACH "{StartAt: E, States: {E: {Type: Succeed}}}"
+#define EACH2 "{StartAt: F, States: {F: {Type: Succeed}}}"
 #define CHOICE(rule)                                                                               \
     "{StartAt: A, States: {A: {Type: Choice, Choices: [{" rule ", Next: B}]}, B: {Type: "          \
-                                                               "Succeed}}}"
+    "Succeed}}}"
 #define EIGHTY "12345678901234567890123456789012345678901234567890123456789012345678901234567890"
 
 /* Each definition has exactly the findings named by code and pointer, in this order. */
@@ -53,17 +55,62 @@ static const struct {
     /* state types and their fields */
     {ONE("Type: Nothing"), "ASL_UNKNOWN_STATE_TYPE /States/A/Type\n"},
     {ONE("Comment: x"), "ASL_MISSING_FIELD /States/A\n"},
-    {ONE("Type: Map, End: true"), "ASL_UNSUPPORTED_STATE /States/A/Type\n"},
+    {ONE("Type: Map, End: true"), "ASL_MISSING_FIELD /States/A\n"},
+    {ONE("Type: Map" END ", ItemProcessor: " EACH), ""},
+    {ONE("Type: Map" END ", Iterator: " EACH ", Parameters: {x.$: $}"), ""},
+    {ONE("Type: Map" END ", Iterator: " EACH ", ItemProcessor: " EACH2),
+     "ASL_CONFLICTING_FIELDS /States/A/ItemProcessor\n"},
+    {ONE("Type: Map" END ", ItemSelector: {}, Parameters: {}, ItemProcessor: " EACH),
+     "ASL_CONFLICTING_FIELDS /States/A/Parameters\n"},
+    {ONE("Type: Map" END ", MaxConcurrency: 2, MaxConcurrencyPath: $.a, ItemProcessor: " EACH),
+     "ASL_CONFLICTING_FIELDS /States/A/MaxConcurrencyPath\n"},
+    {ONE("Type: Map" END ", MaxConcurrency: -1, ItemProcessor: " EACH),
+     "ASL_BAD_NUMBER /States/A/MaxConcurrency\n"},
+    {ONE("Type: Map" END ", ItemsPath: '$.a[*]', ItemProcessor: " EACH),
+     "ASL_BAD_PATH /States/A/ItemsPath\n"},
+    {ONE("Type: Map" END ", ItemReader: {}, ItemProcessor: " EACH),
+     "ASL_UNSUPPORTED_FIELD /States/A/ItemReader\n"},
+    {ONE("Type: Map" END ", ItemProcessor: {ProcessorConfig: {Mode: DISTRIBUTED}, StartAt: E, "
+         "States: {E: {Type: Succeed}}}"),
+     "ASL_UNSUPPORTED_FIELD /States/A/ItemProcessor/ProcessorConfig\n"},
+    {ONE("Type: Map" END ", ItemProcessor: {ProcessorConfig: {Mode: INLINE}, StartAt: E, "
+         "States: {E: {Type: Succeed}}}"),
+     ""},
+    {ONE("Type: Map" END ", ItemProcessor: {StartAt: A, States: {A: {Type: Succeed}}}"),
+     "ASL_DUPLICATE_STATE \n"},
+    {ONE(TASK ", ItemProcessor: " EACH END), "ASL_UNKNOWN_FIELD /States/A/ItemProcessor\n"},
     {"{StartAt: A, States: {A: 1}}", "ASL_BAD_TYPE /States/A\n"},
     {ONE("Type: Pass, Resource: r" END), "ASL_UNKNOWN_FIELD /States/A/Resource\n"},
     {ONE("Type: Pass, result: 1" END), "ASL_UNKNOWN_FIELD /States/A/result\n"},
-    {ONE("Type: Pass, Assign: {x: 1}" END), "ASL_UNSUPPORTED_FIELD /States/A/Assign\n"},
+    {ONE("Type: Pass, Assign: {x: 1, y.$: $.a}" END), ""},
+    {ONE("Type: Pass, Assign: 5" END), "ASL_BAD_TYPE /States/A/Assign\n"},
+    {ONE("Type: Pass, Assign: {1x: 1}" END), "ASL_BAD_VARIABLE /States/A/Assign/1x\n"},
+    {ONE("Type: Pass, Assign: {a-b: 1}" END), "ASL_BAD_VARIABLE /States/A/Assign/a-b\n"},
+    {ONE("Type: Pass, Assign: {states: 1}" END), "ASL_BAD_VARIABLE /States/A/Assign/states\n"},
+    {ONE("Type: Pass, InputPath: $x.y" END), "ASL_UNDEFINED_VARIABLE /States/A/InputPath\n"},
+    {ONE("Type: Pass, ResultPath: $x, Assign: {x: 1}" END), "ASL_BAD_PATH /States/A/ResultPath\n"},
+    {ONE("Type: Pass, Parameters: {a.$: States.Format('{}', $x)}" END),
+     "ASL_UNDEFINED_VARIABLE /States/A/Parameters/a.$\n"},
+    {ONE("Type: Succeed, Assign: {x: 1}"), "ASL_UNKNOWN_FIELD /States/A/Assign\n"},
+    {ONE("Type: Fail, Assign: {x: 1}"), "ASL_UNKNOWN_FIELD /States/A/Assign\n"},
+    /* inside, the variables around can be read but not assigned; outside, those inside are unknown */
+    {ONE("Type: Map" END ", Assign: {x: 1}, ItemProcessor: {StartAt: E, States: {E: {Type: Pass, "
+         "InputPath: $x, Assign: {x: 2}, End: true}}}"),
+     "ASL_BAD_VARIABLE /States/A/ItemProcessor/States/E/Assign/x\n"},
+    {ONE("Type: Map" END ", OutputPath: $x, ItemProcessor: {StartAt: E, States: {E: {Type: Pass, "
+         "Assign: {x: 2}, End: true}}}"),
+     "ASL_UNDEFINED_VARIABLE /States/A/OutputPath\n"},
     {ONE("Type: Pass, Retry: []" END), "ASL_UNKNOWN_FIELD /States/A/Retry\n"},
     {ONE("Type: Succeed, ResultPath: $.a"), "ASL_UNKNOWN_FIELD /States/A/ResultPath\n"},
     {ONE("Type: Succeed" END), "ASL_UNKNOWN_FIELD /States/A/End\n"},
     {ONE("Type: Fail, InputPath: $"), "ASL_UNKNOWN_FIELD /States/A/InputPath\n"},
     {ONE("Type: Fail, OutputPath: $"), "ASL_UNKNOWN_FIELD /States/A/OutputPath\n"},
-    {ONE(TASK ", HeartbeatSeconds: 5" END), "ASL_UNSUPPORTED_FIELD /States/A/HeartbeatSeconds\n"},
+    {ONE(TASK ", HeartbeatSeconds: 5" END), ""},
+    {ONE(TASK ", HeartbeatSeconds: 5, TimeoutSeconds: 5" END),
+     "ASL_BAD_NUMBER /States/A/HeartbeatSeconds\n"},
+    {ONE(TASK ", HeartbeatSeconds: 0" END), "ASL_BAD_NUMBER /States/A/HeartbeatSeconds\n"},
+    {ONE(TASK ", HeartbeatSeconds: 5, HeartbeatSecondsPath: $.a" END),
+     "ASL_CONFLICTING_FIELDS /States/A/HeartbeatSecondsPath\n"},
     {ONE("Type: Pass, QueryLanguage: JSONata" END),
      "ASL_UNSUPPORTED_FIELD /States/A/QueryLanguage\n"},
     {ONE("Type: Pass, Comment: 5" END), "ASL_BAD_TYPE /States/A/Comment\n"},
@@ -142,8 +189,9 @@ static const struct {
      "ASL_UNKNOWN_STATE /States/A/Catch/0/Next\n"},
     {ONE(TASK ", Catch: [{ErrorEquals: [E], Next: A, ResultPath: '$[*]'}]" END),
      "ASL_BAD_PATH /States/A/Catch/0/ResultPath\n"},
-    {ONE(TASK ", Catch: [{ErrorEquals: [E], Next: A, Assign: {}}]" END),
-     "ASL_UNSUPPORTED_FIELD /States/A/Catch/0/Assign\n"},
+    {ONE(TASK ", Catch: [{ErrorEquals: [E], Next: A, Assign: {x.$: $.Error}}]" END), ""},
+    {ONE(TASK ", Catch: [{ErrorEquals: [E], Next: A, Assign: {x.$: $.}}]" END),
+     "ASL_BAD_PATH /States/A/Catch/0/Assign/x.$\n"},
     {ONE(TASK ", Catch: [{ErrorEquals: [States.ALL], Next: A, ResultPath: null}]" END), ""},
     {ONE(TASK ", Catch: [{ErrorEquals: [States.Runtime], Next: A}]" END),
      "ASL_NEVER_MATCHES /States/A/Catch/0/ErrorEquals\n"}, /* a warning */

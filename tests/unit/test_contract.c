@@ -97,6 +97,7 @@ static const struct {
     {"description:", "descripton:",
      "c.yaml:4:1: error CONTRACT_UNKNOWN_FIELD: a contract has no field \"descripton\"\n"},
     {"Service: echo-service", "Service: other",
+     "c.yaml:5:12: warning CONTRACT_UNUSED_SERVICE: no state calls the service \"echo-service\"\n"
      "c.yaml:20:20: error CONTRACT_UNDECLARED_SERVICE: the state \"Say\" calls the service "
      "\"other\", which is not in "
      "the contract's services\n"},
@@ -111,6 +112,22 @@ static const struct {
      "yet, at character 9\n"},
     {"minLength: 1", "minLenght: 1",
      "c.yaml:9:37: error SCHEMA_UNSUPPORTED_KEYWORD: the keyword \"minLenght\" is not supported\n"},
+    {"Service: echo-service", "Service.$: $.service", ""}, /* whichever the data name */
+    {"Service: echo-service", "ApiEndpoint: https://x.example",
+     "c.yaml:5:12: warning CONTRACT_UNUSED_SERVICE: no state calls the service \"echo-service\"\n"},
+    {"description: says it again", "verify: {compensations: {Say: Say}}", ""},
+    {"description: says it again", "verify: {compensations: {Say: Sey}}",
+     "c.yaml:4:26: error CONTRACT_UNKNOWN_STATE: a compensation names the state \"Sey\", and there "
+     "is none\n"},
+    {"description: says it again", "verify: {compensations: {Say: 1}}",
+     "c.yaml:4:26: error CONTRACT_BAD_FIELD: a compensation is told as \"state that undoes: state "
+     "that it undoes\"\n"},
+    {"description: says it again", "verify: {compensation: {Say: Say}}",
+     "c.yaml:4:1: error CONTRACT_BAD_FIELD: verify must be an object with one field, the object "
+     "compensations\n"},
+    {"description: says it again", "verify: {compensations: {}, x: 1}",
+     "c.yaml:4:1: error CONTRACT_BAD_FIELD: verify must be an object with one field, the object "
+     "compensations\n"},
     {"      End: true\n", "      Next: Sey\n",
      "c.yaml:21:7: error ASL_UNKNOWN_STATE: Next names \"Sey\", and there is no such state here\n"},
     {"  StartAt: Say\n", "  StartAt: Say\n   x: 1\n",
@@ -130,8 +147,8 @@ START_TEST(test_all_findings_at_once)
     findings_are(
         "bad.json",
         "{\"name\": \"x\",\n \"version\": \"1\",\n \"surprise\": 1,\n \"state_machine\": {}\n}",
-        "bad.json:3:2: error CONTRACT_UNKNOWN_FIELD: a contract has no field \"surprise\"\n"
         "bad.json:2:2: error CONTRACT_BAD_VERSION: \"1\" is no semantic version like 1.2.3\n"
+        "bad.json:3:2: error CONTRACT_UNKNOWN_FIELD: a contract has no field \"surprise\"\n"
         "bad.json:4:2: error ASL_MISSING_FIELD: States must be an object with at least one "
         "state\n");
 }
@@ -168,11 +185,10 @@ START_TEST(test_plain_machine)
     findings_are(
         "pause.asl.json",
         "{\"StartAt\": \"A\",\n \"States\": {\"A\": {\"Type\": \"Wait\",\n \"End\": 1}}}",
-        "pause.asl.json:3:2: error ASL_BAD_TYPE: End must be true or false\n"
-        "pause.asl.json:2:13: error ASL_MISSING_NEXT: the state \"A\" has neither Next nor End\n"
         "pause.asl.json:2:13: error ASL_BAD_WAIT: the Wait state \"A\" needs exactly one of "
-        "Seconds, "
-        "SecondsPath, Timestamp and TimestampPath\n");
+        "Seconds, SecondsPath, Timestamp and TimestampPath\n"
+        "pause.asl.json:2:13: error ASL_MISSING_NEXT: the state \"A\" has neither Next nor End\n"
+        "pause.asl.json:3:2: error ASL_BAD_TYPE: End must be true or false\n");
 }
 END_TEST
 

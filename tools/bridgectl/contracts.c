@@ -3,16 +3,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bridgectl.h"
-#include "core/contract.h"
+#include "contracts_run.h"
 #include "io/contract_files.h"
 
 #define CALL_TIMEOUT_MS 30000
+
+static const char *path_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
 
 static bool is_contract_name(const char *path)
 {
     static const char *const endings[] = {".yaml", ".yml", ".json"};
     size_t bytes = strlen(path);
+    if (strstr(path_name(path), ".test.")) /* the tests of the contract beside them */
+        return false;
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
         size_t ending = strlen(endings[i]);
         if (bytes > ending && strcmp(path + bytes - ending, endings[i]) == 0)
@@ -137,6 +144,31 @@ const struct command contract_commands[] = {
               "file:line:column. Exits 1 when one is an error; warnings alone exit 0.",
      .example = "bridgectl contracts check contracts/workflows",
      .run = run_check},
+    {.name = "contracts run",
+     .summary = "run a state machine alone, on a virtual clock, with mocked tasks",
+     .usage = "FILE [--input FILE] [--mocks FILE] [--json] | --cases FILE",
+     .prose =
+         "FILE is a contract or a state machine, in YAML or JSON; any Resource will do. Each "
+         "attempt of a\n"
+         "Task takes the first unused mock that names its state, else the first that names none; "
+         "without\n"
+         "one it fails with States.TaskFailed. Nothing is called and nothing waits: the clock "
+         "jumps.\n"
+         "Exits 1 when the run does not end as SUCCEEDED; with --cases 0 when every line was "
+         "answered.",
+     .example = "bridgectl contracts run contracts/workflows/metadata_stamping.yaml --input "
+                "input.json --mocks mocks.yaml\n"
+                "bridgectl contracts run --cases - < cases.jsonl > answers.jsonl",
+     .run = run_run},
+    {.name = "contracts test",
+     .summary = "run the *.test.yaml files beside contracts",
+     .usage = "[PATH...] [--json]",
+     .prose = "PATH is a test file, a contract with one beside it, or a directory; CONTRACTS_DIR "
+              "without one.\n"
+              "A case gives an input, mocks for the tasks and what is expected; the format is in\n"
+              "docs/states-language.md. Exits 1 when a case fails or a file is not valid.",
+     .example = "bridgectl contracts test contracts",
+     .run = run_test},
     {.name = "contracts list",
      .summary = "list the contracts that the orchestrator has loaded",
      .usage = "[--json]",
