@@ -77,6 +77,13 @@ bool http_access_key_known(struct http_access *access, const struct http_request
     return known;
 }
 
+bool http_access_trusts(const struct http_access *access, const struct http_request *request)
+{
+    const char *given =
+        access->credential_header == NULL ? NULL : http_header(request, access->credential_header);
+    return given != NULL && equal_constant_time(given, strlen(given), access->credential);
+}
+
 bool http_access_origin_listed(const struct http_access *access, const char *origin)
 {
     for (int i = 0; i < access->origins.count; i++) {

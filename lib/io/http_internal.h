@@ -32,12 +32,15 @@ struct http_access {
     struct http_list origins;
     struct http_list proxies;
     bool require_https;
+    const char *credential_header; /* or NULL */
+    const char *credential;
 };
 
 void http_access_init(struct http_access *access, const struct config *config);
 void http_access_reload(struct http_access *access, const struct config *config);
 void http_access_fini(struct http_access *access);
 bool http_access_key_known(struct http_access *access, const struct http_request *request);
+bool http_access_trusts(const struct http_access *access, const struct http_request *request);
 bool http_access_origin_listed(const struct http_access *access, const char *origin);
 bool http_access_https_ok(const struct http_access *access, const struct http_request *request);
 

@@ -332,7 +332,9 @@ static void refuse_stopping(struct http_exchange *exchange)
 static bool may_enter(struct http_exchange *exchange, const struct http_route *route)
 {
     struct http_server *server = exchange->server;
-    if ((route->flags & HTTP_OPEN) == 0) {
+    bool trusted = (route->flags & HTTP_TRUSTED) != 0 &&
+                   http_access_trusts(&server->access, &exchange->request);
+    if ((route->flags & HTTP_OPEN) == 0 && !trusted) {
         if (!http_access_https_ok(&server->access, &exchange->request)) {
             http_exchange_refuse(exchange, ERR_FORBIDDEN, 403, "https_required",
                                  "only requests that came over HTTPS are taken");
@@ -353,6 +355,12 @@ static bool may_enter(struct http_exchange *exchange, const struct http_route *r
         return false;
     }
     return true;
+}
+
+bool http_trusted(const struct http_request *request)
+{
+    const struct http_exchange *exchange = request->internal;
+    return http_access_trusts(&exchange->server->access, request);
 }
 
 static void serve(struct http_exchange *exchange, const struct mg_request_info *info)
@@ -578,6 +586,8 @@ static enum error_code start(struct http_server **result, const struct http_serv
     server->context = options->context;
     server->counted = counted;
     http_access_init(&server->access, options->config);
+    server->access.credential_header = options->credential_header;
+    server->access.credential = options->credential;
     pthread_mutex_init(&server->idle_lock, NULL);
     pthread_cond_init(&server->idle, NULL);
     server->watch = http_watch_new(options->config->http_body_timeout_ms);

@@ -43,8 +43,9 @@ struct http_response {
 typedef void http_handler(struct http_request *request, struct http_response *response,
                           void *context);
 
-#define HTTP_OPEN 1u   /* needs no API key (health, metrics, docs) */
-#define HTTP_HIDDEN 2u /* not counted as a route of its own in metrics ("other") */
+#define HTTP_OPEN 1u    /* needs no API key (health, metrics, docs) */
+#define HTTP_HIDDEN 2u  /* not counted as a route of its own in metrics ("other") */
+#define HTTP_TRUSTED 4u /* instead of an API key over HTTPS, the server's own credential will do */
 
 struct http_route {
     const char *method; /* "GET"; HEAD follows GET */
@@ -64,6 +65,8 @@ struct http_server_options {
     const struct http_route *routes; /* ended by a zeroed one */
     void *context;                   /* given to every handler */
     const struct config *config;     /* keys, CORS, HTTPS rules */
+    const char *credential_header;   /* for HTTP_TRUSTED: its name and value; NULL: there is none */
+    const char *credential;
 };
 
 /* ERR_CONFIG with a sentence that names the port and who holds it when it is busy. */
@@ -78,7 +81,8 @@ void http_server_reload_keys(struct http_server *server, const struct config *co
 
 /* Request access. Texts live until the handler returns. */
 const char *http_header(const struct http_request *request,
-                        const char *name); /* NULL when absent */
+                        const char *name);             /* NULL when absent */
+bool http_trusted(const struct http_request *request); /* it shows the server's own credential */
 const char *http_path_parameter(const struct http_request *request, const char *name);
 const char *http_query(struct http_request *request,
                        const char *name); /* decoded; NULL when absent */

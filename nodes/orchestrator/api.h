@@ -3,6 +3,7 @@
  *
  *     api_submit.c     submissions, one and many, new and older form
  *     api_workflows.c  reading and cancelling workflows
+ *     api_tasks.c      task tokens and signals
  *     api_node.c       contracts, health, pages
  *     workflow_view.c  workflows as JSON
  *
@@ -31,6 +32,13 @@ void api_history(struct http_request *request, struct http_response *response, v
 void api_cancel(struct http_request *request, struct http_response *response, void *context);
 void api_status_older(struct http_request *request, struct http_response *response, void *context);
 
+/* api_tasks.c */
+void api_task_success(struct http_request *request, struct http_response *response, void *context);
+void api_task_failure(struct http_request *request, struct http_response *response, void *context);
+void api_task_heartbeat(struct http_request *request, struct http_response *response,
+                        void *context);
+void api_signal(struct http_request *request, struct http_response *response, void *context);
+
 /* api_node.c */
 void api_contracts(struct http_request *request, struct http_response *response, void *context);
 void api_contract(struct http_request *request, struct http_response *response, void *context);
@@ -43,6 +51,7 @@ void api_index(struct http_request *request, struct http_response *response, voi
 
 /* A problem document; what is worth another try gets Retry-After. */
 void api_fail(struct http_response *response, const struct error *error);
+void api_refuse_ended(struct http_response *response, enum workflow_state state); /* 409 */
 bool api_path_id(struct http_request *request, struct http_response *response, struct uuid *id);
 
 /* The older API's lower-case form of a state. */

@@ -222,12 +222,17 @@ void api_index(struct http_request *request, struct http_response *response, voi
 }
 
 const struct http_route api_routes[] = {
-    {"POST", "/api/v1/workflows", api_submit, 0, HTTP_BODY_BYTES_MAX},
+    {"POST", "/api/v1/workflows", api_submit, HTTP_TRUSTED, HTTP_BODY_BYTES_MAX},
     {"GET", "/api/v1/workflows", api_list, 0, 0},
     {"POST", "/api/v1/workflows/batch", api_submit_batch, 0, HTTP_BATCH_BODY_BYTES_MAX},
     {"GET", "/api/v1/workflows/{workflow_id}", api_get, 0, 0},
     {"GET", "/api/v1/workflows/{workflow_id}/history", api_history, 0, 0},
     {"POST", "/api/v1/workflows/{workflow_id}/cancel", api_cancel, 0, 0},
+    {"POST", "/api/v1/workflows/{workflow_id}/signals/{signal_name}", api_signal, 0,
+     SIGNAL_BYTES_MAX},
+    {"POST", "/api/v1/tasks/{token}/success", api_task_success, 0, SIGNAL_BYTES_MAX},
+    {"POST", "/api/v1/tasks/{token}/failure", api_task_failure, 0, 0},
+    {"POST", "/api/v1/tasks/{token}/heartbeat", api_task_heartbeat, 0, 0},
     {"GET", "/api/v1/contracts", api_contracts, 0, 0},
     {"GET", "/api/v1/contracts/{name}", api_contract, 0, 0},
     {"POST", "/workflow/submit", api_submit_older, 0, HTTP_BODY_BYTES_MAX},

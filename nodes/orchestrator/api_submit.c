@@ -8,6 +8,7 @@
 #include "io/clock.h"
 #include "orchestrator/api.h"
 #include "orchestrator/core/submission.h"
+#include "orchestrator/core/task.h"
 #include "orchestrator/worker.h"
 
 #define ACCEPT_TIMEOUT_US 10000000 /* longest wait for the commit; past it the outcome is unknown */
@@ -27,6 +28,7 @@ struct attempt {
     const struct contract *contract;
     struct ticket *ticket; /* ours, once posted */
     bool duplicate;        /* the workflow was there before */
+    const char *parent;    /* token of the step that started it, or NULL; lent by the request */
     struct uuid id;        /* of the workflow */
     struct error error;    /* code is ERR_OK while all is well */
 };
@@ -150,6 +152,7 @@ static void post(struct orchestrator *orchestrator, struct attempt *attempt, int
         .namespace = copy(submission->namespace),
         .correlation_id = copy(submission->correlation_id),
         .traceparent = is_traceparent(traceparent) ? copy(traceparent) : NULL,
+        .parent_token = copy(attempt->parent),
         .input = json_hold(submission->input),
         .input_bytes = (int64_t)json_text_bytes(submission->input),
         .metadata = submission->metadata == NULL ? NULL : json_hold(submission->metadata),
@@ -157,8 +160,7 @@ static void post(struct orchestrator *orchestrator, struct attempt *attempt, int
     };
     struct ticket *ticket = ticket_new();
     ticket->question = TICKET_SUBMIT;
-    ticket->workflow = workflow_new(attempt->contract, &head,
-                                    orchestrator->config->orchestrator_workflow_timeout_ms);
+    ticket->workflow = workflow_new(attempt->contract, &head, &orchestrator->environment);
     ticket->key = copy(submission->key);
     memcpy(ticket->body_hash, submission->body_hash, BODY_HASH_BYTES);
     ticket->read_us = read_us;
@@ -354,6 +356,8 @@ void api_submit(struct http_request *request, struct http_response *response, vo
         count_refusal(ERR_SYNTAX);
         return;
     }
+    if (http_trusted(request))
+        attempt.parent = http_header(request, TASK_HEADER_PARENT);
     begin(orchestrator, &attempt, body, http_header(request, "Idempotency-Key"),
           http_header(request, "traceparent"), wait_ms > 0);
     await_acceptance(&attempt);

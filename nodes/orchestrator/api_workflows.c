@@ -200,7 +200,7 @@ static const char sql_history[] =
     "  FROM fsm_transitions WHERE entity_id = $1"
     " UNION ALL"
     " SELECT at, 1, run::int, (ARRAY['accepted', 'started', 'task_succeeded', 'task_failed', "
-    "'timer_fired', 'cancelled', 'timed_out'])[kind + 1], "
+    "'timer_fired', 'cancelled', 'timed_out', 'task_delivered', 'heartbeat', 'signal'])[kind + 1], "
     "  NULL, NULL, regexp_replace(state_path, '^.*/', ''), nullif(attempt, 0)::int, error, cause, "
     "seq, n "
     "  FROM workflow_events WHERE workflow_id = $1) h ORDER BY at, place, n";
@@ -292,13 +292,12 @@ static struct ticket *send_cancel(struct orchestrator *orchestrator, const struc
     return ticket;
 }
 
-static void refuse_ended(struct http_response *response, const struct workflow_view *view)
+void api_refuse_ended(struct http_response *response, enum workflow_state state)
 {
     struct error error = {0};
     struct json *extra = json_object();
-    error_set(&error, ERR_CONFLICT, "the workflow has ended: it is %s",
-              workflow_state_name(view->state));
-    json_object_set(extra, "state", json_text(workflow_state_name(view->state)));
+    error_set(&error, ERR_CONFLICT, "the workflow has ended: it is %s", workflow_state_name(state));
+    json_object_set(extra, "state", json_text(workflow_state_name(state)));
     http_problem_with(response, &error, 409, "workflow_ended", extra);
 }
 
@@ -365,7 +364,7 @@ void api_cancel(struct http_request *request, struct http_response *response, vo
     else if (view.state == WORKFLOW_CANCELLED)
         http_json(response, 200, view.object); /* cancelling twice is fine */
     else
-        refuse_ended(response, &view);
+        api_refuse_ended(response, view.state);
 out:
     json_release(view.object);
     free(cause);

@@ -15,6 +15,7 @@
 #include "io/node.h"
 #include "io/presence.h"
 #include "orchestrator/api.h"
+#include "orchestrator/core/task.h"
 #include "orchestrator/ownership.h"
 #include "orchestrator/worker.h"
 
@@ -83,6 +84,22 @@ static const char sql_identity[] =
     "AND (bridge_identity.system_identifier <> c.system_identifier OR database_oid <> "
     "d.oid::bigint)";
 
+/* What task tokens are signed with, and what instances know one another by. */
+static enum error_code take_secret(struct orchestrator *orchestrator,
+                                   const struct postgres_rows *rows, struct error *error)
+{
+    struct workflow_environment *environment = &orchestrator->environment;
+    size_t bytes = 0;
+    const char *secret = postgres_rows_text(rows, 0, 2, &bytes);
+    if (secret == NULL || bytes != sizeof environment->token_secret)
+        return error_set(error, ERR_SCHEMA, "bridge_identity.token_secret is not of %zu octets",
+                         sizeof environment->token_secret);
+    memcpy(environment->token_secret, secret, bytes);
+    environment->timeout_ms = orchestrator->config->orchestrator_workflow_timeout_ms;
+    task_credential(environment->token_secret, orchestrator->credential);
+    return ERR_OK;
+}
+
 static enum error_code read_database(struct orchestrator *orchestrator, int64_t *incarnation,
                                      struct error *error)
 {
@@ -97,11 +114,13 @@ static enum error_code read_database(struct orchestrator *orchestrator, int64_t 
     if (code == ERR_OK)
         code = registry_store(orchestrator->registry, postgres, error);
     if (code == ERR_OK)
-        code = postgres_query(postgres, "SELECT incarnation, shards FROM bridge_identity", NULL, 0,
-                              &rows, error);
+        code = postgres_query(postgres,
+                              "SELECT incarnation, shards, token_secret FROM bridge_identity", NULL,
+                              0, &rows, error);
     if (code == ERR_OK) {
         *incarnation = postgres_rows_int(rows, 0, 0);
         orchestrator->shards = (int)postgres_rows_int(rows, 0, 1);
+        code = take_secret(orchestrator, rows, error);
     }
     postgres_rows_free(rows);
     postgres_free(postgres);
@@ -131,6 +150,7 @@ static enum error_code start_engine(struct orchestrator *orchestrator, struct er
         .registry = orchestrator->registry,
         .routes = orchestrator->routes,
         .database_url = orchestrator->database_url,
+        .environment = &orchestrator->environment,
     };
     code = publisher_open(&orchestrator->publisher, &options, error);
     if (code != ERR_OK)
@@ -153,6 +173,18 @@ static enum error_code start_engine(struct orchestrator *orchestrator, struct er
     return ERR_OK;
 }
 
+/* How this process reaches its own API. */
+static char *own_url(const struct config *config, int port)
+{
+    struct buffer url = {0};
+    const char *address = config->bind_address;
+    bool any = *address == '\0' || strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0;
+    bool six = strchr(address, ':') != NULL;
+    buffer_append_format(&url, !any && six ? "http://[%s]:%d" : "http://%s:%d",
+                         any ? "127.0.0.1" : address, port);
+    return buffer_take(&url);
+}
+
 static enum error_code start_http(struct parts *parts, struct error *error)
 {
     const struct config *config = parts->orchestrator.config;
@@ -163,8 +195,12 @@ static enum error_code start_http(struct parts *parts, struct error *error)
         .routes = api_routes,
         .context = &parts->orchestrator,
         .config = config,
+        .credential_header = TASK_HEADER_CREDENTIAL,
+        .credential = parts->orchestrator.credential,
     };
     enum error_code code = http_server_start(&parts->server, &options, error);
+    if (code == ERR_OK)
+        parts->orchestrator.own_url = own_url(config, http_server_port(parts->server));
     if (code == ERR_OK)
         code = http_metrics_start(&parts->metrics_server, config->bind_address,
                                   (int)config->orchestrator_metrics_port, config, error);
@@ -253,6 +289,7 @@ static void stop(struct parts *parts)
     registry_free(orchestrator->registry);
     event_routes_free(orchestrator->routes);
     free(orchestrator->database_url);
+    free(orchestrator->own_url);
 }
 
 static void reload(const struct config *fresh, void *context)

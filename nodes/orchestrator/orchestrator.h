@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/uuid.h"
 #include "io/postgres.h"
+#include "orchestrator/core/workflow.h"
 #include "orchestrator/publisher.h"
 #include "orchestrator/registry.h"
 
@@ -33,8 +34,11 @@ struct orchestrator {
     struct ownership *ownership;
     int shards;
     int workers_count;
-    struct worker *workers[WORKERS_MAX]; /* shard s belongs to worker s % workers_count */
-    atomic_llong queued;                 /* submissions on their way and workflows PENDING */
+    struct worker *workers[WORKERS_MAX];     /* shard s belongs to worker s % workers_count */
+    struct workflow_environment environment; /* lent to every workflow */
+    char credential[TASK_CREDENTIAL_BYTES];  /* for the API of an instance of this database */
+    char *own_url;                           /* of this instance's API, on this machine */
+    atomic_llong queued;                     /* submissions on their way and workflows PENDING */
     atomic_bool stopping;
     atomic_bool
         claimed; /* the first claim of shards is done: what comes to this instance has come */

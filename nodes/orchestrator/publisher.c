@@ -45,6 +45,7 @@ struct lane {
 
 struct publisher {
     const struct config *config;
+    const struct workflow_environment *environment;
     char *node_id;
     int64_t incarnation;
     struct registry *registry;
@@ -181,7 +182,7 @@ static bool produce(struct publisher *publisher, struct lane *lane,
         .tag_a = TAG(event->shard, lane->generation),
         .tag_b = (uint64_t)event->seq << 2 | COPY_WORKFLOW,
     };
-    const char *topic = event_routes_topic(publisher->routes, event->type);
+    const char *topic = event_routes_topic(publisher->routes, values + event->type_offset);
     ring_reserve(lane, event->seq);
     *copies_of(lane, event->seq) = topic == NULL ? COPY_WORKFLOW : COPY_WORKFLOW | COPY_TYPED;
     if (kafka_produce(publisher->producer, &message, NULL) != ERR_OK)
@@ -401,8 +402,8 @@ static bool work_off(struct publisher *publisher, int16_t shard, struct error *e
     }
     struct rebuilding rebuilding = {.publisher = publisher, .after_seq = produced, .shard = shard};
     bool more = store_read_lane(publisher->postgres, publisher->registry, shard, produced,
-                                BACKLOG_CHUNK, publisher->config->orchestrator_workflow_timeout_ms,
-                                on_record, &rebuilding, &rebuilding.last_seq, error) == ERR_OK &&
+                                BACKLOG_CHUNK, publisher->environment, on_record, &rebuilding,
+                                &rebuilding.last_seq, error) == ERR_OK &&
                 rebuilding.last_seq > produced &&
                 produce_rebuilt(publisher, lane, &rebuilding, generation);
     publisher_events_fini(&rebuilding.events);
@@ -568,6 +569,7 @@ enum error_code publisher_open(struct publisher **out, const struct publisher_op
 {
     struct publisher *publisher = must_calloc(1, sizeof *publisher);
     publisher->config = options->config;
+    publisher->environment = options->environment;
     publisher->node_id = must_strdup(options->node_id);
     publisher->incarnation = options->incarnation;
     publisher->registry = options->registry;

@@ -37,6 +37,7 @@ struct publisher_options {
     struct registry *registry;
     const struct event_routes *routes;
     const char *database_url;
+    const struct workflow_environment *environment;
 };
 
 enum error_code publisher_open(struct publisher **publisher,

@@ -98,12 +98,13 @@ void publisher_events_add(struct publisher_events *events, const char *node_id,
                                           .at_us = record->at_us,
                                           .workflow_id = head->id,
                                           .event_id = envelope.event_id,
-                                          .type = envelope.event_type,
                                           .value_offset = offset,
                                           .value_bytes = events->values.bytes - offset};
         event->traceparent_offset = events->values.bytes;
         append_traceparent(&events->values, head);
         event->traceparent_bytes = events->values.bytes - event->traceparent_offset;
+        event->type_offset = events->values.bytes;
+        buffer_append(&events->values, envelope.event_type, strlen(envelope.event_type) + 1);
     }
 }
 
@@ -111,6 +112,7 @@ int publisher_event_headers(const struct publisher_event *event, const char *val
                             const char *lane, int64_t previous, struct publisher_headers *out)
 {
     struct kafka_header *headers = out->items;
+    const char *type = values + event->type_offset;
     int count = 0;
     snprintf(out->seq, sizeof out->seq, "%lld", (long long)event->seq);
     snprintf(out->previous, sizeof out->previous, "%lld", (long long)previous);
@@ -123,7 +125,7 @@ int publisher_event_headers(const struct publisher_event *event, const char *val
     headers[count++] = (struct kafka_header){"traceparent", values + event->traceparent_offset,
                                              event->traceparent_bytes};
     headers[count++] = (struct kafka_header){"ce_id", out->id, strlen(out->id)};
-    headers[count++] = (struct kafka_header){"ce_type", event->type, strlen(event->type)};
+    headers[count++] = (struct kafka_header){"ce_type", type, strlen(type)};
     headers[count++] =
         (struct kafka_header){"ce_source", ENVELOPE_CE_SOURCE, strlen(ENVELOPE_CE_SOURCE)};
     headers[count++] = (struct kafka_header){"ce_specversion", "1.0", 3};

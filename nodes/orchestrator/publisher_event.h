@@ -24,7 +24,7 @@ struct publisher_event {
     int64_t at_us;
     struct uuid workflow_id;
     struct uuid event_id;
-    const char *type;    /* lives as long as its contract */
+    size_t type_offset;  /* in values: NUL-ended */
     size_t value_offset; /* in values */
     size_t value_bytes;
     size_t traceparent_offset; /* in values */

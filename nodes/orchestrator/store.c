@@ -16,10 +16,11 @@ static const char sql_keys[] =
     "$6::timestamptz[])";
 static const char sql_new[] = "INSERT INTO workflow_executions (id, shard, correlation_id, "
                               "workflow_type, contract_version, namespace, current_state, "
-                              "input, metadata, traceparent, created_at, started_at) "
+                              "input, metadata, traceparent, created_at, started_at, parent_token) "
                               "SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::text[], "
                               "$4::text[], $5::text[], $6::text[], $7::text[], $8::json[], "
-                              "$9::json[], $10::text[], $11::timestamptz[], $12::timestamptz[])";
+                              "$9::json[], $10::text[], $11::timestamptz[], $12::timestamptz[], "
+                              "$13::text[])";
 static const char sql_events[] = "INSERT INTO workflow_events (workflow_id, n, shard, seq, "
                                  "seq_count, run, kind, wait, attempt, duration_us, at, random, "
                                  "state_path, current_step, error, cause, payload) "
@@ -42,7 +43,7 @@ static const char sql_update[] =
 
 #define FENCE_COLUMNS 6
 #define KEY_COLUMNS 6
-#define NEW_COLUMNS 12
+#define NEW_COLUMNS 13
 #define EVENT_COLUMNS 17
 #define TRANSITION_COLUMNS 6
 #define UPDATE_COLUMNS 8
@@ -69,8 +70,8 @@ void store_batch_clear(struct store_batch *batch)
     static const enum postgres_type keys[KEY_COLUMNS] = {PG_INT2, PG_TEXT,  PG_TEXT,
                                                          PG_UUID, PG_BYTEA, PG_TIMESTAMPTZ};
     static const enum postgres_type new[NEW_COLUMNS] = {
-        PG_UUID, PG_INT2, PG_TEXT, PG_TEXT, PG_TEXT,        PG_TEXT,
-        PG_TEXT, PG_JSON, PG_JSON, PG_TEXT, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ};
+        PG_UUID, PG_INT2, PG_TEXT, PG_TEXT,        PG_TEXT,        PG_TEXT, PG_TEXT,
+        PG_JSON, PG_JSON, PG_TEXT, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_TEXT};
     static const enum postgres_type events[EVENT_COLUMNS] = {
         PG_UUID, PG_INT4,        PG_INT2,   PG_INT8, PG_INT2, PG_INT2, PG_INT2, PG_INT4, PG_INT2,
         PG_INT8, PG_TIMESTAMPTZ, PG_DOUBLE, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_JSON};
@@ -164,7 +165,8 @@ static void add_new(struct store_batch *batch, const struct workflow *workflow)
     push_json(batch, column++, head->metadata);
     postgres_push_string(column++, head->traceparent);
     postgres_push_instant(column++, head->created_us);
-    push_instant_or_null(column, started ? workflow_started_us(workflow) : 0);
+    push_instant_or_null(column++, started ? workflow_started_us(workflow) : 0);
+    postgres_push_string(column, head->parent_token);
 }
 
 static void add_update(struct store_batch *batch, const struct workflow *workflow)

@@ -59,14 +59,16 @@ typedef void store_on_record(void *context, const struct workflow *workflow,
 typedef void store_on_workflow(void *context, struct workflow *workflow);
 
 enum error_code store_load_live(struct postgres *postgres, struct registry *registry,
-                                const int16_t *shards, int count, int64_t timeout_ms,
+                                const int16_t *shards, int count,
+                                const struct workflow_environment *environment,
                                 store_on_workflow *on_workflow, void *context,
                                 struct error *error) MUST_USE;
 /* The workflows whose records lie on a lane after `after_seq`, at most `limit` records. *last_seq is the
  * last lane number read, after_seq when there was none. Records come in the order of workflows, not of
  * the lane: the caller sorts. */
 enum error_code store_read_lane(struct postgres *postgres, struct registry *registry, int16_t shard,
-                                int64_t after_seq, int limit, int64_t timeout_ms,
+                                int64_t after_seq, int limit,
+                                const struct workflow_environment *environment,
                                 store_on_record *on_record, void *context, int64_t *last_seq,
                                 struct error *error) MUST_USE;
 

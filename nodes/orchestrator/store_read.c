@@ -15,7 +15,7 @@ static const char sql_sizes[] = "SELECT id, pg_column_size(input)::bigint FROM w
                                 "WHERE id = ANY($1) ORDER BY id";
 static const char sql_heads[] =
     "SELECT id, shard, run, correlation_id, workflow_type, contract_version, namespace, input, "
-    "metadata, traceparent, created_at "
+    "metadata, traceparent, created_at, parent_token "
     "FROM workflow_executions WHERE id = ANY($1) ORDER BY id";
 static const char sql_records[] =
     "SELECT workflow_id, n, seq, kind, wait, attempt, duration_us, at, random, error, cause, "
@@ -28,7 +28,7 @@ static const char sql_lane[] = "SELECT workflow_id, seq + seq_count - 1 FROM wor
 struct reading {
     struct registry *registry;
     struct postgres *postgres;
-    int64_t timeout_ms;
+    const struct workflow_environment *environment;
     store_on_record *on_record;
     store_on_workflow *on_workflow;
     void *context;
@@ -75,10 +75,11 @@ static enum error_code read_head(const struct reading *reading, const struct pos
             .metadata = json_or_null(rows, row, 8),
             .traceparent = text_or_null(rows, row, 9),
             .created_us = postgres_rows_instant(rows, row, 10),
+            .parent_token = text_or_null(rows, row, 11),
         };
         postgres_rows_text(rows, row, 7, &input_bytes);
         head.input_bytes = (int64_t)input_bytes;
-        *workflow = workflow_new(contract, &head, reading->timeout_ms);
+        *workflow = workflow_new(contract, &head, reading->environment);
     }
     free(name);
     free(version);
@@ -197,12 +198,13 @@ static enum error_code read_workflows(const struct reading *reading,
 }
 
 enum error_code store_load_live(struct postgres *postgres, struct registry *registry,
-                                const int16_t *shards, int count, int64_t timeout_ms,
+                                const int16_t *shards, int count,
+                                const struct workflow_environment *environment,
                                 store_on_workflow *on_workflow, void *context, struct error *error)
 {
     struct reading reading = {.registry = registry,
                               .postgres = postgres,
-                              .timeout_ms = timeout_ms,
+                              .environment = environment,
                               .on_workflow = on_workflow,
                               .context = context};
     struct postgres_value value = {0}, ids = {0};
@@ -227,13 +229,14 @@ enum error_code store_load_live(struct postgres *postgres, struct registry *regi
 }
 
 enum error_code store_read_lane(struct postgres *postgres, struct registry *registry, int16_t shard,
-                                int64_t after_seq, int limit, int64_t timeout_ms,
+                                int64_t after_seq, int limit,
+                                const struct workflow_environment *environment,
                                 store_on_record *on_record, void *context, int64_t *last_seq,
                                 struct error *error)
 {
     struct reading reading = {.registry = registry,
                               .postgres = postgres,
-                              .timeout_ms = timeout_ms,
+                              .environment = environment,
                               .on_record = on_record,
                               .context = context};
     struct postgres_value values[3] = {{0}}, ids = {0};

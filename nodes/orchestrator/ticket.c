@@ -49,6 +49,8 @@ void ticket_release(struct ticket *ticket)
     workflow_free(ticket->workflow);
     free(ticket->key);
     free(ticket->cause);
+    free(ticket->name);
+    json_release(ticket->data);
     json_release(ticket->result);
     free(ticket->error);
     free(ticket->error_cause);

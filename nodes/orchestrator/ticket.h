@@ -21,17 +21,30 @@ enum ticket_stage {
     TICKET_DUPLICATE, /* the key belongs to the workflow `id`; same_body */
     TICKET_REFUSED,   /* code says why */
     TICKET_NOT_LIVE,  /* no live workflow here has the id: the database knows */
+    TICKET_STALE,     /* nobody waits for it (any more) */
 };
 
 struct ticket {
     /* the question */
-    enum { TICKET_SUBMIT, TICKET_CANCEL, TICKET_WATCH } question;
+    enum {
+        TICKET_SUBMIT,
+        TICKET_CANCEL,
+        TICKET_WATCH,
+        TICKET_TOKEN,     /* wait, data or name and cause: a task token's answer */
+        TICKET_HEARTBEAT, /* wait */
+        TICKET_CHILD,     /* wait, data or name and cause: the end of a child */
+        TICKET_SIGNAL     /* name, key, data */
+    } question;
+    int16_t at_shard; /* of the workflow; the four above */
+    uint32_t wait;
+    char *name;        /* of the signal, or of the error */
+    struct json *data; /* or NULL */
     struct uuid id;
     struct workflow *workflow; /* TICKET_SUBMIT: taken by the worker */
     char *key;                 /* or NULL */
     uint8_t body_hash[BODY_HASH_BYTES];
-    int64_t read_us;     /* clock_monotonic_us of the look for the key in the database */
-    char *cause;         /* TICKET_CANCEL */
+    int64_t read_us; /* clock_monotonic_us of the look for the key in the database */
+    char *cause;
     bool wants_end;      /* answer the end of the workflow too */
     struct ticket *next; /* in a mailbox or among the watchers of a workflow */
     /* the answer; read it after ticket_wait */

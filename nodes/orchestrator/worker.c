@@ -158,8 +158,7 @@ bool worker_load(struct worker *worker, const struct worker_lane *given, int giv
         own(worker, &lanes[i]);
     if (code == ERR_OK)
         code = store_load_live(worker->postgres, worker->orchestrator->registry, shards, count,
-                               worker->orchestrator->config->orchestrator_workflow_timeout_ms,
-                               on_workflow, worker, &error);
+                               &worker->orchestrator->environment, on_workflow, worker, &error);
     worker_watch_postgres(worker, false);
     atomic_store(&worker->database_up, code == ERR_OK);
     if (code == ERR_OK) {
@@ -220,9 +219,46 @@ static void take_submission(struct worker *worker, struct ticket *ticket)
     worker_step(worker, &event, ticket);
 }
 
+/* A signal, a token's answer or a child's end, for a workflow of a shard that should be ours. */
+static void take_message(struct worker *worker, struct ticket *ticket)
+{
+    static const enum engine_event_type types[] = {[TICKET_TOKEN] = ENGINE_TOKEN,
+                                                   [TICKET_HEARTBEAT] = ENGINE_HEARTBEAT,
+                                                   [TICKET_CHILD] = ENGINE_CHILD,
+                                                   [TICKET_SIGNAL] = ENGINE_SIGNAL};
+    bool signal = ticket->question == TICKET_SIGNAL;
+    enum error_code refusal = worker->stop                       ? ERR_STOPPING
+                              : !worker->owned[ticket->at_shard] ? ERR_NOT_OWNER
+                              : !worker_database_up(worker)      ? ERR_DATABASE
+                                                                 : ERR_OK;
+    if (refusal != ERR_OK) {
+        worker_refuse(ticket, refusal);
+        return;
+    }
+    struct engine_event event = {
+        .type = types[ticket->question],
+        .now_us = clock_now_us(),
+        .id = ticket->id,
+        .wait = ticket->wait,
+        .random = clock_random_unit(),
+        .key = ticket->key,
+        .signal = signal ? ticket->name : NULL,
+        .result = ticket->data,
+        .error = signal ? NULL : ticket->name,
+        .cause = ticket->cause,
+    };
+    worker_step(worker, &event, ticket);
+}
+
 static void take_ticket(struct worker *worker, struct ticket *ticket)
 {
     switch (ticket->question) {
+    case TICKET_TOKEN:
+    case TICKET_HEARTBEAT:
+    case TICKET_CHILD:
+    case TICKET_SIGNAL:
+        take_message(worker, ticket);
+        break;
     case TICKET_SUBMIT:
         take_submission(worker, ticket);
         break;
@@ -329,6 +365,9 @@ static int next_timeout_ms(const struct worker *worker)
     if (worker->store_state == STORE_FLYING &&
         worker->sent_us + reply_timeout_us(worker) - monotonic_us < wait_us)
         wait_us = worker->sent_us + reply_timeout_us(worker) - monotonic_us;
+    if (worker_children_due_us(worker) != INT64_MAX &&
+        worker_children_due_us(worker) - monotonic_us < wait_us)
+        wait_us = worker_children_due_us(worker) - monotonic_us;
     if (publishing(worker) && wait_us > TIMEOUT_MS_MAX * 1000)
         wait_us = TIMEOUT_MS_MAX * 1000;
     if (wait_us == INT64_MAX)
@@ -357,8 +396,14 @@ static void turn(struct worker *worker)
         http_multi_tick(worker->http);
     int64_t now_us = clock_now_us();
     if (can_write(worker) && engine_next_due_us(worker->engine) <= now_us)
-        worker_step(worker, &(struct engine_event){.type = ENGINE_TICK, .now_us = now_us}, NULL);
+        worker_step(worker,
+                    &(struct engine_event){
+                        .type = ENGINE_TICK, .now_us = now_us, .random = clock_random_unit()},
+                    NULL);
     take_shards(worker);
+    worker_calls_start_waiting(worker);
+    if (worker_children_due_us(worker) <= clock_monotonic_us())
+        worker_children_look(worker);
     worker_store_start(worker);
 }
 
@@ -440,6 +485,7 @@ void worker_free(struct worker *worker)
     http_multi_free(worker->http);
     postgres_free(worker->postgres);
     free(worker->takes);
+    free(worker->waiting);
     close(worker->epoll_fd);
     close(worker->mailbox_fd);
     pthread_mutex_destroy(&worker->lock);

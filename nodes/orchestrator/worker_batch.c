@@ -163,11 +163,14 @@ static void take_recorded(struct worker *worker, const struct engine_effect *eff
         describe(push_reply(batch, both ? ticket_hold(ticket) : ticket, TICKET_ACCEPTED), effect);
         if (both)
             worker_watch(worker, &effect->id, ticket);
-    } else if (ticket != NULL && ticket->question == TICKET_CANCEL) {
-        describe(push_reply(batch, ticket, TICKET_ENDED), effect);
+    } else if (ticket != NULL) {
+        bool cancel = ticket->question == TICKET_CANCEL;
+        describe(push_reply(batch, ticket, cancel ? TICKET_ENDED : TICKET_ACCEPTED), effect);
     }
-    if (effect->ended)
+    if (effect->ended) {
         move_watchers(worker, effect);
+        worker_child_ended(worker, effect->workflow);
+    }
 }
 
 /* What the database knows of the workflow is asked for after the transactions under way: its end may be in
@@ -177,33 +180,45 @@ void worker_reply_not_live(struct worker *worker, struct ticket *ticket)
     push_reply(&worker->gathering, ticket, TICKET_NOT_LIVE);
 }
 
-static void take_effect(struct worker *worker, const struct engine_effect *effect,
+/* True when the ticket was answered. */
+static bool take_effect(struct worker *worker, const struct engine_effect *effect,
                         struct ticket *ticket)
 {
     struct batch_reply *reply;
     switch (effect->type) {
     case ENGINE_RECORDED:
         take_recorded(worker, effect, ticket);
-        break;
+        return true;
     case ENGINE_CALL:
         push_call(&worker->gathering, &effect->id, effect->wait);
         break;
     case ENGINE_ABANDON:
         worker_abandon(worker, &effect->id, effect->wait);
         break;
+    case ENGINE_ORPHAN:
+        worker_orphan(worker, &effect->id);
+        break;
     case ENGINE_DUPLICATE:
         reply = push_reply(&worker->gathering, ticket, TICKET_DUPLICATE);
         reply->id = effect->id;
         reply->same_body = effect->same_body;
-        atomic_fetch_sub(&worker->orchestrator->queued, 1);
-        break;
+        if (ticket->question == TICKET_SUBMIT)
+            atomic_fetch_sub(&worker->orchestrator->queued, 1);
+        return true;
     case ENGINE_UNKNOWN:
         worker_reply_not_live(worker, ticket);
-        break;
+        return true;
+    case ENGINE_FULL:
+        worker_refuse(ticket, ERR_LIMIT);
+        return true;
     case ENGINE_STALE:
-        metrics_add(METRIC_STALE_ANSWERS, 0, 0, 1);
-        break;
+        if (ticket != NULL)
+            push_reply(&worker->gathering, ticket, TICKET_STALE)->id = effect->id;
+        else
+            metrics_add(METRIC_STALE_ANSWERS, 0, 0, 1);
+        return true;
     }
+    return false;
 }
 
 /* What the engine holds, for other threads and as metrics (the sum over all workers). */
@@ -230,8 +245,11 @@ void worker_step(struct worker *worker, const struct engine_event *event, struct
         /* A step may also start other workflows in freed slots: the ticket belongs to its own. */
         bool own = ticket != NULL && (effect->type != ENGINE_RECORDED || effect->is_new ||
                                       uuid_equal(&effect->id, &event->id));
-        take_effect(worker, effect, own ? ticket : NULL);
+        if (take_effect(worker, effect, own ? ticket : NULL) && own)
+            ticket = NULL;
     }
+    if (ticket != NULL)
+        worker_refuse(ticket, ERR_CONFLICT);
     engine_effects_clear(&worker->effects);
     show_engine(worker);
 }
@@ -241,6 +259,7 @@ void worker_step(struct worker *worker, const struct engine_event *event, struct
 static void batch_clear(struct batch *batch)
 {
     store_batch_clear(batch->store);
+    worker_children_drop(batch);
     publisher_events_clear(&batch->events);
     batch->calls_count = batch->replies_count = batch->ends_count = 0;
     batch->accepted = batch->unqueued = 0;
@@ -266,12 +285,13 @@ void worker_batch_fini(struct batch *batch)
     free(batch->calls);
     free(batch->replies);
     free(batch->ends);
+    free(batch->orphans);
 }
 
 static bool batch_is_empty(const struct batch *batch)
 {
     return store_batch_records(batch->store) == 0 && batch->calls_count == 0 &&
-           batch->replies_count == 0;
+           batch->replies_count == 0 && batch->orphans_count == 0;
 }
 
 bool worker_has_gathered(const struct worker *worker)
@@ -319,6 +339,7 @@ static void after_commit(struct worker *worker)
         give(&batch->replies[i]);
     batch->replies_count = 0;
     publisher_commit(worker->orchestrator->publisher, &batch->events);
+    worker_children_after_commit(worker, batch);
     worker->store_state = STORE_IDLE;
     for (size_t i = 0; i < batch->calls_count; i++)
         worker_call(worker, &batch->calls[i].id, batch->calls[i].wait);

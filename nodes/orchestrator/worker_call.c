@@ -6,8 +6,11 @@
 #include "base/metrics.h"
 #include "io/clock.h"
 #include "io/log.h"
-#include "orchestrator/core/http_task.h"
+#include "orchestrator/core/task.h"
 #include "orchestrator/worker_internal.h"
+
+#define STARTS_MAX 8              /* calls of our own API at a time, for each worker */
+#define OWN_CALL_TIMEOUT_MS 15000 /* longer than the API waits for a commit */
 
 static struct call_key make_key(const struct uuid *id, uint32_t wait)
 {
@@ -28,28 +31,41 @@ static struct call *find_call(struct worker *worker, const struct uuid *id, uint
 
 static void forget(struct worker *worker, struct call *call)
 {
+    worker->starts -= call->task->kind == TASK_WORKFLOW;
     HASH_DEL(worker->calls, call);
     metrics_gauge_add(METRIC_CALLS_IN_FLIGHT, 0, 0, -1);
     free(call);
 }
 
-static void answer(struct worker *worker, const struct call *call, const struct json *result,
-                   const char *error, const char *cause)
+static void observe(const struct call *call, bool failed)
 {
+    if (call->service >= 0)
+        metrics_observe(METRIC_STEP_DURATION, call->service, failed,
+                        (double)(clock_monotonic_us() - call->started_us) / 1e6);
+}
+
+/* What the call says, to the engine. */
+static void answer(struct worker *worker, const struct call *call, const struct task_answer *said)
+{
+    static const enum engine_event_type types[] = {[TASK_RESULT] = ENGINE_TASK_ENDED,
+                                                   [TASK_FAILED] = ENGINE_TASK_ENDED,
+                                                   [TASK_DELIVERED] = ENGINE_DELIVERED,
+                                                   [TASK_AGAIN] = ENGINE_AGAIN};
+    bool failed = said->kind == TASK_FAILED;
     struct engine_event event = {
-        .type = ENGINE_TASK_ENDED,
+        .type = types[said->kind],
         .now_us = clock_now_us(),
         .id = call->key.id,
         .wait = call->key.wait,
         .attempt = call->key.attempt,
+        .after_us = said->again_us,
         .duration_us = clock_monotonic_us() - call->started_us,
-        .random = error == NULL ? 0 : clock_random_unit(),
-        .result = result,
-        .error = error,
-        .cause = cause,
+        .random = failed ? clock_random_unit() : 0,
+        .result = said->result,
+        .error = failed ? said->failure.error : NULL,
+        .cause = failed ? buffer_text(&said->failure.cause) : NULL,
     };
-    metrics_observe(METRIC_STEP_DURATION, call->service, error != NULL,
-                    (double)event.duration_us / 1e6);
+    observe(call, failed);
     worker_step(worker, &event, NULL);
 }
 
@@ -57,24 +73,24 @@ void worker_call_done(void *context, const struct http_multi_answer *http)
 {
     struct worker *worker = context;
     struct call *call = http->user;
-    struct http_task_failure failure = {0};
-    struct json *result = NULL;
+    struct task_answer said = {0};
+    struct call ended = *call;
+    forget(worker, call);
     if (http->code == ERR_OK) {
         struct http_task_response response = {http->status, http->headers, http->headers_bytes,
                                               http->body, http->body_bytes};
-        result = http_task_result(&response, &failure);
+        task_read(ended.task, &response, &said);
     } else {
-        failure.error = http->code == ERR_TIMEOUT ? "States.Timeout" : "States.Http.Socket";
-        buffer_append_text(&failure.cause, http->code == ERR_TOO_LARGE
-                                               ? "the response is larger than the limit"
-                                               : http->text);
+        task_no_response(ended.task, http->code == ERR_TIMEOUT,
+                         http->code == ERR_TOO_LARGE ? "the response is larger than the limit"
+                                                     : http->text,
+                         &said);
     }
-    struct call ended = *call;
-    forget(worker, call);
-    answer(worker, &ended, result, result == NULL ? failure.error : NULL,
-           result == NULL ? buffer_text(&failure.cause) : NULL);
-    json_release(result);
-    buffer_fini(&failure.cause);
+    if (ended.task->kind == TASK_WORKFLOW &&
+        (said.kind == TASK_RESULT || said.kind == TASK_DELIVERED))
+        metrics_add(METRIC_CHILDREN, 0, 0, 1);
+    answer(worker, &ended, &said);
+    task_answer_fini(&said);
 }
 
 /* traceparent of the call: the caller's trace, else one made from the workflow's id. */
@@ -95,11 +111,15 @@ static void make_traceparent(const struct workflow_head *head, uint32_t wait, ch
 static int64_t timeout_of(const struct worker *worker, const struct workflow_wait *wait,
                           int service)
 {
-    if (wait->timeout_ms > 0)
-        return wait->timeout_ms;
+    if (service < 0)
+        return OWN_CALL_TIMEOUT_MS;
     const struct services *services = registry_services(worker->orchestrator->registry);
-    int64_t of_service = service >= 0 ? services->items[service].timeout_ms : 0;
-    return of_service > 0 ? of_service : worker->orchestrator->config->orchestrator_step_timeout_ms;
+    int64_t of_service = services->items[service].timeout_ms;
+    int64_t usual_ms =
+        of_service > 0 ? of_service : worker->orchestrator->config->orchestrator_step_timeout_ms;
+    bool outlasts = workflow_wait_outlasts_call(wait); /* then its TimeoutSeconds is the engine's */
+    return wait->timeout_ms > 0 && (!outlasts || wait->timeout_ms < usual_ms) ? wait->timeout_ms
+                                                                              : usual_ms;
 }
 
 static struct call *new_call(struct worker *worker, const struct uuid *id,
@@ -109,35 +129,50 @@ static struct call *new_call(struct worker *worker, const struct uuid *id,
     call->key = make_key(id, wait->wait);
     call->key.attempt = wait->attempt;
     call->worker = worker;
+    call->task = wait->task;
     call->started_us = clock_monotonic_us();
+    worker->starts += wait->task->kind == TASK_WORKFLOW;
     HASH_ADD(hh, worker->calls, key, offsetof(struct call_key, attempt), call);
     metrics_gauge_add(METRIC_CALLS_IN_FLIGHT, 0, 0, 1);
     return call;
 }
 
-void worker_call(struct worker *worker, const struct uuid *id, uint32_t number)
+/* Calls of our own API take threads of our own server: few at a time. */
+static bool must_wait(struct worker *worker, const struct workflow_wait *wait,
+                      const struct uuid *id)
 {
-    struct workflow *workflow = engine_find(worker->engine, id);
-    struct workflow_wait *wait = workflow == NULL ? NULL : workflow_wait_find(workflow, number);
-    if (wait == NULL)
+    if (wait->task->kind != TASK_WORKFLOW || worker->starts < STARTS_MAX)
+        return false;
+    if (worker->waiting_count == worker->waiting_capacity) {
+        worker->waiting_capacity =
+            worker->waiting_capacity == 0 ? 16 : worker->waiting_capacity * 2;
+        worker->waiting =
+            must_realloc(worker->waiting, worker->waiting_capacity * sizeof *worker->waiting);
+    }
+    worker->waiting[worker->waiting_count++] = (struct batch_call){*id, wait->wait};
+    return true;
+}
+
+void worker_calls_start_waiting(struct worker *worker)
+{
+    size_t next = 0;
+    if (worker->waiting_count == 0)
         return;
-    const struct workflow_head *head = workflow_head(workflow);
-    char workflow_id[UUID_TEXT_BYTES], traceparent[64];
-    struct buffer key = {0};
-    buffer_append_format(&key, "%s:%s:%u", uuid_format(id, workflow_id), wait->state_path,
-                         wait->visit);
-    make_traceparent(head, number, traceparent);
-    struct http_task_identity identity = {
-        .idempotency_key = buffer_text(&key),
-        .correlation_id = head->correlation_id == NULL ? workflow_id : head->correlation_id,
-        .traceparent = traceparent,
-    };
+    while (next < worker->waiting_count && worker->starts < STARTS_MAX) {
+        struct batch_call call = worker->waiting[next++];
+        worker_call(worker, &call.id, call.wait);
+    }
+    worker->waiting_count -= next;
+    memmove(worker->waiting, worker->waiting + next,
+            worker->waiting_count * sizeof *worker->waiting);
+}
+
+static void send(struct worker *worker, struct call *call, const struct workflow_wait *wait,
+                 const struct task_context *context)
+{
     struct http_task_request request = {0};
-    struct http_task_failure failure = {0};
-    struct call *call = new_call(worker, id, wait);
-    bool built =
-        http_task_build(&request, wait->parameters,
-                        registry_services(worker->orchestrator->registry), &identity, &failure);
+    struct task_answer said = {.kind = TASK_FAILED};
+    bool built = task_build(&request, wait->parameters, context, &said.failure);
     call->service = request.service;
     if (built) {
         struct http_multi_request http = {
@@ -153,10 +188,41 @@ void worker_call(struct worker *worker, const struct uuid *id, uint32_t number)
     } else {
         struct call ended = *call;
         forget(worker, call);
-        answer(worker, &ended, NULL, failure.error, buffer_text(&failure.cause));
+        answer(worker, &ended, &said);
     }
     http_task_request_fini(&request);
-    buffer_fini(&failure.cause);
+    task_answer_fini(&said);
+}
+
+void worker_call(struct worker *worker, const struct uuid *id, uint32_t number)
+{
+    struct workflow *workflow = engine_find(worker->engine, id);
+    struct workflow_wait *wait = workflow == NULL ? NULL : workflow_wait_find(workflow, number);
+    if (wait == NULL || must_wait(worker, wait, id))
+        return;
+    const struct workflow_head *head = workflow_head(workflow);
+    char workflow_id[UUID_TEXT_BYTES], traceparent[64], token[TASK_TOKEN_BYTES_MAX];
+    struct buffer key = {0};
+    bool told = wait->task->kind == TASK_WORKFLOW && wait->task->waits_for_end;
+    buffer_append_format(&key, "%s:%s:%u", uuid_format(id, workflow_id), wait->state_path,
+                         wait->visit);
+    make_traceparent(head, number, traceparent);
+    if (told)
+        workflow_wait_token(workflow, number, token);
+    struct task_context context = {
+        .resource = wait->task,
+        .services = registry_services(worker->orchestrator->registry),
+        .identity = {.idempotency_key = buffer_text(&key),
+                     .correlation_id =
+                         head->correlation_id == NULL ? workflow_id : head->correlation_id,
+                     .traceparent = traceparent},
+        .attempt = wait->attempt,
+        .namespace = head->namespace,
+        .own_url = worker->orchestrator->own_url,
+        .credential = worker->orchestrator->credential,
+        .token = told ? token : NULL,
+    };
+    send(worker, new_call(worker, id, wait), wait, &context);
     buffer_fini(&key);
 }
 
@@ -177,4 +243,5 @@ void worker_calls_drop(struct worker *worker)
         http_multi_cancel(worker->http, call->handle);
         forget(worker, call);
     }
+    worker->waiting_count = 0;
 }

@@ -3,7 +3,8 @@
  *
  *     worker.c         life of the thread, epoll, mailbox, taking shards
  *     worker_batch.c   effects to rows, the transaction, what follows the commit
- *     worker_call.c    calls to services
+ *     worker_call.c    calls to services, and to our own API
+ *     worker_child.c   workflows that were started by others: their ends, told and looked for
  */
 #ifndef ORCHESTRATOR_WORKER_INTERNAL_H
 #define ORCHESTRATOR_WORKER_INTERNAL_H
@@ -48,6 +49,9 @@ struct batch {
     size_t replies_count, replies_capacity;
     struct batch_end *ends;
     size_t ends_count, ends_capacity;
+    struct ticket *told;  /* ends of children, for their parents' workers */
+    struct uuid *orphans; /* workflows to cancel: nobody waits for their end any more */
+    size_t orphans_count, orphans_capacity;
     uint64_t accepted, unqueued; /* workflows accepted; those that are no longer PENDING */
     bool touched[SHARDS_MAX];
     struct store_lane lanes[SHARDS_MAX]; /* as sent */
@@ -71,7 +75,8 @@ struct call {
     struct call_key key; /* memset before filling: hashed with its padding */
     struct http_multi_call *handle;
     struct worker *worker;
-    int service;
+    const struct task_resource *task;
+    int service; /* -1: our own API */
     int64_t started_us;
     UT_hash_handle hh;
 };
@@ -111,6 +116,10 @@ struct worker {
     bool owned[SHARDS_MAX];
     struct watchers *watchers;
     struct call *calls;
+    int starts;                 /* of them, calls of our own API */
+    struct batch_call *waiting; /* calls of our own API that wait for their turn */
+    size_t waiting_count, waiting_capacity;
+    int64_t children_us; /* when ends of children are looked for next, while any are waited for */
 };
 
 /* worker_batch.c */
@@ -131,7 +140,16 @@ void worker_release_shards(struct worker *worker, enum error_code code);
 void worker_call(struct worker *worker, const struct uuid *id, uint32_t wait);
 void worker_abandon(struct worker *worker, const struct uuid *id, uint32_t wait);
 void worker_call_done(void *context, const struct http_multi_answer *answer);
+void worker_calls_start_waiting(struct worker *worker);
 void worker_calls_drop(struct worker *worker);
+
+/* worker_child.c */
+void worker_child_ended(struct worker *worker, const struct workflow *workflow);
+void worker_orphan(struct worker *worker, const struct uuid *id);
+void worker_children_after_commit(struct worker *worker, struct batch *batch);
+void worker_children_drop(struct batch *batch);
+void worker_children_look(struct worker *worker);
+int64_t worker_children_due_us(const struct worker *worker); /* by clock_monotonic_us */
 
 /* worker.c */
 bool worker_load(struct worker *worker, const struct worker_lane *lanes, int count);

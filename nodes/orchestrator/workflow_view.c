@@ -117,7 +117,7 @@ static struct json *step_json(const struct postgres_rows *rows, int row)
     set_text(step, "path", path);
     set_text(step, "type", "Task");
     set_text(step, "state",
-             postgres_rows_int(rows, row, 1) == RECORD_TASK_SUCCEEDED ? "COMPLETED" : "FAILED");
+             postgres_rows_int(rows, row, 1) == RECORD_TASK_FAILED ? "FAILED" : "COMPLETED");
     json_object_set(step, "attempts", json_int(postgres_rows_int(rows, row, 3)));
     set_instant(step, "started_at", ended_us - postgres_rows_int(rows, row, 4));
     set_instant(step, "ended_at", ended_us);
@@ -133,7 +133,9 @@ static void add_events(struct workflow_view *view, const struct orchestrator *or
     int count = postgres_rows_count(rows);
     for (int i = 0; i < count; i++) {
         int64_t kind = postgres_rows_int(rows, i, 1);
-        if (kind == RECORD_TASK_SUCCEEDED || kind == RECORD_TASK_FAILED)
+        bool ended_step = kind == RECORD_TASK_SUCCEEDED || kind == RECORD_TASK_FAILED ||
+                          (kind == RECORD_SIGNAL && !postgres_rows_null(rows, i, 6));
+        if (ended_step)
             json_array_append(steps, step_json(rows, i));
     }
     if (count > 0)

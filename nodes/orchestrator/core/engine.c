@@ -679,6 +679,8 @@ void engine_step(struct engine *engine, const struct engine_event *event,
     dispatch(engine, event->now_us, effects);
 }
 
+bool engine_waits_for_children(const struct engine *engine) { return engine->children.count > 0; }
+
 size_t engine_children(struct engine *engine, struct engine_child *children, size_t max)
 {
     size_t count = 0;

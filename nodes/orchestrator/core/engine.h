@@ -112,6 +112,7 @@ struct engine_child {
     uint32_t wait;
     struct uuid child;
 };
+bool engine_waits_for_children(const struct engine *engine);
 size_t engine_children(struct engine *engine, struct engine_child *children, size_t max);
 
 int64_t engine_next_due_us(

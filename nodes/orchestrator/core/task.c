@@ -43,12 +43,12 @@ void task_answer_fini(struct task_answer *answer)
     *answer = (struct task_answer){0};
 }
 
-bool task_build(const struct task_resource *resource, struct http_task_request *request,
-                const struct json *parameters, const struct task_context *context,
-                struct http_task_failure *failure)
+bool task_build(struct http_task_request *request, const struct json *parameters,
+                const struct task_context *context, struct http_task_failure *failure)
 {
-    BUG_IF(functions[resource->kind].build == NULL);
-    return functions[resource->kind].build(request, parameters, context, failure);
+    enum task_kind kind = context->resource->kind;
+    BUG_IF(functions[kind].build == NULL);
+    return functions[kind].build(request, parameters, context, failure);
 }
 
 void task_read(const struct task_resource *resource, const struct http_task_response *response,

@@ -20,6 +20,7 @@
 #include "orchestrator/core/http_task.h"
 
 struct task_context {
+    const struct task_resource *resource;
     const struct services *services;
     struct http_task_identity identity;
     uint32_t attempt;
@@ -45,9 +46,8 @@ struct task_answer {
 void task_answer_fini(struct task_answer *answer);
 
 /* False with *failure: the attempt ends so, without a call. */
-bool task_build(const struct task_resource *resource, struct http_task_request *request,
-                const struct json *parameters, const struct task_context *context,
-                struct http_task_failure *failure) MUST_USE;
+bool task_build(struct http_task_request *request, const struct json *parameters,
+                const struct task_context *context, struct http_task_failure *failure) MUST_USE;
 void task_read(const struct task_resource *resource, const struct http_task_response *response,
                struct task_answer *answer);
 /* No complete response came: in time, or at all. */

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "base/metrics.h"
+#include "io/clock.h"
+#include "orchestrator/api.h"
+#include "orchestrator/core/task.h"
+#include "orchestrator/worker.h"
+
+#define COMMAND_TIMEOUT_US 10000000
+#define ERROR_NAME_BYTES_MAX 256
+#define CAUSE_BYTES_MAX 32768
+
+/* Posts the question and waits for the commit of what it did. ERR_OK: *stage says what became of it. */
+static enum error_code ask(struct orchestrator *orchestrator, struct ticket *ticket,
+                           enum ticket_stage *stage, enum workflow_state *state,
+                           struct error *error)
+{
+    struct worker *worker = orchestrator->workers[ticket->at_shard % orchestrator->workers_count];
+    if (!orchestrator_owns(orchestrator, ticket->at_shard)) {
+        ticket_release(ticket);
+        ticket_release(ticket);
+        return error_set(error, ERR_NOT_OWNER,
+                         "the workflow belongs to another instance, or is being taken over");
+    }
+    worker_post(worker, ticket);
+    ticket_wait(ticket, TICKET_OPEN, clock_monotonic_us() + COMMAND_TIMEOUT_US);
+    ticket_lock(ticket);
+    *stage = ticket->stage;
+    *state = ticket->state;
+    enum error_code code = ticket->code;
+    ticket_unlock(ticket);
+    ticket_release(ticket);
+    if (*stage == TICKET_OPEN)
+        return error_set(error, ERR_OUTCOME_UNKNOWN,
+                         "the database has not confirmed the command in time");
+    return *stage == TICKET_REFUSED ? error_set(error, code, "%s", error_code_text(code)) : ERR_OK;
+}
+
+/* The parsed body, null when there is none. NULL with *error. */
+static struct json *read_body(const struct http_request *request, struct error *error)
+{
+    return request->body_bytes == 0 ? json_null()
+                                    : json_parse(request->body, request->body_bytes, error, NULL);
+}
+
+static void answer(struct http_response *response, const struct uuid *id, enum workflow_state state)
+{
+    char text[UUID_TEXT_BYTES];
+    struct json *object = json_object();
+    json_object_set(object, "workflow_id", json_text(uuid_format(id, text)));
+    json_object_set(object, "state", json_text(workflow_state_name(state)));
+    http_json(response, 200, object);
+    json_release(object);
+}
+
+/* -- task tokens -- */
+
+/* The values of the metric's label. */
+enum token_call { CALL_SUCCESS, CALL_FAILURE, CALL_HEARTBEAT };
+enum token_outcome { TOKEN_ACCEPTED, TOKEN_ENDED, TOKEN_REFUSED };
+
+static bool read_token(struct http_request *request, struct http_response *response,
+                       const struct orchestrator *orchestrator, struct task_token *token)
+{
+    const char *text = http_path_parameter(request, "token");
+    if (text != NULL && task_token_read(orchestrator->environment.token_secret, text, token) &&
+        token->shard >= 0 && token->shard < orchestrator->shards)
+        return true;
+    struct error error = {0};
+    error_set_field(&error, ERR_NOT_FOUND, "token", "this is not a task token of this system");
+    http_problem_with(response, &error, 404, "unknown_token", NULL);
+    return false;
+}
+
+static void refuse_ended(struct http_response *response)
+{
+    struct error error = {0};
+    error_set(&error, ERR_CONFLICT,
+              "nobody waits for this task any more: it was answered, timed out or abandoned");
+    http_problem_with(response, &error, 409, "task_ended", NULL);
+}
+
+/* A text of the body; what is missing stays NULL. */
+static enum error_code take_text(const struct json *body, const char *name, size_t bytes_max,
+                                 char **text, struct error *error)
+{
+    size_t bytes = 0;
+    const struct json *value = json_get(body, name);
+    const char *given = json_string_value(value, &bytes);
+    if (value == NULL || json_type_of(value) == JSON_NULL)
+        return ERR_OK;
+    if (given == NULL || bytes > bytes_max)
+        return error_set_field(error, ERR_INVALID, name, "%s must be a text of at most %zu bytes",
+                               name, bytes_max);
+    *text = must_strndup(given, bytes);
+    return ERR_OK;
+}
+
+static enum error_code check_members(const struct json *body, const char *const known[2],
+                                     struct error *error)
+{
+    if (json_type_of(body) != JSON_OBJECT && json_type_of(body) != JSON_NULL)
+        return error_set(error, ERR_INVALID, "the body is a %s; it must be an object",
+                         json_type_name(body));
+    for (size_t i = 0; i < json_size(body); i++) {
+        const char *name = json_name_at(body, i, NULL);
+        if (strcmp(name, known[0]) != 0 && (known[1] == NULL || strcmp(name, known[1]) != 0))
+            return error_set_field(error, ERR_INVALID, name,
+                                   "field %.64s is not known; known are %s%s%s", name, known[0],
+                                   known[1] == NULL ? "" : ", ", known[1] == NULL ? "" : known[1]);
+    }
+    return ERR_OK;
+}
+
+/* What the body says, for the ticket. */
+static enum error_code read_answer(const struct json *body, enum token_call call,
+                                   struct ticket *ticket, struct error *error)
+{
+    static const char *const known[][2] = {{"output", NULL}, {"error", "cause"}};
+    if (call == CALL_HEARTBEAT)
+        return ERR_OK;
+    enum error_code code = check_members(body, known[call], error);
+    if (code != ERR_OK)
+        return code;
+    if (call == CALL_SUCCESS) {
+        const struct json *output = json_get(body, "output");
+        ticket->data = output == NULL ? json_null() : json_hold(output);
+        return ERR_OK;
+    }
+    code = take_text(body, "error", ERROR_NAME_BYTES_MAX, &ticket->name, error);
+    if (code == ERR_OK)
+        code = take_text(body, "cause", CAUSE_BYTES_MAX, &ticket->cause, error);
+    if (ticket->name == NULL)
+        ticket->name = must_strdup("States.TaskFailed");
+    return code;
+}
+
+static void token_call(struct http_request *request, struct http_response *response,
+                       struct orchestrator *orchestrator, enum token_call call)
+{
+    struct task_token token;
+    struct error error = {0};
+    enum ticket_stage stage = TICKET_OPEN;
+    enum workflow_state state = WORKFLOW_NONE;
+    if (!read_token(request, response, orchestrator, &token)) {
+        metrics_add(METRIC_TASK_TOKENS, call, TOKEN_REFUSED, 1);
+        return;
+    }
+    struct json *body = read_body(request, &error);
+    struct ticket *ticket = ticket_new();
+    ticket->question = call == CALL_HEARTBEAT ? TICKET_HEARTBEAT : TICKET_TOKEN;
+    ticket->id = token.workflow_id;
+    ticket->at_shard = token.shard;
+    ticket->wait = token.wait;
+    enum error_code code = body == NULL ? error.code : read_answer(body, call, ticket, &error);
+    json_release(body);
+    if (code == ERR_OK) {
+        code = ask(orchestrator, ticket, &stage, &state, &error);
+    } else {
+        ticket_release(ticket);
+        ticket_release(ticket);
+    }
+    metrics_add(METRIC_TASK_TOKENS, call,
+                code != ERR_OK             ? TOKEN_REFUSED
+                : stage == TICKET_ACCEPTED ? TOKEN_ACCEPTED
+                                           : TOKEN_ENDED,
+                1);
+    if (code != ERR_OK)
+        api_fail(response, &error);
+    else if (stage == TICKET_ACCEPTED)
+        answer(response, &token.workflow_id, state);
+    else
+        refuse_ended(response);
+}
+
+void api_task_success(struct http_request *request, struct http_response *response, void *context)
+{
+    token_call(request, response, context, CALL_SUCCESS);
+}
+
+void api_task_failure(struct http_request *request, struct http_response *response, void *context)
+{
+    token_call(request, response, context, CALL_FAILURE);
+}
+
+void api_task_heartbeat(struct http_request *request, struct http_response *response, void *context)
+{
+    token_call(request, response, context, CALL_HEARTBEAT);
+}
+
+/* -- signals -- */
+
+enum signal_outcome { SIGNAL_ACCEPTED, SIGNAL_REPEATED, SIGNAL_FULL, SIGNAL_REFUSED };
+
+static enum error_code check_signal(const char *name, const char *key, struct error *error)
+{
+    size_t bytes = key == NULL ? 1 : strlen(key);
+    if (name == NULL || !task_name_is_valid(name))
+        return error_set_field(error, ERR_INVALID, "signal_name",
+                               "the signal's name must be 1 to %d letters, digits, dots, - and _",
+                               NAME_BYTES_MAX);
+    if (bytes == 0 || bytes > IDEMPOTENCY_KEY_BYTES_MAX ||
+        (key != NULL && !utf8_is_valid(key, bytes)))
+        return error_set_field(error, ERR_INVALID, "Idempotency-Key",
+                               "Idempotency-Key must be 1 to %d bytes of UTF-8",
+                               IDEMPOTENCY_KEY_BYTES_MAX);
+    return ERR_OK;
+}
+
+static enum error_code fail_signal(enum workflow_state state, struct error *error)
+{
+    if (workflow_state_ended(state))
+        return error_set(error, ERR_CONFLICT, "the workflow has ended: it is %s",
+                         workflow_state_name(state));
+    return error_set(error, ERR_UNAVAILABLE, "the workflow cannot take signals at the moment");
+}
+
+/* Sends it to the workflow's worker. */
+static enum error_code send_signal(struct orchestrator *orchestrator, struct http_request *request,
+                                   const struct uuid *id, struct json *data,
+                                   enum ticket_stage *stage, enum workflow_state *state,
+                                   struct error *error)
+{
+    const char *name = http_path_parameter(request, "signal_name");
+    const char *key = http_header(request, "Idempotency-Key");
+    struct workflow_view view = {0};
+    enum error_code code = check_signal(name, key, error);
+    if (code == ERR_OK)
+        code = workflow_view_read(orchestrator, id, false, &view, error);
+    json_release(view.object);
+    *state = view.state;
+    if (code == ERR_OK && workflow_state_ended(view.state))
+        code = fail_signal(view.state, error);
+    if (code != ERR_OK)
+        return code;
+    struct ticket *ticket = ticket_new();
+    ticket->question = TICKET_SIGNAL;
+    ticket->id = *id;
+    ticket->at_shard = view.shard;
+    ticket->name = must_strdup(name);
+    ticket->key = key == NULL ? NULL : must_strdup(key);
+    ticket->data = json_hold(data);
+    code = ask(orchestrator, ticket, stage, state, error);
+    if (code == ERR_LIMIT)
+        return error_set(error, code, "the workflow keeps %d signals already, or %u bytes of them",
+                         SIGNALS_KEPT_MAX, SIGNALS_KEPT_BYTES_MAX);
+    if (code == ERR_OK && *stage == TICKET_NOT_LIVE) { /* it ended on the signal's way */
+        view = (struct workflow_view){0};
+        code = workflow_view_read(orchestrator, id, false, &view, error);
+        json_release(view.object);
+        *state = view.state;
+        return code != ERR_OK ? code : fail_signal(view.state, error);
+    }
+    if (code == ERR_OK && *stage == TICKET_DUPLICATE)
+        *state = view.state;
+    return code;
+}
+
+void api_signal(struct http_request *request, struct http_response *response, void *context)
+{
+    struct error error = {0};
+    struct uuid id;
+    enum ticket_stage stage = TICKET_OPEN;
+    enum workflow_state state = WORKFLOW_NONE;
+    if (!api_path_id(request, response, &id))
+        return;
+    struct json *data = read_body(request, &error);
+    enum error_code code = data == NULL
+                               ? error.code
+                               : send_signal(context, request, &id, data, &stage, &state, &error);
+    json_release(data);
+    metrics_add(METRIC_SIGNALS,
+                code == ERR_LIMIT           ? SIGNAL_FULL
+                : code != ERR_OK            ? SIGNAL_REFUSED
+                : stage == TICKET_DUPLICATE ? SIGNAL_REPEATED
+                                            : SIGNAL_ACCEPTED,
+                0, 1);
+    if (code == ERR_OK)
+        answer(response, &id, state);
+    else if (code == ERR_CONFLICT)
+        api_refuse_ended(response, state);
+    else
+        api_fail(response, &error);
+}
