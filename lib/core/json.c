@@ -320,6 +320,25 @@ bool json_equal(const struct json *a, const struct json *b)
     return a->type == JSON_ARRAY ? items_equal(a, b) : members_equal(a, b);
 }
 
+static int compare_texts(const struct json *a, const struct json *b)
+{
+    int order = memcmp(a->text, b->text, a->count < b->count ? a->count : b->count);
+    return order ? order : (a->count > b->count) - (a->count < b->count);
+}
+
+int json_compare(const struct json *a, const struct json *b)
+{
+    BUG_IF(json_type_of(a) != json_type_of(b));
+    if (a->type == JSON_STRING)
+        return compare_texts(a, b);
+    if (json_is_int(a) && json_is_int(b)) {
+        int64_t x = json_int_value(a), y = json_int_value(b);
+        return (x > y) - (x < y);
+    }
+    double x = json_double_value(a), y = json_double_value(b);
+    return (x > y) - (x < y);
+}
+
 static void write_number(const struct json *value, struct buffer *out)
 {
     if (value->is_int) {

@@ -89,5 +89,7 @@ const char *json_name_at(const struct json *object, size_t index, size_t *bytes)
 const struct json *json_member_at(const struct json *object, size_t index);
 bool json_equal(const struct json *a,
                 const struct json *b); /* numbers by value, member order ignored */
+/* The order of two numbers, or of two texts by their code points: below, at or above 0. */
+int json_compare(const struct json *a, const struct json *b);
 
 #endif
