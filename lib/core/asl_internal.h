@@ -270,6 +270,7 @@ struct asl_machine {
 bool asl_fields_check(struct asl_compiler *compiler, const struct json *document,
                       enum asl_state_type type);
 void asl_graph_check(struct asl_compiler *compiler, const struct asl_scope *scope);
+void asl_duplicates_report(struct asl_compiler *compiler);
 /* The Assign of a state, choice rule or catcher; NULL when there is none. */
 struct asl_template *asl_compile_assign(struct asl_compiler *compiler,
                                         const struct json *document) MUST_USE;

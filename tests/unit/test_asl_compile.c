@@ -51,7 +51,7 @@ static const struct {
      "ASL_UNKNOWN_FIELD /States/a~1b~0c/X\n"},
     {"{StartAt: P, States: {P: {Type: Parallel, End: true, Branches: [{StartAt: P, States: {P: "
      "{Type: Succeed}}}]}}}",
-     "ASL_DUPLICATE_STATE \n"},
+     "ASL_DUPLICATE_STATE /States/P/Branches/0/States/P\n"},
     /* state types and their fields */
     {ONE("Type: Nothing"), "ASL_UNKNOWN_STATE_TYPE /States/A/Type\n"},
     {ONE("Comment: x"), "ASL_MISSING_FIELD /States/A\n"},
@@ -77,7 +77,7 @@ static const struct {
          "States: {E: {Type: Succeed}}}"),
      ""},
     {ONE("Type: Map" END ", ItemProcessor: {StartAt: A, States: {A: {Type: Succeed}}}"),
-     "ASL_DUPLICATE_STATE \n"},
+     "ASL_DUPLICATE_STATE /States/A/ItemProcessor/States/A\n"},
     {ONE(TASK ", ItemProcessor: " EACH END), "ASL_UNKNOWN_FIELD /States/A/ItemProcessor\n"},
     {"{StartAt: A, States: {A: 1}}", "ASL_BAD_TYPE /States/A\n"},
     {ONE("Type: Pass, Resource: r" END), "ASL_UNKNOWN_FIELD /States/A/Resource\n"},
@@ -134,7 +134,8 @@ static const struct {
     {ONE("Type: Pass, InputPath: 5" END), "ASL_BAD_PATH /States/A/InputPath\n"},
     {ONE("Type: Pass, InputPath: '$.a[*]', OutputPath: '$$.Execution'" END), ""},
     {ONE("Type: Pass, OutputPath: '$.a[?(@.b)]'" END), ""},
-    {ONE("Type: Pass, OutputPath: '$.a[?(@.b =~ /x/)]'" END), "ASL_BAD_PATH /States/A/OutputPath\n"},
+    {ONE("Type: Pass, OutputPath: '$.a[?(@.b =~ /x/)]'" END),
+     "ASL_BAD_PATH /States/A/OutputPath\n"},
     {ONE("Type: Pass, ResultPath: '$.a[*]'" END), "ASL_BAD_PATH /States/A/ResultPath\n"},
     {ONE("Type: Pass, ResultPath: '$.a[-1]'" END), "ASL_BAD_PATH /States/A/ResultPath\n"},
     {ONE("Type: Pass, ResultPath: '$$.a'" END), "ASL_BAD_PATH /States/A/ResultPath\n"},
