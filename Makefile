@@ -86,6 +86,10 @@ test-io: $(TEST_IOS) ## lib/io against a real, throw-away PostgreSQL and local H
 	@set -e; for t in $(TEST_IOS); do CK_FORK=no TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" \
 	  tools/with-postgres.sh $$t; done
 
+.PHONY: test-contracts
+test-contracts: $(BUILD)/bridgectl ## the *.test.yaml files beside the contracts, on a virtual clock
+	@$< contracts test contracts
+
 # The stack on this machine: tools/stack/stack.py. Variables: BROKER=embedded|kafka PORT_BASE=20000
 # ORCHESTRATORS=2 REDUCERS=2 DIR=path, and every option of the programs.
 PYTHON := /usr/bin/python3
@@ -116,7 +120,7 @@ PYTEST := MODE=$(MODE) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p no:ca
 test: ## everything that proves the product on one machine
 	@tools/install-packages.sh build run test lint
 	@MODE=$(MODE) tools/run-tests.sh $(TEST_STEPS)
-TEST_STEPS := build lint test-unit test-io test-integration
+TEST_STEPS := build lint test-unit test-contracts test-io test-integration
 test-integration: ## tests with real servers: PostgreSQL, the embedded broker, our programs
 	@tools/install-packages.sh build run test
 	@$(MAKE) --no-print-directory build
