@@ -35,7 +35,7 @@ cases:
   - name: says it again, at the second attempt
     input: { text: hello }
     mocks:
-      - { error: States.Http.StatusCode.503, cause: busy }
+      - { state: Say, error: States.Http.StatusCode.503, cause: busy }
       - { state: Say, output: { said: hello } }
     expect:
       status: SUCCEEDED
