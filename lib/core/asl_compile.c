@@ -136,6 +136,11 @@ struct asl_template *asl_template_field(struct asl_compiler *compiler, const str
     const struct json *value = json_get(document, name);
     if (!value)
         return NULL;
+    if (json_type_of(value) != JSON_OBJECT) {
+        asl_report_at(compiler, name, "ASL_BAD_TYPE", "%s must be an object, not %s", name,
+                      json_type_name(value));
+        return NULL;
+    }
     size_t place = compiler->pointer.bytes;
     pointer_append(&compiler->pointer, name, strlen(name));
     struct asl_template *template = asl_template_compile(compiler, value);

@@ -17,10 +17,6 @@ static void flow_compile(struct asl_compiler *compiler, struct asl_state *state,
         asl_path_field(compiler, document, "ResultPath", ASL_REFERENCE_PATH | ASL_OWN_DATA,
                        &state->result_discarded);
     state->parameters = asl_template_field(compiler, document, "Parameters");
-    const struct json *selector = json_get(document, "ResultSelector");
-    if (selector && json_type_of(selector) != JSON_OBJECT)
-        asl_report_at(compiler, "ResultSelector", "ASL_BAD_TYPE",
-                      "ResultSelector must be an object");
     state->result_selector = asl_template_field(compiler, document, "ResultSelector");
     const char *language = asl_text_field(compiler, document, "QueryLanguage");
     if (language && strcmp(language, "JSONPath") != 0)

@@ -42,7 +42,7 @@ static const struct {
      "{\"flag\":7,\"vals\":[3,6]}", "",
      "succeeded {\"fixed\":1,\"flagged\":7,\"deep\":{\"x\":[3,6],\"list\":[1,{\"y\":3}]}}"},
     {PASS("Parameters: {all.$: $}"), "{\"a\":1}", "", "succeeded {\"all\":{\"a\":1}}"},
-    {PASS("Parameters: 5"), "{}", "", "succeeded 5"},
+    {PASS("Parameters: {}"), "5", "", "succeeded {}"},
     {PASS("InputPath: $.in, Parameters: {x.$: $.v}"), "{\"in\":{\"v\":1},\"v\":2}", "",
      "succeeded {\"x\":1}"},
     {PASS("Parameters: {x.$: $.none}"), "{}", "",
