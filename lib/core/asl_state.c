@@ -205,8 +205,10 @@ static void map_compile(struct asl_compiler *compiler, struct asl_state *state,
     state->max_concurrency_path =
         asl_path_field(compiler, document, "MaxConcurrencyPath", ASL_REFERENCE_PATH, NULL);
     state->max_concurrency = asl_seconds_field(compiler, document, "MaxConcurrency", 0, 0);
-    if (json_get(document, "ItemSelector"))
+    if (json_get(document, "ItemSelector")) {
+        asl_template_free(state->parameters); /* both given: an error, told below */
         state->parameters = asl_template_field(compiler, document, "ItemSelector");
+    }
     conflict_check(compiler, document, "ItemSelector", "Parameters");
     conflict_check(compiler, document, "MaxConcurrency", "MaxConcurrencyPath");
     conflict_check(compiler, document, "ItemProcessor", "Iterator");
