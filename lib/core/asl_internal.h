@@ -117,10 +117,8 @@ struct jsonpath *asl_compile_path(struct asl_compiler *compiler, const struct js
 
 /* -- payload templates -- */
 
-struct asl_template;
 struct asl_template *asl_template_compile(struct asl_compiler *compiler,
                                           const struct json *document) MUST_USE;
-void asl_template_free(struct asl_template *template);
 /* A new reference; NULL with *failure. *bound is filled, given that of the view's data. */
 struct json *asl_template_run(const struct asl_template *template, const struct asl_view *view,
                               const struct asl_bound *data, struct asl_bound *bound,
