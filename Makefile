@@ -15,10 +15,12 @@ CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 CFLAGS_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 CFLAGS_cov := -O0 -g --coverage
+CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 LDFLAGS_release := -Wl,-z,relro,-z,now -pie
 LDFLAGS_asan := -fsanitize=address,undefined
 LDFLAGS_tsan := -fsanitize=thread -Wl,-u,thrd_create
 LDFLAGS_cov := --coverage
+LDFLAGS_fuzz := -fsanitize=address,undefined
 CFLAGS := -std=c11 $(WARNINGS) $(CFLAGS_$(MODE)) -pthread $(EXTRA_CFLAGS)
 LDFLAGS := $(LDFLAGS_$(MODE)) -pthread
 LDLIBS := -lcivetweb -lcurl -lpq -lrdkafka -lfyaml -lcjson -lpcre2-8 -lcrypto -lxxhash -lm
@@ -86,6 +88,10 @@ test-io: $(TEST_IOS) ## lib/io against a real, throw-away PostgreSQL and local H
 	@set -e; for t in $(TEST_IOS); do CK_FORK=no TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" \
 	  tools/with-postgres.sh $$t; done
 
+.PHONY: test-contracts
+test-contracts: $(BUILD)/bridgectl ## the *.test.yaml files beside the contracts, on a virtual clock
+	@$< contracts test contracts
+
 # The stack on this machine: tools/stack/stack.py. Variables: BROKER=embedded|kafka PORT_BASE=20000
 # ORCHESTRATORS=2 REDUCERS=2 DIR=path, and every option of the programs.
 PYTHON := /usr/bin/python3
@@ -116,7 +122,7 @@ PYTEST := MODE=$(MODE) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p no:ca
 test: ## everything that proves the product on one machine
 	@tools/install-packages.sh build run test lint
 	@MODE=$(MODE) tools/run-tests.sh $(TEST_STEPS)
-TEST_STEPS := build lint test-unit test-io test-integration
+TEST_STEPS := build lint test-unit test-contracts test-io test-integration
 test-integration: ## tests with real servers: PostgreSQL, the embedded broker, our programs
 	@tools/install-packages.sh build run test
 	@$(MAKE) --no-print-directory build
@@ -129,6 +135,20 @@ test-kafka: ## tests that need a real Apache Kafka
 	@tools/install-packages.sh build run test kafka
 	@$(MAKE) --no-print-directory build
 	@$(PYTEST) -m kafka $(PYTEST_ARGS) tests/integration
+
+# libFuzzer with ASan and UBSan; what it finds stays in build/fuzz/, what proved useful in tests/fuzz/corpus.
+FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libpure.a build/fuzz/libblake3.a
+	@echo "  LINK  $@"; $(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(PURE_LDLIBS)
+.PHONY: fuzz fuzz-run
+fuzz: ## random inputs, each target for FUZZ_SECONDS=60 (FUZZER=fuzz_asl_replay for one)
+	@tools/install-packages.sh build test
+	@$(MAKE) --no-print-directory MODE=fuzz CC=clang fuzz-run
+FUZZ_SECONDS ?= 60
+fuzz-run: $(if $(FUZZER),build/fuzz/$(FUZZER),$(FUZZERS))
+	@set -e; for f in $^; do name=$${f##*/}; mkdir -p build/fuzz/corpus/$$name tests/fuzz/corpus/$$name; echo "$$name"; \
+	  (cd build/fuzz && ../../$$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 -verbosity=0 \
+	    corpus/$$name ../../tests/fuzz/corpus/$$name); done
 
 # Workflows per commit, events per read, and what they cost: docs/benchmarks.md. BENCH="workflows" or
 # BENCH="reducer" for one half; RECORD=1 writes the figures into docs/.

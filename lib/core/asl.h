@@ -134,12 +134,15 @@ bool asl_execution_ended(const struct asl_execution *execution);
 /* Name of a state being executed now (the outermost), "" when ended; lent until the next step. */
 const char *asl_execution_current(const struct asl_execution *execution);
 
-/* Evaluates a payload template (".$" fields, paths, intrinsics where supported) against data and
- * context. A new reference, or NULL with error->text. Also used for event payloads of contracts. */
-struct json *asl_template_evaluate(const struct json *template, const struct json *data,
+/* A payload template (".$" fields with paths and intrinsics) outside a machine, such as the payload of a
+ * contract's event: compiled once. NULL with findings at and below `pointer` when it has errors. */
+struct asl_template;
+struct asl_template *asl_template_new(const struct json *document, const char *pointer,
+                                      const struct source_map *source,
+                                      struct findings *findings) MUST_USE;
+void asl_template_free(struct asl_template *template);
+/* Evaluates it against data and context. A new reference, or NULL with error->text. */
+struct json *asl_template_evaluate(const struct asl_template *template, const struct json *data,
                                    const struct json *context, struct error *error) MUST_USE;
-/* Checks a template when a contract is loaded. */
-void asl_template_check(const struct json *template, const char *pointer,
-                        const struct source_map *source, struct findings *findings);
 
 #endif

@@ -309,27 +309,6 @@ static bool holds(int order, int relation)
     return false;
 }
 
-static int compare_texts(const struct json *a, const struct json *b)
-{
-    size_t a_bytes = 0, b_bytes = 0;
-    const char *a_text = json_string_value(a, &a_bytes);
-    const char *b_text = json_string_value(b, &b_bytes);
-    int order = memcmp(a_text, b_text, a_bytes < b_bytes ? a_bytes : b_bytes);
-    if (order == 0)
-        order = (a_bytes > b_bytes) - (a_bytes < b_bytes);
-    return order;
-}
-
-static int compare_numbers(const struct json *a, const struct json *b)
-{
-    if (json_is_int(a) && json_is_int(b)) {
-        int64_t x = json_int_value(a), y = json_int_value(b);
-        return (x > y) - (x < y);
-    }
-    double x = json_double_value(a), y = json_double_value(b);
-    return (x > y) - (x < y);
-}
-
 static bool is_boolean(const struct json *value)
 {
     return json_type_of(value) == JSON_TRUE || json_type_of(value) == JSON_FALSE;
@@ -363,10 +342,10 @@ static bool compare(const struct asl_rule *rule, const struct json *value,
     switch (rule->operator->operand) {
     case OPERAND_STRING:
         return json_type_of(value) == JSON_STRING && json_type_of(operand) == JSON_STRING &&
-               holds(compare_texts(value, operand), relation);
+               holds(json_compare(value, operand), relation);
     case OPERAND_NUMBER:
         return json_type_of(value) == JSON_NUMBER && json_type_of(operand) == JSON_NUMBER &&
-               holds(compare_numbers(value, operand), relation);
+               holds(json_compare(value, operand), relation);
     case OPERAND_BOOLEAN:
         return is_boolean(value) && json_type_of(value) == json_type_of(operand);
     case OPERAND_TIMESTAMP: {

@@ -136,6 +136,11 @@ struct asl_template *asl_template_field(struct asl_compiler *compiler, const str
     const struct json *value = json_get(document, name);
     if (!value)
         return NULL;
+    if (json_type_of(value) != JSON_OBJECT) {
+        asl_report_at(compiler, name, "ASL_BAD_TYPE", "%s must be an object, not %s", name,
+                      json_type_name(value));
+        return NULL;
+    }
     size_t place = compiler->pointer.bytes;
     pointer_append(&compiler->pointer, name, strlen(name));
     struct asl_template *template = asl_template_compile(compiler, value);
@@ -399,12 +404,11 @@ static void names_check(struct asl_compiler *compiler)
     const struct asl_state **names = must_calloc(machine->states_count + 1, sizeof *names);
     size_t count = names_collect(&machine->scope, names, 0);
     qsort(names, count, sizeof *names, by_name);
-    for (size_t i = 1; i < count; i++) {
-        if (strcmp(names[i - 1]->name, names[i]->name) == 0)
-            asl_report(compiler, FINDING_ERROR, "ASL_DUPLICATE_STATE",
-                       "the name \"%s\" is used by more than one state of the machine (%s and %s)",
-                       names[i]->name, names[i - 1]->path, names[i]->path);
-    }
+    bool twice = false;
+    for (size_t i = 1; i < count; i++)
+        twice = twice || strcmp(names[i - 1]->name, names[i]->name) == 0;
+    if (twice)
+        asl_duplicates_report(compiler);
     free(names);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/asl_internal.h"
+#include "core/asl_outline.h"
 
 struct walk {
     const struct asl_scope *scope;
@@ -57,4 +58,46 @@ void asl_graph_check(struct asl_compiler *compiler, const struct asl_scope *scop
         asl_report(compiler, FINDING_ERROR, "ASL_NO_END", "no path from StartAt reaches an end");
     free(walk.reached);
     free(walk.waiting);
+}
+
+/* -- names that are given twice -- */
+
+struct named {
+    const struct outline_state **states;
+    size_t count;
+};
+
+static void scope_collect(const struct outline_scope *scope, void *context)
+{
+    struct named *named = context;
+    for (size_t i = 0; i < scope->count; i++)
+        named->states[named->count++] = &scope->states[i];
+}
+
+static int by_name_and_place(const void *a, const void *b)
+{
+    const struct outline_state *x = *(const struct outline_state *const *)a;
+    const struct outline_state *y = *(const struct outline_state *const *)b;
+    int order = strcmp(x->name, y->name);
+    return order ? order : (x->serial > y->serial) - (x->serial < y->serial);
+}
+
+/* Each state whose name an earlier one of the machine has, in whatever scope. */
+void asl_duplicates_report(struct asl_compiler *compiler)
+{
+    const char *base = compiler->source ? source_map_base(compiler->source) : "";
+    struct asl_outline *outline = asl_outline_new(compiler->machine->definition, base);
+    struct named named = {must_calloc(outline->states_count + 1, sizeof *named.states), 0};
+    outline_scopes_visit(&outline->scope, scope_collect, &named);
+    qsort(named.states, named.count, sizeof *named.states, by_name_and_place);
+    for (size_t i = 1; i < named.count; i++) {
+        const struct outline_state *state = named.states[i];
+        if (strcmp(named.states[i - 1]->name, state->name) == 0)
+            finding_add(compiler->findings, FINDING_ERROR, compiler->source, state->pointer,
+                        "ASL_DUPLICATE_STATE",
+                        "the name \"%s\" is used by more than one state of the machine",
+                        state->name);
+    }
+    free(named.states);
+    asl_outline_free(outline);
 }

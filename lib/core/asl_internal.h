@@ -117,10 +117,8 @@ struct jsonpath *asl_compile_path(struct asl_compiler *compiler, const struct js
 
 /* -- payload templates -- */
 
-struct asl_template;
 struct asl_template *asl_template_compile(struct asl_compiler *compiler,
                                           const struct json *document) MUST_USE;
-void asl_template_free(struct asl_template *template);
 /* A new reference; NULL with *failure. *bound is filled, given that of the view's data. */
 struct json *asl_template_run(const struct asl_template *template, const struct asl_view *view,
                               const struct asl_bound *data, struct asl_bound *bound,
@@ -270,6 +268,7 @@ struct asl_machine {
 bool asl_fields_check(struct asl_compiler *compiler, const struct json *document,
                       enum asl_state_type type);
 void asl_graph_check(struct asl_compiler *compiler, const struct asl_scope *scope);
+void asl_duplicates_report(struct asl_compiler *compiler);
 /* The Assign of a state, choice rule or catcher; NULL when there is none. */
 struct asl_template *asl_compile_assign(struct asl_compiler *compiler,
                                         const struct json *document) MUST_USE;

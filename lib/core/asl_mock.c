@@ -313,9 +313,9 @@ static void token_make(void *context, uint32_t wait, char token[ASL_TOKEN_BYTES]
     snprintf(token, ASL_TOKEN_BYTES, "token-%" PRIu32, wait);
 }
 
-static void play_start(struct play *play, const struct asl_machine *machine)
+struct asl_execution *asl_mock_execution(const struct asl_machine *machine,
+                                         const struct asl_mock_options *options)
 {
-    const struct asl_mock_options *options = play->options;
     const char *name = options->name ? options->name : "";
     struct asl_identity identity = {.execution_id = EXECUTION_ID,
                                     .execution_name = EXECUTION_ID,
@@ -324,12 +324,11 @@ static void play_start(struct play *play, const struct asl_machine *machine)
                                     .start_us = options->start_us,
                                     .token = token_make};
     struct json *input = options->input ? json_hold(options->input) : json_object();
-    play->execution = asl_execution_new(machine, &identity, input);
+    struct asl_execution *execution = asl_execution_new(machine, &identity, input);
     json_release(input);
-    asl_execution_limit_data(play->execution, options->data_bytes_max
-                                                  ? options->data_bytes_max
-                                                  : CONTRACT_RUN_DATA_BYTES_MAX);
-    feed(play, (struct asl_event){.type = ASL_START});
+    asl_execution_limit_data(execution, options->data_bytes_max ? options->data_bytes_max
+                                                                : CONTRACT_RUN_DATA_BYTES_MAX);
+    return execution;
 }
 
 void asl_mock_run(const struct asl_machine *machine, const struct asl_mock_options *options,
@@ -342,7 +341,8 @@ void asl_mock_run(const struct asl_machine *machine, const struct asl_mock_optio
     play.exited = json_text("Exited");
     int64_t timeout_ms = asl_machine_timeout_ms(machine);
     int64_t deadline_us = timeout_ms ? options->start_us + timeout_ms * 1000 : INT64_MAX;
-    play_start(&play, machine);
+    play.execution = asl_mock_execution(machine, options);
+    feed(&play, (struct asl_event){.type = ASL_START});
     while (!asl_execution_ended(play.execution) &&
            (answer_next(&play) || fire_next(&play, deadline_us)))
         continue;

@@ -51,6 +51,9 @@ struct asl_mock_result {
 
 void asl_mock_run(const struct asl_machine *machine, const struct asl_mock_options *options,
                   struct asl_mock_result *result);
+/* The execution that asl_mock_run drives, before its first event: to feed the same events again. */
+struct asl_execution *asl_mock_execution(const struct asl_machine *machine,
+                                         const struct asl_mock_options *options) MUST_USE;
 void asl_mock_result_fini(struct asl_mock_result *result);
 const char *asl_mock_status_name(enum asl_mock_status status); /* "SUCCEEDED" */
 

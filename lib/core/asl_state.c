@@ -17,10 +17,6 @@ static void flow_compile(struct asl_compiler *compiler, struct asl_state *state,
         asl_path_field(compiler, document, "ResultPath", ASL_REFERENCE_PATH | ASL_OWN_DATA,
                        &state->result_discarded);
     state->parameters = asl_template_field(compiler, document, "Parameters");
-    const struct json *selector = json_get(document, "ResultSelector");
-    if (selector && json_type_of(selector) != JSON_OBJECT)
-        asl_report_at(compiler, "ResultSelector", "ASL_BAD_TYPE",
-                      "ResultSelector must be an object");
     state->result_selector = asl_template_field(compiler, document, "ResultSelector");
     const char *language = asl_text_field(compiler, document, "QueryLanguage");
     if (language && strcmp(language, "JSONPath") != 0)
@@ -209,8 +205,10 @@ static void map_compile(struct asl_compiler *compiler, struct asl_state *state,
     state->max_concurrency_path =
         asl_path_field(compiler, document, "MaxConcurrencyPath", ASL_REFERENCE_PATH, NULL);
     state->max_concurrency = asl_seconds_field(compiler, document, "MaxConcurrency", 0, 0);
-    if (json_get(document, "ItemSelector"))
+    if (json_get(document, "ItemSelector")) {
+        asl_template_free(state->parameters); /* both given: an error, told below */
         state->parameters = asl_template_field(compiler, document, "ItemSelector");
+    }
     conflict_check(compiler, document, "ItemSelector", "Parameters");
     conflict_check(compiler, document, "MaxConcurrency", "MaxConcurrencyPath");
     conflict_check(compiler, document, "ItemProcessor", "Iterator");

@@ -233,35 +233,29 @@ struct json *asl_template_run(const struct asl_template *template, const struct 
 
 /* -- templates outside a state machine -- */
 
-void asl_template_check(const struct json *template, const char *pointer,
-                        const struct source_map *source, struct findings *findings)
+struct asl_template *asl_template_new(const struct json *document, const char *pointer,
+                                      const struct source_map *source, struct findings *findings)
 {
+    size_t errors_before = findings->errors;
     struct asl_compiler compiler = {.source = source, .findings = findings};
     buffer_append_text(&compiler.pointer, pointer);
-    asl_template_free(asl_template_compile(&compiler, template));
+    struct asl_template *template = asl_template_compile(&compiler, document);
     buffer_fini(&compiler.pointer);
+    if (findings->errors == errors_before)
+        return template;
+    asl_template_free(template);
+    return NULL;
 }
 
-struct json *asl_template_evaluate(const struct json *template, const struct json *data,
+struct json *asl_template_evaluate(const struct asl_template *template, const struct json *data,
                                    const struct json *context, struct error *error)
 {
-    struct findings findings = {0};
-    struct asl_compiler compiler = {.findings = &findings};
-    struct asl_template *compiled = asl_template_compile(&compiler, template);
-    struct json *value = NULL;
-    if (findings.errors) {
-        error_set(error, ERR_INVALID, "%s", findings.items[0].text);
-    } else {
-        struct asl_view view = {.data = data, .context = context};
-        struct asl_failure failure = {0};
-        struct asl_bound ignored = {0};
-        value = asl_template_run(compiled, &view, &ignored, &ignored, &failure);
-        if (!value)
-            error_set(error, ERR_INVALID, "%s: %s", failure.error, failure.cause);
-        asl_failure_clear(&failure);
-    }
-    asl_template_free(compiled);
-    buffer_fini(&compiler.pointer);
-    findings_fini(&findings);
+    struct asl_view view = {.data = data, .context = context};
+    struct asl_failure failure = {0};
+    struct asl_bound ignored = {0};
+    struct json *value = asl_template_run(template, &view, &ignored, &ignored, &failure);
+    if (!value)
+        error_set(error, ERR_INVALID, "%s: %s", failure.error, failure.cause);
+    asl_failure_clear(&failure);
     return value;
 }

@@ -314,6 +314,17 @@ struct contract *contract_parse_for_mocks(const char *file, const char *text, si
     return parse(file, text, bytes, true, findings);
 }
 
+const struct contract_event *contract_event_find(const struct contract *contract, const char *state,
+                                                 const char *name)
+{
+    for (size_t i = 0; i < contract->declared_count; i++) {
+        const struct contract_event *event = &contract->declared[i];
+        if (strcmp(event->state, state) == 0 && strcmp(event->name, name) == 0)
+            return event;
+    }
+    return NULL;
+}
+
 void contract_free(struct contract *contract)
 {
     if (!contract)
@@ -326,6 +337,9 @@ void contract_free(struct contract *contract)
     schema_free(contract->output_schema);
     json_release(contract->services);
     json_release(contract->events);
+    for (size_t i = 0; i < contract->declared_count; i++)
+        asl_template_free(contract->declared[i].payload);
+    free(contract->declared);
     asl_machine_free(contract->machine);
     free(contract);
 }

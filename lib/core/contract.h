@@ -33,6 +33,14 @@
 #include "core/finding.h"
 #include "core/schema.h"
 
+/* An event that the contract declares, ready to be made. */
+struct contract_event {
+    const char *state; /* "": of the workflow itself; texts are lent by the document */
+    const char *name;  /* "workflow_started", ..., of a step "requested" or "completed" */
+    const char *type;
+    struct asl_template *payload; /* NULL: nothing of its own */
+};
+
 struct contract {
     char *name;
     char *version;
@@ -40,8 +48,10 @@ struct contract {
     struct json *document;       /* the whole, as JSON */
     struct schema *input_schema; /* NULL: anything */
     struct schema *output_schema;
-    struct json *services; /* array of names, or NULL */
-    struct json *events;   /* object, or NULL */
+    struct json *services;           /* array of names, or NULL */
+    struct json *events;             /* object, or NULL */
+    struct contract_event *declared; /* the same, compiled */
+    size_t declared_count;
     struct asl_machine *machine;
 };
 
@@ -53,6 +63,9 @@ struct contract *contract_parse(const char *file, const char *text, size_t bytes
 struct contract *contract_parse_for_mocks(const char *file, const char *text, size_t bytes,
                                           struct findings *findings) MUST_USE;
 void contract_free(struct contract *contract);
+/* The event of a state, or of the workflow for state "". NULL when the contract declares none. */
+const struct contract_event *contract_event_find(const struct contract *contract, const char *state,
+                                                 const char *name);
 /* <0, 0, >0 by semantic version precedence (semver.org section 11). */
 int contract_version_compare(const char *a, const char *b);
 

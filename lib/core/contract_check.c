@@ -97,10 +97,21 @@ void contract_tasks_check(struct contract_loader *loader)
 
 /* -- events -- */
 
-static void event_check(struct contract_loader *loader, const struct json *event,
-                        struct buffer *pointer)
+static struct contract_event *event_add(struct contract *contract, const char *state,
+                                        const char *name, const struct json *event)
+{
+    size_t count = contract->declared_count++;
+    contract->declared = must_realloc(contract->declared, (count + 1) * sizeof *contract->declared);
+    contract->declared[count] = (struct contract_event){
+        .state = state, .name = name, .type = json_string_or(json_get(event, "type"), "")};
+    return &contract->declared[count];
+}
+
+static void event_read(struct contract_loader *loader, const char *state, const char *event_name,
+                       const struct json *event, struct buffer *pointer)
 {
     size_t place = pointer->bytes;
+    struct contract_event *declared = event_add(loader->contract, state, event_name, event);
     if (json_type_of(event) != JSON_OBJECT ||
         !contract_name_is_valid(json_string_or(json_get(event, "type"), "")))
         finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(pointer),
@@ -110,8 +121,8 @@ static void event_check(struct contract_loader *loader, const struct json *event
         const char *name = json_name_at(event, i, NULL);
         pointer_append(pointer, name, strlen(name));
         if (strcmp(name, "payload") == 0)
-            asl_template_check(json_member_at(event, i), buffer_text(pointer), loader->map,
-                               loader->findings);
+            declared->payload = asl_template_new(json_member_at(event, i), buffer_text(pointer),
+                                                 loader->map, loader->findings);
         else if (strcmp(name, "type") != 0)
             finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(pointer),
                         "CONTRACT_UNKNOWN_FIELD", "an event has no field \"%s\"", name);
@@ -136,7 +147,7 @@ static void step_events_check(struct contract_loader *loader, const struct json 
             const char *when = json_name_at(step, k, NULL);
             pointer_append(pointer, when, strlen(when));
             if (strcmp(when, "requested") == 0 || strcmp(when, "completed") == 0)
-                event_check(loader, json_member_at(step, k), pointer);
+                event_read(loader, state, when, json_member_at(step, k), pointer);
             else
                 finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(pointer),
                             "CONTRACT_UNKNOWN_FIELD",
@@ -169,7 +180,7 @@ void contract_events_check(struct contract_loader *loader)
         if (strcmp(name, "steps") == 0)
             step_events_check(loader, json_member_at(events, i), &pointer);
         else if (k < sizeof known / sizeof *known)
-            event_check(loader, json_member_at(events, i), &pointer);
+            event_read(loader, "", name, json_member_at(events, i), &pointer);
         else
             finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(&pointer),
                         "CONTRACT_UNKNOWN_FIELD", "there is no event \"%s\" of a workflow", name);

@@ -9,8 +9,9 @@
 
 #include "core/json_internal.h"
 
-/* Containers grow by doubling: capacity is the next power of two of count, at least this. */
-#define CONTAINER_FIRST 4u
+/* What is built step by step begins with this and doubles. */
+#define ITEMS_FIRST 4u
+#define NAMES_BYTES_FIRST 48u
 
 /* null, true and false exist once; their count never reaches zero. */
 static struct json constant_null = {.references = 1, .type = JSON_NULL};
@@ -22,12 +23,40 @@ static bool is_constant(const struct json *value)
     return value->type == JSON_NULL || value->type == JSON_TRUE || value->type == JSON_FALSE;
 }
 
-static struct json *new_value(enum json_type type)
+/* The head and so many octets behind it. */
+static struct json *new_value(enum json_type type, size_t more_bytes)
 {
-    struct json *value = must_alloc(sizeof *value);
+    struct json *value = must_alloc(sizeof *value + more_bytes);
     *value = (struct json){.type = (uint8_t)type};
     atomic_init(&value->references, 1);
     return value;
+}
+
+static uint32_t checked(size_t count)
+{
+    BUG_IF(count > UINT32_MAX);
+    return (uint32_t)count;
+}
+
+/* A string's text takes the place of the union. */
+static char *text_of(const struct json *string)
+{
+    return (char *)(uintptr_t)string + offsetof(struct json, int_value);
+}
+
+static size_t members_bytes(size_t capacity, size_t names_capacity)
+{
+    return sizeof(struct json_members) + capacity * sizeof(struct json_member) + names_capacity;
+}
+
+static char *names_of(const struct json *object)
+{
+    return (char *)(object->members->list + object->capacity);
+}
+
+static const char *name_of(const struct json *object, const struct json_member *member)
+{
+    return names_of(object) + member->name_at;
 }
 
 struct json *json_hold(const struct json *value)
@@ -38,26 +67,30 @@ struct json *json_hold(const struct json *value)
     return held;
 }
 
+static void destroy(struct json *value)
+{
+    if (value->type == JSON_ARRAY) {
+        for (size_t i = 0; i < value->count; i++)
+            json_release(value->items[i]);
+        if (value->own_block)
+            free(value->items);
+    } else if (value->type == JSON_OBJECT) {
+        for (size_t i = 0; i < value->count; i++)
+            json_release(value->members->list[i].value);
+        if (value->own_block)
+            free(value->members);
+    }
+    free(value);
+}
+
 void json_release(struct json *value)
 {
     if (value == NULL || is_constant(value))
         return;
-    if (atomic_fetch_sub_explicit(&value->references, 1, memory_order_acq_rel) != 1)
-        return;
-    if (value->type == JSON_ARRAY) {
-        for (size_t i = 0; i < value->count; i++)
-            json_release(value->items[i]);
-        free(value->items);
-    } else if (value->type == JSON_OBJECT) {
-        for (size_t i = 0; i < value->count; i++) {
-            free(value->members[i].name);
-            json_release(value->members[i].value);
-        }
-        free(value->members);
-    } else if (value->type == JSON_STRING) {
-        free(value->text);
-    }
-    free(value);
+    /* The only reference is ours, so nobody else can take one meanwhile: no locked instruction. */
+    if (atomic_load_explicit(&value->references, memory_order_acquire) == 1 ||
+        atomic_fetch_sub_explicit(&value->references, 1, memory_order_acq_rel) == 1)
+        destroy(value);
 }
 
 struct json *json_null(void) { return &constant_null; }
@@ -65,7 +98,7 @@ struct json *json_bool(bool value) { return value ? &constant_true : &constant_f
 
 struct json *json_int(int64_t number)
 {
-    struct json *value = new_value(JSON_NUMBER);
+    struct json *value = new_value(JSON_NUMBER, 0);
     value->is_int = true;
     value->int_value = number;
     return value;
@@ -75,16 +108,18 @@ struct json *json_double(double number)
 {
     if (!isfinite(number))
         return json_null();
-    struct json *value = new_value(JSON_NUMBER);
+    struct json *value = new_value(JSON_NUMBER, 0);
     value->double_value = number;
     return value;
 }
 
 struct json *json_string(const char *text, size_t bytes)
 {
-    struct json *value = new_value(JSON_STRING);
-    value->text = must_strndup(text, bytes);
-    value->count = bytes;
+    size_t inside = sizeof(struct json) - offsetof(struct json, int_value);
+    struct json *value = new_value(JSON_STRING, bytes < inside ? 0 : bytes + 1 - inside);
+    value->count = checked(bytes);
+    memcpy(text_of(value), text, bytes);
+    text_of(value)[bytes] = '\0';
     return value;
 }
 
@@ -92,14 +127,41 @@ struct json *json_text(const char *text)
 {
     return text == NULL ? json_null() : json_string(text, strlen(text));
 }
-struct json *json_array(void) { return new_value(JSON_ARRAY); }
-struct json *json_object(void) { return new_value(JSON_OBJECT); }
+struct json *json_array(void) { return new_value(JSON_ARRAY, 0); }
+struct json *json_object(void) { return new_value(JSON_OBJECT, 0); }
 
-static bool must_grow(size_t count)
+struct json *json_array_of(struct json *const *items, size_t count)
 {
-    return count == 0 || (count >= CONTAINER_FIRST && (count & (count - 1)) == 0);
+    struct json *array = new_value(JSON_ARRAY, count * sizeof *items);
+    array->count = array->capacity = checked(count);
+    array->items = (struct json **)(array + 1);
+    if (items != NULL)
+        memcpy(array->items, items, count * sizeof *items);
+    return array;
 }
-static size_t grown(size_t count) { return count == 0 ? CONTAINER_FIRST : count * 2; }
+
+/* An object with room for so many members, none of them set. */
+static struct json *object_sized(size_t capacity, size_t names_capacity)
+{
+    struct json *object = new_value(JSON_OBJECT, members_bytes(capacity, names_capacity));
+    object->capacity = checked(capacity);
+    object->members = (struct json_members *)(object + 1);
+    *object->members = (struct json_members){.names_capacity = checked(names_capacity)};
+    return object;
+}
+
+struct json *json_object_of(const struct json_member *members, size_t count, const char *names,
+                            size_t names_bytes)
+{
+    if (count == 0)
+        return json_object();
+    struct json *object = object_sized(count, names_bytes);
+    object->count = (uint32_t)count;
+    object->members->names_bytes = (uint32_t)names_bytes;
+    memcpy(object->members->list, members, count * sizeof *members);
+    memcpy(names_of(object), names, names_bytes);
+    return object;
+}
 
 static void check_building(const struct json *container, enum json_type type)
 {
@@ -110,29 +172,72 @@ static void check_building(const struct json *container, enum json_type type)
 void json_array_append(struct json *array, struct json *member)
 {
     check_building(array, JSON_ARRAY);
-    if (must_grow(array->count))
-        array->items = must_realloc(array->items, grown(array->count) * sizeof *array->items);
+    if (array->count == array->capacity) {
+        uint32_t capacity =
+            checked(array->capacity < ITEMS_FIRST ? ITEMS_FIRST : (size_t)array->capacity * 2);
+        struct json **items = array->own_block ? array->items : NULL;
+        items = must_realloc(items, capacity * sizeof *items);
+        if (!array->own_block && array->count > 0)
+            memcpy(items, array->items, array->count * sizeof *items);
+        array->items = items;
+        array->capacity = capacity;
+        array->own_block = true;
+    }
     array->items[array->count++] = member;
 }
 
 static struct json_member *find(const struct json *object, const char *name, size_t name_bytes)
 {
-    if (object == NULL || object->type != JSON_OBJECT)
+    if (object == NULL || object->type != JSON_OBJECT || object->count == 0)
         return NULL;
-    for (size_t i = 0; i < object->count; i++) {
-        struct json_member *member = &object->members[i];
-        if (member->name_bytes == name_bytes && memcmp(member->name, name, name_bytes) == 0)
+    const char *names = names_of(object);
+    struct json_member *member = object->members->list, *end = member + object->count;
+    for (; member < end; member++)
+        if (member->name_bytes == name_bytes &&
+            (name_bytes == 0 || (names[member->name_at] == *name &&
+                                 memcmp(names + member->name_at, name, name_bytes) == 0)))
             return member;
-    }
     return NULL;
 }
 
-void json_append_member(struct json *object, char *name, size_t name_bytes, struct json *value)
+/* Room for one more member with a name of so many octets. */
+static void object_grow(struct json *object, size_t name_bytes)
 {
-    if (must_grow(object->count))
-        object->members =
-            must_realloc(object->members, grown(object->count) * sizeof *object->members);
-    object->members[object->count++] = (struct json_member){name, name_bytes, value};
+    struct json_members *old = object->members;
+    size_t used = old == NULL ? 0 : old->names_bytes;
+    size_t names_capacity = old == NULL ? NAMES_BYTES_FIRST : old->names_capacity;
+    size_t capacity = object->capacity;
+    if (object->count == capacity)
+        capacity = capacity < ITEMS_FIRST ? ITEMS_FIRST : capacity * 2;
+    while (used + name_bytes + 1 > names_capacity)
+        names_capacity *= 2;
+    struct json_members *members = must_alloc(members_bytes(capacity, names_capacity));
+    *members = (struct json_members){checked(used), checked(names_capacity)};
+    if (used > 0) {
+        memcpy(members->list, old->list, object->count * sizeof *old->list);
+        memcpy(members->list + capacity, names_of(object), used);
+    }
+    if (object->own_block)
+        free(old);
+    object->members = members;
+    object->capacity = checked(capacity);
+    object->own_block = true;
+}
+
+/* Appends without a look for the same name; takes value. */
+static void append_member(struct json *object, const char *name, size_t name_bytes,
+                          struct json *value)
+{
+    if (object->count == object->capacity ||
+        object->members->names_bytes + name_bytes + 1 > object->members->names_capacity)
+        object_grow(object, name_bytes);
+    struct json_members *members = object->members;
+    char *to = names_of(object) + members->names_bytes;
+    memcpy(to, name, name_bytes);
+    to[name_bytes] = '\0';
+    members->list[object->count++] =
+        (struct json_member){members->names_bytes, (uint32_t)name_bytes, value};
+    members->names_bytes += (uint32_t)name_bytes + 1;
 }
 
 void json_object_set_bytes(struct json *object, const char *name, size_t name_bytes,
@@ -145,7 +250,7 @@ void json_object_set_bytes(struct json *object, const char *name, size_t name_by
         present->value = member;
         return;
     }
-    json_append_member(object, must_strndup(name, name_bytes), name_bytes, member);
+    append_member(object, name, name_bytes, member);
 }
 
 void json_object_set(struct json *object, const char *name, struct json *member)
@@ -156,22 +261,44 @@ void json_object_set(struct json *object, const char *name, struct json *member)
 struct json *json_object_with(const struct json *object, const char *name, size_t name_bytes,
                               struct json *member)
 {
-    struct json *copy = json_object();
-    for (size_t i = 0; i < json_size(object) && object->type == JSON_OBJECT; i++) {
-        const struct json_member *old = &object->members[i];
-        json_append_member(copy, must_strndup(old->name, old->name_bytes), old->name_bytes,
-                           json_hold(old->value));
+    size_t count = json_type_of(object) == JSON_OBJECT ? object->count : 0;
+    size_t names_bytes = count == 0 ? 0 : object->members->names_bytes;
+    const struct json_member *present = find(object, name, name_bytes);
+    struct json *copy =
+        object_sized(count + (present == NULL), names_bytes + (present == NULL) * (name_bytes + 1));
+    for (size_t i = 0; i < count; i++) {
+        const struct json_member *old = &object->members->list[i];
+        copy->members->list[i] = *old;
+        copy->members->list[i].value = old == present ? member : json_hold(old->value);
     }
-    json_object_set_bytes(copy, name, name_bytes, member);
+    if (count > 0)
+        memcpy(names_of(copy), names_of(object), names_bytes);
+    copy->count = (uint32_t)count;
+    copy->members->names_bytes = (uint32_t)names_bytes;
+    if (present == NULL)
+        append_member(copy, name, name_bytes, member);
     return copy;
+}
+
+struct json *json_object_like(const struct json *shape, struct json *const *values)
+{
+    size_t count = json_size(shape);
+    if (count == 0)
+        return json_object();
+    struct json *object =
+        json_object_of(shape->members->list, count, names_of(shape), shape->members->names_bytes);
+    for (size_t i = 0; i < count; i++)
+        object->members->list[i].value = values[i];
+    return object;
 }
 
 struct json *json_array_with(const struct json *array, size_t index, struct json *member)
 {
-    struct json *copy = json_array();
-    for (size_t i = 0; i < json_size(array) && array->type == JSON_ARRAY; i++)
-        json_array_append(copy, i == index ? member : json_hold(array->items[i]));
-    if (index >= json_size(array))
+    size_t count = json_type_of(array) == JSON_ARRAY ? array->count : 0;
+    struct json *copy = json_array_of(count == 0 ? NULL : array->items, count);
+    for (size_t i = 0; i < count; i++)
+        copy->items[i] = i == index ? member : json_hold(copy->items[i]);
+    if (index >= count)
         json_array_append(copy, member);
     return copy;
 }
@@ -228,7 +355,7 @@ const char *json_string_value(const struct json *value, size_t *bytes)
         return NULL;
     if (bytes != NULL)
         *bytes = value->count;
-    return value->text;
+    return text_of(value);
 }
 
 const char *json_string_or(const struct json *value, const char *fallback)
@@ -265,22 +392,23 @@ const char *json_name_at(const struct json *object, size_t index, size_t *bytes)
     if (object == NULL || object->type != JSON_OBJECT || index >= object->count)
         return NULL;
     if (bytes != NULL)
-        *bytes = object->members[index].name_bytes;
-    return object->members[index].name;
+        *bytes = object->members->list[index].name_bytes;
+    return name_of(object, &object->members->list[index]);
 }
 
 const struct json *json_member_at(const struct json *object, size_t index)
 {
     return object != NULL && object->type == JSON_OBJECT && index < object->count
-               ? object->members[index].value
+               ? object->members->list[index].value
                : NULL;
 }
 
 static bool members_equal(const struct json *a, const struct json *b)
 {
     for (size_t i = 0; i < a->count; i++) {
-        const struct json *other = json_get_bytes(b, a->members[i].name, a->members[i].name_bytes);
-        if (other == NULL || !json_equal(a->members[i].value, other))
+        const struct json_member *member = &a->members->list[i];
+        const struct json *other = json_get_bytes(b, name_of(a, member), member->name_bytes);
+        if (other == NULL || !json_equal(member->value, other))
             return false;
     }
     return true;
@@ -316,8 +444,27 @@ bool json_equal(const struct json *a, const struct json *b)
     if (a->count != b->count)
         return false;
     if (a->type == JSON_STRING)
-        return memcmp(a->text, b->text, a->count) == 0;
+        return memcmp(text_of(a), text_of(b), a->count) == 0;
     return a->type == JSON_ARRAY ? items_equal(a, b) : members_equal(a, b);
+}
+
+static int compare_texts(const struct json *a, const struct json *b)
+{
+    int order = memcmp(text_of(a), text_of(b), a->count < b->count ? a->count : b->count);
+    return order ? order : (a->count > b->count) - (a->count < b->count);
+}
+
+int json_compare(const struct json *a, const struct json *b)
+{
+    BUG_IF(json_type_of(a) != json_type_of(b));
+    if (a->type == JSON_STRING)
+        return compare_texts(a, b);
+    if (json_is_int(a) && json_is_int(b)) {
+        int64_t x = json_int_value(a), y = json_int_value(b);
+        return (x > y) - (x < y);
+    }
+    double x = json_double_value(a), y = json_double_value(b);
+    return (x > y) - (x < y);
 }
 
 static void write_number(const struct json *value, struct buffer *out)
@@ -354,7 +501,7 @@ void json_write(const struct json *value, struct buffer *out)
         write_number(value, out);
         break;
     case JSON_STRING:
-        buffer_append_json_string(out, value->text, value->count);
+        buffer_append_json_string(out, text_of(value), value->count);
         break;
     case JSON_ARRAY:
         buffer_append_char(out, '[');
@@ -370,9 +517,10 @@ void json_write(const struct json *value, struct buffer *out)
         for (size_t i = 0; i < value->count; i++) {
             if (i > 0)
                 buffer_append_char(out, ',');
-            buffer_append_json_string(out, value->members[i].name, value->members[i].name_bytes);
+            const struct json_member *member = &value->members->list[i];
+            buffer_append_json_string(out, name_of(value, member), member->name_bytes);
             buffer_append_char(out, ':');
-            json_write(value->members[i].value, out);
+            json_write(member->value, out);
         }
         buffer_append_char(out, '}');
         break;

@@ -71,6 +71,8 @@ void json_object_set_bytes(struct json *object, const char *name, size_t name_by
 struct json *json_object_with(const struct json *object, const char *name, size_t name_bytes,
                               struct json *member) MUST_USE;
 struct json *json_array_with(const struct json *array, size_t index, struct json *member) MUST_USE;
+/* An object with the names of `shape`, in its order, and so many values of its own (taken). */
+struct json *json_object_like(const struct json *shape, struct json *const *values) MUST_USE;
 
 /* Reading values. Results are lent: valid while the container is held. */
 enum json_type json_type_of(const struct json *value);
@@ -89,5 +91,7 @@ const char *json_name_at(const struct json *object, size_t index, size_t *bytes)
 const struct json *json_member_at(const struct json *object, size_t index);
 bool json_equal(const struct json *a,
                 const struct json *b); /* numbers by value, member order ignored */
+/* The order of two numbers, or of two texts by their code points: below, at or above 0. */
+int json_compare(const struct json *a, const struct json *b);
 
 #endif

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* json_internal.h - how values lie in memory, for json.c and json_parse.c; nobody else includes it. */
+/* json_internal.h - how values lie in memory, for json.c and json_parse.c; nobody else includes it.
+ *
+ * A value is one block wherever its size is known when it is made: the text of a string, the items of an
+ * array, the members of an object and then their names follow the head. Only what grows while it is built
+ * has its items or members in a block of their own.
+ */
 #ifndef CORE_JSON_INTERNAL_H
 #define CORE_JSON_INTERNAL_H
 
@@ -8,26 +13,36 @@
 #include "core/json.h"
 
 struct json_member {
-    char *name;
-    size_t name_bytes;
+    uint32_t name_at; /* in the names that follow the members */
+    uint32_t name_bytes;
     struct json *value;
+};
+
+struct json_members {
+    uint32_t names_bytes; /* used, NULs included */
+    uint32_t names_capacity;
+    struct json_member list[]; /* as many as the object's capacity, then the names */
 };
 
 struct json {
     atomic_uint references;
     uint8_t type;
-    bool is_int;  /* of a number: int_value holds it exactly */
-    size_t count; /* members, or octets of a string */
+    bool is_int;       /* of a number: int_value holds it exactly */
+    bool own_block;    /* of a container: items or members must be freed */
+    uint32_t count;    /* members, or octets of a string */
+    uint32_t capacity; /* of a container */
     union {
         int64_t int_value;
         double double_value;
         struct json **items;
-        struct json_member *members;
-        char *text;
+        struct json_members *members;
     };
 };
 
-/* Appends without a look for the same name; takes name and value. */
-void json_append_member(struct json *object, char *name, size_t name_bytes, struct json *value);
+/* Both of exactly this size, taking the values; names are NUL-ended, member after member. items may be
+ * NULL, to be filled in by the caller. */
+struct json *json_array_of(struct json *const *items, size_t count) MUST_USE;
+struct json *json_object_of(const struct json_member *members, size_t count, const char *names,
+                            size_t names_bytes) MUST_USE;
 
 #endif

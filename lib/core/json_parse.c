@@ -13,6 +13,11 @@ struct parser {
     const char *fault; /* sentence, NULL while all is well */
     int depth;
     struct buffer text; /* the string being read */
+    /* What the containers that are open have so far, the innermost on top: it is made when it ends, so its
+     * block has the right size. */
+    struct json_member *open; /* of an array: name_bytes is not used */
+    size_t open_count, open_capacity;
+    struct buffer names; /* of the open objects' members, NUL-ended */
 };
 
 static struct json *parse_value(struct parser *parser);
@@ -197,82 +202,107 @@ static struct json *parse_number(struct parser *parser)
     return isfinite(number) ? json_double(number) : fail(parser, "a number is out of range");
 }
 
+static void open_push(struct parser *parser, size_t name_at, size_t name_bytes, struct json *value)
+{
+    if (parser->open_count == parser->open_capacity) {
+        parser->open_capacity = parser->open_capacity == 0 ? 64 : parser->open_capacity * 2;
+        parser->open = must_realloc(parser->open, parser->open_capacity * sizeof *parser->open);
+    }
+    parser->open[parser->open_count++] =
+        (struct json_member){(uint32_t)name_at, (uint32_t)name_bytes, value};
+}
+
+static struct json *array_end(struct parser *parser, size_t first)
+{
+    size_t count = parser->open_count - first;
+    struct json *array = json_array_of(NULL, count);
+    for (size_t i = 0; i < count; i++)
+        array->items[i] = parser->open[first + i].value;
+    parser->open_count = first;
+    return array;
+}
+
 static struct json *parse_array(struct parser *parser)
 {
-    struct json *array = json_array();
+    size_t first = parser->open_count;
     skip_space(parser);
     if (accept(parser, ']'))
-        return array;
+        return json_array();
     do {
         struct json *item = parse_value(parser);
         if (item == NULL)
-            goto failed;
-        json_array_append(array, item);
+            return NULL;
+        open_push(parser, 0, 0, item);
         skip_space(parser);
     } while (accept(parser, ','));
-    if (accept(parser, ']'))
-        return array;
-    fail(parser, "expected , or ] in an array");
-failed:
-    json_release(array);
-    return NULL;
+    return accept(parser, ']') ? array_end(parser, first)
+                               : fail(parser, "expected , or ] in an array");
 }
 
-/* Names of the object being read, once it has many: open addressing, numbers of members plus one. A look
- * through all members for each new one would let a single body keep a processor busy for hours. */
-struct name_index {
+/* The object being read: where its members and their names begin. Once it has many, the names are found by
+ * open addressing over numbers of members plus one; a look through all members for each new one would let a
+ * single body keep a processor busy for hours. */
+struct open_object {
+    size_t first;
+    size_t names_at;
     uint32_t *slots;
     size_t capacity; /* a power of two; 0 while the object is small */
 };
 
 #define INDEX_FROM_MEMBERS 16u
 
-static size_t index_slot(const struct name_index *index, const struct json *object,
+static bool is_named(const struct parser *parser, const struct open_object *object,
+                     const struct json_member *member, const char *name, size_t bytes)
+{
+    return member->name_bytes == bytes &&
+           memcmp(parser->names.data + object->names_at + member->name_at, name, bytes) == 0;
+}
+
+static size_t index_slot(const struct parser *parser, const struct open_object *object,
                          const char *name, size_t bytes)
 {
-    size_t slot = (size_t)XXH3_64bits(name, bytes) & (index->capacity - 1);
-    for (; index->slots[slot] != 0; slot = (slot + 1) & (index->capacity - 1)) {
-        const struct json_member *member = &object->members[index->slots[slot] - 1];
-        if (member->name_bytes == bytes && memcmp(member->name, name, bytes) == 0)
+    size_t slot = (size_t)XXH3_64bits(name, bytes) & (object->capacity - 1);
+    for (; object->slots[slot] != 0; slot = (slot + 1) & (object->capacity - 1))
+        if (is_named(parser, object, &parser->open[object->first + object->slots[slot] - 1], name,
+                     bytes))
             break;
-    }
     return slot;
 }
 
-static void index_grow(struct name_index *index, const struct json *object)
+static void index_grow(const struct parser *parser, struct open_object *object)
 {
-    free(index->slots);
-    index->capacity = index->capacity == 0 ? 4 * INDEX_FROM_MEMBERS : index->capacity * 2;
-    index->slots = must_calloc(index->capacity, sizeof *index->slots);
-    for (size_t i = 0; i < object->count; i++)
-        index->slots[index_slot(index, object, object->members[i].name,
-                                object->members[i].name_bytes)] = (uint32_t)i + 1;
+    free(object->slots);
+    object->capacity = object->capacity == 0 ? 4 * INDEX_FROM_MEMBERS : object->capacity * 2;
+    object->slots = must_calloc(object->capacity, sizeof *object->slots);
+    for (size_t i = object->first; i < parser->open_count; i++) {
+        const struct json_member *member = &parser->open[i];
+        const char *name = parser->names.data + object->names_at + member->name_at;
+        object->slots[index_slot(parser, object, name, member->name_bytes)] =
+            (uint32_t)(i - object->first) + 1;
+    }
 }
 
-/* Takes name and value; a name that is there already gets the later value. */
-static void add_member(struct json *object, struct name_index *index, char *name, size_t bytes,
-                       struct json *value)
+/* The member with the name that was read last, NULL when it is a new one; that one gets its slot. */
+static struct json_member *present_member(struct parser *parser, struct open_object *object,
+                                          const char *name, size_t bytes)
 {
-    if (object->count < INDEX_FROM_MEMBERS) {
-        json_object_set_bytes(object, name, bytes, value);
-        free(name);
-        return;
+    size_t count = parser->open_count - object->first;
+    if (count < INDEX_FROM_MEMBERS) {
+        for (size_t i = object->first; i < parser->open_count; i++)
+            if (is_named(parser, object, &parser->open[i], name, bytes))
+                return &parser->open[i];
+        return NULL;
     }
-    if (index->capacity < 2 * (object->count + 1))
-        index_grow(index, object);
-    size_t slot = index_slot(index, object, name, bytes);
-    if (index->slots[slot] == 0) {
-        json_append_member(object, name, bytes, value);
-        index->slots[slot] = (uint32_t)object->count;
-        return;
-    }
-    struct json_member *present = &object->members[index->slots[slot] - 1];
-    json_release(present->value);
-    present->value = value;
-    free(name);
+    if (object->capacity < 2 * (count + 1))
+        index_grow(parser, object);
+    size_t slot = index_slot(parser, object, name, bytes);
+    if (object->slots[slot] != 0)
+        return &parser->open[object->first + object->slots[slot] - 1];
+    object->slots[slot] = (uint32_t)count + 1;
+    return NULL;
 }
 
-static bool parse_member(struct parser *parser, struct json *object, struct name_index *index)
+static bool parse_member(struct parser *parser, struct open_object *object)
 {
     const char *text;
     size_t bytes;
@@ -281,35 +311,51 @@ static bool parse_member(struct parser *parser, struct json *object, struct name
         return fail(parser, "expected a member name in double quotes") != NULL;
     if (!read_string(parser, &text, &bytes))
         return false;
-    char *name = must_strndup(text, bytes);
+    size_t name_at = parser->names.bytes;
+    buffer_append(&parser->names, text, bytes);
+    buffer_append_char(&parser->names, '\0');
     skip_space(parser);
     struct json *value =
         accept(parser, ':') ? parse_value(parser) : fail(parser, "expected : after a member name");
-    if (value != NULL)
-        add_member(object, index, name, bytes, value);
-    else
-        free(name);
-    return value != NULL;
+    if (value == NULL)
+        return false;
+    struct json_member *present =
+        present_member(parser, object, parser->names.data + name_at, bytes);
+    if (present == NULL) {
+        open_push(parser, name_at - object->names_at, bytes, value);
+        return true;
+    }
+    json_release(present->value);
+    present->value = value;
+    parser->names.bytes = name_at;
+    return true;
+}
+
+static struct json *object_end(struct parser *parser, const struct open_object *object)
+{
+    struct json *made = json_object_of(
+        parser->open + object->first, parser->open_count - object->first,
+        parser->names.data + object->names_at, parser->names.bytes - object->names_at);
+    parser->open_count = object->first;
+    parser->names.bytes = object->names_at;
+    return made;
 }
 
 static struct json *parse_object(struct parser *parser)
 {
-    struct json *object = json_object();
-    struct name_index index = {0};
+    struct open_object object = {.first = parser->open_count, .names_at = parser->names.bytes};
     bool fine = true;
     skip_space(parser);
     if (accept(parser, '}'))
-        return object;
+        return json_object();
     do {
-        fine = parse_member(parser, object, &index);
+        fine = parse_member(parser, &object);
         skip_space(parser);
     } while (fine && accept(parser, ','));
-    free(index.slots);
+    free(object.slots);
     if (fine && accept(parser, '}'))
-        return object;
-    fail(parser, "expected , or } in an object");
-    json_release(object);
-    return NULL;
+        return object_end(parser, &object);
+    return fail(parser, "expected , or } in an object");
 }
 
 static struct json *parse_literal(struct parser *parser, const char *word, struct json *value)
@@ -403,6 +449,10 @@ struct json *json_parse(const char *text, size_t bytes, struct error *error,
         (void)error_set(error, ERR_SYNTAX, "line %d column %d: %s", place.line, place.column,
                         parser.fault);
     }
+    for (size_t i = 0; i < parser.open_count; i++)
+        json_release(parser.open[i].value); /* of a text that ended too early */
+    free(parser.open);
+    buffer_fini(&parser.names);
     buffer_fini(&parser.text);
     return value;
 }

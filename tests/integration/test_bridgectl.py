@@ -116,6 +116,8 @@ COMMANDS = [
     "cancel",
     "totals",
     "contracts check",
+    "contracts run",
+    "contracts test",
     "contracts list",
     "migrate up",
     "migrate down",

@@ -75,7 +75,8 @@ __attribute__((unused)) static unsigned number_of(const struct uuid *id)
 __attribute__((unused)) static void tell(const struct engine_effect *effect)
 {
     static const char *const records[RECORD_KINDS] = {
-        "accepted", "started", "succeeded", "failed", "fired", "cancelled", "timed-out"};
+        "accepted", "started", "succeeded", "failed", "fired", "cancelled", "timed-out",
+        "delivered", "heartbeat", "signal"};
     unsigned number = number_of(&effect->id);
     switch (effect->type) {
     case ENGINE_RECORDED:
@@ -101,6 +102,12 @@ __attribute__((unused)) static void tell(const struct engine_effect *effect)
         break;
     case ENGINE_STALE:
         buffer_append_format(&told, "stale %u\n", number);
+        break;
+    case ENGINE_FULL:
+        buffer_append_format(&told, "full %u\n", number);
+        break;
+    case ENGINE_ORPHAN:
+        buffer_append_format(&told, "orphan %u\n", number);
         break;
     }
 }

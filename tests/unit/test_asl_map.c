@@ -107,7 +107,7 @@ static const struct {
      "\"other\"\n"},
     /* Wait assigns when it is over; a loop counts */
     {"{StartAt: A, States: {A: {Type: Pass, Assign: {n: 0}, Next: B}, B: {Type: Wait, Seconds: 5, "
-     "Assign: {n.$: States.MathAdd($n, 1)}, Next: C}, C: {Type: Choice, Choices: [{Variable: $n, "
+     "Assign: {n.$: 'States.MathAdd($n, 1)'}, Next: C}, C: {Type: Choice, Choices: [{Variable: $n, "
      "NumericLessThan: 2, Next: B}], Default: D}, D: {Type: Succeed, InputPath: $n}}}",
      "{}", "fire 1\nfire 2",
      "enter A {}\nexit A {}\nenter B {}\ntimer 1 B 0.1 +5s\nexit B {}\nenter C {}\nexit C {}\n"
@@ -116,10 +116,10 @@ static const struct {
     /* each item has variables of its own, and reads those around */
     {"{StartAt: A, States: {A: {Type: Pass, Assign: {base: 100}, Next: M}, M: {Type: Map, End: "
      "true, ItemProcessor: {StartAt: P, States: {P: {Type: Pass, Assign: {sum.$: "
-     "States.MathAdd($base, $)}, Next: Q}, Q: {Type: Pass, InputPath: $sum, End: true}}}}}}",
+     "'States.MathAdd($base, $)'}, Next: Q}, Q: {Type: Pass, InputPath: $sum, End: true}}}}}}",
      "[1,2]", "",
-     "enter A [1,2]\nexit A [1,2]\nenter M [1,2]\nenter P 1\nenter P 2\nexit P 1\nexit P 2\n"
-     "enter Q 1\nenter Q 2\nexit Q 101\nexit Q 102\nexit M [101,102]\nsucceeded [101,102]\n"},
+     "enter A [1,2]\nexit A [1,2]\nenter M [1,2]\nenter P 1\nexit P 1\nenter P 2\nexit P 2\n"
+     "enter Q 1\nexit Q 101\nenter Q 2\nexit Q 102\nexit M [101,102]\nsucceeded [101,102]\n"},
 
     /* a token belongs to one attempt; only tasks that wait for it have one */
     {"{StartAt: A, States: {A: {Type: Task, Resource: r.waitForTaskToken, TimeoutSeconds: 60, "
@@ -271,7 +271,7 @@ START_TEST(test_waiting_below_counts)
         "{StartAt: A, States: {A: {Type: Pass, Assign: {n: 0}, Next: G}, G: {Type: Parallel, Next: "
         "C, Branches: [{StartAt: T, States: {T: {Type: Task, Resource: r, End: true}}}]}, C: "
         "{Type: "
-        "Pass, Assign: {n.$: States.MathAdd($n, 1)}, Next: D}, D: {Type: Choice, Choices: "
+        "Pass, Assign: {n.$: 'States.MathAdd($n, 1)'}, Next: D}, D: {Type: Choice, Choices: "
         "[{Variable: $n, NumericLessThan: 6000, Next: G}], Default: E}, E: {Type: Succeed}}}");
     bool succeeded;
     char error[64] = "";

@@ -257,11 +257,11 @@ START_TEST(test_data_are_limited_as_the_service_does)
     for (size_t i = 0; i < CONTRACT_RUN_DATA_BYTES_MAX - 2; i++)
         buffer_append_char(&input, 'x');
     buffer_append_char(&input, '"');
-    char *fits = run(ONE("{Type: Pass, Parameters: 1, End: true}"), buffer_text(&input), NULL);
+    char *fits = run(ONE("{Type: Pass, Result: 1, End: true}"), buffer_text(&input), NULL);
     ck_assert_str_eq(fits, "+A -A SUCCEEDED 1 0s 0");
     input.bytes--;
     buffer_append_text(&input, "x\"");
-    char *over = run(ONE("{Type: Pass, Parameters: 1, End: true}"), buffer_text(&input), NULL);
+    char *over = run(ONE("{Type: Pass, Result: 1, End: true}"), buffer_text(&input), NULL);
     ck_assert_ptr_nonnull(strstr(over, "FAILED States.DataLimitExceeded"));
     free(fits);
     free(over);

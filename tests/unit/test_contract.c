@@ -106,10 +106,9 @@ static const struct {
     {"    Say: {completed:", "    Sai: {completed:",
      "c.yaml:13:5: error CONTRACT_UNKNOWN_STATE: events are given for the state \"Sai\", and there "
      "is none\n"},
-    {"$.input.text", "$.input..text",
-     "c.yaml:11:52: error ASL_BAD_PATH: the path \"$.input..text\" uses recursive descent (..), "
-     "which is not supported "
-     "yet, at character 9\n"},
+    {"$.input.text", "$.input.text()",
+     "c.yaml:11:52: error ASL_BAD_PATH: the path \"$.input.text()\" calls a function, which paths "
+     "do not have (States.ArrayLength and others are intrinsic functions), at character 13\n"},
     {"minLength: 1", "minLenght: 1",
      "c.yaml:9:37: error SCHEMA_UNSUPPORTED_KEYWORD: the keyword \"minLenght\" is not supported\n"},
     {"Service: echo-service", "Service.$: $.service", ""}, /* whichever the data name */

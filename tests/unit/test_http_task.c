@@ -296,15 +296,6 @@ START_TEST(no_content_can_end_its_part)
 }
 END_TEST
 
-START_TEST(resources)
-{
-    ck_assert(http_task_resource_known("onex:http:invoke", NULL));
-    ck_assert(http_task_resource_known("arn:aws:states:::http:invoke", NULL));
-    ck_assert(!http_task_resource_known("onex:http:invoke.sync", NULL));
-    ck_assert(!http_task_resource_known("", NULL));
-}
-END_TEST
-
 /* -- responses -- */
 
 static struct json *result_of(int status, const char *headers, const char *body, size_t bytes)
@@ -436,7 +427,6 @@ int main(void)
     tcase_add_loop_test(tests, bodies_are_sent_as_they_say, 0, COUNT(bodies));
     tcase_add_test(tests, a_form_has_these_octets);
     tcase_add_test(tests, no_content_can_end_its_part);
-    tcase_add_test(tests, resources);
     tcase_add_loop_test(tests, a_success_is_a_result, 0, COUNT(results));
     tcase_add_test(tests, another_status_is_an_error_with_the_body_as_cause);
     tcase_add_test(tests, a_cause_is_cut_to_1024_octets);

@@ -356,8 +356,10 @@ static char *fingerprint(struct workflow *workflow)
                          workflow_error(workflow) == NULL ? "-" : workflow_error(workflow));
     buffer_append_format(&out, " %lld %lld", (long long)workflow_started_us(workflow),
                          (long long)workflow_completed_us(workflow));
-    for (size_t i = 0; i < workflow_waits(workflow); i++) {
+    for (size_t i = 0; i < workflow_wait_places(workflow); i++) {
         const struct workflow_wait *wait = workflow_wait_at(workflow, i);
+        if (wait == NULL)
+            continue;
         buffer_append_format(&out, " %u:%s#%u", wait->wait, wait->state_path, wait->attempt);
     }
     return buffer_take(&out);

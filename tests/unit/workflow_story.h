@@ -81,7 +81,9 @@ __attribute__((unused)) static struct workflow *story_workflow_of(
         .input = story_json(input),
         .created_us = created_us,
     };
-    return workflow_new(contract, &head, timeout_ms);
+    static struct workflow_environment environment = {.token_secret = "a secret of thirty-two octets.."};
+    environment.timeout_ms = timeout_ms; /* is copied */
+    return workflow_new(contract, &head, &environment);
 }
 
 __attribute__((unused)) static struct workflow *story_workflow(const struct contract *contract,

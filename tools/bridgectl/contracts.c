@@ -36,6 +36,7 @@ static void print_findings(const struct findings *findings, size_t files, size_t
         json_object_set(object, "valid", json_bool(findings->errors == 0 && missing == 0));
         json_object_set(object, "files", json_int((int64_t)files));
         json_object_set(object, "findings", findings_json(findings));
+        json_object_set(object, "findings_left_out", json_int((int64_t)findings->left_out));
         print_json(object);
         json_release(object);
         return;
@@ -44,7 +45,7 @@ static void print_findings(const struct findings *findings, size_t files, size_t
     findings_write(findings, &text);
     fputs(buffer_text(&text), stdout);
     printf("%zu files, %zu errors, %zu warnings\n", files, findings->errors + missing,
-           findings->count - findings->errors);
+           findings->count + findings->left_out - findings->errors);
     buffer_fini(&text);
 }
 

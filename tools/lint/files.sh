@@ -40,6 +40,7 @@ while IFS= read -r file; do
         [ "$lines" -le $LINES_MAX ] || echo "warning: $file has $lines lines, more than $LINES_MAX"
         ;;
     *.sh) bash -n "$file" || fault "$file" "is not valid shell" ;;
+    tests/contracts/broken/*) ;; # are meant to be wrong
     *.json) python3 -c 'import json, sys; json.load(open(sys.argv[1], encoding="utf-8"))' "$file" || fault "$file" "is not JSON" ;;
     esac
     case $file in

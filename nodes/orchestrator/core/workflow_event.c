@@ -117,7 +117,7 @@ static void add_members(struct json *payload, const struct json *members)
     }
 }
 
-static void add_template(struct json *payload, const struct json *template,
+static void add_template(struct json *payload, const struct asl_template *template,
                          const struct workflow *workflow, const struct workflow_moment *moment)
 {
     struct error error = {0};
@@ -133,18 +133,16 @@ static void add_template(struct json *payload, const struct json *template,
 struct json *workflow_event_payload(const struct workflow *workflow,
                                     const struct workflow_moment *moment, const char **type)
 {
-    const struct json *events = workflow_contract(workflow)->events;
     bool own =
         moment->kind == MOMENT_STEP_OWN_REQUESTED || moment->kind == MOMENT_STEP_OWN_COMPLETED;
-    const struct json *place = own ? json_get(json_get(events, "steps"), moment->state) : events;
-    const struct json *declared = json_get(place, rows[moment->kind].name);
+    const struct contract_event *declared = contract_event_find(
+        workflow_contract(workflow), own ? moment->state : "", rows[moment->kind].name);
     if (own && declared == NULL)
         return NULL;
-    *type = json_string_or(json_get(declared, "type"), rows[moment->kind].name);
+    *type = declared == NULL ? rows[moment->kind].name : declared->type;
     struct json *payload = base_payload(workflow, moment);
-    const struct json *template = json_get(declared, "payload");
-    if (template != NULL)
-        add_template(payload, template, workflow, moment);
+    if (declared != NULL && declared->payload != NULL)
+        add_template(payload, declared->payload, workflow, moment);
     return payload;
 }
 
