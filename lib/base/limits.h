@@ -35,17 +35,6 @@
 #define ASL_MAP_CONCURRENCY_MAX 1000   /* a larger MaxConcurrency runs so many at once */
 #define ASL_FRAMES_MAX 10000           /* branches and iterations that run at once */
 #define ASL_VARIABLE_NAME_CHARACTERS_MAX 80
-<<<<<<< HEAD
-#define ASL_VARIABLES_BYTES_MAX (16u << 20) /* all variables of one scope, as text */
-#define SIGNALS_KEPT_MAX 1000               /* signals that came before anybody waits for them */
-#define SIGNALS_KEPT_BYTES_MAX (16u << 20)  /* data of the signals that one workflow keeps */
-#define SIGNAL_KEYS_MAX 100000              /* idempotency keys of signals of one workflow */
-#define SIGNAL_BYTES_MAX (1u << 20)         /* data of one signal, or a task's answer by token */
-#define LOCAL_TASKS_PER_RECORD_MAX 1000     /* tasks answered at once within one record */
-#define TASK_TOKEN_BYTES_MAX 128            /* text of a task token, the NUL included */
-#define ASL_SECONDS_MAX 99999999            /* largest number of seconds in a definition */
-#define ASL_MAX_DELAY_SECONDS_MAX 31622400  /* largest MaxDelaySeconds, 366 days */
-=======
 #define ASL_VARIABLES_BYTES_MAX (16u << 20)   /* all variables of one scope, as text */
 #define JSONPATH_BYTES_MAX 16384              /* text of one path */
 #define JSONPATH_PARTS_MAX 128                /* names, indexes, ... of one path */
@@ -55,11 +44,13 @@
 #define JSONPATH_VISITS_MAX 10000000          /* values that it looks at meanwhile */
 #define JSONPATH_DEPTH_MAX 512                /* nesting of that search */
 #define SIGNALS_KEPT_MAX 1000                 /* signals that came before anybody waits for them */
+#define SIGNALS_KEPT_BYTES_MAX (16u << 20)    /* data of the signals that one workflow keeps */
+#define SIGNAL_KEYS_MAX 100000                /* idempotency keys of signals of one workflow */
+#define SIGNAL_BYTES_MAX (1u << 20)           /* data of one signal, or a task's answer by token */
 #define LOCAL_TASKS_PER_RECORD_MAX 1000       /* tasks answered at once within one record */
 #define TASK_TOKEN_BYTES_MAX 128              /* text of a task token, the NUL included */
 #define ASL_SECONDS_MAX 99999999              /* largest number of seconds in a definition */
 #define ASL_MAX_DELAY_SECONDS_MAX 31622400    /* largest MaxDelaySeconds, 366 days */
->>>>>>> 2c22de4dbc020f9cf422fa5d5f4a924089220f68
 
 #define NAME_BYTES_MAX 128 /* contract, state, service, signal names */
 #define NAMESPACE_BYTES_MAX 255

@@ -27,6 +27,10 @@ static const struct task_resource resources[] = {
      .kind = TASK_WORKFLOW,
      .waits_for_token = true},
     {.name = "onex:event:publish", .kind = TASK_EVENT, .local = true},
+    {.name = "onex:event:publish.waitForTaskToken",
+     .kind = TASK_EVENT,
+     .waits_for_token = true,
+     .local = true},
     {.name = "onex:signal:wait", .kind = TASK_SIGNAL, .local = true},
 };
 

@@ -20,10 +20,9 @@ struct task_resource {
     const char *name;
     const char *aliases[2]; /* as other services write it; NULL where there is none */
     enum task_kind kind;
-    bool
-        waits_for_token; /* the call only hands the work over; POST /api/v1/tasks/{token} ends it */
-    bool waits_for_end;  /* likewise; the end of the workflow that it started ends it */
-    bool local;          /* no call: it begins, and often ends, inside the workflow */
+    bool waits_for_token; /* the call, or event, only hands the work over; its token ends it */
+    bool waits_for_end;   /* likewise; the end of the workflow that it started ends it */
+    bool local;           /* no call: it begins, and often ends, inside the workflow */
 };
 
 /* NULL when there is no such resource. */

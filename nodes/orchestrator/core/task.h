@@ -3,7 +3,7 @@
  *
  *     http_task.c       onex:http:invoke, also with a token
  *     task_workflow.c   onex:workflow:start, .sync, .waitForTaskToken
- *     task_event.c      onex:event:publish: local, answered at once
+ *     task_event.c      onex:event:publish: local, answered at once; also with a token
  *     task_signal.c     onex:signal:wait: local, ends when the signal comes
  *
  * A resource that makes a call has it built from the parameters and its response read. A local one has

@@ -152,6 +152,10 @@ bool workflow_local_begin(struct workflow *workflow, struct workflow_wait *wait,
     if (wait->task->kind == TASK_EVENT) {
         if (task_event_read(wait->parameters, &published, failure))
             result = publish(workflow, &published, record, outcome);
+        if (result != NULL && wait->task->waits_for_token) {
+            json_release(result);
+            return false;
+        }
     } else {
         wait->signal_name = task_signal_name(wait->parameters, failure);
         if (wait->signal_name != NULL) {
