@@ -335,12 +335,13 @@ START_TEST(the_context_tells_who_and_when)
     struct contract *contract = story_contract(
         "name: who\nversion: 1.0.0\nstate_machine:\n  StartAt: A\n  States:\n    A:\n"
         "      Type: Task\n      Resource: onex:http:invoke\n      End: true\n"
-        "      Parameters: { 'id.$': $$.Execution.Id, 'at.$': $$.Execution.StartTime,"
-        " 'of.$': $$.StateMachine.Name }\n");
+        "      Parameters: { ApiEndpoint: there, RequestBody: { 'id.$': $$.Execution.Id,"
+        " 'at.$': $$.Execution.StartTime, 'of.$': $$.StateMachine.Name } }\n");
     struct workflow *workflow = run(contract, "{}", "accepted\nstarted", NULL, false);
     check_json(workflow_wait_find(workflow, 1)->parameters,
-               "{\"id\":\"019aa119-c3a8-7000-8000-000000000001\","
-               "\"at\":\"2026-01-01T00:00:01.000Z\",\"of\":\"who\"}");
+               "{\"ApiEndpoint\":\"there\",\"RequestBody\":{"
+               "\"id\":\"019aa119-c3a8-7000-8000-000000000001\","
+               "\"at\":\"2026-01-01T00:00:01.000Z\",\"of\":\"who\"}}");
     workflow_free(workflow);
     contract_free(contract);
 }

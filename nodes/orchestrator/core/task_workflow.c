@@ -123,7 +123,9 @@ static void read_started(const struct task_resource *resource, const struct json
                                           {"version", "version"},
                                           {"namespace", "namespace"}};
     const char *state = json_string_or(json_get(body, "state"), "");
-    if (resource->waits_for_end && workflow_state_ended(workflow_state_of_name(state))) {
+    /* One that ends at once may be answered without its result: then its end is told like any other. */
+    if (resource->waits_for_end && workflow_state_ended(workflow_state_of_name(state)) &&
+        json_get(body, "result") != NULL) {
         const struct json *error = json_get(body, "error");
         task_workflow_ended(json_string_or(json_get(body, "workflow_id"), ""), state,
                             json_get(body, "result"),

@@ -1,0 +1,557 @@
+# SPDX-License-Identifier: MIT
+"""Task resources on the real stack: tokens, child workflows, signals, events of a workflow's own,
+with kill -9 of the orchestrator at each stage."""
+
+import json
+import shutil
+import threading
+
+import pytest
+from harness import ROOT, WORKFLOW_TOPIC, check_lanes, consume, scaled, unique, wait_until
+
+SERVICES = """services:
+  desk: { base_url_variable: DESK_URL, base_url: "http://127.0.0.1:1", timeout_ms: 5000 }
+"""
+
+HEAD = "name: {name}\nversion: 1.0.0\n"
+
+CONTRACTS = {
+    "approval": """services: [desk]
+state_machine:
+  StartAt: Ask
+  States:
+    Ask:
+      Type: Task
+      Resource: onex:http:invoke.waitForTaskToken
+      Parameters:
+        { Service: desk, Method: POST, Path: /ask, RequestBody: { token.$: $$.Task.Token } }
+      Retry: [{ ErrorEquals: [Again], IntervalSeconds: 1, MaxAttempts: 2 }]
+      Catch: [{ ErrorEquals: [Refused], ResultPath: $.refusal, Next: Refused }]
+      ResultPath: $.answer
+      Next: Done
+    Refused: { Type: Succeed }
+    Done: { Type: Succeed }
+""",
+    "hasty": """services: [desk]
+state_machine:
+  StartAt: Ask
+  States:
+    Ask:
+      Type: Task
+      Resource: onex:http:invoke.waitForTaskToken
+      TimeoutSecondsPath: $.timeout
+      HeartbeatSeconds: 2
+      Parameters:
+        { Service: desk, Method: POST, Path: /ask, RequestBody: { token.$: $$.Task.Token } }
+      Catch: [{ ErrorEquals: [States.Timeout], ResultPath: $.failure, Next: Late }]
+      End: true
+    Late: { Type: Succeed }
+""",
+    "announcer": """state_machine:
+  StartAt: Tell
+  States:
+    Tell:
+      Type: Task
+      Resource: onex:event:publish
+      Parameters: { event_type: item_told, payload: { item.$: $.item } }
+      ResultPath: $.told
+      Next: Wait
+    Wait: { Type: Task, Resource: onex:signal:wait, Parameters: { signal_name: go }, ResultPath: $.go, Next: Again }
+    Again:
+      Type: Task
+      Resource: onex:event:publish
+      Parameters: { event_type: item_told_again, payload: { item.$: $.item } }
+      ResultPath: $.again
+      End: true
+""",
+    "letter": """state_machine:
+  StartAt: Ask
+  States:
+    Ask:
+      Type: Task
+      Resource: onex:event:publish.waitForTaskToken
+      Parameters: { event_type: decision_wanted, payload: { token.$: $$.Task.Token } }
+      End: true
+""",
+    "listener": """state_machine:
+  StartAt: First
+  States:
+    First: { Type: Task, Resource: onex:signal:wait, Parameters: { signal_name: one }, ResultPath: $.one, Next: Second }
+    Second:
+      Type: Task
+      Resource: onex:signal:wait
+      TimeoutSeconds: 3600
+      Parameters: { signal_name: two }
+      ResultPath: $.two
+      End: true
+""",
+    "child": """state_machine:
+  StartAt: Kind
+  States:
+    Kind:
+      Type: Choice
+      Choices:
+        - { Variable: $.kind, StringEquals: fail, Next: Fails }
+        - { Variable: $.kind, StringEquals: wait, Next: Waits }
+      Default: Ends
+    Fails: { Type: Fail, Error: Broken, Cause: "it broke" }
+    Waits: { Type: Task, Resource: onex:signal:wait, Parameters: { signal_name: end }, End: true }
+    Ends: { Type: Pass, Parameters: { said.$: $.kind }, End: true }
+""",
+    "parent": """state_machine:
+  StartAt: Start
+  States:
+    Start:
+      Type: Task
+      Resource: onex:workflow:start.sync
+      Parameters: { workflow_type: child, input: { kind.$: $.kind } }
+      Catch: [{ ErrorEquals: [States.TaskFailed], ResultPath: $.failure, Next: Caught }]
+      ResultPath: $.child
+      End: true
+    Caught: { Type: Succeed }
+""",
+    "launcher": """state_machine:
+  StartAt: Start
+  States:
+    Start:
+      Type: Task
+      Resource: onex:workflow:start
+      Parameters: { workflow_type: child, input: { kind.$: $.kind } }
+      ResultPath: $.child
+      End: true
+""",
+    "delegator": """state_machine:
+  StartAt: Start
+  States:
+    Start:
+      Type: Task
+      Resource: onex:workflow:start.waitForTaskToken
+      Parameters: { workflow_type: child, input: { kind: wait, token.$: $$.Task.Token } }
+      End: true
+""",
+}
+
+
+@pytest.fixture
+def orchestra(empty_bridge, directory, stub):
+    """An orchestrator with the contracts above, a broker, and a desk that takes every question."""
+    bridge = empty_bridge
+    contracts = directory / "contracts"
+    (contracts / "workflows").mkdir(parents=True)
+    (contracts / "services.yaml").write_text(SERVICES)
+    shutil.copy(ROOT / "contracts" / "events.yaml", contracts / "events.yaml")
+    for name, text in CONTRACTS.items():
+        (contracts / "workflows" / f"{name}.yaml").write_text(HEAD.format(name=name) + text)
+    bridge.environment["CONTRACTS_DIR"] = str(contracts)
+    bridge.environment["DESK_URL"] = bridge.url("desk")
+    bridge.desk = stub(bridge.port("desk"), lambda _method, _path, _body: (200, b"{}"))
+    bridge.migrate()
+    bridge.start_embedded_broker()
+    bridge.start_orchestrator()
+    return bridge
+
+
+def start(bridge, workflow, content=None, **fields):
+    answer = bridge.call(
+        "POST",
+        "/api/v1/workflows",
+        {"workflow": workflow, "input": {} if content is None else content, **fields},
+    )
+    assert answer.status == 202, answer
+    return answer.json["workflow_id"]
+
+
+def asked(bridge, count=1, seconds=20):
+    """The token of the last question, when the desk was asked so often."""
+    wait_until(lambda: len(bridge.desk.calls) >= count, seconds, f"{count} questions")
+    return json.loads(bridge.desk.calls[count - 1][2])["token"]
+
+
+def task(bridge, token, what, body=None):
+    return bridge.call("POST", f"/api/v1/tasks/{token}/{what}", body)
+
+
+def signal(bridge, workflow_id, name, data=None, key=None):
+    return bridge.call(
+        "POST",
+        f"/api/v1/workflows/{workflow_id}/signals/{name}",
+        data,
+        {"Idempotency-Key": key} if key else None,
+    )
+
+
+def kinds(bridge, workflow_id):
+    rows = bridge.sql("SELECT kind FROM workflow_events WHERE workflow_id = %s ORDER BY n", workflow_id)
+    return [row[0] for row in rows]
+
+
+DELIVERED, HEARTBEAT, SIGNAL = 7, 8, 9
+
+
+def recorded(bridge, workflow_id, kind, count=1, seconds=20):
+    wait_until(
+        lambda: kinds(bridge, workflow_id).count(kind) >= count, seconds, f"a record of kind {kind}"
+    )
+
+
+def restart(bridge):
+    bridge.orchestrator.kill()
+    bridge.orchestrator.start()
+
+
+def current_step(bridge, workflow_id, step, seconds=20):
+    wait_until(
+        lambda: bridge.workflow(workflow_id)["current_step"] == step, seconds, f"the step {step}"
+    )
+
+
+# -- tokens --
+
+
+def test_a_token_ends_its_task_once(orchestra):
+    workflow_id = start(orchestra, "approval", {"n": 1})
+    token = asked(orchestra)
+    recorded(orchestra, workflow_id, DELIVERED)
+    answer = task(orchestra, token, "success", {"output": {"by": "me"}})
+    assert answer.status == 200, answer
+    assert answer.json["workflow_id"] == workflow_id
+    done = orchestra.wait_workflow(workflow_id)
+    assert done["result"] == {"n": 1, "answer": {"by": "me"}}
+    again = task(orchestra, token, "success", {"output": 2})
+    assert (again.status, again.json["code"]) == (409, "task_ended"), again
+    assert orchestra.workflow(workflow_id)["result"] == done["result"]
+    types = [item["type"] for item in orchestra.get(f"/api/v1/workflows/{workflow_id}/history").json["items"]]
+    assert "task_delivered" in types and "task_succeeded" in types
+
+
+def test_tokens_that_are_not_ours_are_not_found(orchestra):
+    start(orchestra, "approval")
+    token = asked(orchestra)
+    flipped = ("A" if token[0] != "A" else "B") + token[1:]
+    for wrong in (flipped, token[:-1], token + "A", "x", token.swapcase()):
+        for what in ("success", "failure", "heartbeat"):
+            answer = task(orchestra, wrong, what, {})
+            assert (answer.status, answer.json["code"]) == (404, "unknown_token"), answer
+    assert task(orchestra, token, "success", {"outptu": 1}).status == 422
+    assert task(orchestra, token, "failure", {"error": 1}).status == 422
+    assert task(orchestra, token, "success").status == 200
+
+
+def test_a_failure_is_caught_or_tried_again(orchestra):
+    workflow_id = start(orchestra, "approval")
+    first = asked(orchestra)
+    assert task(orchestra, first, "failure", {"error": "Again", "cause": "busy"}).status == 200
+    second = asked(orchestra, 2)
+    assert second != first
+    assert task(orchestra, first, "success").status == 409
+    assert task(orchestra, second, "failure", {"error": "Refused", "cause": "no"}).status == 200
+    done = orchestra.wait_workflow(workflow_id)
+    assert done["result"] == {"refusal": {"Error": "Refused", "Cause": "no"}}
+
+
+def test_a_call_that_fails_fails_the_attempt(orchestra):
+    orchestra.desk.behave = lambda _method, _path, _body: (500, b'{"no": 1}')
+    done = orchestra.wait_workflow(start(orchestra, "approval"))
+    assert done["state"] == "FAILED"
+    assert done["error"]["error"] == "States.Http.StatusCode.500"
+
+
+def test_a_token_may_come_before_the_calls_own_answer(orchestra):
+    arrived, release = threading.Event(), threading.Event()
+
+    def hold(_method, _path, _body):
+        arrived.set()
+        release.wait(20)
+        return 200, b"{}"
+
+    orchestra.desk.behave = hold
+    workflow_id = start(orchestra, "approval")
+    assert arrived.wait(20)
+    assert task(orchestra, asked(orchestra), "success", {"output": 5}).status == 200
+    done = orchestra.wait_workflow(workflow_id)
+    release.set()
+    assert done["result"] == {"answer": 5}
+    assert DELIVERED not in kinds(orchestra, workflow_id)
+
+
+def test_what_was_delivered_is_not_called_again(orchestra):
+    workflow_id = start(orchestra, "approval")
+    token = asked(orchestra)
+    recorded(orchestra, workflow_id, DELIVERED)
+    restart(orchestra)
+    assert orchestra.workflow(workflow_id)["current_step"] == "Ask"
+    assert task(orchestra, token, "success", {"output": 1}).status == 200
+    assert orchestra.wait_workflow(workflow_id)["state"] == "COMPLETED"
+    assert len(orchestra.desk.calls) == 1
+    restart(orchestra)
+    assert task(orchestra, token, "success", {"output": 2}).status == 409
+
+
+def test_what_was_not_delivered_is_called_again_with_the_same_token(orchestra):
+    release = threading.Event()
+    orchestra.desk.behave = lambda _method, _path, _body: (release.wait(20), (200, b"{}"))[1]
+    workflow_id = start(orchestra, "approval")
+    token = asked(orchestra)
+    orchestra.orchestrator.kill()
+    release.set()
+    orchestra.orchestrator.start()
+    assert asked(orchestra, 2) == token
+    recorded(orchestra, workflow_id, DELIVERED)
+    assert task(orchestra, token, "success").status == 200
+    assert orchestra.wait_workflow(workflow_id)["state"] == "COMPLETED"
+
+
+def test_a_confirmed_answer_outlives_a_crash(orchestra):
+    ids = [start(orchestra, "approval", {"n": n}) for n in range(20)]
+    wait_until(lambda: len(orchestra.desk.calls) >= 20, 20, "20 questions")
+    for call in list(orchestra.desk.calls):
+        answer = task(orchestra, json.loads(call[2])["token"], "success", {"output": "yes"})
+        assert answer.status == 200, answer
+    restart(orchestra)
+    for workflow_id in ids:
+        assert orchestra.wait_workflow(workflow_id)["result"]["answer"] == "yes"
+
+
+def test_time_limits_go_on_over_a_restart(orchestra):
+    slow = start(orchestra, "hasty", {"timeout": 6})
+    token = asked(orchestra)
+    recorded(orchestra, slow, DELIVERED)
+    quiet = start(orchestra, "hasty", {"timeout": 3600})
+    asked(orchestra, 2)
+    restart(orchestra)
+    done = orchestra.wait_workflow(quiet)
+    assert done["result"]["failure"]["Error"] == "States.HeartbeatTimeout", done
+
+    def beat():
+        answer = task(orchestra, token, "heartbeat")
+        return answer.status == 409 or (answer.status != 200 and answer.status)
+
+    # Heartbeats keep it alive until its own time is up.
+    assert wait_until(beat, 30, "the end of the task") is True
+    failed = orchestra.wait_workflow(slow)
+    assert failed["result"]["failure"]["Error"] in ("States.Timeout", "States.HeartbeatTimeout")
+
+
+def test_heartbeats_are_durable_and_counted(orchestra):
+    workflow_id = start(orchestra, "hasty", {"timeout": 3600})
+    token = asked(orchestra)
+    assert task(orchestra, token, "heartbeat").status == 200
+    recorded(orchestra, workflow_id, HEARTBEAT)
+    assert task(orchestra, token, "success", {"output": 1}).status == 200
+    assert task(orchestra, token, "heartbeat").status == 409
+    assert orchestra.wait_workflow(workflow_id)["result"] == 1
+    assert orchestra.metric("task_token_calls_total", call="heartbeat", result="accepted") == 1
+    assert orchestra.metric("task_token_calls_total", call="heartbeat", result="ended") == 1
+
+
+def test_a_cancelled_workflow_waits_for_nothing(orchestra):
+    workflow_id = start(orchestra, "approval")
+    token = asked(orchestra)
+    assert orchestra.call("POST", f"/api/v1/workflows/{workflow_id}/cancel").status == 200
+    assert task(orchestra, token, "success").status == 409
+
+
+# -- signals --
+
+
+def test_signals_end_the_waits_of_their_name(orchestra):
+    workflow_id = start(orchestra, "listener", {"n": 1})
+    current_step(orchestra, workflow_id, "First")
+    assert signal(orchestra, workflow_id, "two", {"early": True}).status == 200
+    assert signal(orchestra, workflow_id, "one", [1, 2]).status == 200
+    done = orchestra.wait_workflow(workflow_id)
+    assert done["result"] == {"n": 1, "one": [1, 2], "two": {"early": True}}
+    late = signal(orchestra, workflow_id, "one")
+    assert (late.status, late.json["code"]) == (409, "workflow_ended")
+    unknown = signal(orchestra, "019abcde-0000-7000-8000-000000000001", "one")
+    assert unknown.status == 404
+    assert signal(orchestra, workflow_id, "a%20b").status == 422
+
+
+def test_an_early_signal_outlives_a_crash(orchestra):
+    workflow_id = start(orchestra, "listener")
+    assert signal(orchestra, workflow_id, "two", 2).status == 200
+    restart(orchestra)
+    assert signal(orchestra, workflow_id, "one", 1).status == 200
+    restart(orchestra)
+    assert orchestra.wait_workflow(workflow_id)["result"] == {"one": 1, "two": 2}
+
+
+def test_a_signal_with_a_key_counts_once(orchestra):
+    workflow_id = start(orchestra, "listener")
+    for _ in range(3):
+        assert signal(orchestra, workflow_id, "two", 2, key="k").status == 200
+    restart(orchestra)
+    assert signal(orchestra, workflow_id, "two", 3, key="k").status == 200
+    assert kinds(orchestra, workflow_id).count(SIGNAL) == 1
+    assert signal(orchestra, workflow_id, "one").status == 200
+    assert orchestra.wait_workflow(workflow_id)["result"] == {"one": None, "two": 2}
+
+
+def test_kept_signals_are_bounded(orchestra):
+    workflow_id = start(orchestra, "listener")
+    statuses = [signal(orchestra, workflow_id, "two", n).status for n in range(1001)]
+    assert statuses == [200] * 1000 + [429]
+    assert signal(orchestra, workflow_id, "one").status == 200, "one that is waited for has room"
+    assert orchestra.wait_workflow(workflow_id)["result"]["two"] == 0
+
+
+# -- events --
+
+
+def test_own_events_are_published_once_by_lane_and_number(orchestra):
+    namespace = unique("told")
+    count = scaled(40)
+    ids = [start(orchestra, "announcer", {"item": n}, namespace=namespace) for n in range(count)]
+    restart(orchestra)
+    for workflow_id in ids:
+        assert signal(orchestra, workflow_id, "go").status == 200
+    restart(orchestra)
+    results = {i: orchestra.wait_workflow(i)["result"] for i in ids}
+
+    def published():
+        records = consume(orchestra.broker.address, WORKFLOW_TOPIC)
+        last = {record.key for record in records if record.value["event_type"] == "workflow_completed"}
+        return records if len(last) >= count else None
+
+    records = wait_until(published, 60, "all events on the topic")
+    check_lanes(records)
+    told = {}
+    for record in records:
+        if record.value["event_type"] in ("item_told", "item_told_again"):
+            told.setdefault((record.headers["lane"], record.headers["seq"]), record)
+    assert len(told) == 2 * count
+    by_id = {record.value["event_id"]: record.value for record in told.values()}
+    assert len(by_id) == 2 * count
+    for n, workflow_id in enumerate(ids):
+        for member, kind in (("told", "item_told"), ("again", "item_told_again")):
+            told_as = results[workflow_id][member]
+            envelope = by_id[told_as["event_id"]]
+            assert told_as["event_type"] == kind == envelope["event_type"]
+            assert envelope["payload"]["item"] == n
+            assert envelope["payload"]["workflow_id"] == workflow_id
+
+
+def test_an_event_may_carry_the_token(orchestra):
+    workflow_id = start(orchestra, "letter")
+
+    def letter():
+        records = consume(orchestra.broker.address, WORKFLOW_TOPIC)
+        found = [r for r in records if r.value["event_type"] == "decision_wanted" and r.key == workflow_id]
+        return found and found[0].value["payload"]["token"]
+
+    token = wait_until(letter, 30, "the event")
+    restart(orchestra)
+    assert task(orchestra, token, "success", {"output": "fine"}).status == 200
+    assert orchestra.wait_workflow(workflow_id)["result"] == "fine"
+
+
+# -- child workflows --
+
+
+def children(bridge):
+    return bridge.sql("SELECT id::text, current_state FROM workflow_executions WHERE workflow_type = 'child'")
+
+
+def one_child(bridge):
+    return wait_until(lambda: children(bridge), 20, "a child")[0][0]
+
+
+def test_a_parent_takes_the_end_of_its_child(orchestra):
+    done = orchestra.wait_workflow(start(orchestra, "parent", {"kind": "good"}, correlation_id="c-1"))
+    child = done["result"]["child"]
+    assert child["status"] == "COMPLETED" and child["output"] == {"said": "good"}
+    row = orchestra.workflow(child["workflow_id"])
+    assert row["correlation_id"] == "c-1" and row["namespace"] == done["namespace"]
+    failed = orchestra.wait_workflow(start(orchestra, "parent", {"kind": "fail"}))
+    failure = failed["result"]["failure"]
+    assert failure["Error"] == "States.TaskFailed"
+    cause = json.loads(failure["Cause"])
+    assert (cause["status"], cause["error"], cause["cause"]) == ("FAILED", "Broken", "it broke")
+
+
+def test_a_cancelled_child_fails_its_parent(orchestra):
+    parent = start(orchestra, "parent", {"kind": "wait"})
+    child = one_child(orchestra)
+    recorded(orchestra, parent, DELIVERED)
+    assert orchestra.call("POST", f"/api/v1/workflows/{child}/cancel").status == 200
+    failure = orchestra.wait_workflow(parent)["result"]["failure"]
+    assert json.loads(failure["Cause"])["status"] == "CANCELLED"
+
+
+def test_a_cancelled_parent_cancels_its_child(orchestra):
+    parent = start(orchestra, "parent", {"kind": "wait"})
+    child = one_child(orchestra)
+    recorded(orchestra, parent, DELIVERED)
+    assert orchestra.call("POST", f"/api/v1/workflows/{parent}/cancel").status == 200
+    assert orchestra.wait_workflow(child)["state"] == "CANCELLED"
+
+
+def test_parent_and_child_outlive_a_crash_at_each_stage(orchestra):
+    parent = start(orchestra, "parent", {"kind": "wait"})
+    child = one_child(orchestra)
+    restart(orchestra)
+    recorded(orchestra, parent, DELIVERED)
+    restart(orchestra)
+    assert signal(orchestra, child, "end", {"e": 1}).status == 200
+    orchestra.orchestrator.kill()  # the parent may know, or not
+    orchestra.orchestrator.start()
+    done = orchestra.wait_workflow(parent)
+    assert done["result"]["child"] == {"workflow_id": child, "status": "COMPLETED", "output": {"e": 1}}
+    assert len(children(orchestra)) == 1
+
+
+def test_an_end_that_was_not_told_is_found(orchestra):
+    """As if the instance had died between the child's commit and the parent's record."""
+    parent = start(orchestra, "parent", {"kind": "wait"})
+    child = one_child(orchestra)
+    recorded(orchestra, parent, DELIVERED)
+    orchestra.orchestrator.kill()
+    orchestra.sql("UPDATE workflow_executions SET parent_token = NULL WHERE id = %s", child)
+    orchestra.orchestrator.start()
+    assert signal(orchestra, child, "end", 7).status == 200
+    assert orchestra.wait_workflow(parent)["result"]["child"]["output"] == 7
+
+
+def test_many_parents_have_one_child_each(orchestra):
+    count = scaled(60)
+    ids = [start(orchestra, "parent", {"kind": "good"}) for _ in range(count // 2)]
+    orchestra.orchestrator.kill()
+    orchestra.orchestrator.start()
+    ids += [start(orchestra, "parent", {"kind": "good"}) for _ in range(count // 2)]
+    done = [orchestra.wait_workflow(workflow_id) for workflow_id in ids]
+    assert {w["state"] for w in done} == {"COMPLETED"}
+    assert len({w["result"]["child"]["workflow_id"] for w in done}) == len(ids)
+    assert len(children(orchestra)) == len(ids)
+
+
+def test_a_full_queue_delays_a_child_and_fails_nothing(orchestra):
+    orchestra.orchestrator.stop()
+    orchestra.start_orchestrator(MAX_WORKFLOW_QUEUE_SIZE="1", ORCHESTRATOR_CONCURRENCY="1")
+    done = orchestra.wait_workflow(start(orchestra, "launcher", {"kind": "good"}))
+    assert done["state"] == "COMPLETED"
+    child = done["result"]["child"]
+    assert child["workflow_type"] == "child" and child["version"] == "1.0.0"
+    assert orchestra.wait_workflow(child["workflow_id"])["state"] == "COMPLETED"
+
+
+def test_a_child_may_be_given_the_token(orchestra):
+    parent = start(orchestra, "delegator")
+    child = one_child(orchestra)
+    recorded(orchestra, parent, DELIVERED)
+    token = orchestra.sql("SELECT input ->> 'token' FROM workflow_executions WHERE id = %s", child)[0][0]
+    assert task(orchestra, token, "success", {"output": "from the child"}).status == 200
+    assert orchestra.wait_workflow(parent)["result"] == "from the child"
+    assert orchestra.workflow(child)["state"] == "PROCESSING", "nothing else ties them"
+
+
+def test_children_start_where_clients_need_keys(orchestra):
+    orchestra.orchestrator.stop()
+    orchestra.start_orchestrator(API_KEY="a-key-of-the-test-0123456789", API_KEY_REQUIRED="true", REQUIRE_HTTPS="true", TRUSTED_PROXIES="127.0.0.1")
+    headers = {"X-API-Key": "a-key-of-the-test-0123456789", "X-Forwarded-Proto": "https"}
+    body = {"workflow": "parent", "input": {"kind": "good"}}
+    assert orchestra.call("POST", "/api/v1/workflows", body).status in (401, 403)
+    forged = {"X-Bridge-Instance": "0" * 64}
+    assert orchestra.call("POST", "/api/v1/workflows", body, forged).status in (401, 403)
+    answer = orchestra.call("POST", "/api/v1/workflows?wait=20000", body, headers)
+    assert answer.json["state"] == "COMPLETED", answer
