@@ -57,6 +57,19 @@ void buffer_append(struct buffer *buffer, const void *data, size_t bytes)
     buffer->data[buffer->bytes] = '\0';
 }
 
+void buffer_append_character(struct buffer *buffer, uint32_t code_point)
+{
+    static const unsigned lead[] = {0, 0x00, 0xc0, 0xe0, 0xf0};
+    char text[4];
+    size_t bytes = code_point < 0x80 ? 1 : code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
+    for (size_t i = bytes - 1; i > 0; i--) {
+        text[i] = (char)(0x80 | (code_point & 0x3f));
+        code_point >>= 6;
+    }
+    text[0] = (char)(lead[bytes] | code_point);
+    buffer_append(buffer, text, bytes);
+}
+
 void buffer_append_text(struct buffer *buffer, const char *text)
 {
     buffer_append(buffer, text, strlen(text));
