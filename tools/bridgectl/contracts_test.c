@@ -400,9 +400,28 @@ static struct json *case_run(const struct test_file *file, size_t index)
 struct tests {
     struct findings findings;
     struct json *cases; /* the reports */
-    size_t files, failed;
-    struct table table;
+    struct file_row {
+        char *path;
+        size_t cases, failed;
+        bool invalid;
+    } * rows; /* one for each file */
+    size_t rows_count, failed;
 };
+
+static void tests_fini(struct tests *tests)
+{
+    for (size_t i = 0; i < tests->rows_count; i++)
+        free(tests->rows[i].path);
+    free(tests->rows);
+    json_release(tests->cases);
+    findings_fini(&tests->findings);
+}
+
+static void row_add(struct tests *tests, struct file_row row)
+{
+    tests->rows = must_realloc(tests->rows, (tests->rows_count + 1) * sizeof *tests->rows);
+    tests->rows[tests->rows_count++] = row;
+}
 
 static void file_run(struct tests *tests, const char *path)
 {
@@ -421,11 +440,8 @@ static void file_run(struct tests *tests, const char *path)
         tests->failed += !json_is_true(json_get(report, "passed"));
         json_array_append(tests->cases, report);
     }
-    tests->files++;
-    table_cell(&tests->table, path);
-    table_cell_int(&tests->table, (int64_t)count);
-    table_cell_int(&tests->table, (int64_t)(tests->failed - failed));
-    table_cell(&tests->table, tests->findings.errors > errors ? "invalid" : NULL);
+    row_add(tests, (struct file_row){must_strdup(path), count, tests->failed - failed,
+                                     tests->findings.errors > errors});
     contract_free(file.contract);
     json_release(file.document);
     source_map_free(file.map);
@@ -470,10 +486,26 @@ static void case_print(const struct json *report)
     }
 }
 
-static void tests_print(struct tests *tests, const struct ctl *ctl)
+static void table_of_files(const struct tests *tests, const struct ctl *ctl)
+{
+    static const char *const head[] = {"FILE", "CASES", "FAILED", "NOTE"};
+    struct table table;
+    table_start(&table, sizeof head / sizeof *head, head);
+    for (size_t i = 0; i < tests->rows_count; i++) {
+        const struct file_row *row = &tests->rows[i];
+        table_cell(&table, row->path);
+        table_cell_int(&table, (int64_t)row->cases);
+        table_cell_int(&table, (int64_t)row->failed);
+        table_cell(&table, row->invalid ? "invalid" : NULL);
+    }
+    table_print(&table, ctl);
+}
+
+static void tests_print(const struct tests *tests, const struct ctl *ctl)
 {
     struct buffer text = {0};
-    findings_write(&tests->findings, &text);
+    if (tests->findings.errors > 0) /* warnings alone are for `contracts check` */
+        findings_write(&tests->findings, &text);
     fputs(buffer_text(&text), stdout);
     buffer_fini(&text);
     for (size_t i = 0; i < json_size(tests->cases); i++) {
@@ -483,9 +515,9 @@ static void tests_print(struct tests *tests, const struct ctl *ctl)
     }
     if (tests->failed > 0 || tests->findings.errors > 0)
         putchar('\n');
-    table_print(&tests->table, ctl);
+    table_of_files(tests, ctl);
     size_t cases = json_size(tests->cases);
-    printf("%zu files, %zu cases, %zu passed", tests->files, cases, cases - tests->failed);
+    printf("%zu files, %zu cases, %zu passed", tests->rows_count, cases, cases - tests->failed);
     if (tests->failed > 0)
         printf(", %zu failed", tests->failed);
     if (tests->findings.errors > 0)
@@ -496,7 +528,7 @@ static void tests_print(struct tests *tests, const struct ctl *ctl)
 static void tests_print_json(const struct tests *tests)
 {
     struct json *object = json_object();
-    json_object_set(object, "files", json_int((int64_t)tests->files));
+    json_object_set(object, "files", json_int((int64_t)tests->rows_count));
     json_object_set(object, "passed", json_int((int64_t)(json_size(tests->cases) - tests->failed)));
     json_object_set(object, "failed", json_int((int64_t)tests->failed));
     json_object_set(object, "cases", json_hold(tests->cases));
@@ -535,7 +567,6 @@ static void documents_run(struct tests *tests, const struct documents *documents
 
 int run_test(const struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
-    static const char *const head[] = {"FILE", "CASES", "FAILED", "NOTE"};
     bool as_json = false;
     struct text_list paths = {0};
     const struct argument table[] = {
@@ -548,7 +579,6 @@ int run_test(const struct ctl *ctl, const struct command *command, int argc, cha
     }
     struct tests tests = {.cases = json_array()};
     int64_t missing = 0;
-    table_start(&tests.table, sizeof head / sizeof *head, head);
     if (paths.count == 0)
         text_list_add(&paths, ctl->config->contracts_dir);
     for (size_t i = 0; i < paths.count; i++) {
@@ -558,7 +588,7 @@ int run_test(const struct ctl *ctl, const struct command *command, int argc, cha
         missing += documents.missing;
         documents_fini(&documents);
     }
-    if (tests.files == 0 && missing == 0)
+    if (tests.rows_count == 0 && missing == 0)
         outcome = usage_fault(command, "there is no *.test.yaml, *.test.yml or *.test.json file");
     else
         outcome = tests.failed || tests.findings.errors || missing ? EXIT_NO : EXIT_FINE;
@@ -566,8 +596,7 @@ int run_test(const struct ctl *ctl, const struct command *command, int argc, cha
         tests_print_json(&tests);
     if (!as_json && outcome != EXIT_USAGE)
         tests_print(&tests, ctl);
-    findings_fini(&tests.findings);
-    json_release(tests.cases);
+    tests_fini(&tests);
     text_list_fini(&paths);
     return outcome;
 }
