@@ -13,7 +13,6 @@ struct workflow {
     struct workflow_head head;
     enum workflow_state state;
     struct asl_execution *execution;
-    struct asl_effects effects;
     struct workflow_wait *waits; /* open ones, in order of creation */
     size_t waits_count, waits_capacity;
     int32_t records;
@@ -111,7 +110,6 @@ void workflow_free(struct workflow *workflow)
     for (size_t i = 0; i < workflow->waits_count; i++)
         free_wait(&workflow->waits[i]);
     free(workflow->waits);
-    asl_effects_fini(&workflow->effects);
     asl_execution_free(workflow->execution);
     free(workflow->head.namespace);
     free(workflow->head.correlation_id);
@@ -221,6 +219,8 @@ static void publish(struct workflow *workflow, struct workflow_outcome *outcome,
                     const struct workflow_moment *moment)
 {
     const char *type;
+    if (outcome->silent)
+        return;
     struct json *payload = workflow_event_payload(workflow, moment, &type);
     if (payload != NULL)
         push_event(outcome, type, payload);
@@ -314,24 +314,26 @@ static void take_effect(struct workflow *workflow, const struct asl_effect *effe
 static enum error_code step(struct workflow *workflow, const struct asl_event *event,
                             const struct workflow_record *record, struct workflow_outcome *outcome)
 {
-    asl_effects_clear(&workflow->effects);
-    enum error_code code = asl_step(workflow->execution, event, &workflow->effects);
+    struct asl_effects effects = {0}; /* not kept: workflows that wait shall be small */
+    enum error_code code = asl_step(workflow->execution, event, &effects);
     if (code != ERR_OK)
-        return code;
+        goto out;
     if (record->wait != 0) {
         struct workflow_wait *answered = workflow_wait_find(workflow, record->wait);
         if (answered != NULL)
             set_text(&outcome->state_path, answered->state_path);
         close_wait(workflow, record->wait);
     }
-    for (size_t i = 0; i < workflow->effects.count; i++) {
-        take_effect(workflow, &workflow->effects.items[i], record, outcome);
-        if (workflow->effects.items[i].type == ASL_STATE_CAUGHT)
+    for (size_t i = 0; i < effects.count; i++) {
+        take_effect(workflow, &effects.items[i], record, outcome);
+        if (effects.items[i].type == ASL_STATE_CAUGHT)
             i++; /* the exit that follows completes nothing */
     }
     if (!workflow_state_ended(workflow->state))
         set_text(&workflow->current_step, asl_execution_current(workflow->execution));
-    return ERR_OK;
+out:
+    asl_effects_fini(&effects);
+    return code;
 }
 
 static enum error_code start(struct workflow *workflow, const struct workflow_record *record,

@@ -103,6 +103,7 @@ struct workflow_outcome {
     size_t opened_count, opened_capacity;
     uint32_t *abandoned; /* numbers of calls that nobody waits for any more */
     size_t abandoned_count, abandoned_capacity;
+    bool silent;         /* set by the caller, kept by clear: events are not wanted */
     char *state_path;    /* of the call or timer that the record answered, or NULL */
     int64_t deadline_us; /* set by the record that started the workflow, else 0 */
 };
