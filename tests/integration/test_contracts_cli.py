@@ -401,6 +401,14 @@ def test_nothing_to_test_exits_2(tmp_path):
     assert "there is no *.test.yaml" in done.stderr
 
 
+def test_a_contract_that_is_named_and_has_no_tests_fails(greet):
+    lonely = write(greet, "lonely.yaml", GREET)
+    done = run("test", greet / "greet.yaml", lonely)
+    assert done.returncode == 1
+    assert f"there is no test file beside {lonely}" in done.stderr
+    assert done.stdout.endswith("1 files, 2 cases, 2 passed\n")
+
+
 # -- check --
 
 

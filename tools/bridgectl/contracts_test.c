@@ -3,6 +3,7 @@
  * expected, each case on a virtual clock of its own. docs/states-language.md describes the file. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/instant.h"
@@ -554,15 +555,26 @@ static void contract_tests_run(struct tests *tests, const char *path)
     buffer_fini(&found);
 }
 
-static void documents_run(struct tests *tests, const struct documents *documents, bool named)
+/* One of the paths that were named; false when it cannot be read or has no tests. */
+static bool path_run(struct tests *tests, const char *path)
 {
-    for (size_t i = 0; i < documents->count; i++) {
-        const char *path = documents->items[i].path;
-        if (test_mark(path))
-            file_run(tests, path);
-        else if (named && documents->count == 1)
-            contract_tests_run(tests, path);
+    struct stat status;
+    struct documents documents = {0};
+    size_t rows = tests->rows_count;
+    documents_add(&documents, path); /* tells what cannot be read */
+    bool fine = documents.missing == 0;
+    if (fine && stat(path, &status) == 0 && !S_ISDIR(status.st_mode) && !test_mark(path)) {
+        contract_tests_run(tests, path);
+        fine = tests->rows_count > rows;
+        if (!fine)
+            fprintf(stderr, "bridgectl: there is no test file beside %s\n", path);
     }
+    for (size_t i = 0; i < documents.count; i++) {
+        if (test_mark(documents.items[i].path))
+            file_run(tests, documents.items[i].path);
+    }
+    documents_fini(&documents);
+    return fine;
 }
 
 int run_test(const struct ctl *ctl, const struct command *command, int argc, char **argv)
@@ -578,17 +590,12 @@ int run_test(const struct ctl *ctl, const struct command *command, int argc, cha
         return outcome;
     }
     struct tests tests = {.cases = json_array()};
-    int64_t missing = 0;
+    bool missing = false;
     if (paths.count == 0)
         text_list_add(&paths, ctl->config->contracts_dir);
-    for (size_t i = 0; i < paths.count; i++) {
-        struct documents documents = {0};
-        documents_add(&documents, paths.items[i]);
-        documents_run(&tests, &documents, true);
-        missing += documents.missing;
-        documents_fini(&documents);
-    }
-    if (tests.rows_count == 0 && missing == 0)
+    for (size_t i = 0; i < paths.count; i++)
+        missing = !path_run(&tests, paths.items[i]) || missing;
+    if (tests.rows_count == 0 && !missing)
         outcome = usage_fault(command, "there is no *.test.yaml, *.test.yml or *.test.json file");
     else
         outcome = tests.failed || tests.findings.errors || missing ? EXIT_NO : EXIT_FINE;
