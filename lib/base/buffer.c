@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/plain.h"
+
 #define BUFFER_FIRST_BYTES 64u
 
 void buffer_fini(struct buffer *buffer)
@@ -127,13 +129,15 @@ static size_t utf8_length(const unsigned char *text, size_t bytes)
 bool utf8_is_valid(const char *text, size_t bytes)
 {
     const unsigned char *p = (const unsigned char *)text, *end = p + bytes;
-    while (p < end) {
+    for (;;) {
+        p += plain_ascii_run((const char *)p, (size_t)(end - p));
+        if (p == end)
+            return true;
         size_t length = utf8_length(p, (size_t)(end - p));
         if (length == 0)
             return false;
         p += length;
     }
-    return true;
 }
 
 static void append_escape(struct buffer *buffer, unsigned char c)
@@ -154,6 +158,9 @@ void buffer_append_json_string(struct buffer *buffer, const char *text, size_t b
     buffer_reserve(buffer, bytes + 2);
     buffer_append_char(buffer, '"');
     while (p < end) {
+        p += plain_run((const char *)p, (size_t)(end - p));
+        if (p == end)
+            break;
         if (*p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\') {
             p++;
             continue;

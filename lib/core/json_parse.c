@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "base/limits.h"
+#include "base/plain.h"
 #include "core/json_internal.h"
 
 struct parser {
@@ -107,6 +108,7 @@ static bool read_string(struct parser *parser, const char **text, size_t *bytes)
     bool escaped = false;
     buffer_clear(&parser->text);
     for (;;) {
+        parser->p += plain_string_run(parser->p, (size_t)(parser->end - parser->p));
         while (parser->p < parser->end && *parser->p != '"' && *parser->p != '\\' &&
                (unsigned char)*parser->p >= 0x20)
             parser->p++;
