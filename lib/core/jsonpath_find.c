@@ -263,7 +263,7 @@ static bool walk_filter(struct search *search, const struct parts *parts, size_t
         if (test(search, part->filter, member) && !walk(search, parts, at + 1, member))
             return false;
     }
-    return !search->too_much;
+    return true;
 }
 
 static bool walk_part(struct search *search, const struct parts *parts, size_t at,

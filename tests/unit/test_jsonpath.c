@@ -293,6 +293,8 @@ static const struct {
     {"$['\\ud800']", "has half of a pair like \\ud83d\\ude00"},
     {"$['\\ud800\\u0041']", "has half of a pair"},
     {"$['\\udc00\\ud800']", "has half of a pair"},
+    {"$['\\udc00\\udc00']", "has half of a pair"},
+    {"$['\\ud800\\ue000']", "has half of a pair"},
     {"$[0", "lacks the ] (a union has only indexes or only quoted names) at character 4"},
     {"$[0,'a']", "lacks a whole number at character 5"},
     {"$[0,]", "lacks a whole number at character 5"},

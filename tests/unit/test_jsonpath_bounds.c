@@ -390,6 +390,22 @@ static void is_too_much(const char *text, const struct json *root, bool expected
     jsonpath_free(path);
 }
 
+/* A long path is cut in the sentence about it, and not within a character. */
+START_TEST(test_sentence)
+{
+    for (size_t i = 0; i < 4; i++) {
+        char *start = repeated("$.", "a", i, ""),
+             *text = repeated(start, "\xf0\x9d\x94\x98", 99, "[");
+        struct error error = {0};
+        ck_assert_ptr_null(jsonpath_compile(text, strlen(text), &error));
+        ck_assert_msg(utf8_is_valid(error.text, strlen(error.text)), "%s", error.text);
+        ck_assert_msg(strstr(error.text, "...\" lacks an index"), "%s", error.text);
+        free(text);
+        free(start);
+    }
+}
+END_TEST
+
 START_TEST(test_results)
 {
     struct json *root = json_array(), *one = json_int(1);
@@ -428,6 +444,12 @@ START_TEST(test_work)
     is_too_much("$[?(!(@..*..*..*..*..none))]", deep, true);
     is_too_much("$[?(@ == 1 || @..*..*..*..*..none)]", deep, true);
     json_release(deep);
+    struct json *wide = json_array(); /* little work for each member, much for all */
+    for (size_t i = 0; i < 4000; i++)
+        json_array_append(wide, json_int(1));
+    is_too_much("$..*..none", wide, false);
+    is_too_much("$[?($..*..none)]", wide, true);
+    json_release(wide);
     deep = nested(JSONPATH_DEPTH_MAX - 1);
     is_too_much("$..none", deep, false);
     json_release(deep);
@@ -477,6 +499,7 @@ int main(void)
     tcase_add_test(cases, test_random);
     tcase_add_test(cases, test_damaged);
     tcase_add_test(cases, test_text_bounds);
+    tcase_add_test(cases, test_sentence);
     tcase_add_test(cases, test_results);
     tcase_add_test(cases, test_work);
     tcase_add_test(cases, test_result_bytes);
