@@ -88,6 +88,10 @@ test-io: $(TEST_IOS) ## lib/io against a real, throw-away PostgreSQL and local H
 	@set -e; for t in $(TEST_IOS); do CK_FORK=no TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" \
 	  tools/with-postgres.sh $$t; done
 
+.PHONY: test-cases
+test-cases: $(BUILD)/bridgectl ## the States Language's conformance cases (tests/cases)
+	@tests/cases/run.py --program $<
+
 .PHONY: test-contracts
 test-contracts: $(BUILD)/bridgectl ## the *.test.yaml files beside the contracts, on a virtual clock
 	@$< contracts test contracts

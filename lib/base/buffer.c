@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/plain.h"
+
 #define BUFFER_FIRST_BYTES 64u
 
 void buffer_fini(struct buffer *buffer)
@@ -55,6 +57,19 @@ void buffer_append(struct buffer *buffer, const void *data, size_t bytes)
     memcpy(buffer->data + buffer->bytes, data, bytes);
     buffer->bytes += bytes;
     buffer->data[buffer->bytes] = '\0';
+}
+
+void buffer_append_character(struct buffer *buffer, uint32_t code_point)
+{
+    static const unsigned lead[] = {0, 0x00, 0xc0, 0xe0, 0xf0};
+    char text[4];
+    size_t bytes = code_point < 0x80 ? 1 : code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
+    for (size_t i = bytes - 1; i > 0; i--) {
+        text[i] = (char)(0x80 | (code_point & 0x3f));
+        code_point >>= 6;
+    }
+    text[0] = (char)(lead[bytes] | code_point);
+    buffer_append(buffer, text, bytes);
 }
 
 void buffer_append_text(struct buffer *buffer, const char *text)
@@ -120,13 +135,15 @@ static size_t utf8_length(const unsigned char *text, size_t bytes)
 bool utf8_is_valid(const char *text, size_t bytes)
 {
     const unsigned char *p = (const unsigned char *)text, *end = p + bytes;
-    while (p < end) {
+    for (;;) {
+        p += plain_ascii_run((const char *)p, (size_t)(end - p));
+        if (p == end)
+            return true;
         size_t length = utf8_length(p, (size_t)(end - p));
         if (length == 0)
             return false;
         p += length;
     }
-    return true;
 }
 
 static void append_escape(struct buffer *buffer, unsigned char c)
@@ -147,6 +164,9 @@ void buffer_append_json_string(struct buffer *buffer, const char *text, size_t b
     buffer_reserve(buffer, bytes + 2);
     buffer_append_char(buffer, '"');
     while (p < end) {
+        p += plain_run((const char *)p, (size_t)(end - p));
+        if (p == end)
+            break;
         if (*p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\') {
             p++;
             continue;

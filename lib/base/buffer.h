@@ -32,6 +32,7 @@ char *buffer_take(struct buffer *buffer); /* hands the text to the caller (free)
 void buffer_append(struct buffer *buffer, const void *data, size_t bytes);
 void buffer_append_text(struct buffer *buffer, const char *text);
 void buffer_append_char(struct buffer *buffer, char c);
+void buffer_append_character(struct buffer *buffer, uint32_t code_point); /* as UTF-8 */
 void buffer_append_int(struct buffer *buffer, int64_t value);
 void buffer_append_format(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_append_format_list(struct buffer *buffer, const char *format, va_list arguments)

@@ -197,7 +197,7 @@ static void assign_name_check(struct asl_compiler *compiler, const char *name, s
     if (!variable || strlen(variable) != plain)
         asl_report_at(compiler, name, "ASL_BAD_VARIABLE",
                       "the name of a variable must be an identifier of at most %d characters: "
-                      "letters, digits and _, no digit first",
+                      "a letter, then letters, digits and _",
                       ASL_VARIABLE_NAME_CHARACTERS_MAX);
     else if (strcmp(variable, "states") == 0)
         asl_report_at(compiler, name, "ASL_BAD_VARIABLE", "the variable \"states\" is reserved");

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/plain.h"
 #include "core/asl_internal.h"
 
 #define NUMBER_BYTES_MAX 25
@@ -17,6 +18,9 @@ static size_t text_bytes_max(const char *text, size_t bytes)
         return bytes * ESCAPE_BYTES_MAX + 2;
     size_t total = bytes + 2;
     for (size_t i = 0; i < bytes; i++) {
+        i += plain_string_run(text + i, bytes - i);
+        if (i == bytes)
+            break;
         unsigned char c = (unsigned char)text[i];
         if (c < 0x20 || c == '"' || c == '\\' || c == 0x7F)
             total += ESCAPE_BYTES_MAX - 1;

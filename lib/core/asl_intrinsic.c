@@ -124,10 +124,10 @@ static bool read_path(struct reader *reader, struct argument *argument)
     char quote = '\0';
     for (; reader->at < reader->end; reader->at++) {
         char c = *reader->at;
-        if (quote) {
-            if (c == '\\' && reader->at + 1 < reader->end)
-                reader->at++;
-            else if (c == quote)
+        if (c == '\\' && reader->at + 1 < reader->end) {
+            reader->at++;
+        } else if (quote) {
+            if (c == quote)
                 quote = '\0';
         } else if (brackets && (c == '\'' || c == '"')) {
             quote = c;

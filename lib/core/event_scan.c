@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/plain.h"
 
 enum container { EVENT_TOP, EVENT_PAYLOAD, EVENT_METADATA, EVENT_ELSEWHERE };
 
@@ -36,8 +37,8 @@ static const struct field_name names[] = {
 #undef EVENT_FIELD
 };
 
-#define NAME_BYTES 32        /* longer member names are none of ours */
-#define NUMBER_BYTES_MAX 64  /* longer numbers are copied to the heap before strtod */
+#define NAME_BYTES 32         /* longer member names are none of ours */
+#define NUMBER_BYTES_MAX 64   /* longer numbers are copied to the heap before strtod */
 #define FINITE_DIGITS_MAX 300 /* a number with fewer digits and no exponent is finite */
 
 const char *event_field_name(enum event_field field) { return names[field].name; }
@@ -55,26 +56,6 @@ static void skip_space(struct scan *scan)
     while (p < scan->end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
         p++;
     scan->p = p;
-}
-
-#define ONES 0x0101010101010101ull
-#define HIGHS 0x8080808080808080ull
-#define HAS_ZERO(v) (((v)-ONES) & ~(v)&HIGHS)
-
-/* How many of the eight octets, from the first on, are plain: printable ASCII but for quote and
- * backslash. A borrow in these tests only ever marks octets after a marked one. */
-static unsigned plain_octets(const char *p)
-{
-    uint64_t word;
-    memcpy(&word, p, sizeof(word));
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    uint64_t control = (word - ONES * 0x20) & ~word;
-    uint64_t quote = HAS_ZERO(word ^ (ONES * '"'));
-    uint64_t backslash = HAS_ZERO(word ^ (ONES * '\\'));
-    uint64_t marks = (word | control | quote | backslash) & HIGHS;
-    return marks ? (unsigned)__builtin_ctzll(marks) / 8 : 8;
 }
 
 static int hex_digit(char c)
@@ -115,7 +96,8 @@ static size_t read_escape(const char *p, const char *end, uint32_t *code_point)
         return 2;
     }
     int32_t unit = hex_four(p + 2, end);
-    if (unit <= 0 || (unit >= 0xdc00 && unit <= 0xdfff)) /* \u0000 cannot be stored by the database */
+    if (unit <= 0 ||
+        (unit >= 0xdc00 && unit <= 0xdfff)) /* \u0000 cannot be stored by the database */
         return 0;
     *code_point = (uint32_t)unit;
     if (unit < 0xd800 || unit > 0xdbff)
@@ -141,8 +123,8 @@ static size_t utf8_character(const char *text, const char *end)
         if ((p[i] & 0xc0) != 0x80)
             return 0;
     }
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-        (p[0] == 0xf4 && p[1] > 0x8f))
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
         return 0;
     return bytes;
 }
@@ -155,11 +137,7 @@ static bool scan_string(struct scan *scan, struct token *token)
     uint32_t ignored;
     token->escaped = false;
     for (;;) {
-        unsigned plain = 8;
-        while (plain == 8 && scan->end - p >= 8) {
-            plain = plain_octets(p);
-            p += plain;
-        }
+        p += plain_run(p, (size_t)(scan->end - p));
         if (p >= scan->end)
             return fail(scan, "a string has no end");
         unsigned char c = (unsigned char)*p;
@@ -234,7 +212,8 @@ static bool scan_number(struct scan *scan, struct token *token)
             return fail(scan, "a number is malformed");
     }
     *token = (struct token){.data = start, .bytes = (size_t)(p - start)};
-    if ((exponent || token->bytes > FINITE_DIGITS_MAX) && !isfinite(to_double(token->data, token->bytes)))
+    if ((exponent || token->bytes > FINITE_DIGITS_MAX) &&
+        !isfinite(to_double(token->data, token->bytes)))
         return fail(scan, "a number is too large");
     scan->p = p;
     return true;
@@ -249,7 +228,8 @@ static bool scan_word(struct scan *scan, const char *word, size_t bytes, struct 
     return true;
 }
 
-static bool scan_value(struct scan *scan, enum container inside, int depth, enum json_type *type, struct token *token);
+static bool scan_value(struct scan *scan, enum container inside, int depth, enum json_type *type,
+                       struct token *token);
 
 static int field_of(enum container container, const struct token *name)
 {
@@ -259,7 +239,8 @@ static int field_of(enum container container, const struct token *name)
     if (container == EVENT_ELSEWHERE)
         return -1;
     if (name->escaped) {
-        struct event_value value = {.type = JSON_STRING, .escaped = true, .data = data, .bytes = bytes};
+        struct event_value value = {
+            .type = JSON_STRING, .escaped = true, .data = data, .bytes = bytes};
         struct buffer scratch = {0};
         const char *text = event_value_text(&value, &scratch, &bytes);
         bytes = bytes < sizeof(decoded) ? bytes : sizeof(decoded);
@@ -268,8 +249,8 @@ static int field_of(enum container container, const struct token *name)
         data = decoded;
     }
     for (int i = 0; i < EVENT_FIELDS_COUNT; i++) {
-        if (names[i].bytes == bytes && names[i].container == container && names[i].name[0] == *data &&
-            memcmp(names[i].name, data, bytes) == 0)
+        if (names[i].bytes == bytes && names[i].container == container &&
+            names[i].name[0] == *data && memcmp(names[i].name, data, bytes) == 0)
             return i;
     }
     return -1;
@@ -308,8 +289,8 @@ static bool scan_member(struct scan *scan, enum container container, int depth)
     if (!scan_value(scan, inside, depth, &type, &token))
         return false;
     if (field >= 0)
-        scan->fields->values[field] =
-            (struct event_value){.type = type, .escaped = token.escaped, .data = token.data, .bytes = token.bytes};
+        scan->fields->values[field] = (struct event_value){
+            .type = type, .escaped = token.escaped, .data = token.data, .bytes = token.bytes};
     return true;
 }
 
@@ -360,7 +341,8 @@ static bool scan_array(struct scan *scan, int depth)
 }
 
 /* Skips white space on both sides. Depth is that of the container around the value. */
-static bool scan_value(struct scan *scan, enum container inside, int depth, enum json_type *type, struct token *token)
+static bool scan_value(struct scan *scan, enum container inside, int depth, enum json_type *type,
+                       struct token *token)
 {
     bool fine;
     skip_space(scan);

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "base/limits.h"
+#include "base/plain.h"
 #include "core/json_internal.h"
 
 struct parser {
@@ -62,19 +63,6 @@ static int32_t read_hex4(struct parser *parser)
     return value;
 }
 
-static void append_utf8(struct buffer *out, int32_t code)
-{
-    char text[4];
-    size_t bytes = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    static const int lead[] = {0, 0x00, 0xc0, 0xe0, 0xf0};
-    for (size_t i = bytes - 1; i > 0; i--) {
-        text[i] = (char)(0x80 | (code & 0x3f));
-        code >>= 6;
-    }
-    text[0] = (char)(lead[bytes] | code);
-    buffer_append(out, text, bytes);
-}
-
 static void read_unicode_escape(struct parser *parser)
 {
     int32_t code = read_hex4(parser);
@@ -96,7 +84,7 @@ static void read_unicode_escape(struct parser *parser)
     if (code == 0)
         fail(parser, "\\u0000 cannot be stored");
     else if (code > 0)
-        append_utf8(&parser->text, code);
+        buffer_append_character(&parser->text, (uint32_t)code);
 }
 
 static void read_escape(struct parser *parser)
@@ -120,6 +108,7 @@ static bool read_string(struct parser *parser, const char **text, size_t *bytes)
     bool escaped = false;
     buffer_clear(&parser->text);
     for (;;) {
+        parser->p += plain_string_run(parser->p, (size_t)(parser->end - parser->p));
         while (parser->p < parser->end && *parser->p != '"' && *parser->p != '\\' &&
                (unsigned char)*parser->p >= 0x20)
             parser->p++;

@@ -31,12 +31,6 @@ size_t jsonpath_depth(const struct jsonpath *path) { return path->parts.count; }
 
 const char *jsonpath_text(const struct jsonpath *path) { return path->text; }
 
-struct json *jsonpath_get(const struct jsonpath *path, const struct json *root)
-{
-    bool too_much;
-    return jsonpath_find(path, root, &too_much);
-}
-
 static struct json *put_at(const struct jsonpath *path, size_t at, const struct json *value,
                            struct json *member)
 {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "core/identifier.h"
 #include "core/jsonpath_internal.h"
 
 static const struct {
@@ -88,8 +89,11 @@ static bool read_operand(struct path_reader *reader, struct filter_operand *oper
     path_skip_spaces(reader);
     if (path_next_is(reader, '@') || path_next_is(reader, '$')) {
         operand->from_root = *reader->at++ == '$';
-        if (operand->from_root && reader->at < reader->end && is_word(*reader->at))
-            return path_refuse(reader, "looks into a variable from a filter; only @ and $ can");
+        size_t left = (size_t)(reader->end - reader->at);
+        if (operand->from_root &&
+            (path_next_is(reader, '$') || identifier_bytes(reader->at, left, NULL)))
+            return path_refuse(reader, "looks into the context object or a variable from a filter; "
+                                       "only @ and $ can");
         return path_read_parts(reader, true, &operand->parts);
     }
     if (!path_next_is(reader, '\'') && !path_next_is(reader, '"'))
@@ -116,8 +120,8 @@ static bool read_relation(struct path_reader *reader, struct filter_test *test, 
     }
     if (*found && reader->at < reader->end && strchr("=<>~", *reader->at) && *reader->at)
         reader->at--;
-    else if (*found || path_next_is(reader, ')') || path_next_is(reader, ']') ||
-             path_next_is(reader, '&') || path_next_is(reader, '|'))
+    else if (*found || reader->at == reader->end || path_next_is(reader, ')') ||
+             path_next_is(reader, ']') || path_next_is(reader, '&') || path_next_is(reader, '|'))
         return true;
     return path_refuse(reader, "lacks an operator that is known: == != < <= > >= && || or )");
 }

@@ -42,6 +42,15 @@ const struct json *part_step(const struct part *part, const struct json *value)
     return part->type == PART_NAME ? named(value, &part->name) : at_index(value, part->index);
 }
 
+/* Where parts that are all names and indexes lead. */
+static const struct json *follow(const struct parts *parts, const struct json *value)
+{
+    const struct part *end = parts->items + parts->count;
+    for (const struct part *part = parts->items; value && part < end; part++)
+        value = part_step(part, value);
+    return value;
+}
+
 /* false: stop. */
 static bool visit(struct search *search)
 {
@@ -54,9 +63,9 @@ static bool visit(struct search *search)
 
 static bool weigh(struct search *search, const struct json *value, unsigned depth)
 {
-    size_t bytes = 2;
+    size_t bytes = 0;
     json_string_value(value, &bytes);
-    search->bytes += bytes;
+    search->bytes += bytes + 2; /* a digit and a comma, or the quotes */
     if (search->bytes > JSONPATH_RESULT_BYTES_MAX || depth > JSONPATH_DEPTH_MAX)
         search->too_much = true;
     if (!visit(search))
@@ -64,7 +73,7 @@ static bool weigh(struct search *search, const struct json *value, unsigned dept
     for (size_t i = 0; i < json_size(value); i++) {
         size_t name_bytes = 0;
         json_name_at(value, i, &name_bytes);
-        search->bytes += name_bytes;
+        search->bytes += name_bytes + 1;
         if (!weigh(search, child_at(value, i), depth + 1))
             return false;
     }
@@ -100,10 +109,7 @@ static const struct json *operand_value(const struct search *search,
 {
     if (operand->constant)
         return operand->constant;
-    const struct json *value = operand->from_root ? search->root : member;
-    for (size_t i = 0; value && i < operand->parts.count; i++)
-        value = part_step(&operand->parts.items[i], value);
-    return value;
+    return follow(&operand->parts, operand->from_root ? search->root : member);
 }
 
 static bool compare(enum filter_relation relation, const struct json *a, const struct json *b)
@@ -257,7 +263,7 @@ static bool walk_filter(struct search *search, const struct parts *parts, size_t
         if (test(search, part->filter, member) && !walk(search, parts, at + 1, member))
             return false;
     }
-    return !search->too_much;
+    return true;
 }
 
 static bool walk_part(struct search *search, const struct parts *parts, size_t at,
@@ -355,6 +361,8 @@ struct json *jsonpath_find(const struct jsonpath *path, const struct json *root,
     const struct parts *parts = &path->parts;
     const struct json *value = root;
     *too_much = false;
+    if (parts->single)
+        return json_hold(follow(parts, root));
     for (size_t i = 0; value && i < parts->count; i++) {
         const struct part *part = &parts->items[i];
         if (part->anywhere || (part->type != PART_NAME && part->type != PART_INDEX)) {
@@ -367,5 +375,11 @@ struct json *jsonpath_find(const struct jsonpath *path, const struct json *root,
             return json_array();
         value = member;
     }
-    return json_hold(value);
+    return NULL;
+}
+
+struct json *jsonpath_get(const struct jsonpath *path, const struct json *root)
+{
+    bool too_much;
+    return jsonpath_find(path, root, &too_much);
 }

@@ -77,18 +77,6 @@ static bool read_hex(struct path_reader *reader, uint32_t *unit)
     return true;
 }
 
-static void append_character(struct buffer *out, uint32_t character)
-{
-    if (character < 0x80) {
-        buffer_append_char(out, (char)character);
-        return;
-    }
-    int more = character < 0x800 ? 1 : character < 0x10000 ? 2 : 3;
-    buffer_append_char(out, (char)(0xF00u >> more | character >> (6 * more)));
-    while (more-- > 0)
-        buffer_append_char(out, (char)(0x80u | (character >> (6 * more) & 0x3F)));
-}
-
 /* After \u. Characters beyond the first 65,536 are written as two of UTF-16. */
 static bool read_unicode(struct path_reader *reader, struct buffer *out)
 {
@@ -102,7 +90,7 @@ static bool read_unicode(struct path_reader *reader, struct buffer *out)
             return path_refuse(reader, "has half of a pair like \\ud83d\\ude00");
         character = 0x10000 + ((character - 0xD800) << 10) + (low - 0xDC00);
     }
-    append_character(out, character);
+    buffer_append_character(out, character);
     return true;
 }
 

@@ -6,11 +6,11 @@
 #include "io/log.h"
 #include "orchestrator/store.h"
 
-#define LOAD_CHUNK 500             /* workflows read at a time */
+#define LOAD_CHUNK 2000            /* workflows read at a time */
 #define LOAD_CHUNK_BYTES (4 << 20) /* of their inputs as stored, unless one alone is larger */
 
-static const char sql_live_ids[] =
-    "SELECT id FROM workflow_executions WHERE shard = ANY($1) AND completed_at IS NULL ORDER BY id";
+static const char sql_live[] = "SELECT id, pg_column_size(input)::bigint FROM workflow_executions "
+                               "WHERE shard = ANY($1) AND completed_at IS NULL ORDER BY id";
 static const char sql_sizes[] = "SELECT id, pg_column_size(input)::bigint FROM workflow_executions "
                                 "WHERE id = ANY($1) ORDER BY id";
 static const char sql_heads[] =
@@ -130,7 +130,7 @@ static void diverged(const struct workflow *workflow, int64_t n)
 static enum error_code replay(const struct reading *reading, const struct postgres_rows *heads,
                               const struct postgres_rows *records, struct error *error)
 {
-    struct workflow_outcome outcome = {0};
+    struct workflow_outcome outcome = {.silent = reading->on_record == NULL};
     int row = 0, rows = postgres_rows_count(records);
     enum error_code code = ERR_OK;
     for (int i = 0; i < postgres_rows_count(heads); i++) {
@@ -172,27 +172,28 @@ static enum error_code read_chunk(const struct reading *reading, const struct po
     return code;
 }
 
-/* Reads so many at a time that no answer grows past LOAD_CHUNK workflows or LOAD_CHUNK_BYTES of input. */
-static enum error_code read_workflows(const struct reading *reading,
-                                      const struct postgres_value *ids, struct error *error)
+/* Reads the workflows that `statement` names with the sizes of their inputs, so many at a time that no answer
+ * grows past LOAD_CHUNK workflows or LOAD_CHUNK_BYTES of input. */
+static enum error_code read_workflows(const struct reading *reading, const char *statement,
+                                      const struct postgres_value *of, struct error *error)
 {
-    struct postgres_rows *sizes = NULL;
+    struct postgres_rows *named = NULL;
     struct postgres_value chunk = {0};
-    enum error_code code = postgres_query(reading->postgres, sql_sizes, ids, 1, &sizes, error);
-    int total = code == ERR_OK ? postgres_rows_count(sizes) : 0;
+    enum error_code code = postgres_query(reading->postgres, statement, of, 1, &named, error);
+    int total = code == ERR_OK ? postgres_rows_count(named) : 0;
     for (int next = 0; next < total && code == ERR_OK;) {
         int64_t bytes = 0;
         postgres_array_start(&chunk, PG_UUID);
         do {
-            struct uuid id = postgres_rows_uuid(sizes, next, 0);
-            bytes += postgres_rows_int(sizes, next, 1);
+            struct uuid id = postgres_rows_uuid(named, next, 0);
+            bytes += postgres_rows_int(named, next, 1);
             postgres_push_uuid(&chunk, &id);
             next++;
         } while (next < total && chunk.count < LOAD_CHUNK &&
-                 bytes + postgres_rows_int(sizes, next, 1) <= LOAD_CHUNK_BYTES);
+                 bytes + postgres_rows_int(named, next, 1) <= LOAD_CHUNK_BYTES);
         code = read_chunk(reading, &chunk, error);
     }
-    postgres_rows_free(sizes);
+    postgres_rows_free(named);
     postgres_value_fini(&chunk);
     return code;
 }
@@ -207,24 +208,12 @@ enum error_code store_load_live(struct postgres *postgres, struct registry *regi
                               .environment = environment,
                               .on_workflow = on_workflow,
                               .context = context};
-    struct postgres_value value = {0}, ids = {0};
-    struct postgres_rows *rows = NULL;
+    struct postgres_value value = {0};
     postgres_array_start(&value, PG_INT2);
     for (int i = 0; i < count; i++)
         postgres_push_int2(&value, shards[i]);
-    enum error_code code = postgres_query(postgres, sql_live_ids, &value, 1, &rows, error);
-    if (code == ERR_OK) {
-        postgres_array_start(&ids, PG_UUID);
-        for (int i = 0; i < postgres_rows_count(rows); i++) {
-            struct uuid id = postgres_rows_uuid(rows, i, 0);
-            postgres_push_uuid(&ids, &id);
-        }
-        if (ids.count > 0)
-            code = read_workflows(&reading, &ids, error);
-    }
-    postgres_rows_free(rows);
+    enum error_code code = read_workflows(&reading, sql_live, &value, error);
     postgres_value_fini(&value);
-    postgres_value_fini(&ids);
     return code;
 }
 
@@ -253,7 +242,7 @@ enum error_code store_read_lane(struct postgres *postgres, struct registry *regi
             postgres_push_uuid(&ids, &id);
             *last_seq = postgres_rows_int(rows, i, 1);
         }
-        code = read_workflows(&reading, &ids, error);
+        code = read_workflows(&reading, sql_sizes, &ids, error);
     }
     postgres_rows_free(rows);
     for (int i = 0; i < 3; i++)

@@ -47,6 +47,7 @@ cases:
     expect: { input_invalid: true }
 """
 
+BUSY = "States.Http.StatusCode.503"
 PASS = {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}
 TASK = {"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "any", "End": True}}}
 
@@ -81,7 +82,7 @@ def write(directory, name, value):
 
 
 def test_run_prints_one_json_object(greet):
-    mocks = write(greet, "mocks.yaml", "- { error: States.Http.StatusCode.503 }\n- { output: { said: hi } }\n")
+    mocks = write(greet, "mocks.yaml", f"- {{ error: {BUSY} }}\n- {{ output: {{ said: hi }} }}\n")
     given = write(greet, "input.json", {"text": "hi"})
     done = run("run", greet / "greet.yaml", "--input", given, "--mocks", mocks, "--json")
     assert done.returncode == 0, done.stderr
@@ -98,7 +99,7 @@ def test_run_prints_one_json_object(greet):
 
 
 def test_run_tells_people_a_story(greet):
-    mocks = write(greet, "mocks.json", [{"error": "States.Http.StatusCode.503", "cause": "busy"}, {"output": {"said": "hi"}}])
+    mocks = write(greet, "mocks.json", [{"error": BUSY, "cause": "busy"}, {"output": {"said": "hi"}}])
     done = run("run", "greet.yaml", "--input", "-", "--mocks", mocks, stdin='{"text":"hi"}', cwd=greet)
     assert done.returncode == 0, done.stderr
     assert done.stdout == (
@@ -112,9 +113,10 @@ def test_run_tells_people_a_story(greet):
 
 
 def test_run_indents_branches(tmp_path):
-    branch = {"StartAt": "B", "States": {"B": {"Type": "Pass", "End": True}}}
-    machine = {"StartAt": "P", "States": {"P": {"Type": "Parallel", "Branches": [branch, branch], "End": True}}}
-    machine["States"]["P"]["Branches"][1] = {"StartAt": "C", "States": {"C": {"Type": "Wait", "Seconds": 7, "End": True}}}
+    left = {"StartAt": "B", "States": {"B": {"Type": "Pass", "End": True}}}
+    right = {"StartAt": "C", "States": {"C": {"Type": "Wait", "Seconds": 7, "End": True}}}
+    parallel = {"Type": "Parallel", "Branches": [left, right], "End": True}
+    machine = {"StartAt": "P", "States": {"P": parallel}}
     done = run("run", write(tmp_path, "p.asl.json", machine))
     assert done.returncode == 0, done.stderr
     assert "     0.000 s    [0] B (Pass) <- {}\n" in done.stdout
@@ -212,7 +214,8 @@ def test_cases_are_answered_line_by_line(tmp_path):
 
 
 def test_a_name_given_twice_makes_a_definition_invalid_and_nothing_else():
-    twice = '{"id":1,"definition":{"StartAt":"A","States":{"A":{"Type":"Pass","End":true},"A":{"Type":"Succeed"}}}}\n'
+    states = '{"A":{"Type":"Pass","End":true},"A":{"Type":"Succeed"}}'
+    twice = f'{{"id":1,"definition":{{"StartAt":"A","States":{states}}}}}\n'
     in_the_input = json.dumps({"id": 2, "definition": PASS})[:-1] + ',"input":{"a":1,"a":2}}\n'
     done = run("run", "--cases", "-", stdin=twice + in_the_input)
     first, second = lines(done)
@@ -221,9 +224,8 @@ def test_a_name_given_twice_makes_a_definition_invalid_and_nothing_else():
 
 
 def test_a_warning_does_not_make_a_case_invalid():
-    looping = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "A"}}}
     task_without_timeout = {"id": 1, "definition": TASK, "mocks": [{"output": 1}]}
-    done = run("run", "--cases", "-", stdin=json.dumps(task_without_timeout) + "\n" + json.dumps({"id": 2, "definition": looping}))
+    done = run("run", "--cases", "-", stdin=json.dumps(task_without_timeout))
     assert lines(done)[0]["status"] == "SUCCEEDED"
 
 
@@ -275,8 +277,8 @@ def test_tests_are_found_by_directory_by_name_and_by_contract(greet, path):
 
 
 def test_a_failing_case_shows_where_it_differs(greet):
-    changed = GREET_TEST.replace("output: { said: hello }\n", 'output: { said: hullo, more: 1 }\n').replace("[Say]", "[Say, Hear]")
-    changed = changed.replace("seconds: 0.5", "mocks_left: 1")
+    changed = GREET_TEST.replace("output: { said: hello }\n", "output: { said: hullo, more: 1 }\n")
+    changed = changed.replace("[Say]", "[Say, Hear]").replace("seconds: 0.5", "mocks_left: 1")
     write(greet, "greet.test.yaml", changed)
     done = run("test", "greet.test.yaml", cwd=greet)
     assert done.returncode == 1
@@ -311,13 +313,15 @@ def test_an_output_is_compared_exactly_or_in_part(greet):
     write(
         greet,
         "greet.test.yaml",
-        "cases: [{name: c, input: {text: x}, mocks: [{output: {said: x, l: [1, 2]}}], expect: {output_contains: {l: [1]}}}]",
+        "cases: [{name: c, input: {text: x}, mocks: [{output: {said: x, l: [1, 2]}}],\n"
+        "  expect: {output_contains: {l: [1]}}}]\n",
     )
     assert run("test", greet).returncode == 1
 
 
 def test_a_mock_that_is_left_over_fails_the_case(greet):
-    write(greet, "greet.test.yaml", GREET_TEST.replace("    expect:\n", "      - { output: 3 }\n    expect:\n", 1))
+    more = GREET_TEST.replace("    expect:\n", "      - { output: 3 }\n    expect:\n", 1)
+    write(greet, "greet.test.yaml", more)
     done = run("test", greet)
     assert done.returncode == 1
     assert "/mocks_left\n      - 0\n      + 1\n" in done.stdout
@@ -336,10 +340,10 @@ def test_a_failure_that_was_not_expected_names_error_and_cause(greet):
     [
         ("case: []\ncases: []\n", '1:1: error TEST_UNKNOWN_FIELD: the test file has no field "case"'),
         ("contract: greet.yaml\n", "1:1: error TEST_MISSING_FIELD: the test file needs the field cases"),
-        ("cases:\n- name: a\n  expcet: 1\n  expect: {}\n", '3:3: error TEST_UNKNOWN_FIELD: a case has no field "expcet"'),
+        ("cases:\n- name: a\n  expcet: 1\n  expect: {}\n", '3:3: error TEST_UNKNOWN_FIELD: a case has no'),
         ("cases:\n- name: a\n  expect: {}\n", "3:3: error TEST_BAD_FIELD: expect says nothing"),
-        ("cases:\n- name: a\n  expect: { staus: X }\n", '3:13: error TEST_UNKNOWN_FIELD: expect has no field "staus"'),
-        ("cases:\n- name: a\n  expect: { status: OK }\n", "status is SUCCEEDED, FAILED, TIMED_OUT or ABORTED"),
+        ("cases:\n- name: a\n  expect: { staus: X }\n", '3:13: error TEST_UNKNOWN_FIELD: expect has no'),
+        ("cases:\n- name: a\n  expect: { status: OK }\n", "status is SUCCEEDED, FAILED, TIMED_OUT or"),
         ("cases:\n- expect: { error: E }\n", "2:3: error TEST_MISSING_FIELD: a case needs the field name"),
         ("cases:\n- name: a\n  mocks:\n  - x: 1\n  expect: { error: E }\n", "4:5: error MOCK_UNKNOWN_FIELD"),
         ("cases: 5\n", "cases of the test file must be of the type array, not number"),
@@ -371,9 +375,10 @@ def test_a_broken_contract_shows_its_findings(greet):
 
 
 def test_the_clock_may_start_elsewhere(greet):
-    machine = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Parameters": {"t.$": "$$.Execution.StartTime"}, "End": True}}}
-    write(greet, "clock.asl.json", machine)
-    write(greet, "clock.test.json", {"start_time": "2030-05-06T07:08:09+02:00", "cases": [{"name": "c", "expect": {"output": {"t": "2030-05-06T05:08:09.000Z"}}}]})
+    clock = {"Type": "Pass", "Parameters": {"t.$": "$$.Execution.StartTime"}, "End": True}
+    write(greet, "clock.asl.json", {"StartAt": "A", "States": {"A": clock}})
+    case = {"name": "c", "expect": {"output": {"t": "2030-05-06T05:08:09.000Z"}}}
+    write(greet, "clock.test.json", {"start_time": "2030-05-06T07:08:09+02:00", "cases": [case]})
     done = run("test", greet / "clock.test.json")
     assert done.returncode == 0, done.stdout
 
@@ -394,6 +399,14 @@ def test_nothing_to_test_exits_2(tmp_path):
     done = run("test", tmp_path)
     assert done.returncode == 2
     assert "there is no *.test.yaml" in done.stderr
+
+
+def test_a_contract_that_is_named_and_has_no_tests_fails(greet):
+    lonely = write(greet, "lonely.yaml", GREET)
+    done = run("test", greet / "greet.yaml", lonely)
+    assert done.returncode == 1
+    assert f"there is no test file beside {lonely}" in done.stderr
+    assert done.stdout.endswith("1 files, 2 cases, 2 passed\n")
 
 
 # -- check --

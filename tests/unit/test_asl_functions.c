@@ -6,7 +6,7 @@
     "{\"s\":\"Foo\",\"n\":5,\"a\":[1,2,3,4,5,6,7,8,9],\"o\":{\"x\":1},\"t\":true,\"z\":null,"      \
     "\"json\":\"{\\\"k\\\": [1, "                                                                  \
     "2]}\",\"tpl\":\"{}-\\\\{\\\\}\",\"dup\":[1,1.0,\"a\",{\"p\":1,\"q\":2},{\"q\":2,\"p\":1},"    \
-    "\"a\",null,null]}"
+    "\"a\",null,null],\"a,b)\":4}"
 
 /* Written as in a definition; NULL: States.IntrinsicFailure. */
 static const struct {
@@ -95,6 +95,9 @@ static const struct {
      "$.a[0] , $['o']['x'] )",
      "[\"b\",1,1]"},
     {"States.ArrayLength($.a[*])", "9"},
+    {"States.ArrayLength($.a[?(@ > 3 && (@ < 6 || @ == 9))])", "3"},
+    {"States.Array($.a[0,1], $['s','n'], $.a\\,b\\), $.dup[?(@ == \"),\" || @ == 'a')], $..x)",
+     "[[1,2],{\"s\":\"Foo\",\"n\":5},4,[\"a\",\"a\"],[1]]"},
     {"States.Array($['s'], $$.State.Name, $$.Execution.Id)", "[\"Foo\",\"A\",\"w-1\"]"},
 };
 

@@ -163,12 +163,13 @@ static bool is_blank(const struct buffer *text)
 static void duplicates_check(struct source_map *map, const struct buffer *text,
                              struct findings *findings)
 {
-    static const char place[] = "/definition";
+    static const char place[] = "definition";
     struct findings all = {0};
     source_map_scan_json(map, buffer_text(text), text->bytes, &all);
     for (size_t i = 0; i < all.count; i++) {
         const struct finding *found = &all.items[i];
-        if (strncmp(found->pointer, place, sizeof place - 1) == 0)
+        const char *rest = found->pointer + strspn(found->pointer, "/");
+        if (strcspn(rest, "/") == sizeof place - 1 && strncmp(rest, place, sizeof place - 1) == 0)
             finding_add(findings, found->severity, map, found->pointer, found->code, "%s",
                         found->text);
     }

@@ -3,6 +3,7 @@
  * expected, each case on a virtual clock of its own. docs/states-language.md describes the file. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/instant.h"
@@ -400,9 +401,28 @@ static struct json *case_run(const struct test_file *file, size_t index)
 struct tests {
     struct findings findings;
     struct json *cases; /* the reports */
-    size_t files, failed;
-    struct table table;
+    struct file_row {
+        char *path;
+        size_t cases, failed;
+        bool invalid;
+    } * rows; /* one for each file */
+    size_t rows_count, failed;
 };
+
+static void tests_fini(struct tests *tests)
+{
+    for (size_t i = 0; i < tests->rows_count; i++)
+        free(tests->rows[i].path);
+    free(tests->rows);
+    json_release(tests->cases);
+    findings_fini(&tests->findings);
+}
+
+static void row_add(struct tests *tests, struct file_row row)
+{
+    tests->rows = must_realloc(tests->rows, (tests->rows_count + 1) * sizeof *tests->rows);
+    tests->rows[tests->rows_count++] = row;
+}
 
 static void file_run(struct tests *tests, const char *path)
 {
@@ -421,11 +441,8 @@ static void file_run(struct tests *tests, const char *path)
         tests->failed += !json_is_true(json_get(report, "passed"));
         json_array_append(tests->cases, report);
     }
-    tests->files++;
-    table_cell(&tests->table, path);
-    table_cell_int(&tests->table, (int64_t)count);
-    table_cell_int(&tests->table, (int64_t)(tests->failed - failed));
-    table_cell(&tests->table, tests->findings.errors > errors ? "invalid" : NULL);
+    row_add(tests, (struct file_row){must_strdup(path), count, tests->failed - failed,
+                                     tests->findings.errors > errors});
     contract_free(file.contract);
     json_release(file.document);
     source_map_free(file.map);
@@ -470,10 +487,26 @@ static void case_print(const struct json *report)
     }
 }
 
-static void tests_print(struct tests *tests, const struct ctl *ctl)
+static void table_of_files(const struct tests *tests, const struct ctl *ctl)
+{
+    static const char *const head[] = {"FILE", "CASES", "FAILED", "NOTE"};
+    struct table table;
+    table_start(&table, sizeof head / sizeof *head, head);
+    for (size_t i = 0; i < tests->rows_count; i++) {
+        const struct file_row *row = &tests->rows[i];
+        table_cell(&table, row->path);
+        table_cell_int(&table, (int64_t)row->cases);
+        table_cell_int(&table, (int64_t)row->failed);
+        table_cell(&table, row->invalid ? "invalid" : NULL);
+    }
+    table_print(&table, ctl);
+}
+
+static void tests_print(const struct tests *tests, const struct ctl *ctl)
 {
     struct buffer text = {0};
-    findings_write(&tests->findings, &text);
+    if (tests->findings.errors > 0) /* warnings alone are for `contracts check` */
+        findings_write(&tests->findings, &text);
     fputs(buffer_text(&text), stdout);
     buffer_fini(&text);
     for (size_t i = 0; i < json_size(tests->cases); i++) {
@@ -483,9 +516,9 @@ static void tests_print(struct tests *tests, const struct ctl *ctl)
     }
     if (tests->failed > 0 || tests->findings.errors > 0)
         putchar('\n');
-    table_print(&tests->table, ctl);
+    table_of_files(tests, ctl);
     size_t cases = json_size(tests->cases);
-    printf("%zu files, %zu cases, %zu passed", tests->files, cases, cases - tests->failed);
+    printf("%zu files, %zu cases, %zu passed", tests->rows_count, cases, cases - tests->failed);
     if (tests->failed > 0)
         printf(", %zu failed", tests->failed);
     if (tests->findings.errors > 0)
@@ -496,7 +529,7 @@ static void tests_print(struct tests *tests, const struct ctl *ctl)
 static void tests_print_json(const struct tests *tests)
 {
     struct json *object = json_object();
-    json_object_set(object, "files", json_int((int64_t)tests->files));
+    json_object_set(object, "files", json_int((int64_t)tests->rows_count));
     json_object_set(object, "passed", json_int((int64_t)(json_size(tests->cases) - tests->failed)));
     json_object_set(object, "failed", json_int((int64_t)tests->failed));
     json_object_set(object, "cases", json_hold(tests->cases));
@@ -522,20 +555,30 @@ static void contract_tests_run(struct tests *tests, const char *path)
     buffer_fini(&found);
 }
 
-static void documents_run(struct tests *tests, const struct documents *documents, bool named)
+/* One of the paths that were named; false when it cannot be read or has no tests. */
+static bool path_run(struct tests *tests, const char *path)
 {
-    for (size_t i = 0; i < documents->count; i++) {
-        const char *path = documents->items[i].path;
-        if (test_mark(path))
-            file_run(tests, path);
-        else if (named && documents->count == 1)
-            contract_tests_run(tests, path);
+    struct stat status;
+    struct documents documents = {0};
+    size_t rows = tests->rows_count;
+    documents_add(&documents, path); /* tells what cannot be read */
+    bool fine = documents.missing == 0;
+    if (fine && stat(path, &status) == 0 && !S_ISDIR(status.st_mode) && !test_mark(path)) {
+        contract_tests_run(tests, path);
+        fine = tests->rows_count > rows;
+        if (!fine)
+            fprintf(stderr, "bridgectl: there is no test file beside %s\n", path);
     }
+    for (size_t i = 0; i < documents.count; i++) {
+        if (test_mark(documents.items[i].path))
+            file_run(tests, documents.items[i].path);
+    }
+    documents_fini(&documents);
+    return fine;
 }
 
 int run_test(const struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
-    static const char *const head[] = {"FILE", "CASES", "FAILED", "NOTE"};
     bool as_json = false;
     struct text_list paths = {0};
     const struct argument table[] = {
@@ -547,18 +590,12 @@ int run_test(const struct ctl *ctl, const struct command *command, int argc, cha
         return outcome;
     }
     struct tests tests = {.cases = json_array()};
-    int64_t missing = 0;
-    table_start(&tests.table, sizeof head / sizeof *head, head);
+    bool missing = false;
     if (paths.count == 0)
         text_list_add(&paths, ctl->config->contracts_dir);
-    for (size_t i = 0; i < paths.count; i++) {
-        struct documents documents = {0};
-        documents_add(&documents, paths.items[i]);
-        documents_run(&tests, &documents, true);
-        missing += documents.missing;
-        documents_fini(&documents);
-    }
-    if (tests.files == 0 && missing == 0)
+    for (size_t i = 0; i < paths.count; i++)
+        missing = !path_run(&tests, paths.items[i]) || missing;
+    if (tests.rows_count == 0 && !missing)
         outcome = usage_fault(command, "there is no *.test.yaml, *.test.yml or *.test.json file");
     else
         outcome = tests.failed || tests.findings.errors || missing ? EXIT_NO : EXIT_FINE;
@@ -566,8 +603,7 @@ int run_test(const struct ctl *ctl, const struct command *command, int argc, cha
         tests_print_json(&tests);
     if (!as_json && outcome != EXIT_USAGE)
         tests_print(&tests, ctl);
-    findings_fini(&tests.findings);
-    json_release(tests.cases);
+    tests_fini(&tests);
     text_list_fini(&paths);
     return outcome;
 }

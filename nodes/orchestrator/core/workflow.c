@@ -32,7 +32,7 @@ void workflow_outcome_clear(struct workflow_outcome *outcome)
     }
     free(outcome->state_path);
     outcome->state_path = NULL;
-    outcome->events_count = outcome->opened_count = 0;
+    outcome->events_count = outcome->events_numbered = outcome->opened_count = 0;
     outcome->abandoned_count = outcome->children_count = 0;
     outcome->deadline_us = 0;
     outcome->from = outcome->to = WORKFLOW_NONE;
@@ -56,6 +56,7 @@ void workflow_outcome_publish(struct workflow_outcome *outcome, const char *type
         outcome->events =
             must_realloc(outcome->events, outcome->events_capacity * sizeof *outcome->events);
     }
+    outcome->events_numbered++;
     outcome->events[outcome->events_count++] = (struct workflow_published){type, own_type, payload};
 }
 
@@ -81,7 +82,6 @@ void workflow_free(struct workflow *workflow)
         return;
     workflow_waits_free(workflow);
     workflow_signals_free(workflow);
-    asl_effects_fini(&workflow->effects);
     asl_execution_free(workflow->execution);
     free(workflow->head.namespace);
     free(workflow->head.correlation_id);
@@ -134,6 +134,10 @@ static void publish(struct workflow *workflow, struct workflow_outcome *outcome,
                     const struct workflow_moment *moment)
 {
     const char *type;
+    if (outcome->silent) {
+        outcome->events_numbered += workflow_event_wanted(workflow, moment);
+        return;
+    }
     struct json *payload = workflow_event_payload(workflow, moment, &type);
     if (payload != NULL)
         workflow_outcome_publish(outcome, type, NULL, payload);
@@ -235,21 +239,23 @@ static void take_effect(struct workflow *workflow, const struct asl_effect *effe
 static enum error_code feed(struct workflow *workflow, const struct asl_event *event,
                             const struct workflow_record *record, struct workflow_outcome *outcome)
 {
-    asl_effects_clear(&workflow->effects);
-    enum error_code code = asl_step(workflow->execution, event, &workflow->effects);
+    struct asl_effects effects = {0}; /* not kept: workflows that wait shall be small */
+    enum error_code code = asl_step(workflow->execution, event, &effects);
     if (code != ERR_OK)
-        return code;
+        goto out;
     struct workflow_wait *answered =
         event->wait == 0 ? NULL : workflow_wait_find(workflow, event->wait);
     if (answered != NULL && event->wait == record->wait)
         set_text(&outcome->state_path, answered->state_path);
     workflow_wait_close(workflow, answered);
-    for (size_t i = 0; i < workflow->effects.count; i++) {
-        take_effect(workflow, &workflow->effects.items[i], record, outcome);
-        if (workflow->effects.items[i].type == ASL_STATE_CAUGHT)
+    for (size_t i = 0; i < effects.count; i++) {
+        take_effect(workflow, &effects.items[i], record, outcome);
+        if (effects.items[i].type == ASL_STATE_CAUGHT)
             i++; /* the exit that follows completes nothing */
     }
-    return ERR_OK;
+out:
+    asl_effects_fini(&effects);
+    return code;
 }
 
 /* Local tasks that began with this record, and those that begin while they are dealt with. */

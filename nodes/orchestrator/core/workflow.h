@@ -130,8 +130,10 @@ struct workflow_outcome {
     size_t abandoned_count, abandoned_capacity;
     struct uuid *children; /* started workflows whose end nobody waits for any more */
     size_t children_count, children_capacity;
-    char *state_path;    /* of the wait that the record answered, or NULL */
-    int64_t deadline_us; /* set by the record that started the workflow, else 0 */
+    bool silent;            /* set by the caller, kept by clear: events are not wanted */
+    size_t events_numbered; /* like events_count, silent or not */
+    char *state_path;       /* of the wait that the record answered, or NULL */
+    int64_t deadline_us;    /* set by the record that started the workflow, else 0 */
 };
 void workflow_outcome_clear(struct workflow_outcome *outcome);
 void workflow_outcome_fini(struct workflow_outcome *outcome);

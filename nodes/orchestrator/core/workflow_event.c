@@ -130,14 +130,29 @@ static void add_template(struct json *payload, const struct asl_template *templa
     json_release(view);
 }
 
+/* The contract's own event for a step, which it may have or not. */
+static bool is_step_own(const struct workflow_moment *moment)
+{
+    return moment->kind == MOMENT_STEP_OWN_REQUESTED || moment->kind == MOMENT_STEP_OWN_COMPLETED;
+}
+
+static const struct contract_event *declaration(const struct workflow *workflow,
+                                                const struct workflow_moment *moment)
+{
+    return contract_event_find(workflow_contract(workflow),
+                               is_step_own(moment) ? moment->state : "", rows[moment->kind].name);
+}
+
+bool workflow_event_wanted(const struct workflow *workflow, const struct workflow_moment *moment)
+{
+    return !is_step_own(moment) || declaration(workflow, moment) != NULL;
+}
+
 struct json *workflow_event_payload(const struct workflow *workflow,
                                     const struct workflow_moment *moment, const char **type)
 {
-    bool own =
-        moment->kind == MOMENT_STEP_OWN_REQUESTED || moment->kind == MOMENT_STEP_OWN_COMPLETED;
-    const struct contract_event *declared = contract_event_find(
-        workflow_contract(workflow), own ? moment->state : "", rows[moment->kind].name);
-    if (own && declared == NULL)
+    const struct contract_event *declared = declaration(workflow, moment);
+    if (is_step_own(moment) && declared == NULL)
         return NULL;
     *type = declared == NULL ? rows[moment->kind].name : declared->type;
     struct json *payload = base_payload(workflow, moment);

@@ -34,8 +34,10 @@ struct workflow_moment {
     const struct json *data;              /* the state's input or output, the workflow's output */
 };
 
-/* The payload and type of the event for a moment; NULL when none is published for it. A template that
- * cannot be evaluated leaves its members out; payload member "payload_error" then says why. */
+/* Is an event published for this moment? */
+bool workflow_event_wanted(const struct workflow *workflow, const struct workflow_moment *moment);
+/* Its payload and type; NULL when none is published. A template that cannot be evaluated leaves its
+ * members out; payload member "payload_error" then says why. */
 struct json *workflow_event_payload(const struct workflow *workflow,
                                     const struct workflow_moment *moment,
                                     const char **type) MUST_USE;

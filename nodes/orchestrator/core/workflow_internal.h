@@ -34,7 +34,6 @@ struct workflow {
     struct workflow_head head;
     enum workflow_state state;
     struct asl_execution *execution;
-    struct asl_effects effects;
     struct workflow_wait *waits; /* by rising number; closed ones are removed now and then */
     size_t waits_count, waits_capacity, waits_open;
     int64_t calls;

@@ -133,13 +133,17 @@ static struct json *publish(struct workflow *workflow, const struct task_event *
                             const struct workflow_record *record, struct workflow_outcome *outcome)
 {
     char id[UUID_TEXT_BYTES];
-    struct uuid event_id = workflow_event_id(workflow, record->n, outcome->events_count);
-    struct json *payload = workflow_event_own_payload(workflow, record, event->payload);
-    char *type = must_strdup(event->type);
-    workflow_outcome_publish(outcome, type, type, payload);
+    struct uuid event_id = workflow_event_id(workflow, record->n, outcome->events_numbered);
     struct json *result = json_object();
-    json_object_set(result, "event_type", json_text(type));
+    json_object_set(result, "event_type", json_text(event->type));
     json_object_set(result, "event_id", json_text(uuid_format(&event_id, id)));
+    if (outcome->silent) {
+        outcome->events_numbered++;
+        return result;
+    }
+    char *type = must_strdup(event->type);
+    workflow_outcome_publish(outcome, type, type,
+                             workflow_event_own_payload(workflow, record, event->payload));
     return result;
 }
 
