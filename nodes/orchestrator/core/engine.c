@@ -7,21 +7,13 @@
 #include <xxhash.h>
 
 #include "base/limits.h"
+#include "orchestrator/core/recent_keys.h"
 #include "orchestrator/core/timers.h"
 
 struct live {
     struct uuid id;
     struct workflow *workflow;
     UT_hash_handle hh;
-};
-
-struct key_entry {
-    struct uuid id;
-    uint8_t body_hash[BODY_HASH_BYTES];
-    int64_t expires_us;
-    struct key_entry *next; /* in order of expiry */
-    UT_hash_handle hh;
-    char name[]; /* namespace, NUL, key, NUL */
 };
 
 /* A queue of (workflow, wait); entries that are no longer true are skipped when they come up. */
@@ -37,8 +29,7 @@ struct queue {
 
 struct engine {
     struct live *live;
-    struct key_entry *keys;
-    struct key_entry *oldest_key, *newest_key;
+    struct recent_keys keys;
     struct queue ready;    /* calls that wait for a slot */
     struct queue pending;  /* workflows that wait to start */
     struct queue children; /* waits for the end of started workflows */
@@ -130,12 +121,7 @@ void engine_free(struct engine *engine)
         workflow_free(live->workflow);
         free(live);
     }
-    struct key_entry *key, *next_key;
-    HASH_ITER(hh, engine->keys, key, next_key)
-    {
-        HASH_DEL(engine->keys, key);
-        free(key);
-    }
+    recent_keys_fini(&engine->keys);
     free(engine->ready.places);
     free(engine->pending.places);
     free(engine->children.places);
@@ -185,55 +171,6 @@ static void remove_live(struct engine *engine, const struct uuid *id)
     HASH_DEL(engine->live, live);
     engine->live_bytes -= workflow_head(live->workflow)->input_bytes;
     free(live);
-}
-
-/* -- idempotency keys of the last seconds -- */
-
-static size_t key_name(char *out, const char *namespace, const char *key)
-{
-    size_t namespace_bytes = strlen(namespace) + 1, key_bytes = strlen(key) + 1;
-    memcpy(out, namespace, namespace_bytes);
-    memcpy(out + namespace_bytes, key, key_bytes);
-    return namespace_bytes + key_bytes;
-}
-
-#define KEY_NAME_BYTES_MAX (NAMESPACE_BYTES_MAX + IDEMPOTENCY_KEY_BYTES_MAX + 2)
-
-static struct key_entry *key_find(struct engine *engine, const char *namespace, const char *key)
-{
-    char name[KEY_NAME_BYTES_MAX];
-    struct key_entry *entry;
-    size_t bytes = key_name(name, namespace, key);
-    HASH_FIND(hh, engine->keys, name, bytes, entry);
-    return entry;
-}
-
-static void key_remember(struct engine *engine, const struct engine_event *event)
-{
-    const struct workflow_head *head = workflow_head(event->workflow);
-    struct key_entry *entry = must_calloc(1, sizeof *entry + KEY_NAME_BYTES_MAX);
-    size_t bytes = key_name(entry->name, head->namespace, event->key);
-    entry->id = head->id;
-    memcpy(entry->body_hash, event->body_hash, BODY_HASH_BYTES);
-    entry->expires_us = event->now_us + KEY_MEMORY_US;
-    HASH_ADD_KEYPTR(hh, engine->keys, entry->name, bytes, entry);
-    if (engine->newest_key != NULL)
-        engine->newest_key->next = entry;
-    else
-        engine->oldest_key = entry;
-    engine->newest_key = entry;
-}
-
-static void keys_expire(struct engine *engine, int64_t now_us)
-{
-    while (engine->oldest_key != NULL && engine->oldest_key->expires_us < now_us) {
-        struct key_entry *entry = engine->oldest_key;
-        engine->oldest_key = entry->next;
-        if (entry->next == NULL)
-            engine->newest_key = NULL;
-        HASH_DEL(engine->keys, entry);
-        free(entry);
-    }
 }
 
 /* -- records -- */
@@ -373,7 +310,8 @@ static void submit(struct engine *engine, const struct engine_event *event,
     struct workflow *workflow = event->workflow;
     const struct workflow_head *head = workflow_head(workflow);
     if (event->key != NULL) {
-        const struct key_entry *known = key_find(engine, head->namespace, event->key);
+        const struct recent_key *known =
+            recent_keys_find(&engine->keys, head->namespace, event->key);
         if (known != NULL) {
             struct engine_effect *effect = effect_push(effects, ENGINE_DUPLICATE);
             effect->id = known->id;
@@ -381,7 +319,8 @@ static void submit(struct engine *engine, const struct engine_event *event,
             workflow_free(workflow);
             return;
         }
-        key_remember(engine, event);
+        recent_keys_add(&engine->keys, head->namespace, event->key, &head->id, event->body_hash,
+                        event->now_us);
     }
     bool at_once = engine->pending_count == 0 &&
                    engine->in_flight + (int64_t)engine->ready.count < engine->slots;
@@ -644,7 +583,7 @@ static void cancel(struct engine *engine, const struct engine_event *event,
 void engine_step(struct engine *engine, const struct engine_event *event,
                  struct engine_effects *effects)
 {
-    keys_expire(engine, event->now_us);
+    recent_keys_expire(&engine->keys, event->now_us);
     switch (event->type) {
     case ENGINE_SUBMIT:
         submit(engine, event, effects);
