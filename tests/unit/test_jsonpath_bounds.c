@@ -460,7 +460,7 @@ static void compared_for_each(const struct json *members)
     json_release(object);
 }
 
-START_TEST(test_unions)
+START_TEST(test_work_of_parts)
 {
     struct json *root = json_array();
     for (size_t i = 0; i < 50000; i++)
@@ -471,8 +471,12 @@ START_TEST(test_unions)
     is_too_much("$[*][0,0]", root, false);
     for (size_t i = 0; i < 50000; i++)
         json_array_append(root, i % 2 ? json_object() : json_array());
+    char *parts = repeated("$[?(@", ".a", JSONPATH_PARTS_MAX, " == 1)]");
     is_too_much(names, root, true);
     is_too_much(indexes, root, true);
+    is_too_much(parts, root, true);
+    is_too_much("$[?(@.a == 1)]", root, false);
+    free(parts);
     free(names);
     free(indexes);
     json_release(root);
@@ -548,7 +552,7 @@ int main(void)
     tcase_add_test(cases, test_text_bounds);
     tcase_add_test(cases, test_sentence);
     tcase_add_test(cases, test_results);
-    tcase_add_test(cases, test_unions);
+    tcase_add_test(cases, test_work_of_parts);
     tcase_add_test(cases, test_work);
     tcase_add_test(cases, test_result_bytes);
     suite_add_tcase(suite, cases);
