@@ -170,7 +170,7 @@ lint: $(BUILD)/bridgectl $(TEST_UNITS) ## layers, pure objects, licences, script
 	  "generated.sh $(BUILD)/bridgectl"; do tools/lint/$$check || status=1; done; exit $$status
 format: ## rewrite the C files as .clang-format says
 	@git ls-files 'lib/*.[ch]' 'nodes/*.[ch]' 'tools/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
-docs: $(BUILD)/bridgectl ## rewrite .env.example and docs/reference from the tables
+docs: $(BUILD)/bridgectl ## rewrite .env.example and docs/reference from the tables, and the pictures of contracts
 	@tools/lint/generated.sh --write $<
 
 PREFIX ?= /usr/local
