@@ -398,13 +398,13 @@ static enum asl_truth missing(const struct jsonpath *path, struct asl_failure *f
 static enum asl_truth comparison_test(const struct asl_rule *rule, const struct asl_view *view,
                                       struct asl_failure *failure)
 {
-    struct json *value = asl_view_get(view, rule->variable);
+    struct json *value = asl_view_get(view, rule->variable, failure);
     bool presence =
         rule->operator->operand == OPERAND_TEST && rule->operator->relation == IS_PRESENT;
-    if (!value && !presence)
+    if (!value && (!presence || failure->error))
         return missing(rule->variable, failure);
-    struct json *operand =
-        rule->operand_path ? asl_view_get(view, rule->operand_path) : json_hold(rule->operand);
+    struct json *operand = rule->operand_path ? asl_view_get(view, rule->operand_path, failure)
+                                              : json_hold(rule->operand);
     enum asl_truth truth;
     if (operand)
         truth = compare(rule, value, operand) ? ASL_TRUE : ASL_FALSE;
