@@ -89,8 +89,9 @@ test-io: $(TEST_IOS) ## lib/io against a real, throw-away PostgreSQL and local H
 	  tools/with-postgres.sh $$t; done
 
 .PHONY: test-cases
-test-cases: $(BUILD)/bridgectl ## the States Language's conformance cases (tests/cases)
+test-cases: $(BUILD)/bridgectl ## the States Language: conformance cases, random machines against a model (tests/cases)
 	@tests/cases/run.py --program $<
+	@PYTHONDONTWRITEBYTECODE=1 tests/cases/random_machines.py --program $<
 
 .PHONY: test-contracts
 test-contracts: $(BUILD)/bridgectl ## the *.test.yaml files beside the contracts, on a virtual clock
