@@ -89,8 +89,9 @@ test-io: $(TEST_IOS) ## lib/io against a real, throw-away PostgreSQL and local H
 	  tools/with-postgres.sh $$t; done
 
 .PHONY: test-cases
-test-cases: $(BUILD)/bridgectl ## the States Language's conformance cases (tests/cases)
+test-cases: $(BUILD)/bridgectl ## the States Language: conformance cases, random machines against a model (tests/cases)
 	@tests/cases/run.py --program $<
+	@PYTHONDONTWRITEBYTECODE=1 tests/cases/random_machines.py --program $<
 
 .PHONY: test-contracts
 test-contracts: $(BUILD)/bridgectl ## the *.test.yaml files beside the contracts, on a virtual clock
@@ -126,7 +127,7 @@ PYTEST := MODE=$(MODE) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p no:ca
 test: ## everything that proves the product on one machine
 	@tools/install-packages.sh build run test lint
 	@MODE=$(MODE) tools/run-tests.sh $(TEST_STEPS)
-TEST_STEPS := build lint test-unit test-contracts test-io test-integration
+TEST_STEPS := build lint test-unit test-contracts test-cases test-io test-integration
 test-integration: ## tests with real servers: PostgreSQL, the embedded broker, our programs
 	@tools/install-packages.sh build run test
 	@$(MAKE) --no-print-directory build
@@ -170,7 +171,7 @@ lint: $(BUILD)/bridgectl $(TEST_UNITS) ## layers, pure objects, licences, script
 	  "generated.sh $(BUILD)/bridgectl"; do tools/lint/$$check || status=1; done; exit $$status
 format: ## rewrite the C files as .clang-format says
 	@git ls-files 'lib/*.[ch]' 'nodes/*.[ch]' 'tools/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
-docs: $(BUILD)/bridgectl ## rewrite .env.example and docs/reference from the tables
+docs: $(BUILD)/bridgectl ## rewrite .env.example and docs/reference from the tables, and the pictures of contracts
 	@tools/lint/generated.sh --write $<
 
 PREFIX ?= /usr/local

@@ -38,6 +38,7 @@
 #define ASL_VARIABLES_BYTES_MAX (16u << 20)   /* all variables of one scope, as text */
 #define JSONPATH_BYTES_MAX 16384              /* text of one path */
 #define JSONPATH_PARTS_MAX 128                /* names, indexes, ... of one path */
+#define JSONPATH_UNION_MAX 256                /* names or indexes of one part */
 #define JSONPATH_FILTER_NESTING_MAX 16        /* filters, parentheses and ! within each other */
 #define JSONPATH_RESULTS_MAX 1000000          /* values that one path may find */
 #define JSONPATH_RESULT_BYTES_MAX (64u << 20) /* their text, where a path finds parts repeatedly */

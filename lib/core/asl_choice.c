@@ -53,6 +53,12 @@ static const struct operator operators[] = {
 
 enum rule_type { RULE_AND, RULE_OR, RULE_NOT, RULE_COMPARISON };
 
+/* A point in time; nine digits of a fraction count. */
+struct timestamp {
+    int64_t us;
+    int nanoseconds; /* beyond the microseconds */
+};
+
 struct asl_rule {
     enum rule_type type;
     struct asl_rule **rules; /* of And, Or, Not */
@@ -61,7 +67,7 @@ struct asl_rule {
     const struct operator* operator;
     const struct json *operand; /* lent by the definition; NULL with the path form */
     struct jsonpath *operand_path;
-    int64_t operand_us; /* of a timestamp */
+    struct timestamp operand_timestamp;
 };
 
 void asl_rule_free(struct asl_rule *rule)
@@ -105,11 +111,27 @@ static bool pattern_is_fine(const char *pattern, size_t bytes)
     return true;
 }
 
-static bool read_timestamp(const struct json *value, int64_t *instant_us)
+static bool read_timestamp(const struct json *value, struct timestamp *timestamp)
 {
     size_t bytes = 0;
     const char *text = json_string_value(value, &bytes);
-    return text && instant_parse(text, bytes, instant_us);
+    if (!text || !instant_parse(text, bytes, &timestamp->us))
+        return false;
+    const char *digits = strchr(text, '.');
+    timestamp->nanoseconds = 0;
+    if (digits && strspn(digits + 1, "0123456789") > 6) {
+        int unit = 100;
+        for (digits += 7; *digits >= '0' && *digits <= '9'; digits++, unit /= 10)
+            timestamp->nanoseconds += (*digits - '0') * unit;
+    }
+    return true;
+}
+
+static int compare_timestamps(const struct timestamp *a, const struct timestamp *b)
+{
+    if (a->us != b->us)
+        return a->us < b->us ? -1 : 1;
+    return (a->nanoseconds > b->nanoseconds) - (a->nanoseconds < b->nanoseconds);
 }
 
 static void operand_compile(struct asl_compiler *compiler, struct asl_rule *rule,
@@ -137,7 +159,7 @@ static void operand_compile(struct asl_compiler *compiler, struct asl_rule *rule
         expected = type == JSON_TRUE || type == JSON_FALSE ? NULL : "true or false";
         break;
     case OPERAND_TIMESTAMP:
-        expected = read_timestamp(value, &rule->operand_us)
+        expected = read_timestamp(value, &rule->operand_timestamp)
                        ? NULL
                        : "an RFC 3339 timestamp with upper-case T and Z, like 2026-01-31T12:00:00Z";
         break;
@@ -152,8 +174,7 @@ static struct jsonpath *path_member(struct asl_compiler *compiler, const struct 
 {
     size_t place = compiler->pointer.bytes;
     pointer_append(&compiler->pointer, name, strlen(name));
-    struct jsonpath *path =
-        asl_compile_path(compiler, json_get(document, name), ASL_REFERENCE_PATH);
+    struct jsonpath *path = asl_compile_path(compiler, json_get(document, name), ASL_ANY_PATH);
     pointer_cut(&compiler->pointer, place);
     return path;
 }
@@ -316,7 +337,7 @@ static bool is_boolean(const struct json *value)
 
 static bool test_type(int test, const struct json *value)
 {
-    int64_t instant_us;
+    struct timestamp timestamp;
     switch ((enum test_type)test) {
     case IS_PRESENT:
         return value != NULL;
@@ -329,7 +350,7 @@ static bool test_type(int test, const struct json *value)
     case IS_BOOLEAN:
         return is_boolean(value);
     case IS_TIMESTAMP:
-        return read_timestamp(value, &instant_us);
+        return read_timestamp(value, &timestamp);
     }
     return false;
 }
@@ -349,10 +370,10 @@ static bool compare(const struct asl_rule *rule, const struct json *value,
     case OPERAND_BOOLEAN:
         return is_boolean(value) && json_type_of(value) == json_type_of(operand);
     case OPERAND_TIMESTAMP: {
-        int64_t a = 0, b = rule->operand_us;
+        struct timestamp a = {0}, b = rule->operand_timestamp;
         if (!read_timestamp(value, &a) || (rule->operand_path && !read_timestamp(operand, &b)))
             return false;
-        return holds((a > b) - (a < b), relation);
+        return holds(compare_timestamps(&a, &b), relation);
     }
     case OPERAND_PATTERN: {
         size_t pattern_bytes = 0, bytes = 0;
@@ -377,13 +398,13 @@ static enum asl_truth missing(const struct jsonpath *path, struct asl_failure *f
 static enum asl_truth comparison_test(const struct asl_rule *rule, const struct asl_view *view,
                                       struct asl_failure *failure)
 {
-    struct json *value = asl_view_get(view, rule->variable);
+    struct json *value = asl_view_get(view, rule->variable, failure);
     bool presence =
         rule->operator->operand == OPERAND_TEST && rule->operator->relation == IS_PRESENT;
-    if (!value && !presence)
+    if (!value && (!presence || failure->error))
         return missing(rule->variable, failure);
-    struct json *operand =
-        rule->operand_path ? asl_view_get(view, rule->operand_path) : json_hold(rule->operand);
+    struct json *operand = rule->operand_path ? asl_view_get(view, rule->operand_path, failure)
+                                              : json_hold(rule->operand);
     enum asl_truth truth;
     if (operand)
         truth = compare(rule, value, operand) ? ASL_TRUE : ASL_FALSE;

@@ -52,6 +52,8 @@ void asl_failure_set(struct asl_failure *failure, const char *error, const char 
 {
     char text[ERROR_TEXT_BYTES];
     va_list arguments;
+    if (failure->error)
+        return;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);

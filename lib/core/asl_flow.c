@@ -145,7 +145,7 @@ static bool data_select(struct asl_execution *execution, const struct asl_frame 
         return true;
     }
     struct asl_view view = asl_view_open(execution, frame, NULL, from->json);
-    to->json = asl_view_get(&view, path);
+    to->json = asl_view_get(&view, path, failure);
     asl_view_close(&view);
     to->bound = asl_selected_bound(path, &from->bound, to->json);
     if (to->json)

@@ -140,22 +140,36 @@ struct json *asl_function_array_unique(const struct asl_values *values, struct a
 }
 
 /* Only the shallow merge is part of the language: the third argument is false. */
-struct json *asl_function_json_merge(const struct asl_values *values, struct asl_failure *failure)
+/* Members of the second win; with `deep`, objects under the same name are merged likewise. */
+static struct json *merge(const struct json *first, const struct json *second, bool deep)
 {
-    if (json_type_of(values->items[0]) != JSON_OBJECT ||
-        json_type_of(values->items[1]) != JSON_OBJECT ||
-        json_type_of(values->items[2]) != JSON_FALSE)
-        return asl_function_fail(values, failure, "two objects and false are needed");
     struct json *merged = json_object();
-    for (size_t part = 0; part < 2; part++) {
-        for (size_t i = 0; i < json_size(values->items[part]); i++) {
-            size_t bytes = 0;
-            const char *name = json_name_at(values->items[part], i, &bytes);
-            json_object_set_bytes(merged, name, bytes,
-                                  json_hold(json_member_at(values->items[part], i)));
-        }
+    for (size_t i = 0; i < json_size(first); i++) {
+        size_t bytes = 0;
+        const char *name = json_name_at(first, i, &bytes);
+        json_object_set_bytes(merged, name, bytes, json_hold(json_member_at(first, i)));
+    }
+    for (size_t i = 0; i < json_size(second); i++) {
+        size_t bytes = 0;
+        const char *name = json_name_at(second, i, &bytes);
+        const struct json *member = json_member_at(second, i);
+        const struct json *other = deep ? json_get_bytes(first, name, bytes) : NULL;
+        bool both = json_type_of(other) == JSON_OBJECT && json_type_of(member) == JSON_OBJECT;
+        json_object_set_bytes(merged, name, bytes,
+                              both ? merge(other, member, deep) : json_hold(member));
     }
     return merged;
+}
+
+/* The reference service merges only shallowly; the specification's third argument is taken at its
+ * word. */
+struct json *asl_function_json_merge(const struct asl_values *values, struct asl_failure *failure)
+{
+    enum json_type deep = json_type_of(values->items[2]);
+    if (json_type_of(values->items[0]) != JSON_OBJECT ||
+        json_type_of(values->items[1]) != JSON_OBJECT || (deep != JSON_FALSE && deep != JSON_TRUE))
+        return asl_function_fail(values, failure, "two objects and true or false are needed");
+    return merge(values->items[0], values->items[1], deep == JSON_TRUE);
 }
 
 struct json *asl_function_math_add(const struct asl_values *values, struct asl_failure *failure)

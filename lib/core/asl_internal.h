@@ -31,6 +31,7 @@ struct asl_failure {
     char *cause;
     bool from_branch; /* also matched by States.BranchFailed */
 };
+/* The first failure stays. */
 void asl_failure_set(struct asl_failure *failure, const char *error, const char *format, ...)
     PRINTF_LIKE(3, 4);
 void asl_failure_set_texts(struct asl_failure *failure, const char *error, const char *cause);
@@ -75,8 +76,10 @@ struct asl_view {
     uint64_t *draws;  /* how often something was drawn from the seed before; NULL: never */
 };
 
-/* What a path finds in the view: a new reference, NULL when nothing. */
-struct json *asl_view_get(const struct asl_view *view, const struct jsonpath *path) MUST_USE;
+/* What a path finds in the view: a new reference, NULL when nothing. A path that finds too much
+ * finds nothing, with *failure; else what that means is the caller's to say. */
+struct json *asl_view_get(const struct asl_view *view, const struct jsonpath *path,
+                          struct asl_failure *failure) MUST_USE;
 /* The bound of what a path selected from data with the given bound. */
 struct asl_bound asl_selected_bound(const struct jsonpath *path, const struct asl_bound *data,
                                     const struct json *selected);

@@ -258,7 +258,7 @@ static struct json *argument_value(const struct argument *argument, const struct
         return json_hold(argument->constant);
     if (argument->call)
         return asl_call_run(argument->call, view, failure);
-    struct json *value = asl_view_get(view, argument->path);
+    struct json *value = asl_view_get(view, argument->path, failure);
     if (!value)
         asl_failure_set(failure, ASL_ERROR_PARAMETER_PATH,
                         "The path %s of an intrinsic function finds nothing.",

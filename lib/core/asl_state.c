@@ -65,6 +65,8 @@ static void task_compile(struct asl_compiler *compiler, struct asl_state *state,
     if (!json_get(document, "Resource"))
         asl_report(compiler, FINDING_ERROR, "ASL_MISSING_FIELD",
                    "the Task state \"%s\" has no Resource", state->name);
+    else if (state->resource && !*state->resource)
+        asl_report_at(compiler, "Resource", "ASL_BAD_VALUE", "Resource must not be empty");
     else if (state->resource && compiler->resource_known &&
              !compiler->resource_known(state->resource, compiler->resource_context))
         asl_report_at(compiler, "Resource", "ASL_UNKNOWN_RESOURCE",

@@ -24,14 +24,21 @@ struct asl_template {
     size_t count;
 };
 
-struct json *asl_view_get(const struct asl_view *view, const struct jsonpath *path)
+struct json *asl_view_get(const struct asl_view *view, const struct jsonpath *path,
+                          struct asl_failure *failure)
 {
     const struct json *root = view->data;
     if (jsonpath_variable(path))
         root = asl_variable_find(view->frame, jsonpath_variable(path));
     else if (jsonpath_is_context(path))
         root = view->context;
-    return root ? jsonpath_get(path, root) : NULL;
+    bool too_much = false;
+    struct json *found = root ? jsonpath_find(path, root, &too_much) : NULL;
+    if (too_much)
+        asl_failure_set(failure, ASL_ERROR_DATA_LIMIT,
+                        "The path %s looks at or finds more values than a path may.",
+                        jsonpath_text(path));
+    return found;
 }
 
 struct asl_bound asl_selected_bound(const struct jsonpath *path, const struct asl_bound *data,
@@ -194,7 +201,7 @@ static struct json *path_run(const struct asl_template *template, const struct a
                              const struct asl_bound *data, struct asl_bound *bound,
                              struct asl_failure *failure)
 {
-    struct json *value = asl_view_get(view, template->path);
+    struct json *value = asl_view_get(view, template->path, failure);
     if (!value) {
         asl_failure_set(failure, ASL_ERROR_PARAMETER_PATH,
                         "The path %s given for the field \"%s.$\" finds nothing in the %s.",

@@ -12,7 +12,7 @@ static int64_t number_at(struct asl_execution *execution, const struct asl_frame
                          int64_t max, struct asl_failure *failure)
 {
     struct asl_view view = asl_view_open(execution, frame, NULL, data);
-    struct json *value = asl_view_get(&view, path);
+    struct json *value = asl_view_get(&view, path, failure);
     asl_view_close(&view);
     int64_t number = json_int_value(value);
     if (!json_is_int(value) || number < min || number > max) {
@@ -92,7 +92,7 @@ static bool wait_due(struct asl_execution *execution, const struct asl_frame *fr
         return true;
     }
     struct asl_view view = asl_view_open(execution, frame, NULL, input);
-    struct json *value = asl_view_get(&view, state->wait_until_path);
+    struct json *value = asl_view_get(&view, state->wait_until_path, failure);
     asl_view_close(&view);
     size_t bytes = 0;
     const char *text = json_string_value(value, &bytes);
@@ -153,13 +153,13 @@ static char *fail_text(struct asl_execution *execution, const struct asl_frame *
     if (!text->path && !text->call)
         return must_strdup(text->text ? text->text : "");
     struct asl_view view = asl_view_open(execution, frame, NULL, input);
-    struct json *value =
-        text->path ? asl_view_get(&view, text->path) : asl_call_run(text->call, &view, failure);
+    struct json *value = text->path ? asl_view_get(&view, text->path, failure)
+                                    : asl_call_run(text->call, &view, failure);
     asl_view_close(&view);
     char *found = NULL;
     if (json_type_of(value) == JSON_STRING)
         found = must_strdup(json_string_value(value, NULL));
-    else if (!failure->error)
+    else
         asl_failure_set(failure, ASL_ERROR_RUNTIME, "%sPath of the state \"%s\" must find a text.",
                         field, frame->state->name);
     json_release(value);
@@ -264,7 +264,7 @@ static bool items_find(struct asl_execution *execution, const struct asl_frame *
     if (state->items_path) {
         struct asl_view view = asl_view_open(execution, frame, NULL, input);
         json_release(*items);
-        *items = asl_view_get(&view, state->items_path);
+        *items = asl_view_get(&view, state->items_path, failure);
         asl_view_close(&view);
     }
     const char *path = state->items_path ? jsonpath_text(state->items_path) : "$";

@@ -3,6 +3,8 @@
 
 #include "core/jsonpath_internal.h"
 
+#define COMPARED_BYTES_PER_VISIT 64
+
 /* One search. Everything it looks at is counted, so that it ends in bounded time. */
 struct search {
     const struct json *root;
@@ -51,34 +53,36 @@ static const struct json *follow(const struct parts *parts, const struct json *v
     return value;
 }
 
-/* false: stop. */
-static bool visit(struct search *search)
+/* Counts what is about to be looked at; false: stop. */
+static bool visit(struct search *search, size_t values)
 {
-    if (++search->visits > JSONPATH_VISITS_MAX)
+    search->visits += values;
+    if (search->visits > JSONPATH_VISITS_MAX)
         search->too_much = true;
     return !search->too_much;
 }
 
-/* -- what was found -- */
-
-static bool weigh(struct search *search, const struct json *value, unsigned depth)
+/* Adds to *bytes what the text of the value has at least; false: stop. */
+static bool weigh(struct search *search, const struct json *value, unsigned depth, size_t *bytes)
 {
-    size_t bytes = 0;
-    json_string_value(value, &bytes);
-    search->bytes += bytes + 2; /* a digit and a comma, or the quotes */
-    if (search->bytes > JSONPATH_RESULT_BYTES_MAX || depth > JSONPATH_DEPTH_MAX)
+    size_t text_bytes = 0;
+    json_string_value(value, &text_bytes);
+    *bytes += text_bytes + 2; /* a digit and a comma, or the quotes */
+    if (*bytes > JSONPATH_RESULT_BYTES_MAX || depth > JSONPATH_DEPTH_MAX)
         search->too_much = true;
-    if (!visit(search))
+    if (!visit(search, 1))
         return false;
     for (size_t i = 0; i < json_size(value); i++) {
         size_t name_bytes = 0;
         json_name_at(value, i, &name_bytes);
-        search->bytes += name_bytes + 1;
-        if (!weigh(search, child_at(value, i), depth + 1))
+        *bytes += name_bytes + 1;
+        if (!weigh(search, child_at(value, i), depth + 1, bytes))
             return false;
     }
     return true;
 }
+
+/* -- what was found -- */
 
 /* Takes value over. */
 static bool take(struct search *search, struct json *value)
@@ -90,7 +94,7 @@ static bool take(struct search *search, struct json *value)
     }
     if (json_size(search->found) == JSONPATH_RESULTS_MAX)
         search->too_much = true;
-    if (search->too_much || (search->weighs && !weigh(search, value, 0))) {
+    if (search->too_much || (search->weighs && !weigh(search, value, 0, &search->bytes))) {
         json_release(value);
         return false;
     }
@@ -103,12 +107,12 @@ static bool take(struct search *search, struct json *value)
 static bool walk(struct search *search, const struct parts *parts, size_t at,
                  const struct json *value);
 
-static const struct json *operand_value(const struct search *search,
-                                        const struct filter_operand *operand,
+static const struct json *operand_value(struct search *search, const struct filter_operand *operand,
                                         const struct json *member)
 {
     if (operand->constant)
         return operand->constant;
+    search->visits += operand->parts.count;
     return follow(&operand->parts, operand->from_root ? search->root : member);
 }
 
@@ -126,6 +130,19 @@ static bool compare(enum filter_relation relation, const struct json *a, const s
     return (order < 0) == (relation == LESS || relation == LESS_OR_EQUAL);
 }
 
+static bool compares(struct search *search, const struct filter_test *filter,
+                     const struct json *member)
+{
+    const struct json *left = operand_value(search, &filter->left, member);
+    const struct json *right = operand_value(search, &filter->right, member);
+    bool paths = !filter->left.constant && !filter->right.constant;
+    size_t bytes = 0; /* two large values may be compared for each member */
+    if (paths && left != right && json_type_of(left) == json_type_of(right) &&
+        !(weigh(search, left, 0, &bytes) && visit(search, bytes / COMPARED_BYTES_PER_VISIT)))
+        return false;
+    return compare(filter->relation, left, right);
+}
+
 static bool exists(struct search *search, const struct filter_operand *path,
                    const struct json *member)
 {
@@ -138,14 +155,13 @@ static bool exists(struct search *search, const struct filter_operand *path,
 
 static bool test(struct search *search, const struct filter_test *filter, const struct json *member)
 {
-    if (!visit(search))
+    if (!visit(search, 1))
         return false;
     switch (filter->type) {
     case TEST_EXISTS:
         return exists(search, &filter->left, member);
     case TEST_COMPARISON:
-        return compare(filter->relation, operand_value(search, &filter->left, member),
-                       operand_value(search, &filter->right, member));
+        return compares(search, filter, member);
     case TEST_NOT:
         return !test(search, filter->tests[0], member);
     case TEST_ANY_OF:
@@ -187,9 +203,9 @@ static bool walk_names(struct search *search, const struct parts *parts, size_t 
                        const struct json *value)
 {
     const struct part *part = &parts->items[at];
-    if (!is_object(value))
-        return true;
-    if (part->last)
+    if (!is_object(value) || !visit(search, part->names.count))
+        return !search->too_much;
+    if (part->last && search->found)
         return (part->anywhere && !has_all(part, value)) || take(search, gather(part, value));
     for (size_t i = 0; i < part->names.count; i++) {
         const struct json *member = named(value, &part->names.items[i]);
@@ -203,6 +219,8 @@ static bool walk_indexes(struct search *search, const struct parts *parts, size_
                          const struct json *value)
 {
     const struct part *part = &parts->items[at];
+    if (!visit(search, part->indexes.count))
+        return false;
     for (size_t i = 0; i < part->indexes.count; i++) {
         const struct json *member = at_index(value, part->indexes.items[i]);
         if (member && !walk(search, parts, at + 1, member))
@@ -295,7 +313,7 @@ static bool descend(struct search *search)
 {
     if (search->depth == JSONPATH_DEPTH_MAX)
         search->too_much = true;
-    if (!visit(search))
+    if (!visit(search, 1))
         return false;
     search->depth++;
     return true;
@@ -319,7 +337,7 @@ static bool walk(struct search *search, const struct parts *parts, size_t at,
                  const struct json *value)
 {
     if (at == parts->count)
-        return visit(search) && take(search, json_hold(value));
+        return visit(search, 1) && take(search, json_hold(value));
     if (parts->items[at].anywhere)
         return walk_anywhere(search, parts, at, value);
     if (!descend(search))

@@ -172,6 +172,11 @@ static bool read_name(struct path_reader *reader, bool in_filter, struct part *p
                                    : "lacks a name, [ or * after the dot");
 }
 
+static bool refuse_union(struct path_reader *reader)
+{
+    return path_refuse(reader, "has a union of more than %d", JSONPATH_UNION_MAX);
+}
+
 /* ['a'] or ['a','b'] */
 static bool read_names(struct path_reader *reader, struct part *part)
 {
@@ -180,6 +185,8 @@ static bool read_names(struct path_reader *reader, struct part *part)
     part->type = PART_NAMES;
     do {
         path_skip_spaces(reader);
+        if (count == JSONPATH_UNION_MAX)
+            return refuse_union(reader);
         if (!path_next_is(reader, '\'') && !path_next_is(reader, '"'))
             return path_refuse(reader, "lacks a quoted name after the comma");
         struct buffer name = {0};
@@ -268,6 +275,8 @@ static bool read_numbers(struct path_reader *reader, struct part *part)
     part->indexes.count = count;
     while (take(reader, ',')) {
         path_skip_spaces(reader);
+        if (count == JSONPATH_UNION_MAX)
+            return refuse_union(reader);
         if (!read_number(reader, &number))
             return false;
         indexes = must_realloc(indexes, (count + 1) * sizeof *indexes);

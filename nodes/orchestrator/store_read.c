@@ -6,21 +6,27 @@
 #include "io/log.h"
 #include "orchestrator/store.h"
 
-#define LOAD_CHUNK 2000            /* workflows read at a time */
+#define LOAD_CHUNK 1000            /* workflows read at a time */
 #define LOAD_CHUNK_BYTES (4 << 20) /* of their inputs as stored, unless one alone is larger */
 
-static const char sql_live[] = "SELECT id, pg_column_size(input)::bigint FROM workflow_executions "
-                               "WHERE shard = ANY($1) AND completed_at IS NULL ORDER BY id";
+/* Materialised, so that the index of live workflows is used: for the order alone the planner would read
+ * every workflow there ever was by its key. */
+static const char sql_live[] =
+    "WITH live AS MATERIALIZED (SELECT id, pg_column_size(input)::bigint AS bytes "
+    "FROM workflow_executions WHERE shard = ANY($1) AND completed_at IS NULL) "
+    "SELECT id, bytes FROM live ORDER BY id";
 static const char sql_sizes[] = "SELECT id, pg_column_size(input)::bigint FROM workflow_executions "
                                 "WHERE id = ANY($1) ORDER BY id";
+/* The ids of a chunk, its first and its last: the array alone would not keep other partitions out. */
 static const char sql_heads[] =
     "SELECT id, shard, run, correlation_id, workflow_type, contract_version, namespace, input, "
     "metadata, traceparent, created_at, parent_token "
-    "FROM workflow_executions WHERE id = ANY($1) ORDER BY id";
+    "FROM workflow_executions WHERE id = ANY($1) AND id BETWEEN $2 AND $3 ORDER BY id";
 static const char sql_records[] =
     "SELECT workflow_id, n, seq, kind, wait, attempt, duration_us, at, random, error, cause, "
     "payload, seq_count "
-    "FROM workflow_events WHERE workflow_id = ANY($1) ORDER BY workflow_id, n";
+    "FROM workflow_events WHERE workflow_id = ANY($1) AND workflow_id BETWEEN $2 AND $3 "
+    "ORDER BY workflow_id, n";
 static const char sql_lane[] = "SELECT workflow_id, seq + seq_count - 1 FROM workflow_events "
                                "WHERE shard = $1 AND seq + seq_count > $2 + 1 AND seq_count > 0 "
                                "ORDER BY seq + seq_count LIMIT $3";
@@ -158,13 +164,17 @@ static enum error_code replay(const struct reading *reading, const struct postgr
     return code;
 }
 
-static enum error_code read_chunk(const struct reading *reading, const struct postgres_value *ids,
+#define CHUNK_VALUES 3
+
+static enum error_code read_chunk(const struct reading *reading,
+                                  const struct postgres_value chunk[CHUNK_VALUES],
                                   struct error *error)
 {
     struct postgres_rows *heads = NULL, *records = NULL;
-    enum error_code code = postgres_query(reading->postgres, sql_heads, ids, 1, &heads, error);
+    enum error_code code =
+        postgres_query(reading->postgres, sql_heads, chunk, CHUNK_VALUES, &heads, error);
     if (code == ERR_OK)
-        code = postgres_query(reading->postgres, sql_records, ids, 1, &records, error);
+        code = postgres_query(reading->postgres, sql_records, chunk, CHUNK_VALUES, &records, error);
     if (code == ERR_OK)
         code = replay(reading, heads, records, error);
     postgres_rows_free(heads);
@@ -178,23 +188,27 @@ static enum error_code read_workflows(const struct reading *reading, const char 
                                       const struct postgres_value *of, struct error *error)
 {
     struct postgres_rows *named = NULL;
-    struct postgres_value chunk = {0};
+    struct postgres_value chunk[CHUNK_VALUES] = {{0}};
     enum error_code code = postgres_query(reading->postgres, statement, of, 1, &named, error);
     int total = code == ERR_OK ? postgres_rows_count(named) : 0;
     for (int next = 0; next < total && code == ERR_OK;) {
         int64_t bytes = 0;
-        postgres_array_start(&chunk, PG_UUID);
+        struct uuid id = postgres_rows_uuid(named, next, 0);
+        postgres_array_start(&chunk[0], PG_UUID);
+        postgres_set_uuid(&chunk[1], &id);
         do {
-            struct uuid id = postgres_rows_uuid(named, next, 0);
+            id = postgres_rows_uuid(named, next, 0);
             bytes += postgres_rows_int(named, next, 1);
-            postgres_push_uuid(&chunk, &id);
+            postgres_push_uuid(&chunk[0], &id);
             next++;
-        } while (next < total && chunk.count < LOAD_CHUNK &&
+        } while (next < total && chunk[0].count < LOAD_CHUNK &&
                  bytes + postgres_rows_int(named, next, 1) <= LOAD_CHUNK_BYTES);
-        code = read_chunk(reading, &chunk, error);
+        postgres_set_uuid(&chunk[2], &id);
+        code = read_chunk(reading, chunk, error);
     }
     postgres_rows_free(named);
-    postgres_value_fini(&chunk);
+    for (int i = 0; i < CHUNK_VALUES; i++)
+        postgres_value_fini(&chunk[i]);
     return code;
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Fixtures: one PostgreSQL, a database and a bridge for each test, a real Kafka when asked."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -43,12 +44,16 @@ def session_directory():
         shutil.rmtree(directory, ignore_errors=True)
 
 
-@pytest.fixture
-def directory(session_directory):
-    """A directory of one test."""
+def fresh_directory(session_directory):
     path = pathlib.Path(tempfile.mkdtemp(prefix="", dir=session_directory))
     path.chmod(0o711)
     return path
+
+
+@pytest.fixture
+def directory(session_directory):
+    """A directory of one test."""
+    return fresh_directory(session_directory)
 
 
 @pytest.fixture(scope="session")
@@ -71,9 +76,9 @@ def own_postgres(directory):
     server.stop()
 
 
-@pytest.fixture
-def database_url(postgres):
-    """An empty database, dropped afterwards."""
+@contextlib.contextmanager
+def fresh_database(postgres):
+    """The URL of an empty database, dropped afterwards."""
     name = harness.unique("test").replace("-", "_")
     yield postgres.create_database(name)
     connection = psycopg2.connect(postgres.url("postgres"))
@@ -84,11 +89,27 @@ def database_url(postgres):
 
 
 @pytest.fixture
+def database_url(postgres):
+    """An empty database, dropped afterwards."""
+    with fresh_database(postgres) as url:
+        yield url
+
+
+@pytest.fixture
 def empty_bridge(directory, database_url):
     """A bridge of which nothing is started."""
     bridge = Bridge(directory, database_url)
     yield bridge
     bridge.close()
+
+
+@pytest.fixture(scope="module")
+def module_bridge(session_directory, postgres):
+    """Likewise, shared by the tests of a module."""
+    with fresh_database(postgres) as url:
+        bridge = Bridge(fresh_directory(session_directory), url)
+        yield bridge
+        bridge.close()
 
 
 @pytest.fixture

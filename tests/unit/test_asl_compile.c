@@ -237,7 +237,7 @@ static const struct {
      "ASL_BAD_TYPE /States/A/Choices/0/StringMatches\n"},
     {CHOICE("Variable: $.a, StringMatches: 'a\\'"),
      "ASL_BAD_TYPE /States/A/Choices/0/StringMatches\n"},
-    {CHOICE("Variable: '$.a[*]', IsNull: true"), "ASL_BAD_PATH /States/A/Choices/0/Variable\n"},
+    {CHOICE("Variable: '$.a[*]', IsNull: true"), ""},
     {CHOICE("Variable: $.a, StringEqualsPath: b"),
      "ASL_BAD_PATH /States/A/Choices/0/StringEqualsPath\n"},
     {CHOICE("And: []"), "ASL_BAD_CHOICE /States/A/Choices/0/And\n"},

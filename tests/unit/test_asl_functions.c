@@ -73,7 +73,10 @@ static const struct {
     {"States.JsonMerge(States.StringToJson('{\"a\":1,\"b\":{\"c\":1}}'), "
      "States.StringToJson('{\"b\":2,\"d\":3}'), false)",
      "{\"a\":1,\"b\":2,\"d\":3}"},
-    {"States.JsonMerge($.o, $.o, true)", NULL},
+    {"States.JsonMerge(States.StringToJson('{\"a\":{\"x\":1,\"y\":2},\"b\":3}'), "
+     "States.StringToJson('{\"a\":{\"y\":4},\"b\":{}}'), true)",
+     "{\"a\":{\"x\":1,\"y\":4},\"b\":{}}"},
+    {"States.JsonMerge($.o, $.o, 1)", NULL},
     {"States.JsonMerge($.o, $.a, false)", NULL},
     {"States.MathRandom(1, 2)", "1"},
     {"States.MathRandom(3, 4, 99)", "3"},

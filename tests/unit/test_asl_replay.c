@@ -4,8 +4,8 @@
 #include <check.h>
 #include <glob.h>
 
-#include "../fuzz/replay.h"
 #include "base/limits.h"
+#include "tests/fuzz/replay.h"
 
 #define SEEDS 3000
 #define BYTES 700

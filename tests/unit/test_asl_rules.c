@@ -543,6 +543,30 @@ START_TEST(test_templates_outside_a_machine)
 }
 END_TEST
 
+/* A path that would look at the same values again and again ends, by the name of its limit. */
+START_TEST(test_too_much)
+{
+    struct buffer deep = {0};
+    for (int i = 0; i < 90; i++)
+        buffer_append_text(&deep, "[[0],");
+    buffer_append_char(&deep, '0');
+    for (int i = 0; i < 90; i++)
+        buffer_append_char(&deep, ']');
+    static const char *const states[] = {
+        PASS("InputPath: '$..*..*..*..*..none'"), PASS("Parameters: {x.$: '$..*..*..*..*..none'}"),
+        "{StartAt: A, States: {A: {Type: Choice, Choices: [{Variable: '$..*..*..*..*..none', "
+        "IsPresent: true, Next: B}], Default: B}, B: {Type: Succeed}}}"};
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        char *told = story_of(states[i], buffer_text(&deep), "");
+        const char *line = last_line(told);
+        ck_assert_msg(strncmp(line, "failed States.DataLimitExceeded: The path $..*", 46) == 0,
+                      "%s", line);
+        free(told);
+    }
+    buffer_fini(&deep);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("asl_rules");
@@ -570,6 +594,7 @@ int main(void)
     tcase_add_test(all, test_data_limit_counts_escapes);
     tcase_add_test(all, test_every_prefix_tells_the_same);
     tcase_add_test(all, test_templates_outside_a_machine);
+    tcase_add_test(all, test_too_much);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -373,8 +373,10 @@ START_TEST(test_text_bounds)
     compiles(repeated("$[?", "!", 8000, "@.a]"), "nested more than 16 deep");
     compiles(repeated("$", "[?(@", 3000, ""), "nested more than 16 deep");
     compiles(repeated("$[?(@.a", "&&@.a", 3000, ")]"), NULL);
-    compiles(repeated("$[0", ",0", 8000, "]"), NULL);
-    compiles(repeated("$['a'", ",'a'", 4000, "]"), NULL);
+    compiles(repeated("$[0", ",0", JSONPATH_UNION_MAX - 1, "]"), NULL);
+    compiles(repeated("$[0", ",0", JSONPATH_UNION_MAX, "]"), "has a union of more than 256");
+    compiles(repeated("$['a'", ",'a'", JSONPATH_UNION_MAX - 1, "]"), NULL);
+    compiles(repeated("$['a'", ",'a'", JSONPATH_UNION_MAX, "]"), "has a union of more than 256");
 }
 END_TEST
 
@@ -434,6 +436,53 @@ static struct json *nested(size_t depth)
     return value;
 }
 
+/* Comparing two large values for each member is work too, and so are many names that are missing. */
+static void compared_for_each(const struct json *members)
+{
+    struct json *object = json_object();
+    char *letters = repeated("", "x", 600000, "");
+    for (size_t i = 0; i < 2; i++) {
+        struct json *text = json_array(), *copy = json_array();
+        json_array_append(text, json_text(letters));
+        for (size_t n = 0; n < json_size(members); n++)
+            json_array_append(copy, json_int(1));
+        json_object_set(object, i ? "text2" : "text1", text);
+        json_object_set(object, i ? "copy2" : "copy1", copy);
+    }
+    json_object_set(object, "members", json_hold(members));
+    is_too_much("$.members[?(@ == $.copy1)]", object, false);
+    is_too_much("$.members[?($.copy1 == $.copy1)]", object, false);
+    is_too_much("$.members[?($.copy1 == $.copy2)]", object, true);
+    is_too_much("$.members[?($.text1 == $.text2)]", object, true);
+    is_too_much("$.members[?($.text1[0] < $.text2[0])]", object, true);
+    is_too_much("$.members[0:9][?($.text1 == $.text2)]", object, false);
+    free(letters);
+    json_release(object);
+}
+
+START_TEST(test_work_of_parts)
+{
+    struct json *root = json_array();
+    for (size_t i = 0; i < 50000; i++)
+        json_array_append(root, i % 2 ? json_object() : json_array());
+    char *names = repeated("$[*]['a'", ",'a'", JSONPATH_UNION_MAX - 1, "].b");
+    char *indexes = repeated("$[*][0", ",0", JSONPATH_UNION_MAX - 1, "]");
+    is_too_much("$[*]['a','a'].b", root, false);
+    is_too_much("$[*][0,0]", root, false);
+    for (size_t i = 0; i < 50000; i++)
+        json_array_append(root, i % 2 ? json_object() : json_array());
+    char *parts = repeated("$[?(@", ".a", JSONPATH_PARTS_MAX, " == 1)]");
+    is_too_much(names, root, true);
+    is_too_much(indexes, root, true);
+    is_too_much(parts, root, true);
+    is_too_much("$[?(@.a == 1)]", root, false);
+    free(parts);
+    free(names);
+    free(indexes);
+    json_release(root);
+}
+END_TEST
+
 START_TEST(test_work)
 {
     struct json *deep = nested(JSON_DEPTH_MAX); /* 128! / 124! / 4! ways to pass four ".." */
@@ -449,6 +498,8 @@ START_TEST(test_work)
         json_array_append(wide, json_int(1));
     is_too_much("$..*..none", wide, false);
     is_too_much("$[?($..*..none)]", wide, true);
+    is_too_much("$[?($[0:9] || $[0])]", wide, false);
+    compared_for_each(wide);
     json_release(wide);
     deep = nested(JSONPATH_DEPTH_MAX - 1);
     is_too_much("$..none", deep, false);
@@ -501,6 +552,7 @@ int main(void)
     tcase_add_test(cases, test_text_bounds);
     tcase_add_test(cases, test_sentence);
     tcase_add_test(cases, test_results);
+    tcase_add_test(cases, test_work_of_parts);
     tcase_add_test(cases, test_work);
     tcase_add_test(cases, test_result_bytes);
     suite_add_tcase(suite, cases);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "contracts_graph.h"
 #include "contracts_run.h"
 #include "io/contract_files.h"
 
@@ -170,6 +171,16 @@ const struct command contract_commands[] = {
               "docs/states-language.md. Exits 1 when a case fails or a file is not valid.",
      .example = "bridgectl contracts test contracts",
      .run = run_test},
+    {.name = "contracts graph",
+     .summary = "draw the state machine of a contract",
+     .usage = "FILE [--format mermaid|dot|svg|text] [--output FILE] [--graphviz]",
+     .prose =
+         "FILE is a contract or a state machine, in YAML or JSON; any Resource will do. The SVG "
+         "is drawn\n"
+         "without foreign tools.",
+     .example = "bridgectl contracts graph contracts/workflows/metadata_stamping.yaml --format svg "
+                "--output stamping.svg",
+     .run = run_graph},
     {.name = "contracts list",
      .summary = "list the contracts that the orchestrator has loaded",
      .usage = "[--json]",

@@ -21,7 +21,8 @@ allowed_in() {
     nodes/*/core/*) node=${1#nodes/}; echo "^(base|core|${node%%/*}/core)/" ;;
     nodes/*/*) node=${1#nodes/}; echo "^(base|core|io|${node%%/*})/" ;;
     tools/*) echo '^(base|core|io)/|^[a-z_]+\.h$' ;;
-    tests/unit/*) echo '^(base|core|[a-z-]+/core)/|^[a-z_]+\.h$' ;;
+    tests/unit/*) echo '^(base|core|[a-z-]+/core|tests/fuzz)/|^[a-z_]+\.h$' ;;
+    tests/fuzz/*) echo '^(base|core|[a-z-]+/core)/|^[a-z_]+\.h$' ;;
     *) echo '.' ;;
     esac
 }
