@@ -155,12 +155,12 @@ fuzz-run: $(if $(FUZZER),build/fuzz/$(FUZZER),$(FUZZERS))
 	  (cd build/fuzz && ../../$$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 -verbosity=0 \
 	    corpus/$$name ../../tests/fuzz/corpus/$$name); done
 
-# Workflows per commit, events per read, and what they cost: docs/benchmarks.md. BENCH="workflows" or
-# BENCH="reducer" for one half; RECORD=1 writes the figures into docs/.
+# Workflows per commit, events per read, what they cost and how far it scales: docs/benchmarks.md.
+# BENCH="pure waiting" for some parts (pure, workflows, waiting, reducer); RECORD=1 writes into docs/.
 BENCH_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 .PHONY: bench
 bench: ## figures of this machine (BENCH_SECONDS=8 BENCH_ROUNDS=3 REDUCER_EVENTS=2000000)
-	@tools/install-packages.sh build run test kafka
+	@tools/install-packages.sh build run test kafka valgrind
 	@$(MAKE) --no-print-directory build $(BENCH_PROGRAMS)
 	@MODE=$(MODE) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/bench/run.py $(BENCH)
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""make bench: workflows per commit and events per read, with what they cost.
+"""make bench: workflows per commit and events per read, what they cost, and how far it scales.
 
-    tests/bench/run.py [workflows] [reducer]      both unless one is named
+    tests/bench/run.py [pure] [workflows] [waiting] [reducer]      all unless some are named
 
 Variables: MODE (release), BENCH_SECONDS of each load (8), BENCH_ROUNDS (3), REDUCER_EVENTS (2000000),
 RECORD=1 writes the figures into docs/benchmarks.md too, KEEP=1 keeps the directory with logs.
@@ -14,12 +14,15 @@ import shutil
 import signal
 import sys
 
+import pure
 import report
 from reducer import Reducer
 from session import ROOT, Session
+from waiting import Waiting
 from workflows import Workflows
 
 YARDSTICK_SECONDS = 5
+PURE_SECONDS = 2
 
 
 def number(name: str, fallback: int) -> int:
@@ -38,6 +41,15 @@ def measure_workflows(session: Session, rounds: int) -> dict:
         workflows.close()
 
 
+def measure_waiting(session: Session) -> dict:
+    waiting = Waiting(session)
+    try:
+        waiting.start()
+        return waiting.measure()
+    finally:
+        waiting.close()
+
+
 def measure_reducer(session: Session, rounds: int) -> dict:
     events = number("REDUCER_EVENTS", 2000000)
     reducer = Reducer(session, events)
@@ -54,29 +66,36 @@ def measure_reducer(session: Session, rounds: int) -> dict:
 
 
 def main() -> int:
-    wanted = sys.argv[1:] or ["workflows", "reducer"]
-    if not set(wanted) <= {"workflows", "reducer"}:
+    known = ("pure", "workflows", "waiting", "reducer")
+    wanted = sys.argv[1:] or known
+    if not set(wanted) <= set(known):
         print(__doc__, file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rounds = number("BENCH_ROUNDS", 3)
-    session = Session()
+    session, measured = Session(), {}
     try:
-        workflows = measure_workflows(session, rounds) if "workflows" in wanted else None
-        reducer = measure_reducer(session, rounds) if "reducer" in wanted else None
+        if "pure" in wanted:
+            measured["pure"] = pure.measure(session, rounds, PURE_SECONDS)
+        if "workflows" in wanted:
+            measured["workflows"] = measure_workflows(session, rounds)
+        if "waiting" in wanted:
+            measured["waiting"] = measure_waiting(session)
+        if "reducer" in wanted:
+            measured["reducer"] = measure_reducer(session, rounds)
     finally:
         session.close()
         if not os.environ.get("KEEP"):
             shutil.rmtree(session.directory, ignore_errors=True)
-    figures = report.table(workflows, reducer)
+    figures = report.table(measured)
     print("\n" + figures)
     record = os.environ.get("RECORD") == "1"
     for path in report.write(ROOT / "build" / "bench", figures, session.lines, record):
         print(f"written: {path.relative_to(ROOT)}")
-    low = report.under_budget(workflows, reducer)
-    for sentence in low:
-        print(f"too low: {sentence}")
-    return 1 if low else 0
+    wrong = report.outside_budget(measured)
+    for sentence in wrong:
+        print(f"outside its budget: {sentence}")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@
 import os
 import pathlib
 import re
-import socket
 import statistics
 import subprocess
 import sys
@@ -15,9 +14,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
 from harness import Bridge, Postgres, free_port, program  # noqa: E402,F401
+from scale import TICKS_PER_SECOND, launch_until_ready, memory_mib  # noqa: E402,F401
 import parts  # noqa: E402
 
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 YARDSTICK_TABLE = "CREATE TABLE yardstick (id uuid PRIMARY KEY, payload text NOT NULL)"
 YARDSTICK = f"INSERT INTO yardstick VALUES (gen_random_uuid(), '{'0123456789' * 7}');\n"
 
@@ -108,12 +107,6 @@ class Session:
 # -- processes --
 
 
-def memory_mib(pid: int, name: str = "VmRSS") -> float:
-    """VmRSS: resident now; VmHWM: the most it ever was; RssAnon: not from files."""
-    text = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    return int(re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE).group(1)) / 1024
-
-
 def cpu_seconds(pid: int) -> float:
     """CPU time of a process with its threads, its ended children, and its living ones."""
     total = 0.0
@@ -131,24 +124,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def start_to_ready_ms(server) -> float:
-    """From fork to the first 200 of /health/ready; polled each millisecond."""
-    host, port = "127.0.0.1", int(server.url.rpartition(":")[2])
-    started = time.monotonic()
-    server.launch()
-    while time.monotonic() < started + 20:
-        if answers_ready(host, port):
-            return (time.monotonic() - started) * 1000
-        time.sleep(0.001)
-    raise RuntimeError(f"{server.name} did not get ready:\n{server.process.log_tail()}")
-
-
-def answers_ready(host: str, port: int) -> bool:
-    try:
-        with socket.create_connection((host, port), timeout=2) as link:
-            link.sendall(b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            return link.recv(64).startswith(b"HTTP/1.1 200")
-    except OSError:
-        return False
+    return launch_until_ready(server, 20) * 1000
 
 
 # -- figures --

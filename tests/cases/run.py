@@ -19,6 +19,8 @@ import sys
 FOLDER = pathlib.Path(__file__).resolve().parent
 SHOWN_CHARACTERS_MAX = 1500
 TIMEOUT_S = 300
+EXPECT_MEMBERS = {"status", "output", "error", "cause", "states", "in_order", "anywhere", "never",
+                  "count", "max_open", "invalid", "codes", "either"}
 
 
 def same(expected, got):
@@ -76,6 +78,9 @@ def differences_of_events(expect, events):
 
 def differences(expect, answer):
     """What of the answer is not as expected, as a list of names."""
+    unknown = expect.keys() - EXPECT_MEMBERS
+    if unknown:
+        return ["expect has no member " + name for name in sorted(unknown)]
     if "either" in expect:
         tried = [differences(one, answer) for one in expect["either"]]
         return [] if [] in tried else tried[0]
