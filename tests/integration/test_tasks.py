@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from harness import ROOT, WORKFLOW_TOPIC, check_lanes, consume, scaled, unique, wait_until
+from test_openapi import Document, shipped
 
 SERVICES = """services:
   desk: { base_url_variable: DESK_URL, base_url: "http://127.0.0.1:1", timeout_ms: 5000 }
@@ -555,3 +556,44 @@ def test_children_start_where_clients_need_keys(orchestra):
     assert orchestra.call("POST", "/api/v1/workflows", body, forged).status in (401, 403)
     answer = orchestra.call("POST", "/api/v1/workflows?wait=20000", body, headers)
     assert answer.json["state"] == "COMPLETED", answer
+
+
+# -- the command line, the description --
+
+
+def test_the_command_line_signals_and_answers(orchestra):
+    workflow_id = start(orchestra, "listener")
+    orchestra.bridgectl("signal", workflow_id, "one", "--data", '{"a": 1}', "--key", "k")
+    orchestra.bridgectl("signal", workflow_id, "two", "--data", "plain words")
+    assert orchestra.wait_workflow(workflow_id)["result"] == {"one": {"a": 1}, "two": "plain words"}
+    refused = orchestra.bridgectl("signal", workflow_id, "one", check=False)
+    assert refused.returncode == 1 and "has ended" in refused.stderr
+    workflow_id = start(orchestra, "approval")
+    token = asked(orchestra)
+    orchestra.bridgectl("task", "heartbeat", token)
+    orchestra.bridgectl("task", "failure", token, "--error", "Again", "--cause", "later")
+    said = orchestra.bridgectl("task", "success", asked(orchestra, 2), "--output", "[1]", "--json")
+    assert json.loads(said.stdout) == {"workflow_id": workflow_id, "state": "COMPLETED"}
+    assert orchestra.wait_workflow(workflow_id)["result"] == {"answer": [1]}
+    assert orchestra.bridgectl("task", "success", token, check=False).returncode == 1
+
+
+def test_answers_are_as_described(orchestra):
+    document = Document(shipped("orchestrator"))
+    tasks = "/api/v1/tasks/{token}/"
+    signals = "/api/v1/workflows/{workflow_id}/signals/{signal_name}"
+    workflow_id = start(orchestra, "approval")
+    token = asked(orchestra)
+    document.check("post", signals, signal(orchestra, workflow_id, "any", {"kept": 1}))
+    document.check("post", signals, signal(orchestra, workflow_id, "a%20b"))
+    document.check("post", tasks + "heartbeat", task(orchestra, token, "heartbeat"))
+    for what in ("success", "failure", "heartbeat"):
+        document.check("post", tasks + what, task(orchestra, "unknown", what))
+    document.check("post", tasks + "failure", task(orchestra, token, "failure", {"errror": "x"}))
+    document.check("post", tasks + "success", task(orchestra, token, "success", {"output": 1}))
+    document.check("post", tasks + "failure", task(orchestra, token, "failure", {}))
+    orchestra.wait_workflow(workflow_id)
+    history = "/api/v1/workflows/{workflow_id}/history"
+    document.check("get", history, orchestra.get(history.replace("{workflow_id}", workflow_id)))
+    shown = "/api/v1/workflows/{workflow_id}"
+    document.check("get", shown, orchestra.get(shown.replace("{workflow_id}", workflow_id)))

@@ -42,6 +42,7 @@ struct command {
 
 extern const struct command submit_commands[];
 extern const struct command workflow_commands[];
+extern const struct command task_commands[];
 extern const struct command totals_commands[];
 extern const struct command contract_commands[];
 extern const struct command migrate_commands[];
