@@ -7,46 +7,6 @@ static struct contract *stamping;
 static void setup(void) { stamping = story_stamping(); }
 static void teardown(void) { contract_free(stamping); }
 
-/* Every event of the script, with id and payload, when the process stops after `stop` records. */
-static char *told_after_stop(const struct contract *contract, const char *input,
-                             const struct story *story, size_t stop)
-{
-    struct buffer out = {0};
-    struct workflow *before = begin(contract, input);
-    apply(before, story, 0, stop, &out, true);
-    workflow_free(before);
-    struct workflow *after = begin(contract, input);
-    apply(after, story, 0, stop, NULL, false);
-    apply(after, story, stop, story->count, &out, true);
-    workflow_free(after);
-    return buffer_take(&out);
-}
-
-static void check_replay(const struct contract *contract, const char *input, const char *script)
-{
-    struct story story = {0};
-    story_split(&story, script);
-    char *whole = told_after_stop(contract, input, &story, story.count);
-    for (size_t stop = 0; stop < story.count; stop++) {
-        char *again = told_after_stop(contract, input, &story, stop);
-        ck_assert_str_eq(again, whole);
-        free(again);
-    }
-    free(whole);
-    free(story.text);
-}
-
-static struct workflow *check_story(const struct contract *contract, const char *input,
-                                    const char *script, const char *expected)
-{
-    struct buffer out = {0};
-    struct workflow *workflow = run(contract, input, script, &out, false);
-    ck_assert_str_eq(buffer_text(&out), expected);
-    buffer_fini(&out);
-    check_replay(contract, input, script);
-    return workflow;
-}
-
 static void check_ended(struct workflow *workflow, enum workflow_state state, int64_t completed_us)
 {
     ck_assert_str_eq(workflow_state_name(workflow_state(workflow)), workflow_state_name(state));

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/* Stories of one workflow whose tasks wait for tokens, children and signals, or publish events. */
+#include "workflow_script.h"
+
+#include "base/limits.h"
+
+#define STARTED " -> PROCESSING\n  workflow_started\n  workflow_state_transition\n"
+#define STEP "  workflow_step_completed\n"
+#define COMPLETED " -> COMPLETED\n"
+#define DONE STEP "  workflow_state_transition\n  workflow_completed\n"
+
+static struct contract *machine(const char *states)
+{
+    struct buffer text = {0};
+    buffer_append_format(
+        &text, "name: n\nversion: 1.0.0\nstate_machine:\n  StartAt: A\n  States:\n%s", states);
+    struct contract *contract = story_contract(buffer_text(&text));
+    buffer_fini(&text);
+    return contract;
+}
+
+#define TOKEN_TASK                                                                                 \
+    "    A:\n      Type: Task\n      Resource: onex:http:invoke.waitForTaskToken\n"                \
+    "      TimeoutSeconds: 60\n      HeartbeatSeconds: 10\n      End: true\n"                      \
+    "      Parameters: { ApiEndpoint: there, RequestBody: { t.$: $$.Task.Token } }\n"
+#define CHILD_TASK                                                                                 \
+    "    A: { Type: Task, Resource: onex:workflow:start.sync, End: true,\n"                        \
+    "         Parameters: { workflow_type: w } }\n"
+#define SIGNAL_TASK(name, next)                                                                    \
+    "Type: Task, Resource: onex:signal:wait, Parameters: { signal_name: " name " }, " next
+#define EVENT_TASK(payload, next)                                                                  \
+    "Type: Task, Resource: onex:event:publish, Parameters: { event_type: told, payload: " payload  \
+    " }, " next
+
+START_TEST(a_token_ends_the_task)
+{
+    struct contract *contract = machine(TOKEN_TASK);
+    struct workflow *workflow = check_story(
+        contract, "{}", "started\ndelivered 1 {\"StatusCode\":200}\nbeat 1\nok 1 {\"a\":1}",
+        "started" STARTED "  +1 A#1\n"
+        "delivered 1  -> PROCESSING\n"
+        "beat 1 -> PROCESSING\n"
+        "ok 1 " COMPLETED DONE);
+    check_json(workflow_result(workflow), "{\"a\":1}");
+    workflow_free(workflow);
+    contract_free(contract);
+}
+END_TEST
+
+START_TEST(the_token_in_the_parameters_is_the_waits)
+{
+    struct contract *contract = machine(TOKEN_TASK);
+    struct workflow *workflow = run(contract, "{}", "started", NULL, false);
+    char token[TASK_TOKEN_BYTES_MAX];
+    struct workflow_wait *wait = workflow_wait_find(workflow, 1);
+    workflow_wait_token(workflow, 1, token);
+    const struct json *body = json_get(wait->parameters, "RequestBody");
+    ck_assert_str_eq(json_string_or(json_get(body, "t"), ""), token);
+    ck_assert(workflow_wait_outlasts_call(wait));
+    const char *error = NULL;
+    ck_assert_int_eq(workflow_wait_limit_us(wait, &error), STORY_START_US + 10 * SECOND_US);
+    ck_assert_str_eq(error, "States.HeartbeatTimeout");
+    wait->heartbeat_us += 55 * SECOND_US;
+    ck_assert_int_eq(workflow_wait_limit_us(wait, &error), STORY_START_US + 60 * SECOND_US);
+    ck_assert_str_eq(error, "States.Timeout");
+    workflow_free(workflow);
+    contract_free(contract);
+}
+END_TEST
+
+START_TEST(a_heartbeat_moves_the_limit)
+{
+    struct contract *contract = machine(TOKEN_TASK);
+    struct workflow *workflow = run(contract, "{}", "started\nbeat 1\nbeat 1", NULL, false);
+    const char *error = NULL;
+    ck_assert_int_eq(workflow_wait_limit_us(workflow_wait_find(workflow, 1), &error),
+                     STORY_START_US + 12 * SECOND_US);
+    workflow_free(workflow);
+    contract_free(contract);
+}
+END_TEST
+
+START_TEST(signals_come_early_and_late)
+{
+    struct contract *contract = machine("    A: { " SIGNAL_TASK(
+        "one", "ResultPath: $.a, Next: B") " }\n"
+                                           "    B: { " SIGNAL_TASK(
+                                               "two",
+                                               "ResultPath: $.b, Next: C") " }\n"
+                                                                           "    C: { " SIGNAL_TASK(
+                                                                               "two",
+                                                                               "ResultPath: $.c, "
+                                                                               "End: true") " }\n");
+    struct workflow *workflow =
+        check_story(contract, "{}",
+                    "accepted\nsignal 0 two k 2\nstarted\nsignal 0 other - 0\nsignal 1 one - 1\n"
+                    "signal 3 two - 3",
+                    "accepted -> PENDING\n"
+                    "signal 0 two k 2 -> PENDING\n"
+                    "started" STARTED "  +1 A#1\n"
+                    "signal 0 other - 0 -> PROCESSING\n"
+                    "signal 1 one - 1 -> PROCESSING\n" STEP STEP "  +3 C#1\n"
+                    "signal 3 two - 3" COMPLETED DONE);
+    check_json(workflow_result(workflow), "{\"a\":1,\"b\":2,\"c\":3}");
+    ck_assert(workflow_signal_known(workflow, "k"));
+    ck_assert(!workflow_signal_known(workflow, "l"));
+    workflow_free(workflow);
+    contract_free(contract);
+}
+END_TEST
+
+START_TEST(the_oldest_wait_of_a_name_takes_the_signal)
+{
+    struct contract *contract =
+        machine("    A:\n      Type: Parallel\n      End: true\n      Branches:\n"
+                "        - { StartAt: B, States: { B: { " SIGNAL_TASK(
+                    "go", "End: true") " } } }\n"
+                                       "        - { StartAt: C, States: { C: { " SIGNAL_TASK(
+                                           "go", "End: true") " } } }\n");
+    struct workflow *workflow = run(contract, "{}", "started", NULL, false);
+    struct workflow_outcome outcome = {0};
+    ck_assert_uint_eq(workflow_signal_wait(workflow, "go"), 1);
+    ck_assert_uint_eq(workflow_signal_wait(workflow, "no"), 0);
+    struct json *payload = story_json("{\"name\":\"go\",\"key\":null,\"data\":1}");
+    struct workflow_record wrong = {
+        .n = 1, .kind = RECORD_SIGNAL, .wait = 2, .payload = payload, .at_us = STORY_START_US};
+    ck_assert_int_eq(workflow_apply(workflow, &wrong, &outcome), ERR_CONFLICT);
+    wrong.wait = 0;
+    ck_assert_int_eq(workflow_apply(workflow, &wrong, &outcome), ERR_CONFLICT);
+    wrong.wait = 1;
+    ck_assert_int_eq(workflow_apply(workflow, &wrong, &outcome), ERR_OK);
+    ck_assert_uint_eq(workflow_signal_wait(workflow, "go"), 2);
+    json_release(payload);
+    workflow_outcome_fini(&outcome);
+    workflow_free(workflow);
+    contract_free(contract);
+}
+END_TEST
+
+START_TEST(kept_signals_have_a_bound)
+{
+    struct contract *contract = machine("    A: { " SIGNAL_TASK("one", "End: true") " }\n");
+    struct workflow *workflow = run(contract, "{}", "started", NULL, false);
+    struct workflow_outcome outcome = {0};
+    struct json *payload = story_json("{\"name\":\"x\",\"key\":null,\"data\":1}");
+    for (int n = 1; n <= SIGNALS_KEPT_MAX; n++) {
+        ck_assert(workflow_signal_fits(workflow, json_get(payload, "data")));
+        struct workflow_record record = {
+            .n = n, .kind = RECORD_SIGNAL, .payload = payload, .at_us = STORY_START_US};
+        ck_assert_int_eq(workflow_apply(workflow, &record, &outcome), ERR_OK);
+    }
+    ck_assert(!workflow_signal_fits(workflow, json_get(payload, "data")));
+    json_release(payload);
+    workflow_outcome_fini(&outcome);
+    workflow_free(workflow);
+    contract_free(contract);
+}
+END_TEST
+
+START_TEST(events_are_published_within_the_record)
+{
+    struct contract *contract = machine("    A: { " EVENT_TASK(
+        "{ n: 1 }", "ResultPath: $.first, Next: B") " }\n"
+                                                    "    B: { " EVENT_TASK(
+                                                        "{ n.$: $.first.event_type }",
+                                                        "Next: C") " }\n"
+                                                                   "    C: { Type: Wait, Seconds: "
+                                                                   "5, End: true }\n");
+    struct buffer out = {0};
+    struct workflow *workflow =
+        check_story(contract, "{}", "started\nfire 3",
+                    "started" STARTED "  told\n" STEP "  told\n" STEP "  ~3 C#1 after 5s\n"
+                    "fire 3" COMPLETED "  workflow_state_transition\n  workflow_completed\n");
+    /* The result names the id under which the event is published. */
+    struct uuid second = workflow_event_id(workflow, 0, 4);
+    char id[UUID_TEXT_BYTES];
+    ck_assert_str_eq(json_string_or(json_get(workflow_result(workflow), "event_id"), ""),
+                     uuid_format(&second, id));
+    workflow_free(workflow);
+    buffer_fini(&out);
+    contract_free(contract);
+}
+END_TEST
+
+START_TEST(an_unheard_replay_numbers_the_same_events)
+{
+    struct contract *contract = machine("    A: { " EVENT_TASK(
+        "{ n: 1 }", "Next: B") " }\n"
+                               "    B: { " EVENT_TASK(
+                                   "{ n: 2 }",
+                                   "Next: C") " }\n"
+                                              "    C: { Type: Wait, Seconds: 5, End: true }\n");
+    struct workflow *heard = run(contract, "{}", "started\nfire 3", NULL, false);
+    struct workflow *unheard = begin(contract, "{}");
+    struct workflow_outcome outcome = {.silent = true};
+    struct workflow_record started = {.kind = RECORD_STARTED, .at_us = STORY_START_US};
+    struct workflow_record fired = {
+        .n = 1, .kind = RECORD_TIMER_FIRED, .wait = 3, .at_us = STORY_START_US + 5 * SECOND_US};
+    ck_assert_int_eq(workflow_apply(unheard, &started, &outcome), ERR_OK);
+    ck_assert_uint_eq(outcome.events_count, 0);
+    ck_assert_int_eq(workflow_apply(unheard, &fired, &outcome), ERR_OK);
+    ck_assert(json_equal(workflow_result(heard), workflow_result(unheard)));
+    workflow_outcome_fini(&outcome);
+    workflow_free(heard);
+    workflow_free(unheard);
+    contract_free(contract);
+}
+END_TEST
+
+START_TEST(an_event_that_cannot_be_published_fails_its_task)
+{
+    struct contract *contract =
+        machine("    A:\n      Type: Task\n      Resource: onex:event:publish\n"
+                "      Parameters: { event_type.$: $.type, payload.$: $.payload }\n"
+                "      Catch: [ { ErrorEquals: [States.DataLimitExceeded], Next: D }, "
+                "{ ErrorEquals: [States.ALL], Next: C } ]\n      End: true\n"
+                "    C: { Type: Succeed }\n    D: { Type: Pass, Result: large, End: true }\n");
+    static const char *const types[] = {"workflow_completed", "stamp_workflow_completed", "a b",
+                                        ""};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        struct buffer input = {0};
+        buffer_append_format(&input, "{\"type\":\"%s\",\"payload\":{}}", types[i]);
+        struct workflow *workflow = run(contract, buffer_text(&input), "started", NULL, false);
+        ck_assert_str_eq(json_string_or(json_get(workflow_result(workflow), "Error"), ""),
+                         "States.ParameterPathFailure");
+        workflow_free(workflow);
+        buffer_fini(&input);
+    }
+    struct buffer input = {0};
+    buffer_append_text(&input, "{\"type\":\"t\",\"payload\":{\"x\":\"");
+    for (int i = 0; i < EVENT_BYTES_MAX; i++)
+        buffer_append_char(&input, 'x');
+    buffer_append_text(&input, "\"}}");
+    struct workflow *workflow = run(contract, buffer_text(&input), "started", NULL, false);
+    check_json(workflow_result(workflow), "\"large\"");
+    workflow_free(workflow);
+    buffer_fini(&input);
+    contract_free(contract);
+}
+END_TEST
+
+START_TEST(an_endless_loop_of_events_ends)
+{
+    struct contract *contract = machine(
+        "    A: { " EVENT_TASK("{}", "Next: B") " }\n"
+                                                "    B: { Type: Choice, Default: A, Choices: [ { "
+                                                "Variable: $.s, IsPresent: true, Next: C } ] }\n"
+                                                "    C: { Type: Succeed }\n");
+    struct workflow_outcome outcome = {0};
+    struct workflow *workflow = begin(contract, "{}");
+    struct workflow_record started = {.kind = RECORD_STARTED, .at_us = STORY_START_US};
+    ck_assert_int_eq(workflow_apply(workflow, &started, &outcome), ERR_OK);
+    ck_assert_int_eq(workflow_state(workflow), WORKFLOW_FAILED);
+    ck_assert_str_eq(workflow_error(workflow), "States.Runtime");
+    ck_assert_uint_lt(outcome.events_count, 32768); /* a record's count is a smallint */
+    workflow_outcome_fini(&outcome);
+    workflow_free(workflow);
+    contract_free(contract);
+}
+END_TEST
+
+START_TEST(an_event_with_a_token_waits_for_its_answer)
+{
+    struct contract *contract =
+        machine("    A:\n      Type: Task\n      Resource: onex:event:publish.waitForTaskToken\n"
+                "      Parameters: { event_type: asked, payload: { t.$: $$.Task.Token } }\n"
+                "      End: true\n");
+    workflow_free(check_story(contract, "{}", "started\nbeat 1\nok 1 5",
+                              "started" STARTED "  asked\n  +1 A#1\n"
+                              "beat 1 -> PROCESSING\n"
+                              "ok 1 5" COMPLETED DONE));
+    contract_free(contract);
+}
+END_TEST
+
+START_TEST(a_child_that_nobody_waits_for_is_named)
+{
+    struct contract *contract = machine(CHILD_TASK);
+    workflow_free(check_story(
+        contract, "{}",
+        "started\n"
+        "delivered 1 {\"workflow_id\":\"019aa119-c3a8-7000-8000-000000000009\"}\ncancel why",
+        "started" STARTED "  +1 A#1\n"
+        "delivered 1  -> PROCESSING\n"
+        "cancel why -> CANCELLED\n  workflow_state_transition\n  workflow_cancelled\n"
+        "  child 9 abandoned\n"));
+    contract_free(contract);
+}
+END_TEST
+
+START_TEST(records_that_do_not_fit_are_refused)
+{
+    static const char *const misfits[] = {"beat 1", "delivered 1 {}", "beat 2", "delivered 2 {}"};
+    struct contract *contract =
+        machine("    A: { Type: Task, Resource: onex:http:invoke, End: true }\n");
+    for (size_t i = 0; i < sizeof misfits / sizeof misfits[0]; i++) {
+        struct workflow *workflow = run(contract, "{}", "started", NULL, false);
+        struct workflow_outcome outcome = {0};
+        struct json *result;
+        char *copy = must_strdup(misfits[i]);
+        struct workflow_record record = read_record(copy, 1, &result);
+        ck_assert_int_eq(workflow_apply(workflow, &record, &outcome), ERR_CONFLICT);
+        ck_assert_int_eq(workflow_records(workflow), 1);
+        json_release(result);
+        free(copy);
+        workflow_outcome_fini(&outcome);
+        workflow_free(workflow);
+    }
+    contract_free(contract);
+}
+END_TEST
+
+/* -- many waits -- */
+
+#define MANY 10000
+
+START_TEST(ten_thousand_waits_are_not_slow)
+{
+    struct contract *contract = machine(
+        "    A:\n      Type: Map\n      MaxConcurrency: 1000\n      End: true\n"
+        "      ItemsPath: $.items\n      ItemProcessor:\n        StartAt: B\n        States:\n"
+        "          B: { Type: Task, Resource: onex:http:invoke.waitForTaskToken, End: true,\n"
+        "               Parameters: { ApiEndpoint: there, RequestBody.$: $$.Task.Token } }\n");
+    struct buffer input = {0};
+    buffer_append_text(&input, "{\"items\":[");
+    for (int i = 0; i < MANY; i++)
+        buffer_append_format(&input, "%s%d", i == 0 ? "" : ",", i);
+    buffer_append_text(&input, "]}");
+    struct workflow *workflow = begin(contract, buffer_text(&input));
+    struct workflow_outcome outcome = {0};
+    struct workflow_record record = {.kind = RECORD_STARTED, .at_us = STORY_START_US};
+    struct json *result = json_int(1);
+    ck_assert_int_eq(workflow_apply(workflow, &record, &outcome), ERR_OK);
+    for (uint32_t i = 1; i <= MANY; i++) {
+        struct workflow_wait *wait = workflow_wait_find(workflow, i);
+        ck_assert_ptr_nonnull(wait);
+        workflow_wait_set_called(workflow, wait, true);
+        ck_assert_int_eq(workflow_calls(workflow), 1);
+        record = (struct workflow_record){.n = workflow_records(workflow),
+                                          .kind = RECORD_TASK_SUCCEEDED,
+                                          .wait = i,
+                                          .payload = result,
+                                          .at_us = STORY_START_US};
+        ck_assert_int_eq(workflow_apply(workflow, &record, &outcome), ERR_OK);
+        ck_assert_ptr_null(workflow_wait_find(workflow, i));
+        ck_assert_uint_le(workflow_wait_places(workflow), 4096);
+    }
+    ck_assert_int_eq(workflow_state(workflow), WORKFLOW_COMPLETED);
+    ck_assert_uint_eq(json_size(workflow_result(workflow)), MANY);
+    json_release(result);
+    workflow_outcome_fini(&outcome);
+    workflow_free(workflow);
+    buffer_fini(&input);
+    contract_free(contract);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("workflow_tasks");
+    TCase *tests = tcase_create("workflow_tasks");
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, a_token_ends_the_task);
+    tcase_add_test(tests, the_token_in_the_parameters_is_the_waits);
+    tcase_add_test(tests, a_heartbeat_moves_the_limit);
+    tcase_add_test(tests, signals_come_early_and_late);
+    tcase_add_test(tests, the_oldest_wait_of_a_name_takes_the_signal);
+    tcase_add_test(tests, kept_signals_have_a_bound);
+    tcase_add_test(tests, events_are_published_within_the_record);
+    tcase_add_test(tests, an_unheard_replay_numbers_the_same_events);
+    tcase_add_test(tests, an_event_that_cannot_be_published_fails_its_task);
+    tcase_add_test(tests, an_endless_loop_of_events_ends);
+    tcase_add_test(tests, an_event_with_a_token_waits_for_its_answer);
+    tcase_add_test(tests, a_child_that_nobody_waits_for_is_named);
+    tcase_add_test(tests, records_that_do_not_fit_are_refused);
+    tcase_add_test(tests, ten_thousand_waits_are_not_slow);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
