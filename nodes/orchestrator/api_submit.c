@@ -169,14 +169,31 @@ static void post(struct orchestrator *orchestrator, struct attempt *attempt, int
     worker_post(orchestrator->workers[shard % orchestrator->workers_count], ticket);
 }
 
+static void look_up(struct registry *registry, struct attempt *attempt)
+{
+    const struct submission *submission = &attempt->submission;
+    attempt->contract = submission->version == NULL
+                            ? registry_newest(registry, submission->workflow)
+                            : registry_offered(registry, submission->workflow, submission->version);
+}
+
+/* What this instance does not know another one may have published a moment ago. */
 static enum error_code find_contract(struct orchestrator *orchestrator, struct attempt *attempt)
 {
     const struct submission *submission = &attempt->submission;
-    if (submission->version == NULL)
-        attempt->contract = registry_newest(orchestrator->registry, submission->workflow);
-    else if (registry_version(orchestrator->registry, NULL, submission->workflow,
-                              submission->version, &attempt->contract, &attempt->error) != ERR_OK)
-        return attempt->error.code;
+    look_up(orchestrator->registry, attempt);
+    if (attempt->contract == NULL) {
+        struct postgres *postgres;
+        enum error_code code = postgres_pool_get(orchestrator->pool, &postgres, &attempt->error);
+        if (code == ERR_OK) {
+            code = registry_refresh(orchestrator->registry, postgres, submission->workflow,
+                                    &attempt->error);
+            postgres_pool_put(orchestrator->pool, postgres);
+        }
+        if (code != ERR_OK)
+            return code;
+        look_up(orchestrator->registry, attempt);
+    }
     if (attempt->contract == NULL)
         return error_set_field(
             &attempt->error, ERR_INVALID, "workflow",

@@ -41,6 +41,12 @@ static char *with(const char *line, const char *instead)
     return buffer_take(&text);
 }
 
+static bool is_echo_service(const char *name, void *context)
+{
+    (void)context;
+    return strcmp(name, "echo-service") == 0;
+}
+
 static char *findings_of(const char *file, const char *text)
 {
     struct findings findings = {0};
@@ -81,6 +87,29 @@ START_TEST(test_good_contract)
     json_release(input);
     contract_free(contract);
     findings_fini(&findings);
+}
+END_TEST
+
+START_TEST(test_services_that_exist)
+{
+    char *text = with("services: [echo-service]", "services: [gone, echo-service, other]");
+    struct findings findings = {0};
+    struct buffer told = {0};
+    struct contract *contract =
+        contract_parse_among("c.yaml", good, strlen(good), is_echo_service, NULL, &findings);
+    ck_assert_ptr_nonnull(contract);
+    contract_free(contract);
+    ck_assert_ptr_null(
+        contract_parse_among("c.yaml", text, strlen(text), is_echo_service, NULL, &findings));
+    findings_write(&findings, &told);
+    ck_assert_str_eq(buffer_text(&told),
+                     "c.yaml:5:12: error CONTRACT_UNKNOWN_SERVICE: the service \"gone\" is not in "
+                     "services.yaml\n"
+                     "c.yaml:5:32: error CONTRACT_UNKNOWN_SERVICE: the service \"other\" is not in "
+                     "services.yaml\n");
+    buffer_fini(&told);
+    findings_fini(&findings);
+    free(text);
 }
 END_TEST
 
@@ -207,6 +236,9 @@ START_TEST(test_versions)
     }
     ck_assert_int_eq(contract_version_compare("1.0.0+build.1", "1.0.0+build.2"), 0);
     ck_assert_int_eq(contract_version_compare("1.0.0-a+x", "1.0.0-a"), 0);
+    ck_assert(contract_version_is_prerelease("1.0.0-a+x"));
+    ck_assert(!contract_version_is_prerelease("1.0.0+a-b") &&
+              !contract_version_is_prerelease("1.0.0"));
 }
 END_TEST
 
@@ -280,6 +312,7 @@ int main(void)
     Suite *suite = suite_create("contract");
     TCase *contracts = tcase_create("contracts");
     tcase_add_test(contracts, test_good_contract);
+    tcase_add_test(contracts, test_services_that_exist);
     tcase_add_loop_test(contracts, test_fault, 0, (int)(sizeof faults / sizeof *faults));
     tcase_add_test(contracts, test_all_findings_at_once);
     tcase_add_test(contracts, test_json_syntax);
