@@ -78,7 +78,9 @@ bool contract_version_is_prerelease(const char *version); /* "1.2.3-rc.1" */
 /* YAML 1.2 (so also JSON) to json, with places. NULL with a finding when it does not parse. */
 struct json *yaml_parse(const char *file, const char *text, size_t bytes, struct source_map **map,
                         struct findings *findings) MUST_USE;
-/* The same for JSON, where a name given twice is a finding; *map is always set. */
+/* The other way, in block style; yaml_parse gives an equal value again. */
+void yaml_write(const struct json *value, struct buffer *out);
+/* As yaml_parse for JSON, where a name given twice is a finding; *map is always set. */
 struct json *json_document_parse(const char *file, const char *text, size_t bytes,
                                  struct source_map **map, struct findings *findings) MUST_USE;
 

@@ -10,7 +10,8 @@
 
 /* -- as JSON -- */
 
-static struct json *contract_json(const struct contract *contract, bool whole)
+/* Name, version, what it is for, and what it may call. */
+static struct json *head_json(const struct contract *contract)
 {
     struct json *object = json_object();
     json_object_set(object, "name", json_text(contract->name));
@@ -18,14 +19,18 @@ static struct json *contract_json(const struct contract *contract, bool whole)
     json_object_set(object, "description", json_text(contract->description));
     if (contract->services != NULL)
         json_object_set(object, "services", json_hold(contract->services));
-    static const char *const members[] = {"input_state", "output_state", "events"};
-    for (size_t i = 0; whole && i < sizeof members / sizeof members[0]; i++)
-        if (json_get(contract->document, members[i]) != NULL)
-            json_object_set(object, members[i],
-                            json_hold(json_get(contract->document, members[i])));
-    if (whole)
-        json_object_set(object, "state_machine",
-                        json_hold(asl_machine_definition(contract->machine)));
+    return object;
+}
+
+/* All of its document; of a state machine alone, the document of a contract that is the same. */
+static struct json *whole_json(const struct contract *contract)
+{
+    struct json *object = head_json(contract);
+    const struct json *document = contract->document;
+    for (size_t i = 0; json_get(document, "state_machine") != NULL && i < json_size(document); i++)
+        json_object_set(object, json_name_at(document, i, NULL),
+                        json_hold(json_member_at(document, i)));
+    json_object_set(object, "state_machine", json_hold(asl_machine_definition(contract->machine)));
     return object;
 }
 
@@ -54,7 +59,7 @@ static const struct contract *newest_of(const struct registry_version *versions,
 static struct json *name_json(const struct registry_version *versions, size_t count)
 {
     const struct contract *newest = newest_of(versions, count);
-    struct json *object = contract_json(newest == NULL ? versions[0].contract : newest, false);
+    struct json *object = head_json(newest == NULL ? versions[0].contract : newest);
     if (newest == NULL)
         json_object_set(object, "version", json_null());
     json_object_set(object, "versions", versions_json(versions, count));
@@ -63,7 +68,7 @@ static struct json *name_json(const struct registry_version *versions, size_t co
 
 static struct json *described_json(const struct registry_version *described)
 {
-    struct json *object = contract_json(described->contract, true);
+    struct json *object = whole_json(described->contract);
     json_object_set(object, "source", json_text(registry_source_name(described->source)));
     json_object_set(object, "created_at", api_instant(described->created_us));
     json_object_set(object, "deleted_at", api_instant(described->deleted_us));

@@ -203,6 +203,25 @@ static enum error_code find_contract(struct orchestrator *orchestrator, struct a
     return submission_complete(&attempt->submission, attempt->contract, &attempt->error);
 }
 
+/* A repeat gets its workflow, even when its contract would refuse the submission by now. */
+static enum error_code find_contract_or_repeat(struct orchestrator *orchestrator,
+                                               struct attempt *attempt)
+{
+    const struct submission *submission = &attempt->submission;
+    enum error_code code = find_contract(orchestrator, attempt);
+    if (code != ERR_INVALID || submission->key == NULL)
+        return code;
+    struct error refused = attempt->error;
+    attempt->error = (struct error){0};
+    code = find_key(orchestrator, attempt,
+                    orchestrator_shard(orchestrator, submission->namespace, submission->key));
+    if (code == ERR_OK && !attempt->duplicate) {
+        attempt->error = refused;
+        code = refused.code;
+    }
+    return code;
+}
+
 static int64_t live_bytes(const struct orchestrator *orchestrator)
 {
     int64_t bytes = 0;
@@ -219,8 +238,10 @@ static void begin(struct orchestrator *orchestrator, struct attempt *attempt,
     enum error_code code = submission_read(
         &attempt->submission, body, key, orchestrator->config->default_namespace, &attempt->error);
     if (code == ERR_OK)
-        code = find_contract(orchestrator, attempt);
-    if (code == ERR_OK && atomic_load(&orchestrator->stopping))
+        code = find_contract_or_repeat(orchestrator, attempt);
+    if (code != ERR_OK || attempt->duplicate)
+        return;
+    if (atomic_load(&orchestrator->stopping))
         code = error_set(&attempt->error, ERR_STOPPING, "this instance is stopping");
     int64_t read_us = clock_monotonic_us();
     if (code == ERR_OK)

@@ -150,7 +150,7 @@ bool registry_is_offered(const struct registry_entry *entry)
            (entry->in_files || entry->source == REGISTRY_PUBLISHED);
 }
 
-void registry_count_versions(struct registry *registry)
+size_t registry_count_offered(struct registry *registry)
 {
     size_t offered = 0;
     pthread_rwlock_rdlock(&registry->lock);
@@ -158,6 +158,7 @@ void registry_count_versions(struct registry *registry)
         offered += registry_is_offered(registry->entries[i]);
     pthread_rwlock_unlock(&registry->lock);
     metrics_gauge_set(METRIC_CONTRACTS_OFFERED, 0, 0, (double)offered);
+    return offered;
 }
 
 /* -- the files of the directory -- */

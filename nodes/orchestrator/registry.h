@@ -85,7 +85,7 @@ enum registry_outcome {
     REGISTRY_UNCHANGED, /* the version was there with this content */
     REGISTRY_DIFFERS,   /* the version is there with other content: nothing was done */
 };
-/* Takes the contract over. `only_ask` changes nothing, and tells what would come of it. */
+/* Takes the contract over; ERR_LIMIT past CONTRACT_VERSIONS_MAX. `only_ask` changes nothing, and tells what would come of it. */
 enum error_code registry_publish(struct registry *registry, struct postgres *postgres,
                                  struct contract *contract, bool only_ask,
                                  enum registry_outcome *outcome, struct error *error) MUST_USE;

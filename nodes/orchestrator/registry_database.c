@@ -123,6 +123,12 @@ enum error_code registry_publish(struct registry *registry, struct postgres *pos
                                  enum registry_outcome *outcome, struct error *error)
 {
     struct postgres_value values[CONTRACT_COLUMNS] = {{0}};
+    if (registry_count_offered(registry) >= CONTRACT_VERSIONS_MAX) {
+        contract_free(contract);
+        return error_set(error, ERR_LIMIT,
+                         "%d contract versions are offered already; delete some first",
+                         CONTRACT_VERSIONS_MAX);
+    }
     set_contract(values, contract);
     enum error_code code = only_ask ? ask_published(postgres, values, outcome, error)
                                     : write_published(postgres, values, outcome, error);
@@ -159,7 +165,8 @@ static enum error_code read_version(const struct registry *registry, struct post
         struct findings findings = {0};
         size_t bytes, file_bytes;
         const char *content = postgres_rows_text(rows, 0, 1, &bytes);
-        char *file = must_strndup(postgres_rows_text(rows, 0, 0, &file_bytes), file_bytes);
+        const char *file_text = postgres_rows_text(rows, 0, 0, &file_bytes);
+        char *file = must_strndup(file_text, file_bytes);
         *contract = registry_parse(registry, file, content, bytes, true, &findings);
         if (*contract == NULL)
             log_error("a stored contract cannot be read any more", LOG_TEXT("contract", name),
@@ -304,7 +311,7 @@ enum error_code registry_refresh(struct registry *registry, struct postgres *pos
         }
         free(all);
     } while (code == ERR_OK && !taken && name != NULL);
-    registry_count_versions(registry);
+    registry_count_offered(registry);
     return code;
 }
 

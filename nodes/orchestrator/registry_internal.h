@@ -55,6 +55,6 @@ struct contract *registry_parse(const struct registry *registry, const char *fil
 /* Writes a contract of a file. ERR_CONFIG when the version is there with other content. */
 enum error_code registry_store_file(struct postgres *postgres, const struct contract *contract,
                                     struct error *error) MUST_USE;
-void registry_count_versions(struct registry *registry); /* moves the gauge */
+size_t registry_count_offered(struct registry *registry); /* and moves the gauge */
 
 #endif

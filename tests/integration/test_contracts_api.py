@@ -194,35 +194,38 @@ def test_warnings_do_not_refuse(node):
     assert all(finding["severity"] == "warning" for finding in answer.json["warnings"])
 
 
-@pytest.mark.parametrize(
-    "body, headers, query, status, code",
-    [
-        (b"{}", {"Content-Type": "text/plain"}, "", 415, "unsupported_media_type"),
-        (b"{}", {}, "", 415, "unsupported_media_type"),
-        (b"{}", YAML, "?file=a.json", 422, "invalid_request"),
-        (b"{}", {"Content-Type": "application/json"}, "?file=a.yaml", 422, "invalid_request"),
-        (b"{}", YAML, "?fiel=a.yaml", 422, "invalid_request"),
-        (b"{", {"Content-Type": "application/json; charset=utf-8"}, "", 422, "invalid_contract"),
-        (b"[" * 100000, {"Content-Type": "application/json"}, "", 422, "invalid_contract"),
-        (b"[" * 100000, YAML, "", 422, "invalid_contract"),
-        (b"", YAML, "", 422, "invalid_contract"),
-        (b" " * ((1 << 20) + 1), YAML, "", 413, "too_large"),
-    ],
-)
-def test_bodies_that_are_no_contract(node, body, headers, query, status, code):
-    answer = web.call(
-        "POST", node.url("orchestrator") + "/api/v1/contracts" + query, body, headers
-    )
-    assert (answer.status, answer.json["code"]) == (status, code), answer
+NO_CONTRACTS = [  # body, content type, query, status, code
+    (b"{}", "text/plain", "", 415, "unsupported_media_type"),
+    (b"{}", None, "", 415, "unsupported_media_type"),
+    (b"{}", "application/yaml", "?file=a.json", 422, "invalid_request"),
+    (b"{}", "application/json", "?file=a.yaml", 422, "invalid_request"),
+    (b"{}", "application/yaml", "?fiel=a.yaml", 422, "invalid_request"),
+    (b"{", "application/json; charset=utf-8", "", 422, "invalid_contract"),
+    (b"[" * 100000, "application/json", "", 422, "invalid_contract"),
+    (b"[" * 100000, "application/yaml", "", 422, "invalid_contract"),
+    (b"", "application/yaml", "", 422, "invalid_contract"),
+    (b"\xff\xfe", "application/yaml", "", 422, "invalid_contract"),
+    (b" " * ((1 << 20) + 1), "application/yaml", "", 413, "too_large"),
+]
+
+
+def test_bodies_that_are_no_contract(node):
+    for body, content_type, query, status, code in NO_CONTRACTS:
+        headers = {"Content-Type": content_type} if content_type else {}
+        answer = web.call(
+            "POST", node.url("orchestrator") + "/api/v1/contracts" + query, body, headers
+        )
+        assert (answer.status, answer.json["code"]) == (status, code), (body[:20], query, answer)
     assert web.get(node.url("orchestrator") + "/health/live").status == 200
 
 
 def test_deep_definitions_do_not_exhaust_a_small_stack(node):
     def nested(depth):
         inner = pass_machine("deep")
-        for _ in range(depth):
+        for level in range(depth):
+            name = f"P{level}"
             parallel = {"Type": "Parallel", "Branches": [inner], "End": True}
-            inner = {"StartAt": "P", "States": {"P": parallel}}
+            inner = {"StartAt": name, "States": {name: parallel}}
         return inner
 
     fine = publish(node, {"name": "deep", "version": "1.0.0", "state_machine": nested(12)})
@@ -246,7 +249,7 @@ def test_a_plain_state_machine_has_the_name_of_its_file(node):
 
 
 def test_an_api_key_is_needed(prepared):
-    prepared.start_orchestrator(API_KEY="one-key")
+    prepared.start_orchestrator(API_KEY="one-key", API_KEY_REQUIRED="true")
     url = prepared.url("orchestrator") + "/api/v1/contracts"
     assert web.call("POST", url, contract("greet", "1.0.0")).status == 401
     assert web.call("DELETE", url + "/greet/versions/1.0.0").status == 401

@@ -105,8 +105,12 @@ START_TEST(test_services_that_exist)
     ck_assert_str_eq(buffer_text(&told),
                      "c.yaml:5:12: error CONTRACT_UNKNOWN_SERVICE: the service \"gone\" is not in "
                      "services.yaml\n"
+                     "c.yaml:5:12: warning CONTRACT_UNUSED_SERVICE: no state calls the service "
+                     "\"gone\"\n"
                      "c.yaml:5:32: error CONTRACT_UNKNOWN_SERVICE: the service \"other\" is not in "
-                     "services.yaml\n");
+                     "services.yaml\n"
+                     "c.yaml:5:32: warning CONTRACT_UNUSED_SERVICE: no state calls the service "
+                     "\"other\"\n");
     buffer_fini(&told);
     findings_fini(&findings);
     free(text);
@@ -290,6 +294,45 @@ START_TEST(test_yaml)
 }
 END_TEST
 
+static const struct {
+    const char *json, *yaml;
+} written[] = {
+    {"{\"name\":\"greet\",\"version\":\"1.0.0\",\"services\":[],\"a\":{}}",
+     "name: greet\nversion: \"1.0.0\"\nservices: []\na: {}\n"},
+    {"{\"S\":{\"Next\":\"B c\",\"x.$\":\"$.a\",\"list\":[1,-2.5,null,true]}}",
+     "S:\n  Next: \"B c\"\n  x.$: $.a\n  list:\n    - 1\n    - -2.5\n    - null\n    - true\n"},
+    {"[{\"a\":1,\"b\":[[1],[{}]]},[]]", "- a: 1\n  b:\n    - - 1\n    - - {}\n- []\n"},
+    {"[\"no\",\"Y\",\"TRUE\",\"null\",\"~\",\"\",\"1\",\"1e3\",\"-\",\"a: b\",\"a #b\"]",
+     "- \"no\"\n- \"Y\"\n- \"TRUE\"\n- \"null\"\n- \"~\"\n- \"\"\n- \"1\"\n- \"1e3\"\n- \"-\"\n- "
+     "\"a: b\"\n- \"a #b\"\n"},
+    {"{\"\":\"two\\nlines\\t\\u001f\",\"a:b\":\"\xc3\xa4 \xf0\x9f\x98\x80\",\"<<\":\"&a *b !c\"}",
+     "\"\": \"two\\nlines\\t\\u001f\"\n\"a:b\": \"\xc3\xa4 \xf0\x9f\x98\x80\"\n\"<<\": \"&a *b "
+     "!c\"\n"},
+    {"\"text\"", "text\n"},
+    {"7", "7\n"},
+};
+
+/* What is written is read again as the same. */
+START_TEST(test_yaml_written)
+{
+    struct findings findings = {0};
+    struct buffer text = {0};
+    struct json *value = json_parse(written[_i].json, strlen(written[_i].json), NULL, NULL);
+    ck_assert_ptr_nonnull(value);
+    yaml_write(value, &text);
+    ck_assert_str_eq(buffer_text(&text), written[_i].yaml);
+    struct json *again = yaml_parse("t.yaml", text.data, text.bytes, NULL, &findings);
+    struct buffer told = {0};
+    findings_write(&findings, &told);
+    ck_assert_msg(json_equal(value, again), "%s", buffer_text(&told));
+    buffer_fini(&told);
+    json_release(again);
+    json_release(value);
+    buffer_fini(&text);
+    findings_fini(&findings);
+}
+END_TEST
+
 /* Aliases of aliases: a few lines that would become a billion values. */
 START_TEST(test_yaml_bomb)
 {
@@ -319,6 +362,7 @@ int main(void)
     tcase_add_test(contracts, test_plain_machine);
     tcase_add_test(contracts, test_versions);
     tcase_add_loop_test(contracts, test_yaml, 0, (int)(sizeof documents / sizeof *documents));
+    tcase_add_loop_test(contracts, test_yaml_written, 0, (int)(sizeof written / sizeof *written));
     tcase_add_test(contracts, test_yaml_bomb);
     suite_add_tcase(suite, contracts);
     SRunner *runner = srunner_create(suite);
