@@ -22,15 +22,19 @@ static struct json *head_json(const struct contract *contract)
     return object;
 }
 
-/* All of its document; of a state machine alone, the document of a contract that is the same. */
+/* All of its document, so that it can be published again; of a state machine alone, the contract that does
+ * the same. */
 static struct json *whole_json(const struct contract *contract)
 {
-    struct json *object = head_json(contract);
     const struct json *document = contract->document;
-    for (size_t i = 0; json_get(document, "state_machine") != NULL && i < json_size(document); i++)
+    bool is_plain = json_get(document, "state_machine") == NULL;
+    struct json *object = is_plain ? head_json(contract) : json_object();
+    for (size_t i = 0; !is_plain && i < json_size(document); i++)
         json_object_set(object, json_name_at(document, i, NULL),
                         json_hold(json_member_at(document, i)));
-    json_object_set(object, "state_machine", json_hold(asl_machine_definition(contract->machine)));
+    if (is_plain)
+        json_object_set(object, "state_machine",
+                        json_hold(asl_machine_definition(contract->machine)));
     return object;
 }
 

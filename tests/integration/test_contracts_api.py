@@ -497,14 +497,74 @@ def test_a_stored_contract_that_names_no_service_of_ours_is_not_offered(prepared
     assert read.status == 200 and read.json["offered"] is False, read
 
 
-def test_idle_instances_ask_the_database_next_to_nothing(node):
-    """What is followed is heard, not asked for: the listening session has no statement of its own."""
-    assert publish(node, contract("greet", "1.0.0")).status == 201
-    listening = node.sql(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND application_name LIKE 'bridge-orchestrator ________-%%' AND query LIKE '%%FROM contracts%%'"
-    )
-    assert listening[0][0] <= 1
+def test_idle_instances_hear_and_do_not_ask(prepared):
+    """What is followed is heard: the beats of a listening session do not read the contracts."""
+    prepared.start_orchestrator(LEASE_MS="1000")
+    assert publish(prepared, contract("greet", "1.0.0")).status == 201
+
+    def expires():
+        return prepared.sql("SELECT max(lease_expires_at) FROM instances")[0][0]
+
+    for _ in range(3):
+        before = expires()
+        wait_until(lambda past=before: expires() > past, 10, "a beat")
+    # Reads of a table are counted when a session has nothing to do for a while, or ends.
+    scans = "SELECT seq_scan + idx_scan FROM pg_stat_user_tables WHERE relname = 'contracts'"
+
+    def settled():
+        reads = prepared.sql(scans)
+        past = expires()
+        for _ in range(4):
+            wait_until(lambda: expires() > past, 10, "a beat")
+            past = expires()
+        return reads == prepared.sql(scans)
+
+    wait_until(settled, 20, "beats without a look at the contracts")
+
+
+# -- the command line --
+
+
+def test_publish_show_and_delete_by_command(node, directory):
+    good, bad, plain = directory / "greet.yaml", directory / "bad.yaml", directory / "alone.asl.json"
+    good.write_text("# said\n" + json.dumps(contract("greet", "1.0.0", metadata={"team": "a"})))
+    bad.write_text(BROKEN)
+    plain.write_text(json.dumps(pass_machine("alone")))
+    tried = node.bridgectl("contracts", "publish", good, "--dry-run")
+    assert tried.stdout == f"{good}: greet 1.0.0 would be published\n"
+    assert item(node, "greet") is None
+    done = node.bridgectl("contracts", "publish", good, bad, plain, check=False)
+    assert done.returncode == 1, done
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"{good}: greet 1.0.0 published" and lines[-1] == f"{plain}: alone 1.0.0 published"
+    assert any(line.startswith(f"{bad}:12:7: error ASL_UNKNOWN_RESOURCE: ") for line in lines), lines
+    assert any("invalid_contract" in line for line in lines), lines
+    assert node.bridgectl("contracts", "publish", good).stdout == f"{good}: greet 1.0.0 is there already\n"
+    answers = json.loads(node.bridgectl("contracts", "publish", good, "--json").stdout)
+    assert (answers[0]["status"], answers[0]["answer"]["outcome"]) == (200, "unchanged")
+    missing = node.bridgectl("contracts", "publish", directory / "none.yaml", check=False)
+    assert missing.returncode == 1 and "none.yaml" in missing.stderr
+
+    listed = node.bridgectl("contracts", "list").stdout
+    assert any(line.split()[:3] == ["greet", "1.0.0", "1.0.0"] for line in listed.splitlines()), listed
+    # What is shown can be published again, and is the same.
+    shown = node.bridgectl("contracts", "show", "greet").stdout
+    assert "Type: Pass" in shown and "live_workflows" not in shown
+    again = directory / "again.yaml"
+    again.write_text(shown)
+    assert "is there already" in node.bridgectl("contracts", "publish", again).stdout
+    again.write_text(shown.replace("1.0.0", "1.1.0"))
+    node.bridgectl("contracts", "publish", again)
+    one = node.bridgectl("contracts", "show", "greet", "--version", "1.0.0", "--format", "json").stdout
+    two = node.bridgectl("contracts", "show", "greet", "--format", "json").stdout
+    one, two = json.loads(one), json.loads(two)
+    assert (one["source"], two["version"]) == ("published", "1.1.0")
+    assert one["state_machine"] == two["state_machine"] and two["metadata"] == {"team": "a"}
+    assert node.bridgectl("contracts", "show", "greet", "--format", "png", check=False).returncode == 2
+
+    node.bridgectl("contracts", "delete", "greet", "1.1.0")
+    assert versions(node, "greet") == ["1.0.0"]
+    assert node.bridgectl("contracts", "delete", "greet", "9.0.0", check=False).returncode == 1
 
 
 # -- many at once --
