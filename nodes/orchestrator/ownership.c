@@ -160,11 +160,13 @@ static enum error_code follow_contracts(struct ownership *ownership, struct erro
     if (listening && !heard)
         return ERR_OK;
     ownership->listening_us = 0; /* until all has been read */
-    enum error_code code = postgres_query(postgres, REGISTRY_LISTEN, NULL, 0, NULL, error);
+    enum error_code code =
+        postgres_query(postgres, "LISTEN " REGISTRY_CHANNEL, NULL, 0, NULL, error);
+    int64_t session_us = postgres_connected_us(postgres);
     if (code == ERR_OK)
         code = registry_refresh(ownership->orchestrator->registry, postgres, NULL, error);
     if (code == ERR_OK)
-        ownership->listening_us = postgres_connected_us(postgres);
+        ownership->listening_us = session_us;
     return code;
 }
 

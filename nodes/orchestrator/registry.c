@@ -271,8 +271,9 @@ void registry_free(struct registry *registry)
 }
 
 /* A version that was deleted comes back by publishing it, not by its file. */
-static void tell_deleted(const struct registry *registry)
+static void tell_deleted(struct registry *registry)
 {
+    pthread_rwlock_rdlock(&registry->lock);
     for (size_t i = 0; i < registry->files_count; i++) {
         const struct registry_entry *entry = registry->files[i].entry;
         if (entry != NULL && entry->deleted_us != 0)
@@ -280,6 +281,7 @@ static void tell_deleted(const struct registry *registry)
                         LOG_TEXT("contract", entry->name), LOG_TEXT("version", entry->version),
                         LOG_TEXT("file", registry->files[i].path));
     }
+    pthread_rwlock_unlock(&registry->lock);
 }
 
 enum error_code registry_store(struct registry *registry, struct postgres *postgres,

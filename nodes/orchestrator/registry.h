@@ -22,8 +22,7 @@
 #include "io/postgres.h"
 #include "orchestrator/core/services.h"
 
-/* LISTEN to this: something was published or deleted. */
-#define REGISTRY_LISTEN "LISTEN bridge_contracts"
+#define REGISTRY_CHANNEL "bridge_contracts" /* LISTEN: something was published or deleted */
 
 struct registry;
 

@@ -86,7 +86,7 @@ static const char sql_publish[] =
     "ON CONFLICT (name, version) DO UPDATE SET source = 'published', deleted_at = NULL "
     "WHERE c.content_sha256 = excluded.content_sha256 AND (c.source <> 'published' OR c.deleted_at "
     "IS NOT NULL) "
-    "RETURNING EXISTS (SELECT 1 FROM offered), pg_notify('bridge_contracts', '')::text";
+    "RETURNING EXISTS (SELECT 1 FROM offered), pg_notify('" REGISTRY_CHANNEL "', '')::text";
 
 static enum error_code write_published(struct postgres *postgres,
                                        const struct postgres_value *values,
@@ -370,7 +370,7 @@ enum error_code registry_delete(struct registry *registry, struct postgres *post
     static const char sql[] =
         "UPDATE contracts c SET deleted_at = coalesce(deleted_at, clock_timestamp()) "
         "WHERE name = $1 AND version = $2 AND " SQL_LIVE " = 0 "
-        "RETURNING pg_notify('bridge_contracts', '')::text";
+        "RETURNING pg_notify('" REGISTRY_CHANNEL "', '')::text";
     struct postgres_value values[2] = {{0}};
     bool deleted = false;
     postgres_set_string(&values[0], name);
