@@ -18,6 +18,7 @@
 #define JSON_DEPTH_MAX 128                  /* nesting of arrays and objects */
 #define STATE_DATA_BYTES_MAX (16u << 20)    /* data between two states */
 #define CONTRACT_BYTES_MAX (1u << 20)       /* one contract file */
+#define CONTRACT_VERSIONS_MAX 10000         /* offered at one time; past it publishing is refused */
 #define CONTRACT_RUN_DATA_BYTES_MAX 262144  /* data between two states in `contracts run` */
 #define CONTRACT_CASE_BYTES_MAX (16u << 20) /* one line of `contracts run --cases` */
 

@@ -14,7 +14,7 @@ enum template_type {
 
 struct asl_template {
     enum template_type type;
-    struct json *constant;
+    struct json *constant;           /* of a container: its size and names */
     struct asl_bound constant_bound; /* of a container: without its members, with their names */
     struct jsonpath *path;
     struct asl_call *call;
@@ -151,15 +151,19 @@ struct asl_template *asl_template_compile(struct asl_compiler *compiler,
     size_t count = json_size(document);
     struct asl_template *template =
         template_new(type == JSON_OBJECT ? TEMPLATE_OBJECT : TEMPLATE_ARRAY, count);
+    template->constant = type == JSON_OBJECT ? json_object() : json_array();
     template->constant_bound.bytes = 2;
     for (size_t i = 0; i < count; i++) {
         if (type == JSON_OBJECT) {
             template->members[i] = member_compile(compiler, document, i);
+            json_object_set_bytes(template->constant, template->members[i]->name,
+                                  template->members[i]->name_bytes, json_null());
             template->constant_bound.bytes += template->members[i]->name_bytes * 6 + 4;
         } else {
             size_t place = compiler->pointer.bytes;
             pointer_append_index(&compiler->pointer, i);
             template->members[i] = asl_template_compile(compiler, json_at(document, i));
+            json_array_append(template->constant, json_null());
             pointer_cut(&compiler->pointer, place);
             template->constant_bound.bytes += 1;
         }
@@ -174,8 +178,7 @@ static struct json *container_run(const struct asl_template *template, const str
                                   const struct asl_bound *data, struct asl_bound *bound,
                                   struct asl_failure *failure)
 {
-    bool object = template->type == TEMPLATE_OBJECT;
-    struct json *result = object ? json_object() : json_array();
+    struct json *result = json_blank(template->constant);
     struct asl_bound total = template->constant_bound;
     for (size_t i = 0; i < template->count; i++) {
         const struct asl_template *member = template->members[i];
@@ -187,10 +190,7 @@ static struct json *container_run(const struct asl_template *template, const str
         }
         total.bytes += inside.bytes;
         total.depth = inside.depth > total.depth ? inside.depth : total.depth;
-        if (object)
-            json_object_set_bytes(result, member->name, member->name_bytes, value);
-        else
-            json_array_append(result, value);
+        json_put_at(result, i, value);
     }
     total.depth++;
     *bound = total;

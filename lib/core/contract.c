@@ -94,6 +94,11 @@ int contract_version_compare(const char *a, const char *b)
     return a_pre ? compare_prerelease(a + 1, b + 1) : 0;
 }
 
+bool contract_version_is_prerelease(const char *version)
+{
+    return version[strcspn(version, "-+")] == '-';
+}
+
 /* -- the head -- */
 
 bool contract_name_is_valid(const char *name)
@@ -141,6 +146,21 @@ static char *text_take(struct contract_loader *loader, const char *name, const c
     return must_strdup("");
 }
 
+static void services_find(struct contract_loader *loader, const struct json *services)
+{
+    struct buffer pointer = {0};
+    for (size_t i = 0; i < json_size(services); i++) {
+        const char *name = json_string_or(json_at(services, i), "");
+        if (loader->service_known(name, loader->service_context))
+            continue;
+        buffer_clear(&pointer);
+        buffer_append_format(&pointer, "/services/%zu", i);
+        finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(&pointer),
+                    "CONTRACT_UNKNOWN_SERVICE", "the service \"%s\" is not in services.yaml", name);
+    }
+    buffer_fini(&pointer);
+}
+
 static void services_check(struct contract_loader *loader)
 {
     const struct json *services = json_get(loader->document, "services");
@@ -154,6 +174,8 @@ static void services_check(struct contract_loader *loader)
                     "services must be a list of service names");
     else
         loader->contract->services = json_hold(services);
+    if (fine && loader->service_known != NULL)
+        services_find(loader, services);
 }
 
 static struct schema *schema_take(struct contract_loader *loader, const char *name,
@@ -176,7 +198,8 @@ static void head_read(struct contract_loader *loader)
         finding_add(loader->findings, FINDING_ERROR, loader->map, "/name", "CONTRACT_BAD_NAME",
                     "the name \"%s\" must be 1 to %d letters, digits, dots, - and _",
                     contract->name, NAME_BYTES_MAX);
-    if (*contract->version && !version_is_valid(contract->version))
+    if (*contract->version &&
+        (strlen(contract->version) > NAME_BYTES_MAX || !version_is_valid(contract->version)))
         finding_add(loader->findings, FINDING_ERROR, loader->map, "/version",
                     "CONTRACT_BAD_VERSION", "\"%s\" is no semantic version like 1.2.3",
                     contract->version);
@@ -270,8 +293,9 @@ static bool is_plain_machine(const struct contract_loader *loader, const char *f
             !json_get(loader->document, "state_machine"));
 }
 
-static struct contract *parse(const char *file, const char *text, size_t bytes, bool mocked,
-                              struct findings *findings)
+/* `loader` says with what: mocked, service_known; the rest is filled here. */
+static struct contract *parse(const char *file, const char *text, size_t bytes,
+                              struct contract_loader loader, struct findings *findings)
 {
     size_t errors_before = findings->errors, findings_before = findings->count;
     struct source_map *map = NULL;
@@ -288,7 +312,10 @@ static struct contract *parse(const char *file, const char *text, size_t bytes, 
                                 : yaml_parse(file, text, bytes, &map, findings);
     struct contract *contract = must_calloc(1, sizeof *contract);
     contract->document = document;
-    struct contract_loader loader = {contract, map, findings, document, NULL, mocked};
+    loader.contract = contract;
+    loader.map = map;
+    loader.findings = findings;
+    loader.document = document;
     if (document && is_plain_machine(&loader, file))
         plain_machine_read(&loader, file);
     else if (document)
@@ -305,13 +332,22 @@ static struct contract *parse(const char *file, const char *text, size_t bytes, 
 struct contract *contract_parse(const char *file, const char *text, size_t bytes,
                                 struct findings *findings)
 {
-    return parse(file, text, bytes, false, findings);
+    return parse(file, text, bytes, (struct contract_loader){0}, findings);
+}
+
+struct contract *contract_parse_among(const char *file, const char *text, size_t bytes,
+                                      contract_service_known *known, void *context,
+                                      struct findings *findings)
+{
+    return parse(file, text, bytes,
+                 (struct contract_loader){.service_known = known, .service_context = context},
+                 findings);
 }
 
 struct contract *contract_parse_for_mocks(const char *file, const char *text, size_t bytes,
                                           struct findings *findings)
 {
-    return parse(file, text, bytes, true, findings);
+    return parse(file, text, bytes, (struct contract_loader){.mocked = true}, findings);
 }
 
 const struct contract_event *contract_event_find(const struct contract *contract, const char *state,

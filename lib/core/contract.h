@@ -62,17 +62,25 @@ struct contract *contract_parse(const char *file, const char *text, size_t bytes
  * instead of state_machine is a state machine alone, whatever its name. */
 struct contract *contract_parse_for_mocks(const char *file, const char *text, size_t bytes,
                                           struct findings *findings) MUST_USE;
+/* The same as contract_parse; a service of the contract's list that is not known is an error. */
+typedef bool contract_service_known(const char *name, void *context);
+struct contract *contract_parse_among(const char *file, const char *text, size_t bytes,
+                                      contract_service_known *known, void *context,
+                                      struct findings *findings) MUST_USE;
 void contract_free(struct contract *contract);
 /* The event of a state, or of the workflow for state "". NULL when the contract declares none. */
 const struct contract_event *contract_event_find(const struct contract *contract, const char *state,
                                                  const char *name);
 /* <0, 0, >0 by semantic version precedence (semver.org section 11). */
 int contract_version_compare(const char *a, const char *b);
+bool contract_version_is_prerelease(const char *version); /* "1.2.3-rc.1" */
 
 /* YAML 1.2 (so also JSON) to json, with places. NULL with a finding when it does not parse. */
 struct json *yaml_parse(const char *file, const char *text, size_t bytes, struct source_map **map,
                         struct findings *findings) MUST_USE;
-/* The same for JSON, where a name given twice is a finding; *map is always set. */
+/* The other way, in block style; yaml_parse gives an equal value again. */
+void yaml_write(const struct json *value, struct buffer *out);
+/* As yaml_parse for JSON, where a name given twice is a finding; *map is always set. */
 struct json *json_document_parse(const char *file, const char *text, size_t bytes,
                                  struct source_map **map, struct findings *findings) MUST_USE;
 

@@ -15,8 +15,10 @@ struct contract_loader {
     struct source_map *map;
     struct findings *findings;
     const struct json *document;
-    struct asl_outline *outline; /* NULL while there is no state machine */
-    bool mocked;                 /* mocks answer, so any resource and service will do */
+    struct asl_outline *outline;           /* NULL while there is no state machine */
+    bool mocked;                           /* mocks answer, so any resource and service will do */
+    contract_service_known *service_known; /* NULL: any service is */
+    void *service_context;
 };
 
 bool contract_name_is_valid(const char *name);

@@ -120,7 +120,7 @@ struct json *findings_json(const struct findings *findings)
         json_object_set(item, "column", json_int(finding->column));
         json_object_set(item, "code", json_text(finding->code));
         json_object_set(item, "pointer", json_text(finding->pointer));
-        json_object_set(item, "text", json_text(finding->text));
+        json_object_set(item, "message", json_text(finding->text));
         json_array_append(list, item);
     }
     return list;

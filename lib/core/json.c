@@ -280,16 +280,33 @@ struct json *json_object_with(const struct json *object, const char *name, size_
     return copy;
 }
 
-struct json *json_object_like(const struct json *shape, struct json *const *values)
+struct json *json_blank(const struct json *shape)
 {
     size_t count = json_size(shape);
+    struct json *made;
+    if (json_type_of(shape) == JSON_ARRAY) {
+        made = json_array_of(NULL, count);
+        for (size_t i = 0; i < count; i++)
+            made->items[i] = json_null();
+        return made;
+    }
     if (count == 0)
         return json_object();
-    struct json *object =
+    made =
         json_object_of(shape->members->list, count, names_of(shape), shape->members->names_bytes);
     for (size_t i = 0; i < count; i++)
-        object->members->list[i].value = values[i];
-    return object;
+        made->members->list[i].value = json_null();
+    return made;
+}
+
+void json_put_at(struct json *container, size_t index, struct json *member)
+{
+    check_building(container, (enum json_type)container->type);
+    BUG_IF(index >= json_size(container));
+    struct json **place = container->type == JSON_ARRAY ? &container->items[index]
+                                                        : &container->members->list[index].value;
+    json_release(*place);
+    *place = member;
 }
 
 struct json *json_array_with(const struct json *array, size_t index, struct json *member)

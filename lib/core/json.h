@@ -71,8 +71,10 @@ void json_object_set_bytes(struct json *object, const char *name, size_t name_by
 struct json *json_object_with(const struct json *object, const char *name, size_t name_bytes,
                               struct json *member) MUST_USE;
 struct json *json_array_with(const struct json *array, size_t index, struct json *member) MUST_USE;
-/* An object with the names of `shape`, in its order, and so many values of its own (taken). */
-struct json *json_object_like(const struct json *shape, struct json *const *values) MUST_USE;
+/* An array or object of the same size, with the same names, whose members are null: json_put_at fills
+ * them in while it has one reference, taking member. */
+struct json *json_blank(const struct json *shape) MUST_USE;
+void json_put_at(struct json *container, size_t index, struct json *member);
 
 /* Reading values. Results are lent: valid while the container is held. */
 enum json_type json_type_of(const struct json *value);

@@ -56,13 +56,20 @@ static char *file_read(const char *file, size_t *bytes, struct findings *finding
     return text;
 }
 
-struct contract *contract_file_load(const char *file, struct findings *findings)
+static struct contract *load(const char *file, contract_service_known *known, void *context,
+                             struct findings *findings)
 {
     size_t bytes = 0;
     char *text = file_read(file, &bytes, findings);
-    struct contract *contract = text ? contract_parse(file, text, bytes, findings) : NULL;
+    struct contract *contract =
+        text ? contract_parse_among(file, text, bytes, known, context, findings) : NULL;
     free(text);
     return contract;
+}
+
+struct contract *contract_file_load(const char *file, struct findings *findings)
+{
+    return load(file, NULL, NULL, findings);
 }
 
 char *contract_directory_read(const char *directory, const char *name, struct buffer *path,
@@ -93,7 +100,8 @@ struct event_routes *event_routes_load(const char *directory, const char *enviro
     return routes;
 }
 
-enum error_code contract_files_load(const char *directory, struct contract_files *files,
+enum error_code contract_files_load(const char *directory, contract_service_known *known,
+                                    void *context, struct contract_files *files,
                                     struct findings *findings, struct error *error)
 {
     struct buffer path = {0};
@@ -111,9 +119,8 @@ enum error_code contract_files_load(const char *directory, struct contract_files
     for (int i = 0; i < count; i++) {
         path.bytes = directory_bytes;
         buffer_append_format(&path, "/%s", entries[i]->d_name);
-        struct contract *contract = contract_file_load(buffer_text(&path), findings);
-        if (contract)
-            files->items[files->count++] = contract;
+        files->items[files->count++] = (struct contract_file){
+            must_strdup(buffer_text(&path)), load(buffer_text(&path), known, context, findings)};
         free(entries[i]);
     }
     free(entries);
@@ -123,8 +130,10 @@ enum error_code contract_files_load(const char *directory, struct contract_files
 
 void contract_files_fini(struct contract_files *files)
 {
-    for (size_t i = 0; i < files->count; i++)
-        contract_free(files->items[i]);
+    for (size_t i = 0; i < files->count; i++) {
+        free(files->items[i].path);
+        contract_free(files->items[i].contract);
+    }
     free(files->items);
     *files = (struct contract_files){0};
 }

@@ -2,11 +2,11 @@
 /* contract_files.h - the contracts of a directory: <directory>/workflows/ *.yaml, *.yml, *.json,
  * *.asl.json.
  *
- * Owns      struct contract_files owns its contracts until they are taken (set items[i] to NULL);
+ * Owns      struct contract_files owns its contracts until they are taken (set them to NULL);
  *           zeroed is empty.
  * Threads   Any; one call at a time per struct.
- * Errors    A file that cannot be read, is too large or is no valid contract leaves findings and is
- *           left out; the others are loaded. ERR_IO when the directory itself cannot be read.
+ * Errors    A file that cannot be read, is too large or is no valid contract leaves findings and has
+ *           no contract; the others are loaded. ERR_IO when the directory itself cannot be read.
  */
 #ifndef IO_CONTRACT_FILES_H
 #define IO_CONTRACT_FILES_H
@@ -16,12 +16,19 @@
 #include "core/contract.h"
 #include "core/event_routes.h"
 
+struct contract_file {
+    char *path;
+    struct contract *contract; /* NULL: not valid, findings say why */
+};
+
 struct contract_files {
-    struct contract **items; /* in the order of file names */
+    struct contract_file *items; /* in the order of file names */
     size_t count;
 };
 
-enum error_code contract_files_load(const char *directory, struct contract_files *files,
+/* Services as for contract_parse_among. */
+enum error_code contract_files_load(const char *directory, contract_service_known *known,
+                                    void *context, struct contract_files *files,
                                     struct findings *findings, struct error *error) MUST_USE;
 /* One file; NULL with findings. */
 struct contract *contract_file_load(const char *file, struct findings *findings) MUST_USE;

@@ -64,6 +64,24 @@ int postgres_backend_pid(const struct postgres *postgres)
     return postgres->connection == NULL ? 0 : PQbackendPID(postgres->connection);
 }
 
+int64_t postgres_connected_us(const struct postgres *postgres)
+{
+    return postgres->connection == NULL ? 0 : postgres->connected_us;
+}
+
+bool postgres_notified(struct postgres *postgres)
+{
+    bool any = false;
+    PGnotify *notification;
+    if (postgres_is_dead(postgres)) /* reads what has come */
+        return false;
+    while ((notification = PQnotifies(postgres->connection)) != NULL) {
+        any = true;
+        PQfreemem(notification);
+    }
+    return any;
+}
+
 const char *postgres_sqlstate(const struct postgres *postgres) { return postgres->sqlstate; }
 
 /* -- errors -- */

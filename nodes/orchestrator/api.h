@@ -4,7 +4,8 @@
  *     api_submit.c     submissions, one and many, new and older form
  *     api_workflows.c  reading and cancelling workflows
  *     api_tasks.c      task tokens and signals
- *     api_node.c       contracts, health, pages
+ *     api_contracts.c  contracts and their versions
+ *     api_node.c       health, pages
  *     workflow_view.c  workflows as JSON
  *
  * Threads   Handlers run on HTTP threads; `context` is the struct orchestrator.
@@ -39,9 +40,17 @@ void api_task_heartbeat(struct http_request *request, struct http_response *resp
                         void *context);
 void api_signal(struct http_request *request, struct http_response *response, void *context);
 
-/* api_node.c */
+/* api_contracts.c */
 void api_contracts(struct http_request *request, struct http_response *response, void *context);
 void api_contract(struct http_request *request, struct http_response *response, void *context);
+void api_contract_version(struct http_request *request, struct http_response *response,
+                          void *context);
+void api_contract_publish(struct http_request *request, struct http_response *response,
+                          void *context);
+void api_contract_delete(struct http_request *request, struct http_response *response,
+                         void *context);
+
+/* api_node.c */
 void api_health(struct http_request *request, struct http_response *response, void *context);
 void api_health_live(struct http_request *request, struct http_response *response, void *context);
 void api_health_ready(struct http_request *request, struct http_response *response, void *context);
@@ -54,6 +63,7 @@ void api_fail(struct http_response *response, const struct error *error);
 void api_refuse_ended(struct http_response *response, enum workflow_state state); /* 409 */
 bool api_path_id(struct http_request *request, struct http_response *response, struct uuid *id);
 
+struct json *api_instant(int64_t instant_us) MUST_USE; /* RFC 3339; null for 0 */
 /* The older API's lower-case form of a state. */
 struct json *api_older_state(const char *state) MUST_USE;
 

@@ -16,59 +16,6 @@
 #define HEALTH_TIMEOUT_MS 1000
 #define COMPONENTS_MAX (3 + 32)
 
-/* -- contracts -- */
-
-static struct json *contract_json(const struct contract *contract, bool whole)
-{
-    struct json *object = json_object();
-    json_object_set(object, "name", json_text(contract->name));
-    json_object_set(object, "version", json_text(contract->version));
-    json_object_set(object, "description", json_text(contract->description));
-    if (contract->services != NULL)
-        json_object_set(object, "services", json_hold(contract->services));
-    static const char *const members[] = {"input_state", "output_state", "events"};
-    for (size_t i = 0; whole && i < sizeof members / sizeof members[0]; i++)
-        if (json_get(contract->document, members[i]) != NULL)
-            json_object_set(object, members[i],
-                            json_hold(json_get(contract->document, members[i])));
-    if (whole)
-        json_object_set(object, "state_machine",
-                        json_hold(asl_machine_definition(contract->machine)));
-    return object;
-}
-
-void api_contracts(struct http_request *request, struct http_response *response, void *context)
-{
-    struct orchestrator *orchestrator = context;
-    size_t count;
-    const struct contract **list = registry_list(orchestrator->registry, &count);
-    struct json *answer = json_object(), *items = json_array();
-    (void)request;
-    for (size_t i = 0; i < count; i++)
-        json_array_append(items, contract_json(list[i], false));
-    json_object_set(answer, "items", items);
-    json_object_set(answer, "next_cursor", json_null());
-    http_json(response, 200, answer);
-    json_release(answer);
-    free(list);
-}
-
-void api_contract(struct http_request *request, struct http_response *response, void *context)
-{
-    struct orchestrator *orchestrator = context;
-    const char *name = http_path_parameter(request, "name");
-    const struct contract *contract = registry_newest(orchestrator->registry, name);
-    if (contract == NULL) {
-        struct error error = {0};
-        error_set_field(&error, ERR_NOT_FOUND, "name", "there is no contract %.128s", name);
-        api_fail(response, &error);
-        return;
-    }
-    struct json *answer = contract_json(contract, true);
-    http_json(response, 200, answer);
-    json_release(answer);
-}
-
 /* -- health -- */
 
 static void set_component(struct health_component *component, const char *name, bool is_critical,
@@ -234,7 +181,10 @@ const struct http_route api_routes[] = {
     {"POST", "/api/v1/tasks/{token}/failure", api_task_failure, 0, 0},
     {"POST", "/api/v1/tasks/{token}/heartbeat", api_task_heartbeat, 0, 0},
     {"GET", "/api/v1/contracts", api_contracts, 0, 0},
+    {"POST", "/api/v1/contracts", api_contract_publish, 0, CONTRACT_BYTES_MAX},
     {"GET", "/api/v1/contracts/{name}", api_contract, 0, 0},
+    {"GET", "/api/v1/contracts/{name}/versions/{version}", api_contract_version, 0, 0},
+    {"DELETE", "/api/v1/contracts/{name}/versions/{version}", api_contract_delete, 0, 0},
     {"POST", "/workflow/submit", api_submit_older, 0, HTTP_BODY_BYTES_MAX},
     {"GET", "/workflow/{workflow_id}/status", api_status_older, 0, 0},
     {"GET", "/health", api_health, HTTP_OPEN, 0},

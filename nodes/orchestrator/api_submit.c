@@ -169,14 +169,31 @@ static void post(struct orchestrator *orchestrator, struct attempt *attempt, int
     worker_post(orchestrator->workers[shard % orchestrator->workers_count], ticket);
 }
 
+static void look_up(struct registry *registry, struct attempt *attempt)
+{
+    const struct submission *submission = &attempt->submission;
+    attempt->contract = submission->version == NULL
+                            ? registry_newest(registry, submission->workflow)
+                            : registry_offered(registry, submission->workflow, submission->version);
+}
+
+/* What this instance does not know another one may have published a moment ago. */
 static enum error_code find_contract(struct orchestrator *orchestrator, struct attempt *attempt)
 {
     const struct submission *submission = &attempt->submission;
-    if (submission->version == NULL)
-        attempt->contract = registry_newest(orchestrator->registry, submission->workflow);
-    else if (registry_version(orchestrator->registry, NULL, submission->workflow,
-                              submission->version, &attempt->contract, &attempt->error) != ERR_OK)
-        return attempt->error.code;
+    look_up(orchestrator->registry, attempt);
+    if (attempt->contract == NULL) {
+        struct postgres *postgres;
+        enum error_code code = postgres_pool_get(orchestrator->pool, &postgres, &attempt->error);
+        if (code == ERR_OK) {
+            code = registry_refresh(orchestrator->registry, postgres, submission->workflow,
+                                    &attempt->error);
+            postgres_pool_put(orchestrator->pool, postgres);
+        }
+        if (code != ERR_OK)
+            return code;
+        look_up(orchestrator->registry, attempt);
+    }
     if (attempt->contract == NULL)
         return error_set_field(
             &attempt->error, ERR_INVALID, "workflow",
@@ -184,6 +201,25 @@ static enum error_code find_contract(struct orchestrator *orchestrator, struct a
             submission->workflow, submission->version == NULL ? "" : " version ",
             submission->version == NULL ? "" : submission->version);
     return submission_complete(&attempt->submission, attempt->contract, &attempt->error);
+}
+
+/* A repeat gets its workflow, even when its contract would refuse the submission by now. */
+static enum error_code find_contract_or_repeat(struct orchestrator *orchestrator,
+                                               struct attempt *attempt)
+{
+    const struct submission *submission = &attempt->submission;
+    enum error_code code = find_contract(orchestrator, attempt);
+    if (code != ERR_INVALID || submission->key == NULL)
+        return code;
+    struct error refused = attempt->error;
+    attempt->error = (struct error){0};
+    code = find_key(orchestrator, attempt,
+                    orchestrator_shard(orchestrator, submission->namespace, submission->key));
+    if (code == ERR_OK && !attempt->duplicate) {
+        attempt->error = refused;
+        code = refused.code;
+    }
+    return code;
 }
 
 static int64_t live_bytes(const struct orchestrator *orchestrator)
@@ -202,8 +238,10 @@ static void begin(struct orchestrator *orchestrator, struct attempt *attempt,
     enum error_code code = submission_read(
         &attempt->submission, body, key, orchestrator->config->default_namespace, &attempt->error);
     if (code == ERR_OK)
-        code = find_contract(orchestrator, attempt);
-    if (code == ERR_OK && atomic_load(&orchestrator->stopping))
+        code = find_contract_or_repeat(orchestrator, attempt);
+    if (code != ERR_OK || attempt->duplicate)
+        return;
+    if (atomic_load(&orchestrator->stopping))
         code = error_set(&attempt->error, ERR_STOPPING, "this instance is stopping");
     int64_t read_us = clock_monotonic_us();
     if (code == ERR_OK)

@@ -43,6 +43,12 @@ void api_get(struct http_request *request, struct http_response *response, void 
     json_release(view.object);
 }
 
+struct json *api_instant(int64_t instant_us)
+{
+    char text[INSTANT_TEXT_BYTES];
+    return json_text(instant_us == 0 ? NULL : instant_format_us(instant_us, text));
+}
+
 struct json *api_older_state(const char *state)
 {
     char *text = must_strdup(state);

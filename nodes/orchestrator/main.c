@@ -292,9 +292,40 @@ static void stop(struct parts *parts)
     free(orchestrator->own_url);
 }
 
+static void tell_findings(const struct findings *findings)
+{
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct finding *finding = &findings->items[i];
+        if (finding->severity == FINDING_ERROR)
+            log_error("contract file refused", LOG_TEXT("file", finding->file),
+                      LOG_INT("line", finding->line), LOG_INT("column", finding->column),
+                      LOG_TEXT("code", finding->code), LOG_TEXT("reason", finding->text));
+    }
+}
+
+static void reload_contracts(struct orchestrator *orchestrator)
+{
+    struct findings findings = {0};
+    struct error error = {0};
+    struct postgres *postgres;
+    enum error_code code = postgres_pool_get(orchestrator->pool, &postgres, &error);
+    if (code == ERR_OK) {
+        code = registry_reload(orchestrator->registry, postgres, &findings, &error);
+        postgres_pool_put(orchestrator->pool, postgres);
+    }
+    tell_findings(&findings);
+    if (code != ERR_OK)
+        log_error("contracts cannot be read again, the old ones stay",
+                  LOG_TEXT("error", error.text));
+    metrics_add(METRIC_CONTRACT_RELOADS, code != ERR_OK || findings.errors > 0, 0, 1);
+    findings_fini(&findings);
+}
+
 static void reload(const struct config *fresh, void *context)
 {
-    http_server_reload_keys(context, fresh);
+    struct parts *parts = context;
+    http_server_reload_keys(parts->server, fresh);
+    reload_contracts(&parts->orchestrator);
 }
 
 int main(int argc, char **argv)
@@ -325,7 +356,7 @@ int main(int argc, char **argv)
         return node_fail(&node, &error);
     }
     node_ready(&node, http_server_port(parts.server));
-    node_wait(&node, reload, parts.server);
+    node_wait(&node, reload, &parts);
     stop(&parts);
     return node_end(&node);
 }

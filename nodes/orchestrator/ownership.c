@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "orchestrator/ownership.h"
 
+#include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "io/clock.h"
 #include "io/log.h"
@@ -20,11 +23,12 @@ struct ownership {
     struct postgres *postgres;
     char *advertised_url;
     int64_t lock_key;
-    int64_t house_us; /* when to keep house again */
+    int64_t house_us;     /* when to keep house again */
+    int64_t listening_us; /* postgres_connected_us of the session that listens; 0: none */
     pthread_t thread;
-    bool started, stopping;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
+    bool started;
+    atomic_bool stopping;
+    int wake; /* eventfd */
 };
 
 /* The lock lives and dies with the session, and a lost session is replaced unseen: asked for at each beat.
@@ -147,6 +151,25 @@ static void keep_house(struct ownership *ownership)
     postgres_free(postgres);
 }
 
+/* A new session hears what follows; what came before it is read. */
+static enum error_code follow_contracts(struct ownership *ownership, struct error *error)
+{
+    struct postgres *postgres = ownership->postgres;
+    bool heard = postgres_notified(postgres);
+    bool listening = ownership->listening_us == postgres_connected_us(postgres);
+    if (listening && !heard)
+        return ERR_OK;
+    ownership->listening_us = 0; /* until all has been read */
+    enum error_code code =
+        postgres_query(postgres, "LISTEN " REGISTRY_CHANNEL, NULL, 0, NULL, error);
+    int64_t session_us = postgres_connected_us(postgres);
+    if (code == ERR_OK)
+        code = registry_refresh(ownership->orchestrator->registry, postgres, NULL, error);
+    if (code == ERR_OK)
+        ownership->listening_us = session_us;
+    return code;
+}
+
 static enum error_code beat(struct ownership *ownership, struct error *error)
 {
     enum error_code code = hold_lock(ownership, error);
@@ -159,29 +182,43 @@ static enum error_code beat(struct ownership *ownership, struct error *error)
 
 #define RETRY_US 200000
 
+/* Until `due_us`, or until the connection has something to say. */
+static void wait_until(struct ownership *ownership, int64_t due_us)
+{
+    int64_t left_us = due_us - clock_monotonic_us();
+    struct pollfd places[2] = {{.fd = ownership->wake, .events = POLLIN},
+                               {.fd = postgres_socket(ownership->postgres), .events = POLLIN}};
+    poll(places, 2, left_us <= 0 ? 0 : (int)(left_us / 1000 + 1));
+}
+
 static void *run(void *context)
 {
     struct ownership *ownership = context;
-    int64_t interval_us = ownership->orchestrator->config->lease_ms * 1000 / 3,
-            wait_us = interval_us;
-    for (;;) {
-        keep_house(ownership);
-        int64_t due = clock_monotonic_us() + wait_us;
-        struct timespec until = {due / 1000000, due % 1000000 * 1000};
-        pthread_mutex_lock(&ownership->lock);
-        while (!ownership->stopping)
-            if (pthread_cond_timedwait(&ownership->wake, &ownership->lock, &until) != 0)
-                break;
-        bool stopping = ownership->stopping;
-        pthread_mutex_unlock(&ownership->lock);
-        if (stopping)
-            return NULL;
+    int64_t interval_us = ownership->orchestrator->config->lease_ms * 1000 / 3;
+    int64_t due_us = clock_monotonic_us() + interval_us;
+    bool failing = false;
+    while (!atomic_load(&ownership->stopping)) {
         struct error error = {0};
-        enum error_code code = beat(ownership, &error);
-        if (code != ERR_OK && wait_us == interval_us)
+        enum error_code code = ERR_OK;
+        keep_house(ownership);
+        wait_until(ownership, due_us);
+        if (atomic_load(&ownership->stopping))
+            break;
+        bool is_due = clock_monotonic_us() >= due_us || postgres_is_dead(ownership->postgres);
+        if (is_due)
+            code = beat(ownership, &error);
+        if (code != ERR_OK && !failing)
             log_warning("lease cannot be renewed", LOG_TEXT("error", error.text));
-        wait_us = code == ERR_OK ? interval_us : RETRY_US;
+        if (code == ERR_OK) {
+            code = follow_contracts(ownership, &error);
+            if (code != ERR_OK && !failing)
+                log_warning("published contracts cannot be read", LOG_TEXT("error", error.text));
+        }
+        failing = code != ERR_OK;
+        if (is_due || failing)
+            due_us = clock_monotonic_us() + (failing ? RETRY_US : interval_us);
     }
+    return NULL;
 }
 
 enum error_code ownership_open(struct ownership **out, struct orchestrator *orchestrator,
@@ -196,9 +233,11 @@ enum error_code ownership_open(struct ownership **out, struct orchestrator *orch
                                        "-c lock_timeout=5s -c statement_timeout=10s");
     postgres_set_reply_timeout(ownership->postgres, (int)orchestrator->config->lease_ms / 3);
     memcpy(&ownership->lock_key, orchestrator->instance_id.octets + 8, sizeof ownership->lock_key);
-    pthread_mutex_init(&ownership->lock, NULL);
-    clock_condition_init(&ownership->wake);
+    ownership->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    BUG_IF(ownership->wake < 0);
     enum error_code code = beat(ownership, error);
+    if (code == ERR_OK)
+        code = follow_contracts(ownership, error);
     if (code != ERR_OK) {
         ownership_close(ownership);
         return code;
@@ -235,17 +274,14 @@ void ownership_close(struct ownership *ownership)
 {
     if (ownership == NULL)
         return;
-    pthread_mutex_lock(&ownership->lock);
-    ownership->stopping = true;
-    pthread_cond_signal(&ownership->wake);
-    pthread_mutex_unlock(&ownership->lock);
+    atomic_store(&ownership->stopping, true);
+    eventfd_write(ownership->wake, 1);
     if (ownership->started)
         pthread_join(ownership->thread, NULL);
     if (postgres_connected(ownership->postgres))
         give_back(ownership);
     postgres_free(ownership->postgres);
     free(ownership->advertised_url);
-    pthread_mutex_destroy(&ownership->lock);
-    pthread_cond_destroy(&ownership->wake);
+    close(ownership->wake);
     free(ownership);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* ownership.h - this instance's lease and its shards: a quiet connection holds an advisory lock while the
  * process lives, the lease is renewed by the database's clock, and shards without a living owner are
- * taken with a higher epoch.
+ * taken with a higher epoch. The same connection hears when a contract was published or deleted.
  *
  * Owns      Its thread and the quiet connection.
  * Threads   ownership_open from main before the workers get anything; then its own thread.

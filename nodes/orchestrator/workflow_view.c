@@ -12,8 +12,7 @@ static void set_text(struct json *object, const char *name, const char *text)
 
 static void set_instant(struct json *object, const char *name, int64_t instant_us)
 {
-    char text[INSTANT_TEXT_BYTES];
-    set_text(object, name, instant_us == 0 ? NULL : instant_format_us(instant_us, text));
+    json_object_set(object, name, api_instant(instant_us));
 }
 
 void view_set_column(struct json *object, const char *name, const struct postgres_rows *rows,

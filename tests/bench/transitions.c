@@ -136,13 +136,14 @@ static void apply(struct run *run, struct workflow *workflow, struct workflow_re
 
 static void run_workflow(struct run *run)
 {
+    static const struct workflow_environment environment = {.timeout_ms = TIMEOUT_MS};
     struct workflow_head head = {
         .namespace = must_strdup("bench"),
         .input = json_hold(run->input),
         .created_us = START_US,
     };
     BUG_IF(!uuid_parse(WORKFLOW_ID, strlen(WORKFLOW_ID), &head.id));
-    struct workflow *workflow = workflow_new(run->contract, &head, TIMEOUT_MS);
+    struct workflow *workflow = workflow_new(run->contract, &head, &environment);
     struct answer answer;
     apply(run, workflow, (struct workflow_record){.kind = RECORD_STARTED});
     while (answer_take(run, &answer))

@@ -208,7 +208,7 @@ def test_cases_are_answered_line_by_line(tmp_path):
     assert answers[3]["findings"][0]["code"] == "CASE_BAD"
     assert answers[4]["invalid"] is True
     finding = answers[4]["findings"][0]
-    assert set(finding) == {"severity", "file", "line", "column", "code", "pointer", "text"}
+    assert set(finding) == {"severity", "file", "line", "column", "code", "pointer", "message"}
     assert finding["line"] == 6 and finding["pointer"].startswith("/definition")
     assert answers[5]["output"] == 7
 
@@ -426,5 +426,5 @@ def test_findings_of_check_have_all_their_members(tmp_path):
     answer = json.loads(done.stdout)
     assert answer["valid"] is False and len(answer["findings"]) > 3
     for finding in answer["findings"]:
-        assert set(finding) == {"severity", "file", "line", "column", "code", "pointer", "text"}
-        assert finding["line"] > 0 and finding["column"] > 0 and finding["code"] and finding["text"]
+        assert set(finding) == {"severity", "file", "line", "column", "code", "pointer", "message"}
+        assert finding["line"] > 0 and finding["column"] > 0 and finding["code"] and finding["message"]

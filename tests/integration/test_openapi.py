@@ -133,7 +133,11 @@ def served(bridge):
 
 
 def fill(path: str, workflow_id: str) -> str:
-    return path.replace("{workflow_id}", workflow_id).replace("{name}", "metadata_stamping")
+    for name, value in (
+        ("workflow_id", workflow_id), ("name", "metadata_stamping"), ("version", "1.0.0")
+    ):
+        path = path.replace("{" + name + "}", value)
+    return path
 
 
 @pytest.mark.parametrize("node", ["orchestrator", "reducer"])

@@ -81,11 +81,14 @@ START_TEST(test_directory)
     struct contract_files files = {0};
     struct findings findings = {0};
     struct error error = {0};
-    ck_assert_int_eq(contract_files_load(directory, &files, &findings, &error), ERR_OK);
-    ck_assert_uint_eq(files.count, 2);
-    ck_assert_str_eq(files.items[0]->name, "first");
-    ck_assert_str_eq(files.items[0]->version, "2.0.0");
-    ck_assert_str_eq(files.items[1]->name, "b");
+    ck_assert_int_eq(contract_files_load(directory, NULL, NULL, &files, &findings, &error), ERR_OK);
+    ck_assert_uint_eq(files.count, 4);
+    ck_assert_str_eq(files.items[0].contract->name, "first");
+    ck_assert_str_eq(files.items[0].contract->version, "2.0.0");
+    ck_assert_str_eq(files.items[1].contract->name, "b");
+    ck_assert_ptr_nonnull(strstr(files.items[2].path, "/workflows/broken.yml"));
+    ck_assert_ptr_null(files.items[2].contract);
+    ck_assert_ptr_null(files.items[3].contract);
     ck_assert_uint_eq(findings.count, 2);
     ck_assert_str_eq(findings.items[0].code, "YAML_SYNTAX");
     ck_assert_ptr_nonnull(strstr(findings.items[0].file, "/workflows/broken.yml"));
@@ -103,7 +106,8 @@ START_TEST(test_missing)
     struct contract_files files = {0};
     struct findings findings = {0};
     struct error error = {0};
-    ck_assert_int_eq(contract_files_load("/nowhere", &files, &findings, &error), ERR_IO);
+    ck_assert_int_eq(contract_files_load("/nowhere", NULL, NULL, &files, &findings, &error),
+                     ERR_IO);
     ck_assert_str_eq(error.text,
                      "the contracts directory /nowhere/workflows cannot be read: No such "
                      "file or directory");
@@ -120,12 +124,12 @@ START_TEST(test_shipped)
     struct contract_files files = {0};
     struct findings findings = {0};
     struct buffer told = {0};
-    ck_assert_int_eq(contract_files_load("contracts", &files, &findings, NULL), ERR_OK);
+    ck_assert_int_eq(contract_files_load("contracts", NULL, NULL, &files, &findings, NULL), ERR_OK);
     findings_write(&findings, &told);
     ck_assert_str_eq(buffer_text(&told), "");
     bool stamping = false;
     for (size_t i = 0; i < files.count; i++)
-        stamping = stamping || strcmp(files.items[i]->name, "metadata_stamping") == 0;
+        stamping = stamping || strcmp(files.items[i].contract->name, "metadata_stamping") == 0;
     ck_assert(stamping);
     contract_files_fini(&files);
     findings_fini(&findings);

@@ -402,6 +402,37 @@ START_TEST(an_idle_connection_that_was_closed_heals_unseen)
 }
 END_TEST
 
+static bool notified_within(struct postgres *postgres, int timeout_ms)
+{
+    struct pollfd place = {.fd = postgres_socket(postgres), .events = POLLIN};
+    return poll(&place, 1, timeout_ms) == 1 && postgres_notified(postgres);
+}
+
+/* What LISTEN brings comes while nothing is asked, or beside an answer; a new session must listen anew. */
+START_TEST(notifications_come_to_a_quiet_connection)
+{
+    struct postgres *quiet = postgres_new(url, "quiet", NULL);
+    ck_assert(!postgres_notified(quiet));
+    ck_assert_int_eq(postgres_connected_us(quiet), 0);
+    ok(postgres_query(quiet, "LISTEN test_news", NULL, 0, NULL, &error));
+    ck_assert(!postgres_notified(quiet));
+    int64_t session = postgres_connected_us(quiet);
+    ck_assert_int_gt(session, 0);
+    number("SELECT count(pg_notify('test_news', n::text)) FROM generate_series(1, 3) n");
+    ck_assert(notified_within(quiet, 5000));
+    number("SELECT count(pg_notify('test_news', ''))");
+    ok(postgres_query(quiet, "SELECT 1", NULL, 0, NULL, &error));
+    ck_assert(postgres_notified(quiet) || notified_within(quiet, 5000));
+    ck_assert_int_eq(postgres_connected_us(quiet), session);
+    end_backend(postgres_backend_pid(quiet));
+    ck_assert(!notified_within(quiet, 5000));
+    ck_assert(postgres_is_dead(quiet));
+    ok(postgres_query(quiet, "LISTEN test_news", NULL, 0, NULL, &error));
+    ck_assert_int_ne(postgres_connected_us(quiet), session);
+    postgres_free(quiet);
+}
+END_TEST
+
 /* The server says that it ends the statement, so nothing is committed and nobody is in doubt. */
 START_TEST(a_backend_ended_in_the_middle_is_a_plain_loss)
 {
@@ -605,6 +636,7 @@ int main(void)
     tcase_add_test(tests, a_large_batch_without_blocking);
     tcase_add_test(tests, many_rows_by_arrays);
     tcase_add_test(tests, an_idle_connection_that_was_closed_heals_unseen);
+    tcase_add_test(tests, notifications_come_to_a_quiet_connection);
     tcase_add_test(tests, a_backend_ended_in_the_middle_is_a_plain_loss);
     tcase_add_test(tests, a_backend_ended_in_the_commit_leaves_the_outcome_unknown);
     tcase_add_test(tests, an_answer_that_does_not_come);

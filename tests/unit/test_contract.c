@@ -41,6 +41,12 @@ static char *with(const char *line, const char *instead)
     return buffer_take(&text);
 }
 
+static bool is_echo_service(const char *name, void *context)
+{
+    (void)context;
+    return strcmp(name, "echo-service") == 0;
+}
+
 static char *findings_of(const char *file, const char *text)
 {
     struct findings findings = {0};
@@ -81,6 +87,33 @@ START_TEST(test_good_contract)
     json_release(input);
     contract_free(contract);
     findings_fini(&findings);
+}
+END_TEST
+
+START_TEST(test_services_that_exist)
+{
+    char *text = with("services: [echo-service]", "services: [gone, echo-service, other]");
+    struct findings findings = {0};
+    struct buffer told = {0};
+    struct contract *contract =
+        contract_parse_among("c.yaml", good, strlen(good), is_echo_service, NULL, &findings);
+    ck_assert_ptr_nonnull(contract);
+    contract_free(contract);
+    ck_assert_ptr_null(
+        contract_parse_among("c.yaml", text, strlen(text), is_echo_service, NULL, &findings));
+    findings_write(&findings, &told);
+    ck_assert_str_eq(buffer_text(&told),
+                     "c.yaml:5:12: error CONTRACT_UNKNOWN_SERVICE: the service \"gone\" is not in "
+                     "services.yaml\n"
+                     "c.yaml:5:12: warning CONTRACT_UNUSED_SERVICE: no state calls the service "
+                     "\"gone\"\n"
+                     "c.yaml:5:32: error CONTRACT_UNKNOWN_SERVICE: the service \"other\" is not in "
+                     "services.yaml\n"
+                     "c.yaml:5:32: warning CONTRACT_UNUSED_SERVICE: no state calls the service "
+                     "\"other\"\n");
+    buffer_fini(&told);
+    findings_fini(&findings);
+    free(text);
 }
 END_TEST
 
@@ -207,6 +240,9 @@ START_TEST(test_versions)
     }
     ck_assert_int_eq(contract_version_compare("1.0.0+build.1", "1.0.0+build.2"), 0);
     ck_assert_int_eq(contract_version_compare("1.0.0-a+x", "1.0.0-a"), 0);
+    ck_assert(contract_version_is_prerelease("1.0.0-a+x"));
+    ck_assert(!contract_version_is_prerelease("1.0.0+a-b") &&
+              !contract_version_is_prerelease("1.0.0"));
 }
 END_TEST
 
@@ -258,6 +294,45 @@ START_TEST(test_yaml)
 }
 END_TEST
 
+static const struct {
+    const char *json, *yaml;
+} written[] = {
+    {"{\"name\":\"greet\",\"version\":\"1.0.0\",\"services\":[],\"a\":{}}",
+     "name: greet\nversion: \"1.0.0\"\nservices: []\na: {}\n"},
+    {"{\"S\":{\"Next\":\"B c\",\"x.$\":\"$.a\",\"list\":[1,-2.5,null,true]}}",
+     "S:\n  Next: \"B c\"\n  x.$: $.a\n  list:\n    - 1\n    - -2.5\n    - null\n    - true\n"},
+    {"[{\"a\":1,\"b\":[[1],[{}]]},[]]", "- a: 1\n  b:\n    - - 1\n    - - {}\n- []\n"},
+    {"[\"no\",\"Y\",\"TRUE\",\"null\",\"~\",\"\",\"1\",\"1e3\",\"-\",\"a: b\",\"a #b\"]",
+     "- \"no\"\n- \"Y\"\n- \"TRUE\"\n- \"null\"\n- \"~\"\n- \"\"\n- \"1\"\n- \"1e3\"\n- \"-\"\n- "
+     "\"a: b\"\n- \"a #b\"\n"},
+    {"{\"\":\"two\\nlines\\t\\u001f\",\"a:b\":\"\xc3\xa4 \xf0\x9f\x98\x80\",\"<<\":\"&a *b !c\"}",
+     "\"\": \"two\\nlines\\t\\u001f\"\n\"a:b\": \"\xc3\xa4 \xf0\x9f\x98\x80\"\n\"<<\": \"&a *b "
+     "!c\"\n"},
+    {"\"text\"", "text\n"},
+    {"7", "7\n"},
+};
+
+/* What is written is read again as the same. */
+START_TEST(test_yaml_written)
+{
+    struct findings findings = {0};
+    struct buffer text = {0};
+    struct json *value = json_parse(written[_i].json, strlen(written[_i].json), NULL, NULL);
+    ck_assert_ptr_nonnull(value);
+    yaml_write(value, &text);
+    ck_assert_str_eq(buffer_text(&text), written[_i].yaml);
+    struct json *again = yaml_parse("t.yaml", text.data, text.bytes, NULL, &findings);
+    struct buffer told = {0};
+    findings_write(&findings, &told);
+    ck_assert_msg(json_equal(value, again), "%s", buffer_text(&told));
+    buffer_fini(&told);
+    json_release(again);
+    json_release(value);
+    buffer_fini(&text);
+    findings_fini(&findings);
+}
+END_TEST
+
 /* Aliases of aliases: a few lines that would become a billion values. */
 START_TEST(test_yaml_bomb)
 {
@@ -280,12 +355,14 @@ int main(void)
     Suite *suite = suite_create("contract");
     TCase *contracts = tcase_create("contracts");
     tcase_add_test(contracts, test_good_contract);
+    tcase_add_test(contracts, test_services_that_exist);
     tcase_add_loop_test(contracts, test_fault, 0, (int)(sizeof faults / sizeof *faults));
     tcase_add_test(contracts, test_all_findings_at_once);
     tcase_add_test(contracts, test_json_syntax);
     tcase_add_test(contracts, test_plain_machine);
     tcase_add_test(contracts, test_versions);
     tcase_add_loop_test(contracts, test_yaml, 0, (int)(sizeof documents / sizeof *documents));
+    tcase_add_loop_test(contracts, test_yaml_written, 0, (int)(sizeof written / sizeof *written));
     tcase_add_test(contracts, test_yaml_bomb);
     suite_add_tcase(suite, contracts);
     SRunner *runner = srunner_create(suite);

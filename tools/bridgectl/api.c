@@ -60,11 +60,13 @@ static void take_reply(struct api *api, struct api_answer *answer)
     buffer_append(&answer->text, buffer_text(&api->reply.body), api->reply.body.bytes);
 }
 
-enum error_code api_call(struct api *api, const char *method, const char *path, const char *key,
-                         const struct json *body, int timeout_ms, struct api_answer *answer,
-                         struct error *error)
+/* `body` may be NULL. */
+static enum error_code send_call(struct api *api, const char *method, const char *path,
+                                 const char *key, const char *content_type,
+                                 const struct buffer *body, int timeout_ms,
+                                 struct api_answer *answer, struct error *error)
 {
-    struct buffer url = {0}, key_header = {0}, text = {0};
+    struct buffer url = {0}, key_header = {0};
     const char *headers[3] = {NULL};
     int count = 0;
     *answer = (struct api_answer){.retry_after_s = -1};
@@ -75,21 +77,39 @@ enum error_code api_call(struct api *api, const char *method, const char *path, 
         buffer_append_format(&key_header, "Idempotency-Key: %s", key);
         headers[count++] = buffer_text(&key_header);
     }
-    if (body != NULL)
-        json_write(body, &text);
     struct http_call call = {.method = method,
                              .url = buffer_text(&url),
                              .headers = headers,
-                             .body = body != NULL ? buffer_text(&text) : NULL,
-                             .body_bytes = text.bytes,
+                             .content_type = content_type,
+                             .body = body != NULL ? buffer_text(body) : NULL,
+                             .body_bytes = body != NULL ? body->bytes : 0,
                              .timeout_ms = timeout_ms};
     enum error_code code = http_client_call(api->client, &call, &api->reply, error);
     if (code == ERR_OK)
         take_reply(api, answer);
     buffer_fini(&url);
     buffer_fini(&key_header);
+    return code;
+}
+
+enum error_code api_call(struct api *api, const char *method, const char *path, const char *key,
+                         const struct json *body, int timeout_ms, struct api_answer *answer,
+                         struct error *error)
+{
+    struct buffer text = {0};
+    if (body != NULL)
+        json_write(body, &text);
+    enum error_code code = send_call(api, method, path, key, NULL, body != NULL ? &text : NULL,
+                                     timeout_ms, answer, error);
     buffer_fini(&text);
     return code;
+}
+
+enum error_code api_send(struct api *api, const char *method, const char *path,
+                         const char *content_type, const struct buffer *body, int timeout_ms,
+                         struct api_answer *answer, struct error *error)
+{
+    return send_call(api, method, path, NULL, content_type, body, timeout_ms, answer, error);
 }
 
 void api_problem(const struct api_answer *answer, struct error *error)

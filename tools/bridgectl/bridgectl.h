@@ -45,6 +45,7 @@ extern const struct command workflow_commands[];
 extern const struct command task_commands[];
 extern const struct command totals_commands[];
 extern const struct command contract_commands[];
+extern const struct command contract_version_commands[];
 extern const struct command migrate_commands[];
 extern const struct command topic_commands[];
 extern const struct command health_commands[];
@@ -129,6 +130,10 @@ void api_answer_fini(struct api_answer *answer);
 enum error_code api_call(struct api *api, const char *method, const char *path, const char *key,
                          const struct json *body, int timeout_ms, struct api_answer *answer,
                          struct error *error) MUST_USE;
+/* The same with a body of another type. */
+enum error_code api_send(struct api *api, const char *method, const char *path,
+                         const char *content_type, const struct buffer *body, int timeout_ms,
+                         struct api_answer *answer, struct error *error) MUST_USE;
 /* The same for answers that must be 2xx: another one is an error with the problem's sentence. */
 enum error_code api_get(struct api *api, const char *method, const char *path, int timeout_ms,
                         struct api_answer *answer, struct error *error) MUST_USE;

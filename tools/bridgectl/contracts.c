@@ -97,12 +97,19 @@ static int run_check(const struct ctl *ctl, const struct command *command, int a
 
 static void print_contracts(const struct ctl *ctl, const struct json *items)
 {
-    static const char *const head[] = {"NAME", "VERSION", "DESCRIPTION"};
+    static const char *const head[] = {"NAME", "NEWEST", "VERSIONS", "DESCRIPTION"};
     struct table table;
-    table_start(&table, 3, head);
+    table_start(&table, 4, head);
     for (size_t i = 0; i < json_size(items); i++) {
+        const struct json *versions = json_get(json_at(items, i), "versions");
+        struct buffer all = {0};
+        for (size_t v = 0; v < json_size(versions); v++)
+            buffer_append_format(&all, "%s%s", v == 0 ? "" : " ",
+                                 json_string_or(json_get(json_at(versions, v), "version"), ""));
         table_cell(&table, json_string_or(json_get(json_at(items, i), "name"), ""));
-        table_cell(&table, json_string_or(json_get(json_at(items, i), "version"), ""));
+        table_cell(&table, json_string_or(json_get(json_at(items, i), "version"), NULL));
+        table_cell(&table, buffer_text(&all));
+        buffer_fini(&all);
         char *first_line =
             must_strdup(json_string_or(json_get(json_at(items, i), "description"), ""));
         first_line[strcspn(first_line, "\n")] = '\0';
@@ -182,8 +189,9 @@ const struct command contract_commands[] = {
                 "--output stamping.svg",
      .run = run_graph},
     {.name = "contracts list",
-     .summary = "list the contracts that the orchestrator has loaded",
+     .summary = "list the contracts that the orchestrator offers, with their versions",
      .usage = "[--json]",
+     .prose = "NEWEST is what a submission gets that names no version; pre-releases must be named.",
      .example = "bridgectl contracts list",
      .run = run_list},
     {.name = NULL},
