@@ -188,6 +188,19 @@ const struct command contract_commands[] = {
      .example = "bridgectl contracts graph contracts/workflows/metadata_stamping.yaml --format svg "
                 "--output stamping.svg",
      .run = run_graph},
+    {.name = "contracts verify",
+     .summary = "prove that the control flow of a contract has no dead end and runs to an end",
+     .usage = "FILE... [--promela FILE] [--no-spin] [--json]",
+     .prose =
+         "Goes through every way that Choices, errors and branches can take: does a run get "
+         "stuck, can it\n"
+         "always come to an end, and do compensations (the head's verify.compensations) run when "
+         "and\n"
+         "only when there is something to undo? Where spin and cc are installed, spin checks the "
+         "same\n"
+         "model. Exits 1 with the shortest way to each fault.",
+     .example = "bridgectl contracts verify contracts/examples/saga.yaml",
+     .run = run_verify},
     {.name = "contracts list",
      .summary = "list the contracts that the orchestrator offers, with their versions",
      .usage = "[--json]",

@@ -62,22 +62,26 @@ static int contract_draw(const struct contract *contract, enum asl_picture_forma
     return outcome;
 }
 
-static int file_draw(const char *file, enum asl_picture_format format,
-                     const struct graph_options *options)
+struct contract *contract_load_or_tell(const char *file)
 {
     struct findings findings = {0};
     struct contract *contract = mocked_contract_load(file, &findings);
-    int outcome = EXIT_NO;
-    if (contract) {
-        outcome = contract_draw(contract, format, options);
-    } else {
+    if (!contract) {
         struct buffer text = {0};
         findings_write(&findings, &text);
         fputs(buffer_text(&text), stderr);
         buffer_fini(&text);
     }
-    contract_free(contract);
     findings_fini(&findings);
+    return contract;
+}
+
+static int file_draw(const char *file, enum asl_picture_format format,
+                     const struct graph_options *options)
+{
+    struct contract *contract = contract_load_or_tell(file);
+    int outcome = contract ? contract_draw(contract, format, options) : EXIT_NO;
+    contract_free(contract);
     return outcome;
 }
 
