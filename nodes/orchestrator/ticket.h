@@ -33,10 +33,13 @@ struct ticket {
         TICKET_TOKEN,     /* wait, data or name and cause: a task token's answer */
         TICKET_HEARTBEAT, /* wait */
         TICKET_CHILD,     /* wait, data or name and cause: the end of a child */
+        TICKET_LIVES,     /* wait, child: it lives; is its end still waited for? */
         TICKET_SIGNAL     /* name, key, data */
     } question;
-    int16_t at_shard; /* of the workflow; the four above */
+    int16_t at_shard; /* of the workflow; the five above */
     uint32_t wait;
+    struct uuid child; /* of TICKET_LIVES; loaded: it was there when the shards were loaded */
+    bool loaded;
     char *name;        /* of the signal, or of the error */
     struct json *data; /* or NULL */
     struct uuid id;

@@ -81,6 +81,7 @@ int64_t worker_live(const struct worker *worker) { return atomic_load(&worker->l
 static void on_workflow(void *context, struct workflow *workflow)
 {
     struct worker *worker = context;
+    worker_child_loaded(worker, workflow);
     if (workflow_state(workflow) == WORKFLOW_PENDING)
         atomic_fetch_add(&worker->orchestrator->queued, 1);
     worker_step(
@@ -235,6 +236,10 @@ static void take_message(struct worker *worker, struct ticket *ticket)
         worker_refuse(ticket, refusal);
         return;
     }
+    if (ticket->question == TICKET_LIVES) {
+        worker_child_lives(worker, ticket);
+        return;
+    }
     struct engine_event event = {
         .type = types[ticket->question],
         .now_us = clock_now_us(),
@@ -256,6 +261,7 @@ static void take_ticket(struct worker *worker, struct ticket *ticket)
     case TICKET_TOKEN:
     case TICKET_HEARTBEAT:
     case TICKET_CHILD:
+    case TICKET_LIVES:
     case TICKET_SIGNAL:
         take_message(worker, ticket);
         break;
@@ -486,6 +492,7 @@ void worker_free(struct worker *worker)
     postgres_free(worker->postgres);
     free(worker->takes);
     free(worker->waiting);
+    free(worker->links);
     close(worker->epoll_fd);
     close(worker->mailbox_fd);
     pthread_mutex_destroy(&worker->lock);

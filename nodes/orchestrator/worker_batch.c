@@ -151,6 +151,7 @@ static void take_recorded(struct worker *worker, const struct engine_effect *eff
                     &effect->outcome, effect->seq, &batch->events);
     batch->touched[workflow_head(effect->workflow)->shard] = true;
     if (effect->is_new) {
+        worker_child_started(worker, effect->workflow);
         batch->accepted++;
         batch->unqueued += effect->outcome.to != WORKFLOW_PENDING;
     } else {
@@ -376,6 +377,7 @@ void worker_release_shards(struct worker *worker, enum error_code code)
         metrics_gauge_add(METRIC_SHARDS_OWNED, 0, 0, -1);
     }
     atomic_fetch_sub(&orchestrator->queued, queued);
+    worker->links_count = 0;
     engine_free(worker->engine);
     worker->engine = engine_new(orchestrator->config->orchestrator_concurrency);
     show_engine(worker);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Ends of workflows that other workflows wait for. They are told right after their commit; a parent whose
- * worker did not hear of it (a crash between the two, another instance) finds it in the database. */
+/* Workflows whose end another workflow waits for. Start and end are told to the parent's worker right after
+ * their commit; what it did not hear of (a crash between the two, another instance) is found in the
+ * database. A child whose parent no longer waits is cancelled. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,33 +27,87 @@ static void count_end(enum workflow_state state)
     metrics_add(METRIC_CHILDREN, label[state], 0, 1);
 }
 
+/* False when no other workflow waits for its end. */
+static bool parent_of(const struct worker *worker, const struct workflow *workflow,
+                      struct task_token *parent)
+{
+    const char *text = workflow_head(workflow)->parent_token;
+    return text != NULL &&
+           task_token_read(worker->orchestrator->environment.token_secret, text, parent);
+}
+
+static struct ticket *message(const struct task_token *parent)
+{
+    struct ticket *ticket = ticket_new();
+    ticket->id = parent->workflow_id;
+    ticket->at_shard = parent->shard;
+    ticket->wait = parent->wait;
+    return ticket;
+}
+
+/* To be sent after the commit. */
+static void tell_later(struct worker *worker, struct ticket *ticket)
+{
+    ticket->next = worker->gathering.told;
+    worker->gathering.told = ticket;
+}
+
+static void send_or_drop(struct worker *worker, struct ticket *ticket)
+{
+    if (orchestrator_owns(worker->orchestrator, ticket->at_shard))
+        worker_post(worker_of(worker, ticket->at_shard), ticket);
+    else
+        ticket_release(ticket);
+    ticket_release(ticket);
+}
+
+static struct ticket *life_sign(const struct uuid *child, const struct task_token *parent)
+{
+    struct ticket *ticket = message(parent);
+    ticket->question = TICKET_LIVES;
+    ticket->child = *child;
+    return ticket;
+}
+
+void worker_child_started(struct worker *worker, const struct workflow *workflow)
+{
+    struct task_token parent;
+    if (parent_of(worker, workflow, &parent))
+        tell_later(worker, life_sign(&workflow_head(workflow)->id, &parent));
+}
+
 void worker_child_ended(struct worker *worker, const struct workflow *workflow)
 {
-    const struct workflow_head *head = workflow_head(workflow);
-    struct task_token token;
+    struct task_token parent;
     struct task_answer answer = {0};
     char id[UUID_TEXT_BYTES];
-    if (head->parent_token == NULL ||
-        !task_token_read(worker->orchestrator->environment.token_secret, head->parent_token,
-                         &token))
+    if (!parent_of(worker, workflow, &parent))
         return;
-    task_workflow_ended(uuid_format(&head->id, id), workflow_state_name(workflow_state(workflow)),
-                        workflow_result(workflow), workflow_error(workflow),
-                        workflow_cause(workflow), &answer);
+    task_workflow_ended(uuid_format(&workflow_head(workflow)->id, id),
+                        workflow_state_name(workflow_state(workflow)), workflow_result(workflow),
+                        workflow_error(workflow), workflow_cause(workflow), &answer);
     count_end(workflow_state(workflow));
-    struct ticket *ticket = ticket_new();
+    struct ticket *ticket = message(&parent);
     ticket->question = TICKET_CHILD;
-    ticket->id = token.workflow_id;
-    ticket->at_shard = token.shard;
-    ticket->wait = token.wait;
     ticket->data = json_hold(answer.result);
     if (answer.kind == TASK_FAILED) {
         ticket->name = must_strdup(answer.failure.error);
         ticket->cause = must_strdup(buffer_text(&answer.failure.cause));
     }
-    ticket->next = worker->gathering.told;
-    worker->gathering.told = ticket;
+    tell_later(worker, ticket);
     task_answer_fini(&answer);
+}
+
+void worker_child_loaded(struct worker *worker, const struct workflow *workflow)
+{
+    struct child_link link = {.child = workflow_head(workflow)->id};
+    if (!parent_of(worker, workflow, &link.parent))
+        return;
+    if (worker->links_count == worker->links_capacity) {
+        worker->links_capacity = worker->links_capacity == 0 ? 16 : worker->links_capacity * 2;
+        worker->links = must_realloc(worker->links, worker->links_capacity * sizeof *worker->links);
+    }
+    worker->links[worker->links_count++] = link;
 }
 
 void worker_orphan(struct worker *worker, const struct uuid *id)
@@ -79,15 +134,22 @@ static void cancel_orphan(struct worker *worker, const struct uuid *id)
     }
 }
 
+/* Nobody waits for the child when its parent's wait is closed, or the parent has ended. One that was there
+ * when the shards were loaded is asked for in the database first: its parent may have been left out. */
+void worker_child_lives(struct worker *worker, struct ticket *ticket)
+{
+    struct workflow *parent = engine_find(worker->engine, &ticket->id);
+    bool waits = parent == NULL ? ticket->loaded : workflow_wait_find(parent, ticket->wait) != NULL;
+    if (!waits)
+        cancel_orphan(worker, &ticket->child);
+    ticket_release(ticket);
+}
+
 void worker_children_after_commit(struct worker *worker, struct batch *batch)
 {
     for (struct ticket *ticket = batch->told, *next; ticket != NULL; ticket = next) {
         next = ticket->next;
-        if (orchestrator_owns(worker->orchestrator, ticket->at_shard))
-            worker_post(worker_of(worker, ticket->at_shard), ticket);
-        else
-            ticket_release(ticket);
-        ticket_release(ticket);
+        send_or_drop(worker, ticket);
     }
     for (size_t i = 0; i < batch->orphans_count; i++)
         cancel_orphan(worker, &batch->orphans[i]);
@@ -143,28 +205,30 @@ static void tell(struct worker *worker, const struct engine_child *child,
     json_release(result);
 }
 
-int64_t worker_children_due_us(const struct worker *worker)
+/* Asks the database which of these workflows have ended; NULL when it does not say. */
+static struct postgres_rows *ask_ended(struct worker *worker, struct postgres_value *ids)
 {
-    bool can = worker->store_state == STORE_IDLE && worker_database_up(worker);
-    return can && engine_waits_for_children(worker->engine) ? worker->children_us : INT64_MAX;
+    struct postgres_rows *rows = NULL;
+    struct error error = {0};
+    if (postgres_query(worker->postgres, sql_ended, ids, 1, &rows, &error) != ERR_OK)
+        log_warning("ends of workflows cannot be looked up", LOG_INT("worker", worker->index),
+                    LOG_TEXT("error", error.text));
+    postgres_value_fini(ids);
+    worker_watch_postgres(worker, false);
+    return rows;
 }
 
-void worker_children_look(struct worker *worker)
+static void look_for_ends(struct worker *worker)
 {
     struct engine_child children[LOOK_MAX];
     struct postgres_value ids = {0};
-    struct postgres_rows *rows = NULL;
-    struct error error = {0};
     size_t count = engine_children(worker->engine, children, LOOK_MAX);
-    worker->children_us = clock_monotonic_us() + LOOK_US;
     if (count == 0)
         return;
     postgres_array_start(&ids, PG_UUID);
     for (size_t i = 0; i < count; i++)
         postgres_push_uuid(&ids, &children[i].child);
-    if (postgres_query(worker->postgres, sql_ended, &ids, 1, &rows, &error) != ERR_OK)
-        log_warning("ends of child workflows cannot be looked up", LOG_INT("worker", worker->index),
-                    LOG_TEXT("error", error.text));
+    struct postgres_rows *rows = ask_ended(worker, &ids);
     for (int row = 0; row < postgres_rows_count(rows); row++) {
         struct uuid id = postgres_rows_uuid(rows, row, 0);
         for (size_t i = 0; i < count; i++)
@@ -172,6 +236,64 @@ void worker_children_look(struct worker *worker)
                 tell(worker, &children[i], rows, row);
     }
     postgres_rows_free(rows);
-    postgres_value_fini(&ids);
-    worker_watch_postgres(worker, false);
+}
+
+static bool all_settled(const struct orchestrator *orchestrator)
+{
+    for (int i = 0; i < orchestrator->workers_count; i++)
+        if (!worker_settled(orchestrator->workers[i]))
+            return false;
+    return true;
+}
+
+static bool has_row(const struct postgres_rows *rows, const struct uuid *id)
+{
+    for (int row = 0; row < postgres_rows_count(rows); row++) {
+        struct uuid found = postgres_rows_uuid(rows, row, 0);
+        if (uuid_equal(&found, id))
+            return true;
+    }
+    return false;
+}
+
+/* Loaded children are seen to when all shards are loaded: a crash may have come between the end of a
+ * parent's wait and the cancel of its child. */
+static void look_for_orphans(struct worker *worker)
+{
+    struct postgres_value ids = {0};
+    size_t first = worker->links_count > LOOK_MAX ? worker->links_count - LOOK_MAX : 0;
+    if (worker->links_count == 0 || !all_settled(worker->orchestrator))
+        return;
+    postgres_array_start(&ids, PG_UUID);
+    for (size_t i = first; i < worker->links_count; i++)
+        postgres_push_uuid(&ids, &worker->links[i].parent.workflow_id);
+    struct postgres_rows *rows = ask_ended(worker, &ids);
+    if (rows == NULL)
+        return;
+    for (size_t i = first; i < worker->links_count; i++) {
+        const struct child_link *link = &worker->links[i];
+        if (has_row(rows, &link->parent.workflow_id)) {
+            cancel_orphan(worker, &link->child);
+            continue;
+        }
+        struct ticket *ticket = life_sign(&link->child, &link->parent);
+        ticket->loaded = true;
+        send_or_drop(worker, ticket);
+    }
+    worker->links_count = first;
+    postgres_rows_free(rows);
+}
+
+int64_t worker_children_due_us(const struct worker *worker)
+{
+    bool can = worker->store_state == STORE_IDLE && worker_database_up(worker);
+    bool wanted = engine_waits_for_children(worker->engine) || worker->links_count > 0;
+    return can && wanted ? worker->children_us : INT64_MAX;
+}
+
+void worker_children_look(struct worker *worker)
+{
+    worker->children_us = clock_monotonic_us() + LOOK_US;
+    look_for_ends(worker);
+    look_for_orphans(worker);
 }

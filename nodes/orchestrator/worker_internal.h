@@ -49,7 +49,7 @@ struct batch {
     size_t replies_count, replies_capacity;
     struct batch_end *ends;
     size_t ends_count, ends_capacity;
-    struct ticket *told;  /* ends of children, for their parents' workers */
+    struct ticket *told;  /* starts and ends of children, for their parents' workers */
     struct uuid *orphans; /* workflows to cancel: nobody waits for their end any more */
     size_t orphans_count, orphans_capacity;
     uint64_t accepted, unqueued; /* workflows accepted; those that are no longer PENDING */
@@ -63,6 +63,12 @@ struct watchers {
     struct uuid id;
     struct ticket *first;
     UT_hash_handle hh;
+};
+
+/* A workflow that was loaded, and the step that waits for its end. */
+struct child_link {
+    struct uuid child;
+    struct task_token parent;
 };
 
 struct call_key {
@@ -120,6 +126,8 @@ struct worker {
     struct batch_call *waiting; /* calls of our own API that wait for their turn */
     size_t waiting_count, waiting_capacity;
     int64_t children_us; /* when ends of children are looked for next, while any are waited for */
+    struct child_link *links; /* of loaded children: it is to be seen whether they are orphans */
+    size_t links_count, links_capacity;
 };
 
 /* worker_batch.c */
@@ -144,7 +152,10 @@ void worker_calls_start_waiting(struct worker *worker);
 void worker_calls_drop(struct worker *worker);
 
 /* worker_child.c */
+void worker_child_started(struct worker *worker, const struct workflow *workflow);
 void worker_child_ended(struct worker *worker, const struct workflow *workflow);
+void worker_child_loaded(struct worker *worker, const struct workflow *workflow);
+void worker_child_lives(struct worker *worker, struct ticket *ticket);
 void worker_orphan(struct worker *worker, const struct uuid *id);
 void worker_children_after_commit(struct worker *worker, struct batch *batch);
 void worker_children_drop(struct batch *batch);

@@ -488,6 +488,25 @@ def test_a_cancelled_parent_cancels_its_child(orchestra):
     assert orchestra.wait_workflow(child)["state"] == "CANCELLED"
 
 
+def test_an_orphan_is_found_after_a_crash(orchestra):
+    """As if the instance had died between the parent's end and the cancel of its child."""
+    parent = start(orchestra, "parent", {"kind": "wait"})
+    child = one_child(orchestra)
+    recorded(orchestra, parent, DELIVERED)
+    token = orchestra.sql("SELECT parent_token FROM workflow_executions WHERE id = %s", child)[0][0]
+    orphan = start(orchestra, "child", {"kind": "wait"})
+    orchestra.orchestrator.kill()
+    # A second child of the same step, of which the parent knows nothing.
+    orchestra.sql("UPDATE workflow_executions SET parent_token = %s WHERE id = %s", token, orphan)
+    orchestra.orchestrator.start()
+    assert orchestra.workflow(child)["state"] == "PROCESSING"
+    assert orchestra.call("POST", f"/api/v1/workflows/{parent}/cancel").status == 200
+    assert orchestra.wait_workflow(child)["state"] == "CANCELLED"
+    orchestra.orchestrator.kill()
+    orchestra.orchestrator.start()
+    assert orchestra.wait_workflow(orphan)["state"] == "CANCELLED"
+
+
 def test_parent_and_child_outlive_a_crash_at_each_stage(orchestra):
     parent = start(orchestra, "parent", {"kind": "wait"})
     child = one_child(orchestra)
