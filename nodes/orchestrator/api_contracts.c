@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/metrics.h"
+#include "core/asl_picture.h"
 #include "io/log.h"
 #include "orchestrator/api.h"
 
@@ -81,6 +82,35 @@ static struct json *described_json(const struct registry_version *described)
     return object;
 }
 
+/* -- pictures -- */
+
+/* ?format=mermaid|dot|svg|text asks for a picture instead of the document. */
+static enum error_code picture_wanted(struct http_request *request, bool *wanted,
+                                      enum asl_picture_format *format, struct error *error)
+{
+    const char *name = http_query(request, "format");
+    *wanted = name != NULL && strcmp(name, "json") != 0;
+    if (*wanted && !asl_picture_format_parse(name, format))
+        return error_set_field(error, ERR_INVALID, "format",
+                               "format must be json, mermaid, dot, svg or text, not %.32s", name);
+    return ERR_OK;
+}
+
+static void picture_answer(struct http_response *response, const struct contract *contract,
+                           enum asl_picture_format format)
+{
+    struct error error = {0};
+    enum error_code code = asl_picture_write(asl_machine_definition(contract->machine),
+                                             contract->name, format, &response->body, &error);
+    if (code != ERR_OK) { /* too many states for an SVG: another form will do */
+        struct error told = {0};
+        (void)error_set_field(&told, ERR_INVALID, "format", "%s", error.text);
+        api_fail(response, &told);
+        return;
+    }
+    response->content_type = asl_picture_media_type(format);
+}
+
 /* -- reading -- */
 
 void api_contracts(struct http_request *request, struct http_response *response, void *context)
@@ -129,7 +159,11 @@ void api_contract(struct http_request *request, struct http_response *response, 
     struct postgres *postgres;
     struct error error = {0};
     size_t count = 0;
-    enum error_code code = postgres_pool_get(orchestrator->pool, &postgres, &error);
+    bool drawn;
+    enum asl_picture_format format;
+    enum error_code code = picture_wanted(request, &drawn, &format, &error);
+    if (code == ERR_OK)
+        code = postgres_pool_get(orchestrator->pool, &postgres, &error);
     if (code == ERR_OK) {
         code = list_name(orchestrator->registry, postgres, name, &list, &count, &error);
         if (code == ERR_OK) {
@@ -140,7 +174,9 @@ void api_contract(struct http_request *request, struct http_response *response, 
         }
         postgres_pool_put(orchestrator->pool, postgres);
     }
-    if (code == ERR_OK) {
+    if (code == ERR_OK && drawn) {
+        picture_answer(response, described.contract, format);
+    } else if (code == ERR_OK) {
         struct json *answer = described_json(&described);
         json_object_set(answer, "versions", versions_json(list, count));
         http_json(response, 200, answer);
@@ -158,7 +194,11 @@ void api_contract_version(struct http_request *request, struct http_response *re
     struct registry_version described;
     struct postgres *postgres;
     struct error error = {0};
-    enum error_code code = postgres_pool_get(orchestrator->pool, &postgres, &error);
+    bool drawn;
+    enum asl_picture_format format;
+    enum error_code code = picture_wanted(request, &drawn, &format, &error);
+    if (code == ERR_OK)
+        code = postgres_pool_get(orchestrator->pool, &postgres, &error);
     if (code == ERR_OK) {
         code = registry_describe(orchestrator->registry, postgres,
                                  http_path_parameter(request, "name"),
@@ -167,6 +207,10 @@ void api_contract_version(struct http_request *request, struct http_response *re
     }
     if (code != ERR_OK) {
         api_fail(response, &error);
+        return;
+    }
+    if (drawn) {
+        picture_answer(response, described.contract, format);
         return;
     }
     struct json *answer = described_json(&described);
