@@ -23,8 +23,8 @@ static struct json *head_json(const struct contract *contract)
     return object;
 }
 
-/* All of its document, so that it can be published again; of a state machine alone, the contract that does
- * the same. */
+/* All of its document, so that it can be published again; of a state machine alone, the contract
+ * that does the same. */
 static struct json *whole_json(const struct contract *contract)
 {
     const struct json *document = contract->document;
@@ -52,7 +52,8 @@ static struct json *versions_json(const struct registry_version *versions, size_
     return list;
 }
 
-/* The version of one name's list that a submission gets which names none; NULL: all are pre-releases. */
+/* The version of one name's list that a submission gets which names none; NULL: all are
+ * pre-releases. */
 static const struct contract *newest_of(const struct registry_version *versions, size_t count)
 {
     for (size_t i = 0; i < count; i++)
