@@ -94,8 +94,8 @@ bool postgres_is_dead(const struct postgres *postgres);
 void postgres_set_reply_timeout(struct postgres *postgres, int timeout_ms);
 int postgres_socket(const struct postgres *postgres); /* -1 when down */
 int postgres_backend_pid(const struct postgres *postgres);
-/* When the present connection was made, by clock_monotonic_us; 0 when down. Another figure means another
- * session: what was set in the old one (LISTEN) is gone. */
+/* When the present connection was made, by clock_monotonic_us; 0 when down. Another figure means
+ * another session: what was set in the old one (LISTEN) is gone. */
 int64_t postgres_connected_us(const struct postgres *postgres);
 /* Takes what LISTEN brought so far; true when there was something. Never waits. */
 bool postgres_notified(struct postgres *postgres);

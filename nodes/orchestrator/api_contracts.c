@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/metrics.h"
+#include "core/asl_picture.h"
 #include "io/log.h"
 #include "orchestrator/api.h"
 
@@ -22,8 +23,8 @@ static struct json *head_json(const struct contract *contract)
     return object;
 }
 
-/* All of its document, so that it can be published again; of a state machine alone, the contract that does
- * the same. */
+/* All of its document, so that it can be published again; of a state machine alone, the contract
+ * that does the same. */
 static struct json *whole_json(const struct contract *contract)
 {
     const struct json *document = contract->document;
@@ -51,7 +52,8 @@ static struct json *versions_json(const struct registry_version *versions, size_
     return list;
 }
 
-/* The version of one name's list that a submission gets which names none; NULL: all are pre-releases. */
+/* The version of one name's list that a submission gets which names none; NULL: all are
+ * pre-releases. */
 static const struct contract *newest_of(const struct registry_version *versions, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -79,6 +81,35 @@ static struct json *described_json(const struct registry_version *described)
     json_object_set(object, "offered", json_bool(described->offered));
     json_object_set(object, "live_workflows", json_int(described->live));
     return object;
+}
+
+/* -- pictures -- */
+
+/* ?format=mermaid|dot|svg|text asks for a picture instead of the document. */
+static enum error_code picture_wanted(struct http_request *request, bool *wanted,
+                                      enum asl_picture_format *format, struct error *error)
+{
+    const char *name = http_query(request, "format");
+    *wanted = name != NULL && strcmp(name, "json") != 0;
+    if (*wanted && !asl_picture_format_parse(name, format))
+        return error_set_field(error, ERR_INVALID, "format",
+                               "format must be json, mermaid, dot, svg or text, not %.32s", name);
+    return ERR_OK;
+}
+
+static void picture_answer(struct http_response *response, const struct contract *contract,
+                           enum asl_picture_format format)
+{
+    struct error error = {0};
+    enum error_code code = asl_picture_write(asl_machine_definition(contract->machine),
+                                             contract->name, format, &response->body, &error);
+    if (code != ERR_OK) { /* too many states for an SVG: another form will do */
+        struct error told = {0};
+        (void)error_set_field(&told, ERR_INVALID, "format", "%s", error.text);
+        api_fail(response, &told);
+        return;
+    }
+    response->content_type = asl_picture_media_type(format);
 }
 
 /* -- reading -- */
@@ -129,7 +160,11 @@ void api_contract(struct http_request *request, struct http_response *response, 
     struct postgres *postgres;
     struct error error = {0};
     size_t count = 0;
-    enum error_code code = postgres_pool_get(orchestrator->pool, &postgres, &error);
+    bool drawn;
+    enum asl_picture_format format;
+    enum error_code code = picture_wanted(request, &drawn, &format, &error);
+    if (code == ERR_OK)
+        code = postgres_pool_get(orchestrator->pool, &postgres, &error);
     if (code == ERR_OK) {
         code = list_name(orchestrator->registry, postgres, name, &list, &count, &error);
         if (code == ERR_OK) {
@@ -140,7 +175,9 @@ void api_contract(struct http_request *request, struct http_response *response, 
         }
         postgres_pool_put(orchestrator->pool, postgres);
     }
-    if (code == ERR_OK) {
+    if (code == ERR_OK && drawn) {
+        picture_answer(response, described.contract, format);
+    } else if (code == ERR_OK) {
         struct json *answer = described_json(&described);
         json_object_set(answer, "versions", versions_json(list, count));
         http_json(response, 200, answer);
@@ -158,7 +195,11 @@ void api_contract_version(struct http_request *request, struct http_response *re
     struct registry_version described;
     struct postgres *postgres;
     struct error error = {0};
-    enum error_code code = postgres_pool_get(orchestrator->pool, &postgres, &error);
+    bool drawn;
+    enum asl_picture_format format;
+    enum error_code code = picture_wanted(request, &drawn, &format, &error);
+    if (code == ERR_OK)
+        code = postgres_pool_get(orchestrator->pool, &postgres, &error);
     if (code == ERR_OK) {
         code = registry_describe(orchestrator->registry, postgres,
                                  http_path_parameter(request, "name"),
@@ -167,6 +208,10 @@ void api_contract_version(struct http_request *request, struct http_response *re
     }
     if (code != ERR_OK) {
         api_fail(response, &error);
+        return;
+    }
+    if (drawn) {
+        picture_answer(response, described.contract, format);
         return;
     }
     struct json *answer = described_json(&described);

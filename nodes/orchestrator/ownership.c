@@ -31,8 +31,8 @@ struct ownership {
     int wake; /* eventfd */
 };
 
-/* The lock lives and dies with the session, and a lost session is replaced unseen: asked for at each beat.
- * Holding it several times changes nothing. */
+/* The lock lives and dies with the session, and a lost session is replaced unseen: asked for at
+ * each beat. Holding it several times changes nothing. */
 static enum error_code hold_lock(struct ownership *ownership, struct error *error)
 {
     struct postgres_value value = {0};
@@ -122,8 +122,8 @@ static enum error_code claim(struct ownership *ownership, struct error *error)
     return code;
 }
 
-/* Partitions are made months ahead, and keys past their retention go in small deletes. On a connection of
- * its own: whatever holds it up must not cost the lock or the lease. */
+/* Partitions are made months ahead, and keys past their retention go in small deletes. On a
+ * connection of its own: whatever holds it up must not cost the lock or the lease. */
 static void keep_house(struct ownership *ownership)
 {
     static const char sql_keys[] =

@@ -77,7 +77,8 @@ static int compare(const struct registry_entry *entry, const char *name, const c
     return order != 0 ? order : strcmp(entry->version, version);
 }
 
-/* Index of the first entry that is not before (name, version); version NULL: behind all of the name. */
+/* Index of the first entry that is not before (name, version); version NULL: behind all of the
+ * name. */
 static size_t lower_bound(const struct registry *registry, const char *name, const char *version)
 {
     size_t from = 0, to = registry->count;
@@ -297,7 +298,7 @@ enum error_code registry_store(struct registry *registry, struct postgres *postg
     return code;
 }
 
-/* Each loaded contract to the database; one whose version is there with other content is refused. */
+/* Each loaded contract to the database; refuses one whose version is there with other content. */
 static enum error_code store_loaded(struct contract_files *files, struct postgres *postgres,
                                     struct findings *findings, struct error *error)
 {

@@ -76,8 +76,8 @@ enum error_code registry_store_file(struct postgres *postgres, const struct cont
     return code;
 }
 
-/* Whether the version was there and not deleted; no row when there was nothing to do. Whoever listens is
- * told when the transaction is committed. */
+/* Whether the version was there and not deleted; no row when there was nothing to do. Whoever
+ * listens is told when the transaction is committed. */
 static const char sql_publish[] =
     "WITH offered AS (SELECT 1 FROM contracts WHERE name = $1 AND version = $2 AND deleted_at IS "
     "NULL) "

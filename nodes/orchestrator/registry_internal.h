@@ -48,8 +48,8 @@ struct registry_entry *registry_adopt(struct registry *registry, const char *nam
 struct registry_entry *registry_find(const struct registry *registry, const char *name,
                                      const char *version); /* under a lock */
 bool registry_is_offered(const struct registry_entry *entry);
-/* contract_parse_among with the registry's services (`any_service`: without) on a thread of its own, since
- * the stacks of HTTP threads are too small for it. */
+/* contract_parse_among with the registry's services (`any_service`: without) on a thread of its
+ * own, since the stacks of HTTP threads are too small for it. */
 struct contract *registry_parse(const struct registry *registry, const char *file, const char *text,
                                 size_t bytes, bool any_service, struct findings *findings) MUST_USE;
 /* Writes a contract of a file. ERR_CONFIG when the version is there with other content. */

@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""Versions of contracts: publish, list, read, delete; files on SIGHUP; running workflows stay on theirs;
-instances on one database follow each other."""
+"""Versions of contracts: publish, list, read, delete; files on SIGHUP; running workflows stay on
+theirs; instances on one database follow each other."""
 
 import json
 import shutil
 import signal
 import threading
 import urllib.parse
+import xml.etree.ElementTree
 
 import pytest
 import web
-from harness import ROOT, unique, wait_until
+from harness import ROOT, Bridge, wait_until
+from test_openapi import Document, shipped
 
 YAML = {"Content-Type": "application/yaml"}
+DESCRIBED = Document(shipped("orchestrator"))
+ONE_VERSION = "/api/v1/contracts/{name}/versions/{version}"
 
 
 def pass_machine(result) -> dict:
@@ -48,15 +52,19 @@ class Gate:
         return (200, b"{}") if self.open.wait(300) else None
 
 
+def prepare(bridge, directory):
+    """Database, broker and a contracts directory of the test's own; no node is started."""
+    bridge.contracts = directory / "contracts"
+    shutil.copytree(ROOT / "contracts", bridge.contracts)
+    bridge.environment["CONTRACTS_DIR"] = str(bridge.contracts)
+    bridge.migrate()
+    bridge.start_embedded_broker()
+    return bridge
+
+
 @pytest.fixture
 def prepared(empty_bridge, directory):
-    """Database, broker and a contracts directory of the test's own; no node is started."""
-    empty_bridge.contracts = directory / "contracts"
-    shutil.copytree(ROOT / "contracts", empty_bridge.contracts)
-    empty_bridge.environment["CONTRACTS_DIR"] = str(empty_bridge.contracts)
-    empty_bridge.migrate()
-    empty_bridge.start_embedded_broker()
-    return empty_bridge
+    return prepare(empty_bridge, directory)
 
 
 @pytest.fixture
@@ -66,7 +74,16 @@ def node(prepared):
 
 
 def publish(bridge, document, query: str = "", server: str = "orchestrator") -> web.Answer:
-    return web.call("POST", f"{bridge.url(server)}/api/v1/contracts{query}", document)
+    answer = web.call("POST", f"{bridge.url(server)}/api/v1/contracts{query}", document)
+    DESCRIBED.check("post", "/api/v1/contracts", answer)
+    return answer
+
+
+def delete(bridge, name: str, version: str, server: str = "orchestrator") -> web.Answer:
+    url = f"{bridge.url(server)}/api/v1/contracts/{name}/versions/{version}"
+    answer = web.call("DELETE", url)
+    DESCRIBED.check("delete", ONE_VERSION, answer)
+    return answer
 
 
 def submit(bridge, workflow, version=None, server="orchestrator", wait_ms=20000, key=None):
@@ -171,6 +188,7 @@ def test_all_findings_of_a_broken_body(node):
         "POST", node.url("orchestrator") + "/api/v1/contracts?file=team/broken.yaml", BROKEN, YAML
     )
     assert (answer.status, answer.json["code"]) == (422, "invalid_contract"), answer
+    DESCRIBED.check("post", "/api/v1/contracts", answer)
     found = {}
     for finding in answer.json["findings"]:
         assert finding["file"] == "team/broken.yaml"
@@ -216,6 +234,7 @@ def test_bodies_that_are_no_contract(node):
             "POST", node.url("orchestrator") + "/api/v1/contracts" + query, body, headers
         )
         assert (answer.status, answer.json["code"]) == (status, code), (body[:20], query, answer)
+        DESCRIBED.check("post", "/api/v1/contracts", answer)
     assert web.get(node.url("orchestrator") + "/health/live").status == 200
 
 
@@ -320,21 +339,22 @@ def test_a_version_in_use_cannot_be_deleted(prepared, stub):
     for version in ("1.0.0", "2.0.0"):
         assert publish(prepared, waiting("walk", version)).status == 201
     running = [submit(prepared, "walk", wait_ms=None) for _ in range(3)]
-    path = "/api/v1/contracts/walk/versions/2.0.0"
-    refused = prepared.call("DELETE", path)
+    refused = delete(prepared, "walk", "2.0.0")
     assert (refused.status, refused.json["code"]) == (409, "contract_in_use"), refused
     assert refused.json["live_workflows"] == 3
     gate.open.set()
     for answer in running:
         prepared.wait_workflow(answer.json["workflow_id"])
-    deleted = prepared.call("DELETE", path)
+    deleted = delete(prepared, "walk", "2.0.0")
     assert deleted.status == 200 and deleted.json["deleted_at"], deleted
-    assert prepared.call("DELETE", path).json == deleted.json
+    assert delete(prepared, "walk", "2.0.0").json == deleted.json
     assert versions(prepared, "walk") == ["1.0.0"]
     assert result_of(submit(prepared, "walk")) == {"ran": "1.0.0"}
     assert submit(prepared, "walk", "2.0.0").status == 422
     # It can still be read, and so can its finished workflows.
-    read = prepared.get(path).json
+    read = prepared.get("/api/v1/contracts/walk/versions/2.0.0")
+    DESCRIBED.check("get", ONE_VERSION, read)
+    read = read.json
     assert read["deleted_at"] == deleted.json["deleted_at"] and read["offered"] is False
     assert prepared.workflow(running[0].json["workflow_id"])["result"] == {"ran": "2.0.0"}
     assert publish(prepared, contract("walk", "2.0.0")).status == 409
@@ -344,7 +364,7 @@ def test_a_version_in_use_cannot_be_deleted(prepared, stub):
     back = publish(prepared, waiting("walk", "2.0.0"))
     assert back.status == 201, back
     assert result_of(submit(prepared, "walk")) == {"ran": "2.0.0"}
-    assert prepared.call("DELETE", "/api/v1/contracts/walk/versions/7.0.0").status == 404
+    assert delete(prepared, "walk", "7.0.0").status == 404
 
 
 def test_a_repeat_gets_its_workflow_whatever_was_published_since(node):
@@ -354,8 +374,8 @@ def test_a_repeat_gets_its_workflow_whatever_was_published_since(node):
     assert publish(node, contract("greet", "2.0.0", input_state=strict)).status == 201
     again = submit(node, "greet", key="once")
     assert again.status == 200 and again.json["workflow_id"] == first.json["workflow_id"], again
-    assert node.call("DELETE", "/api/v1/contracts/greet/versions/2.0.0").status == 200
-    assert node.call("DELETE", "/api/v1/contracts/greet/versions/1.0.0").status == 200
+    assert delete(node, "greet", "2.0.0").status == 200
+    assert delete(node, "greet", "1.0.0").status == 200
     again = submit(node, "greet", key="once")
     assert again.status == 200 and again.json["workflow_id"] == first.json["workflow_id"], again
     assert submit(node, "greet", key="twice").status == 422
@@ -377,8 +397,10 @@ def test_files_are_read_again_on_sighup(node):
     assert node.metric("contract_reloads_total", result="error") == 1
     assert versions(node, "greet") == ["1.1.0"], "the good files are taken"
     assert versions(node, "fresh") == ["1.0.0"]
-    refused = [line for line in node.log_lines("orchestrator") if line["event"] == "contract file refused"]
-    assert refused and refused[0]["file"].endswith("/workflows/other.yaml") and refused[0]["line"] >= 3
+    lines = node.log_lines("orchestrator")
+    refused = [line for line in lines if line["event"] == "contract file refused"]
+    assert refused and refused[0]["file"].endswith("/workflows/other.yaml"), lines[-5:]
+    assert refused[0]["line"] >= 3
 
 
 def test_a_bad_file_never_replaces_a_good_one(node):
@@ -422,7 +444,7 @@ def test_a_file_that_is_gone_is_offered_no_longer(node):
 def test_a_deleted_version_does_not_come_back_with_its_file(node):
     put(node, "a.json", contract("greet", "1.0.0"))
     reload(node)
-    assert node.call("DELETE", "/api/v1/contracts/greet/versions/1.0.0").status == 200
+    assert delete(node, "greet", "1.0.0").status == 200
     reload(node)
     assert versions(node, "greet") == []
     assert any("was deleted" in line["event"] for line in node.log_lines("orchestrator"))
@@ -449,8 +471,7 @@ def test_instances_follow_each_other(node):
     wait_until(lambda: versions(node, "greet", "second") == ["1.0.0"], 10, "the second to hear")
     assert publish(node, contract("greet", "1.1.0", result="two"), server="second").status == 201
     wait_until(lambda: item(node, "greet")["version"] == "1.1.0", 10, "the first to hear")
-    url = node.url("second") + "/api/v1/contracts/greet/versions/1.1.0"
-    assert web.call("DELETE", url).status == 200
+    assert delete(node, "greet", "1.1.0", "second").status == 200
     wait_until(lambda: versions(node, "greet") == ["1.0.0"], 10, "the first to hear of the end")
     # A lost connection does not lose what is published meanwhile.
     node.sql(
@@ -459,7 +480,9 @@ def test_instances_follow_each_other(node):
     )
     assert publish(node, contract("greet", "2.0.0", result="three")).status == 201
     for server in both:
-        wait_until(lambda s=server: item(node, "greet", s)["version"] == "2.0.0", 20, f"{server} to hear")
+        wait_until(
+            lambda name=server: item(node, "greet", name)["version"] == "2.0.0", 20, "all to hear"
+        )
 
 
 def test_an_unknown_name_is_looked_up_before_it_is_refused(node):
@@ -526,7 +549,8 @@ def test_idle_instances_hear_and_do_not_ask(prepared):
 
 
 def test_publish_show_and_delete_by_command(node, directory):
-    good, bad, plain = directory / "greet.yaml", directory / "bad.yaml", directory / "alone.asl.json"
+    good, bad = directory / "greet.yaml", directory / "bad.yaml"
+    plain = directory / "alone.asl.json"
     good.write_text("# said\n" + json.dumps(contract("greet", "1.0.0", metadata={"team": "a"})))
     bad.write_text(BROKEN)
     plain.write_text(json.dumps(pass_machine("alone")))
@@ -536,17 +560,19 @@ def test_publish_show_and_delete_by_command(node, directory):
     done = node.bridgectl("contracts", "publish", good, bad, plain, check=False)
     assert done.returncode == 1, done
     lines = done.stdout.splitlines()
-    assert lines[0] == f"{good}: greet 1.0.0 published" and lines[-1] == f"{plain}: alone 1.0.0 published"
-    assert any(line.startswith(f"{bad}:12:7: error ASL_UNKNOWN_RESOURCE: ") for line in lines), lines
+    assert lines[0] == f"{good}: greet 1.0.0 published", lines
+    assert lines[-1] == f"{plain}: alone 1.0.0 published", lines
+    assert any(line.startswith(f"{bad}:12:7: error ASL_UNKNOWN_RESOURCE: ") for line in lines)
     assert any("invalid_contract" in line for line in lines), lines
-    assert node.bridgectl("contracts", "publish", good).stdout == f"{good}: greet 1.0.0 is there already\n"
+    again = node.bridgectl("contracts", "publish", good)
+    assert again.stdout == f"{good}: greet 1.0.0 is there already\n"
     answers = json.loads(node.bridgectl("contracts", "publish", good, "--json").stdout)
     assert (answers[0]["status"], answers[0]["answer"]["outcome"]) == (200, "unchanged")
     missing = node.bridgectl("contracts", "publish", directory / "none.yaml", check=False)
     assert missing.returncode == 1 and "none.yaml" in missing.stderr
 
     listed = node.bridgectl("contracts", "list").stdout
-    assert any(line.split()[:3] == ["greet", "1.0.0", "1.0.0"] for line in listed.splitlines()), listed
+    assert ["greet", "1.0.0", "1.0.0"] in [line.split()[:3] for line in listed.splitlines()]
     # What is shown can be published again, and is the same.
     shown = node.bridgectl("contracts", "show", "greet").stdout
     assert "Type: Pass" in shown and "live_workflows" not in shown
@@ -555,19 +581,75 @@ def test_publish_show_and_delete_by_command(node, directory):
     assert "is there already" in node.bridgectl("contracts", "publish", again).stdout
     again.write_text(shown.replace("1.0.0", "1.1.0"))
     node.bridgectl("contracts", "publish", again)
-    one = node.bridgectl("contracts", "show", "greet", "--version", "1.0.0", "--format", "json").stdout
-    two = node.bridgectl("contracts", "show", "greet", "--format", "json").stdout
-    one, two = json.loads(one), json.loads(two)
+    show = ("contracts", "show", "greet", "--format")
+    one = json.loads(node.bridgectl(*show, "json", "--version", "1.0.0").stdout)
+    two = json.loads(node.bridgectl(*show, "json").stdout)
     assert (one["source"], two["version"]) == ("published", "1.1.0")
     assert one["state_machine"] == two["state_machine"] and two["metadata"] == {"team": "a"}
-    assert node.bridgectl("contracts", "show", "greet", "--format", "png", check=False).returncode == 2
+    assert node.bridgectl(*show, "png", check=False).returncode == 2
 
     node.bridgectl("contracts", "delete", "greet", "1.1.0")
     assert versions(node, "greet") == ["1.0.0"]
     assert node.bridgectl("contracts", "delete", "greet", "9.0.0", check=False).returncode == 1
 
 
+# -- without the database --
+
+
+def test_without_the_database_nothing_is_published_and_nothing_lost(directory, own_postgres):
+    bridge = prepare(Bridge(directory, own_postgres.url()), directory)
+    try:
+        bridge.start_orchestrator()
+        assert publish(bridge, contract("greet", "1.0.0")).status == 201
+        own_postgres.stop()
+        refused = publish(bridge, contract("greet", "2.0.0", result="two"))
+        assert refused.status == 503 and int(refused.headers["Retry-After"]) >= 1, refused
+        assert delete(bridge, "greet", "1.0.0").status == 503
+        assert versions(bridge, "greet") == ["1.0.0"], "what is in memory is told"
+        put(bridge, "fresh.json", contract("fresh", "1.0.0"))
+        reload(bridge)
+        assert bridge.metric("contract_reloads_total", result="error") == 1
+        assert versions(bridge, "fresh") == [], "what is not stored is not offered"
+        assert versions(bridge, "metadata_stamping") == ["1.0.0"]
+        own_postgres.start()
+        wait_until(
+            lambda: publish(bridge, contract("greet", "2.0.0", result="two")).status in (200, 201),
+            60,
+            "publishing to be possible again",
+        )
+        reload(bridge)
+        assert versions(bridge, "fresh") == ["1.0.0"]
+        wait_until(lambda: submit(bridge, "greet").status == 200, 60, "submissions to be accepted")
+        assert result_of(submit(bridge, "greet")) == "two"
+    finally:
+        bridge.close()
+
+
 # -- many at once --
+
+
+def test_one_of_many_contents_becomes_the_version(node):
+    node.start_orchestrator("second")
+    answers, start = [], threading.Barrier(12)
+
+    def race(number):
+        start.wait()
+        server = "orchestrator" if number % 2 else "second"
+        answer = publish(node, contract("race", "1.0.0", result=number), server=server)
+        answers.append((number, answer))
+
+    threads = [threading.Thread(target=race, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    won = [number for number, answer in answers if answer.status == 201]
+    assert len(won) == 1 and len(answers) == 12, answers
+    assert all(answer.status == 409 for number, answer in answers if number != won[0]), answers
+    for server in ("orchestrator", "second"):
+        one = web.get(node.url(server) + "/api/v1/contracts/race/versions/1.0.0").json
+        assert one["state_machine"] == pass_machine(won[0])
+    assert result_of(submit(node, "race", "1.0.0")) == won[0]
 
 
 def test_publishing_while_workflows_are_submitted(node):
@@ -588,7 +670,7 @@ def test_publishing_while_workflows_are_submitted(node):
         version = f"1.{minor}.0"
         assert publish(node, contract("busy", version, result=version)).status == 201
         if minor % 3 == 0:
-            answer = node.call("DELETE", f"/api/v1/contracts/busy/versions/1.{minor - 1}.0")
+            answer = delete(node, "busy", f"1.{minor - 1}.0")
             assert answer.status in (200, 409), answer
     done.set()
     for thread in threads:
@@ -604,3 +686,27 @@ def test_names_are_encoded_in_paths(node):
     path = "/api/v1/contracts/a.b_c-d/versions/" + urllib.parse.quote(version, safe="")
     assert node.get(path).json["version"] == version
     assert node.call("DELETE", path).status == 200
+
+
+# -- pictures --
+
+
+def test_a_contract_is_drawn(node):
+    assert publish(node, contract("drawn", "1.0.0")).status == 201
+    document = {"StartAt": "Wait <a>", "States": {"Wait <a>": {"Type": "Wait", "Seconds": 5, "End": True}}}
+    assert publish(node, contract("drawn", "2.0.0", state_machine=document)).status == 201
+    path = "/api/v1/contracts/drawn"
+    svg = node.get(path + "?format=svg")
+    assert svg.headers["Content-Type"] == "image/svg+xml"
+    names = [part.text for part in xml.etree.ElementTree.fromstring(svg.text).iter() if part.text]
+    assert "Wait <a>" in names and "Wait 5 s" in names
+    mermaid = node.get(path + "?format=mermaid")
+    assert mermaid.headers["Content-Type"].startswith("text/vnd.mermaid")
+    assert mermaid.text.startswith("stateDiagram-v2\n") and 'state "Wait #60;a#62;" as s0\n' in mermaid.text
+    dot = node.get(path + "/versions/1.0.0?format=dot")
+    assert dot.headers["Content-Type"].startswith("text/vnd.graphviz")
+    assert dot.text.startswith('digraph "drawn" {\n') and "start -> s0;" in dot.text
+    assert node.get(path + "/versions/2.0.0?format=text").text == "Wait <a> (Wait 5 s) -> end\n"
+    assert node.get(path + "?format=json").json["version"] == "2.0.0"
+    refused = node.get(path + "?format=gif")
+    assert (refused.status, refused.json["field"]) == (422, "format")

@@ -134,7 +134,7 @@ static void version_path(struct buffer *path, const char *name, const char *vers
     append_encoded(path, version);
 }
 
-/* The contract alone, without what the orchestrator says about it: it can be published elsewhere. */
+/* The contract alone, without what the orchestrator says about it: as it can be published. */
 static struct json *document_of(const struct json *answer)
 {
     static const char *const said[] = {"source",  "created_at",     "deleted_at",
