@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The one place that lists the Debian packages this project needs. Installs those that are missing.
 #
-#   tools/install-packages.sh [--check] GROUP...      groups: build run test lint kafka valgrind
+#   tools/install-packages.sh [--check] GROUP...      groups: build run test lint kafka valgrind optional
 #
 # Says what is missing, uses sudo when it is not run by root, and is silent when nothing is missing.
 # --check only tells (exit status 1 when something is missing).
@@ -15,6 +15,7 @@ test=(check libsubunit-dev json-schema-test-suite python3-pytest python3-psycopg
 lint=(clang clang-format binutils)
 valgrind=(valgrind)
 kafka=(maven openjdk-17-jre-headless)
+optional=(spin graphviz) # for bridgectl contracts verify, and graph --graphviz
 
 usage() {
     sed -n '3,8s/^# \{0,1\}//p' "$0"
@@ -33,6 +34,7 @@ for argument in "$@"; do
         lint) wanted+=("${lint[@]}") ;;
         valgrind) wanted+=("${valgrind[@]}") ;;
         kafka) wanted+=("${kafka[@]}") ;;
+        optional) wanted+=("${optional[@]}") ;;
         *) usage ;;
     esac
 done

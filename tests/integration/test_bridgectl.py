@@ -118,6 +118,8 @@ COMMANDS = [
     "contracts check",
     "contracts run",
     "contracts test",
+    "contracts graph",
+    "contracts verify",
     "contracts list",
     "migrate up",
     "migrate down",

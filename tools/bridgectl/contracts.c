@@ -15,7 +15,7 @@ static const char *path_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static bool is_contract_name(const char *path)
+bool is_contract_name(const char *path)
 {
     static const char *const endings[] = {".yaml", ".yml", ".json"};
     size_t bytes = strlen(path);
@@ -190,8 +190,9 @@ const struct command contract_commands[] = {
      .run = run_graph},
     {.name = "contracts verify",
      .summary = "prove that the control flow of a contract has no dead end and runs to an end",
-     .usage = "FILE... [--promela FILE] [--no-spin] [--json]",
+     .usage = "PATH... [--promela FILE] [--no-spin] [--json]",
      .prose =
+         "PATH is a contract, a state machine, or a directory.\n"
          "Goes through every way that Choices, errors and branches can take: does a run get "
          "stuck, can it\n"
          "always come to an end, and do compensations (the head's verify.compensations) run when "

@@ -216,11 +216,36 @@ static int file_verify(const char *file, const struct verify_options *options)
     return outcome;
 }
 
+/* In a directory other files may lie beside the contracts; one that is named is read. */
+static int paths_verify(const struct command *command, const struct text_list *paths,
+                        const struct verify_options *options)
+{
+    struct documents documents = {0};
+    int outcome = EXIT_FINE;
+    size_t files = 0;
+    for (size_t i = 0; i < paths->count; i++)
+        documents_add(&documents, paths->items[i]);
+    bool named = paths->count == 1 && documents.count == 1;
+    for (size_t i = 0; i < documents.count; i++) {
+        if (!is_contract_name(documents.items[i].path) && !named)
+            continue;
+        files++;
+        if (file_verify(documents.items[i].path, options) != EXIT_FINE)
+            outcome = EXIT_NO;
+    }
+    if (documents.missing > 0)
+        outcome = EXIT_NO;
+    else if (files == 0)
+        outcome = usage_fault(command, "there is no .yaml, .yml or .json file to verify");
+    documents_fini(&documents);
+    return outcome;
+}
+
 int run_verify(const struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
     (void)ctl;
     struct verify_options options = {0};
-    struct text_list files = {0};
+    struct text_list paths = {0};
     const struct argument table[] = {
         {"--promela", ARGUMENT_TEXT, &options.promela, "FILE", "write the model for spin to FILE",
          0, 0},
@@ -228,14 +253,9 @@ int run_verify(const struct ctl *ctl, const struct command *command, int argc, c
          0},
         {"--json", ARGUMENT_FLAG, &options.as_json, NULL, "print one JSON object a contract", 0, 0},
         {.name = NULL}};
-    int outcome = arguments_parse(command, table, argc, argv, 1, SIZE_MAX, &files);
-    if (outcome == EXIT_GO_ON) {
-        outcome = EXIT_FINE;
-        for (size_t i = 0; i < files.count; i++) {
-            if (file_verify(files.items[i], &options) != EXIT_FINE)
-                outcome = EXIT_NO;
-        }
-    }
-    text_list_fini(&files);
+    int outcome = arguments_parse(command, table, argc, argv, 1, SIZE_MAX, &paths);
+    if (outcome == EXIT_GO_ON)
+        outcome = paths_verify(command, &paths, &options);
+    text_list_fini(&paths);
     return outcome;
 }
