@@ -135,7 +135,13 @@ class Stage:
         return records
 
 
-Account = collections.namedtuple("Account", "state result error workflows stamps calls events")
+# Kinds of records that come once for each thing that happened outside; whether a start is accepted
+# before, and whether a child's start is told apart from its end, depends on the moment.
+RECORDED = {2: "succeeded", 3: "failed", 4: "timer", 5: "cancelled", 8: "heartbeat", 9: "signal"}
+
+Account = collections.namedtuple(
+    "Account", "state result error workflows recorded stamps calls events"
+)
 
 
 class Run:
@@ -269,6 +275,11 @@ class Run:
         """
         workflow = self.bridge.wait_workflow(self.workflow_id, 60)
         wait_until(self.ended, 60, f"{self.name}: the end of its children")
+        records_by_kind = self.bridge.sql(
+            "SELECT kind, count(*) FROM workflow_events JOIN workflow_executions w"
+            " ON w.id = workflow_id WHERE namespace = %s GROUP BY 1",
+            self.namespace,
+        )
         stamps = self.bridge.sql(
             "SELECT file_path, count(*) FROM metadata_stamps WHERE namespace = %s GROUP BY 1",
             self.namespace,
@@ -283,6 +294,7 @@ class Run:
             self.plain(workflow["result"]),
             self.plain(workflow["error"]),
             [row[1:] for row in self.family()],
+            {RECORDED[kind]: count for kind, count in records_by_kind if kind in RECORDED},
             dict(stamps),
             collections.Counter(key.partition(":")[2] for key in set(self.keys())),
             collections.Counter(events.values()),
