@@ -7,7 +7,6 @@ import shutil
 import signal
 import threading
 import urllib.parse
-import xml.etree.ElementTree
 
 import pytest
 import web
@@ -686,27 +685,3 @@ def test_names_are_encoded_in_paths(node):
     path = "/api/v1/contracts/a.b_c-d/versions/" + urllib.parse.quote(version, safe="")
     assert node.get(path).json["version"] == version
     assert node.call("DELETE", path).status == 200
-
-
-# -- pictures --
-
-
-def test_a_contract_is_drawn(node):
-    assert publish(node, contract("drawn", "1.0.0")).status == 201
-    document = {"StartAt": "Wait <a>", "States": {"Wait <a>": {"Type": "Wait", "Seconds": 5, "End": True}}}
-    assert publish(node, contract("drawn", "2.0.0", state_machine=document)).status == 201
-    path = "/api/v1/contracts/drawn"
-    svg = node.get(path + "?format=svg")
-    assert svg.headers["Content-Type"] == "image/svg+xml"
-    names = [part.text for part in xml.etree.ElementTree.fromstring(svg.text).iter() if part.text]
-    assert "Wait <a>" in names and "Wait 5 s" in names
-    mermaid = node.get(path + "?format=mermaid")
-    assert mermaid.headers["Content-Type"].startswith("text/vnd.mermaid")
-    assert mermaid.text.startswith("stateDiagram-v2\n") and 'state "Wait #60;a#62;" as s0\n' in mermaid.text
-    dot = node.get(path + "/versions/1.0.0?format=dot")
-    assert dot.headers["Content-Type"].startswith("text/vnd.graphviz")
-    assert dot.text.startswith('digraph "drawn" {\n') and "start -> s0;" in dot.text
-    assert node.get(path + "/versions/2.0.0?format=text").text == "Wait <a> (Wait 5 s) -> end\n"
-    assert node.get(path + "?format=json").json["version"] == "2.0.0"
-    refused = node.get(path + "?format=gif")
-    assert (refused.status, refused.json["field"]) == (422, "format")

@@ -4,6 +4,7 @@ be described, every member that must be there is there, and has its type."""
 
 import json
 import re
+import xml.etree.ElementTree
 
 import pytest
 import web
@@ -190,6 +191,25 @@ def test_errors_answer_as_described(served, node):
         answer = web.get(f"{bridge.url(node)}{path}?{query}")
         assert answer.status == 422, f"{query}: {answer}"
         document.check("get", path, answer)
+
+
+def test_contracts_are_drawn_in_the_forms_that_are_described(bridge):
+    described = Document(shipped("orchestrator"))
+    path = "/api/v1/contracts/metadata_stamping"
+    begins = {"mermaid": "stateDiagram-v2", "dot": "digraph ", "svg": "<svg ", "text": "gather ("}
+    versions = "/api/v1/contracts/{name}/versions/{version}"
+    for place, called in (("", "/api/v1/contracts/{name}"), ("/versions/1.0.0", versions)):
+        for form, begin in begins.items():
+            answer = bridge.get(f"{path}{place}?format={form}")
+            assert answer.status == 200, answer
+            described.check("get", called, answer)
+            assert answer.text.startswith(begin)
+        assert bridge.get(path + place + "?format=json").json["name"] == "metadata_stamping"
+        refused = bridge.get(path + place + "?format=gif")
+        described.check("get", called, refused)
+        assert (refused.status, refused.json["field"]) == (422, "format")
+    svg = xml.etree.ElementTree.fromstring(bridge.get(path + "?format=svg").text)
+    assert "hash_generation" in {part.text for part in svg.iter()}
 
 
 def test_the_pages_load_nothing_from_elsewhere():
