@@ -25,6 +25,7 @@
 #define ASL_STATE_NAME_CHARACTERS_MAX 80   /* States Language: longest state name */
 #define ASL_STATES_MAX 10000               /* states of one machine, branches included */
 #define ASL_NESTING_MAX 16                 /* Parallel, or And, Or, Not, within each other */
+#define RECORD_DEPTH_MAX 4                 /* nesting of a record around the data in it */
 #define ASL_DATA_DEPTH_MAX 100             /* nesting of data between states */
 #define ASL_BRANCHES_MAX 1000              /* branches of one Parallel state */
 #define ASL_TRANSITIONS_IN_A_ROW_MAX 10000 /* states in a row without waiting for anything */

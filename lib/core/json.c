@@ -551,6 +551,20 @@ char *json_to_text(const struct json *value)
     return buffer_take(&out);
 }
 
+size_t json_depth(const struct json *value)
+{
+    enum json_type type = json_type_of(value);
+    size_t deepest = 0;
+    if (type != JSON_ARRAY && type != JSON_OBJECT)
+        return 0;
+    for (size_t i = 0; i < json_size(value); i++) {
+        size_t depth =
+            json_depth(type == JSON_ARRAY ? json_at(value, i) : json_member_at(value, i));
+        deepest = depth > deepest ? depth : deepest;
+    }
+    return deepest + 1;
+}
+
 size_t json_text_bytes(const struct json *value)
 {
     struct buffer out = {0};

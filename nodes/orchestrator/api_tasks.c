@@ -40,8 +40,14 @@ static enum error_code ask(struct orchestrator *orchestrator, struct ticket *tic
 /* The parsed body, null when there is none. NULL with *error. */
 static struct json *read_body(const struct http_request *request, struct error *error)
 {
-    return request->body_bytes == 0 ? json_null()
-                                    : json_parse(request->body, request->body_bytes, error, NULL);
+    if (request->body_bytes == 0)
+        return json_null();
+    struct json *body = json_parse(request->body, request->body_bytes, error, NULL);
+    if (json_depth(body) <= ASL_DATA_DEPTH_MAX)
+        return body;
+    error_set(error, ERR_INVALID, "the body is nested more than %d deep", ASL_DATA_DEPTH_MAX);
+    json_release(body);
+    return NULL;
 }
 
 static void answer(struct http_response *response, const struct uuid *id, enum workflow_state state)

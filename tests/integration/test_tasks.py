@@ -6,6 +6,7 @@ import json
 import shutil
 import threading
 
+import harness
 import pytest
 from harness import ROOT, WORKFLOW_TOPIC, check_lanes, consume, scaled, unique, wait_until
 from test_openapi import Document, shipped
@@ -121,6 +122,17 @@ state_machine:
       ResultPath: $.child
       End: true
 """,
+    "late_launcher": """state_machine:
+  StartAt: Wait
+  States:
+    Wait: { Type: Wait, Seconds: 1, Next: Start }
+    Start:
+      Type: Task
+      Resource: onex:workflow:start
+      Parameters: { workflow_type: child, input: { kind.$: $.kind } }
+      ResultPath: $.child
+      End: true
+""",
     "delegator": """state_machine:
   StartAt: Start
   States:
@@ -134,10 +146,17 @@ state_machine:
 
 
 @pytest.fixture
-def orchestra(empty_bridge, directory, stub):
+def orchestra_of(directory, stub):
     """An orchestrator with the contracts above, a broker, and a desk that takes every question."""
-    bridge = empty_bridge
-    contracts = directory / "contracts"
+    return lambda bridge: make_orchestra(bridge, directory / "contracts", stub)
+
+
+@pytest.fixture
+def orchestra(empty_bridge, orchestra_of):
+    return orchestra_of(empty_bridge)
+
+
+def make_orchestra(bridge, contracts, stub):
     (contracts / "workflows").mkdir(parents=True)
     (contracts / "services.yaml").write_text(SERVICES)
     shutil.copy(ROOT / "contracts" / "events.yaml", contracts / "events.yaml")
@@ -389,6 +408,40 @@ def test_a_signal_with_a_key_counts_once(orchestra):
     assert orchestra.wait_workflow(workflow_id)["result"] == {"one": None, "two": 2}
 
 
+def test_data_that_could_not_be_read_again_is_refused(orchestra):
+    workflow_id = start(orchestra, "listener")
+    deep, deeper = 0, 0
+    for _ in range(98):
+        deep = [deep]
+    for _ in range(101):
+        deeper = [deeper]
+    assert signal(orchestra, workflow_id, "two", deeper).status == 422
+    assert signal(orchestra, workflow_id, "one", ["x" * (1 << 20)]).status == 413
+    assert signal(orchestra, workflow_id, "two", 2).status == 200
+    assert signal(orchestra, workflow_id, "other", deep).status == 200
+    restart(orchestra)
+    assert signal(orchestra, workflow_id, "one").status == 200
+    assert orchestra.wait_workflow(workflow_id)["state"] == "COMPLETED"
+
+
+def test_nothing_is_taken_while_the_database_is_away(orchestra_of, own_postgres, directory):
+    bridge = orchestra_of(harness.Bridge(directory, own_postgres.url()))
+    try:
+        waiting, listening = start(bridge, "approval"), start(bridge, "listener")
+        token = asked(bridge)
+        recorded(bridge, waiting, DELIVERED)
+        own_postgres.stop()
+        wait_until(lambda: task(bridge, token, "heartbeat").status == 503, 30, "a refusal")
+        for answer in (task(bridge, token, "success"), signal(bridge, listening, "one")):
+            assert answer.status == 503 and answer.headers["Retry-After"], answer
+        own_postgres.start()
+        wait_until(lambda: task(bridge, token, "success", {"output": 1}).status == 200, 30, "200")
+        assert bridge.wait_workflow(waiting)["result"]["answer"] == 1
+        wait_until(lambda: signal(bridge, listening, "one", 1).status == 200, 30, "a signal")
+    finally:
+        bridge.close()
+
+
 def test_kept_signals_are_bounded(orchestra):
     workflow_id = start(orchestra, "listener")
     statuses = [signal(orchestra, workflow_id, "two", n).status for n in range(1001)]
@@ -546,10 +599,22 @@ def test_many_parents_have_one_child_each(orchestra):
 
 
 def test_a_full_queue_delays_a_child_and_fails_nothing(orchestra):
+    """The only slot is taken, the only place in the queue too, when the child shall be started."""
     orchestra.orchestrator.stop()
-    orchestra.start_orchestrator(MAX_WORKFLOW_QUEUE_SIZE="1", ORCHESTRATOR_CONCURRENCY="1")
-    done = orchestra.wait_workflow(start(orchestra, "launcher", {"kind": "good"}))
+    orchestra.start_orchestrator(
+        MAX_WORKFLOW_QUEUE_SIZE="1", ORCHESTRATOR_CONCURRENCY="1", ORCHESTRATOR_WORKERS="1"
+    )
+    release = threading.Event()
+    orchestra.desk.behave = lambda _method, _path, _body: (release.wait(20), (200, b"{}"))[1]
+    launcher = start(orchestra, "late_launcher", {"kind": "good"})
+    start(orchestra, "approval")
+    asked(orchestra)
+    start(orchestra, "approval")
+    wait_until(lambda: kinds(orchestra, launcher).count(4), 20, "the end of the launcher's wait")
+    release.set()
+    done = orchestra.wait_workflow(launcher)
     assert done["state"] == "COMPLETED"
+    assert orchestra.metric("workflow_refused_total", reason="queue_full") >= 1
     child = done["result"]["child"]
     assert child["workflow_type"] == "child" and child["version"] == "1.0.0"
     assert orchestra.wait_workflow(child["workflow_id"])["state"] == "COMPLETED"

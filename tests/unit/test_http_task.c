@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "core/multipart.h"
 #include "orchestrator/core/http_task.h"
 
@@ -348,6 +349,30 @@ START_TEST(a_success_is_a_result)
 }
 END_TEST
 
+START_TEST(a_result_can_be_read_again)
+{
+    static const char json[] = "Content-Type: application/json\r\n";
+    for (int depth = 120; depth <= JSON_DEPTH_MAX; depth++) {
+        char body[2 * JSON_DEPTH_MAX + 1];
+        memset(body, '[', (size_t)depth);
+        memset(body + depth, ']', (size_t)depth);
+        struct json *result = result_of(200, json, body, 2 * (size_t)depth);
+        ck_assert_int_eq(result != NULL, depth <= JSON_DEPTH_MAX - RECORD_DEPTH_MAX);
+        if (result == NULL) {
+            ck_assert_str_eq(failure.error, "States.DataLimitExceeded");
+            continue;
+        }
+        ck_assert_uint_eq(json_depth(result), (size_t)depth + 1);
+        char *text = json_to_text(result);
+        struct json *again = json_parse(text, strlen(text), NULL, NULL);
+        ck_assert_ptr_nonnull(again);
+        json_release(again);
+        json_release(result);
+        free(text);
+    }
+}
+END_TEST
+
 START_TEST(another_status_is_an_error_with_the_body_as_cause)
 {
     static const int statuses[] = {100, 199, 300, 302, 400, 404, 422, 500, 503, 999};
@@ -428,6 +453,7 @@ int main(void)
     tcase_add_test(tests, a_form_has_these_octets);
     tcase_add_test(tests, no_content_can_end_its_part);
     tcase_add_loop_test(tests, a_success_is_a_result, 0, COUNT(results));
+    tcase_add_test(tests, a_result_can_be_read_again);
     tcase_add_test(tests, another_status_is_an_error_with_the_body_as_cause);
     tcase_add_test(tests, a_cause_is_cut_to_1024_octets);
     tcase_add_test(tests, a_cause_that_is_no_text_is_left_out);

@@ -8,6 +8,8 @@
 #include <strings.h>
 #include <xxhash.h>
 
+#include "base/limits.h"
+
 #define CAUSE_BYTES_MAX 1024
 #define BOUNDARY "onex-form-7d9f3c5b1e8a46d2"
 #define BOUNDARY_BYTES (sizeof BOUNDARY + 17)
@@ -371,7 +373,13 @@ static struct json *parse_body(const struct http_task_response *response,
         if (body == NULL)
             http_task_fail(failure, "States.Http.InvalidBody",
                            "the response says it is JSON and is not: %s", error.text);
-        return body;
+        if (body == NULL || json_depth(body) <= JSON_DEPTH_MAX - RECORD_DEPTH_MAX)
+            return body;
+        json_release(body); /* the record with it could not be read again */
+        http_task_fail(failure, "States.DataLimitExceeded",
+                       "the response is nested more than %d deep",
+                       JSON_DEPTH_MAX - RECORD_DEPTH_MAX);
+        return NULL;
     }
     if (!utf8_is_valid(response->body, response->body_bytes) ||
         memchr(response->body, '\0', response->body_bytes) != NULL) {
