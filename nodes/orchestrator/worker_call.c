@@ -204,8 +204,8 @@ void worker_call(struct worker *worker, const struct uuid *id, uint32_t number)
     char workflow_id[UUID_TEXT_BYTES], traceparent[64], token[TASK_TOKEN_BYTES_MAX];
     struct buffer key = {0};
     bool told = wait->task->kind == TASK_WORKFLOW && wait->task->waits_for_end;
-    buffer_append_format(&key, "%s:%s:%u", uuid_format(id, workflow_id), wait->state_path,
-                         wait->visit);
+    uuid_format(id, workflow_id);
+    workflow_wait_key(workflow, wait, &key);
     make_traceparent(head, number, traceparent);
     if (told)
         workflow_wait_token(workflow, number, token);
@@ -216,7 +216,6 @@ void worker_call(struct worker *worker, const struct uuid *id, uint32_t number)
                      .correlation_id =
                          head->correlation_id == NULL ? workflow_id : head->correlation_id,
                      .traceparent = traceparent},
-        .attempt = wait->attempt,
         .namespace = head->namespace,
         .own_url = worker->orchestrator->own_url,
         .credential = worker->orchestrator->credential,

@@ -218,17 +218,19 @@ static struct postgres_rows *ask_ended(struct worker *worker, struct postgres_va
     return rows;
 }
 
-static void look_for_ends(struct worker *worker)
+/* True when there are probably more. */
+static bool look_for_ends(struct worker *worker)
 {
     struct engine_child children[LOOK_MAX];
     struct postgres_value ids = {0};
     size_t count = engine_children(worker->engine, children, LOOK_MAX);
     if (count == 0)
-        return;
+        return false;
     postgres_array_start(&ids, PG_UUID);
     for (size_t i = 0; i < count; i++)
         postgres_push_uuid(&ids, &children[i].child);
     struct postgres_rows *rows = ask_ended(worker, &ids);
+    bool many = postgres_rows_count(rows) > LOOK_MAX / 2;
     for (int row = 0; row < postgres_rows_count(rows); row++) {
         struct uuid id = postgres_rows_uuid(rows, row, 0);
         for (size_t i = 0; i < count; i++)
@@ -236,6 +238,7 @@ static void look_for_ends(struct worker *worker)
                 tell(worker, &children[i], rows, row);
     }
     postgres_rows_free(rows);
+    return many;
 }
 
 static bool all_settled(const struct orchestrator *orchestrator)
@@ -293,7 +296,7 @@ int64_t worker_children_due_us(const struct worker *worker)
 
 void worker_children_look(struct worker *worker)
 {
-    worker->children_us = clock_monotonic_us() + LOOK_US;
-    look_for_ends(worker);
+    bool more = look_for_ends(worker);
+    worker->children_us = clock_monotonic_us() + (more ? 0 : LOOK_US);
     look_for_orphans(worker);
 }

@@ -205,12 +205,11 @@ static struct json *parse(const char *text)
 }
 
 static bool build(struct http_task_request *request, const char *resource, const char *parameters,
-                  uint32_t attempt, const char *token, struct http_task_failure *failure)
+                  const char *token, struct http_task_failure *failure)
 {
     struct json *value = parse(parameters);
     struct task_context context = {.resource = task_resource_find(resource),
                                    .identity = {"id:path:0", "corr", "00-trace"},
-                                   .attempt = attempt,
                                    .namespace = "docs",
                                    .own_url = "http://127.0.0.1:8060",
                                    .credential = "cafe",
@@ -225,7 +224,7 @@ START_TEST(a_child_is_submitted_to_our_own_api)
     struct http_task_request request = {0};
     struct http_task_failure failure = {0};
     ck_assert(build(&request, "onex:workflow:start",
-                    "{\"workflow_type\":\"w\",\"input\":{\"a\":1},\"version\":\"1.2.3\"}", 2, NULL,
+                    "{\"workflow_type\":\"w\",\"input\":{\"a\":1},\"version\":\"1.2.3\"}", NULL,
                     &failure));
     ck_assert_str_eq(request.method, "POST");
     ck_assert_int_eq(request.service, -1);
@@ -243,23 +242,22 @@ START_TEST(a_child_is_submitted_to_our_own_api)
 }
 END_TEST
 
-START_TEST(a_new_attempt_that_waits_is_a_new_child)
+START_TEST(a_child_whose_end_is_waited_for_gets_the_token)
 {
     struct http_task_request request = {0};
     struct http_task_failure failure = {0};
     ck_assert(build(&request, "onex:workflow:start.sync",
                     "{\"StateMachineArn\":\"arn:aws:states:r:1:stateMachine:w\",\"Input\":7,"
                     "\"namespace\":\"other\"}",
-                    2, "token", &failure));
-    ck_assert_ptr_nonnull(strstr(buffer_text(&request.headers), "Idempotency-Key: id:path:0:2\n"));
+                    "token", &failure));
+    ck_assert_ptr_nonnull(strstr(buffer_text(&request.headers), "Idempotency-Key: id:path:0\n"));
     ck_assert_ptr_nonnull(strstr(buffer_text(&request.headers), "X-Bridge-Parent-Token: token\n"));
     ck_assert_ptr_nonnull(strstr(buffer_text(&request.body), "\"workflow\":\"w\""));
     ck_assert_ptr_nonnull(strstr(buffer_text(&request.body), "\"namespace\":\"other\""));
     http_task_request_fini(&request);
     request = (struct http_task_request){0};
     ck_assert(build(&request, "onex:workflow:start.sync",
-                    "{\"workflow_type\":\"w\",\"idempotency_key\":\"mine\"}", 2, "token",
-                    &failure));
+                    "{\"workflow_type\":\"w\",\"idempotency_key\":\"mine\"}", "token", &failure));
     ck_assert_ptr_nonnull(strstr(buffer_text(&request.headers), "Idempotency-Key: mine\n"));
     http_task_request_fini(&request);
 }
@@ -273,7 +271,7 @@ START_TEST(what_cannot_be_started_says_why)
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct http_task_request request = {0};
         struct http_task_failure failure = {0};
-        ck_assert_msg(!build(&request, "onex:workflow:start", wrong[i], 1, NULL, &failure), "%s",
+        ck_assert_msg(!build(&request, "onex:workflow:start", wrong[i], NULL, &failure), "%s",
                       wrong[i]);
         ck_assert_str_eq(failure.error, HTTP_TASK_BAD_PARAMETERS);
         ck_assert_uint_gt(failure.cause.bytes, 0);
@@ -378,7 +376,7 @@ int main(void)
     tcase_add_test(tests, no_other_text_is_a_token);
     tcase_add_test(tests, the_signature_is_hmac_sha256);
     tcase_add_test(tests, a_child_is_submitted_to_our_own_api);
-    tcase_add_test(tests, a_new_attempt_that_waits_is_a_new_child);
+    tcase_add_test(tests, a_child_whose_end_is_waited_for_gets_the_token);
     tcase_add_test(tests, what_cannot_be_started_says_why);
     tcase_add_loop_test(tests, answers_are_read, 0, COUNT(answers));
     tcase_add_test(tests, a_call_without_answer_is_made_again_only_when_it_does_no_harm);

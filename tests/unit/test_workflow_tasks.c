@@ -68,6 +68,38 @@ START_TEST(the_token_in_the_parameters_is_the_waits)
 }
 END_TEST
 
+START_TEST(each_attempt_that_hands_a_token_over_has_its_own_key)
+{
+    static const char *const keys[][2] = {
+        {"onex:http:invoke", ":A:0"},
+        {"onex:http:invoke.waitForTaskToken", ":A:0:2"},
+        {"onex:workflow:start", ":A:0"},
+        {"onex:workflow:start.sync", ":A:0:2"},
+        {"onex:workflow:start.waitForTaskToken", ":A:0:2"},
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        struct buffer states = {0}, first = {0}, second = {0};
+        buffer_append_format(&states,
+                             "    A: { Type: Task, Resource: '%s', End: true,\n"
+                             "         Retry: [ { ErrorEquals: [Busy] } ] }\n",
+                             keys[i][0]);
+        struct contract *contract = machine(buffer_text(&states));
+        struct workflow *workflow = run(contract, "{}", "started", NULL, false);
+        workflow_wait_key(workflow, workflow_wait_find(workflow, 1), &first);
+        workflow_free(workflow);
+        workflow = run(contract, "{}", "started\nfail 1 Busy x\nfire 2", NULL, false);
+        workflow_wait_key(workflow, workflow_wait_find(workflow, 3), &second);
+        ck_assert_str_eq(strchr(buffer_text(&first), ':'), ":A:0");
+        ck_assert_str_eq(strchr(buffer_text(&second), ':'), keys[i][1]);
+        workflow_free(workflow);
+        contract_free(contract);
+        buffer_fini(&states);
+        buffer_fini(&first);
+        buffer_fini(&second);
+    }
+}
+END_TEST
+
 START_TEST(a_heartbeat_moves_the_limit)
 {
     struct contract *contract = machine(TOKEN_TASK);
@@ -259,6 +291,46 @@ START_TEST(an_endless_loop_of_events_ends)
 }
 END_TEST
 
+/* A Map of `items` that publishes an event of `bytes` for each; the state it ends in. */
+static enum workflow_state publish_many(int items, size_t bytes, bool silent)
+{
+    struct contract *contract =
+        machine("    A:\n      Type: Map\n      ItemsPath: $.items\n      End: true\n"
+                "      ItemProcessor:\n        StartAt: B\n        States:\n"
+                "          B: { Type: Task, Resource: onex:event:publish, End: true,\n"
+                "               Parameters: { event_type: told, payload.$: $ } }\n");
+    struct buffer input = {0};
+    buffer_append_text(&input, "{\"items\":[");
+    for (int i = 0; i < items; i++) {
+        buffer_append_format(&input, "%s{\"x\":\"", i == 0 ? "" : ",");
+        for (size_t k = 0; k < bytes; k++)
+            buffer_append_char(&input, 'x');
+        buffer_append_text(&input, "\"}");
+    }
+    buffer_append_text(&input, "]}");
+    struct workflow *workflow = begin(contract, buffer_text(&input));
+    struct workflow_outcome outcome = {.silent = silent};
+    struct workflow_record started = {.kind = RECORD_STARTED, .at_us = STORY_START_US};
+    ck_assert_int_eq(workflow_apply(workflow, &started, &outcome), ERR_OK);
+    ck_assert_uint_le(outcome.events_numbered, 32767);
+    enum workflow_state state = workflow_state(workflow);
+    workflow_outcome_fini(&outcome);
+    workflow_free(workflow);
+    buffer_fini(&input);
+    contract_free(contract);
+    return state;
+}
+
+START_TEST(what_one_record_may_publish_is_bounded)
+{
+    for (int silent = 0; silent < 2; silent++) {
+        ck_assert_int_eq(publish_many(LOCAL_TASKS_PER_RECORD_MAX, 1, silent), WORKFLOW_COMPLETED);
+        ck_assert_int_eq(publish_many(LOCAL_TASKS_PER_RECORD_MAX + 1, 1, silent), WORKFLOW_FAILED);
+        ck_assert_int_eq(publish_many(16, EVENT_BYTES_MAX / 2, silent), WORKFLOW_COMPLETED);
+    }
+}
+END_TEST
+
 START_TEST(an_event_with_a_token_waits_for_its_answer)
 {
     struct contract *contract =
@@ -362,6 +434,7 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, a_token_ends_the_task);
     tcase_add_test(tests, the_token_in_the_parameters_is_the_waits);
+    tcase_add_test(tests, each_attempt_that_hands_a_token_over_has_its_own_key);
     tcase_add_test(tests, a_heartbeat_moves_the_limit);
     tcase_add_test(tests, signals_come_early_and_late);
     tcase_add_test(tests, the_oldest_wait_of_a_name_takes_the_signal);
@@ -370,6 +443,7 @@ int main(void)
     tcase_add_test(tests, an_unheard_replay_numbers_the_same_events);
     tcase_add_test(tests, an_event_that_cannot_be_published_fails_its_task);
     tcase_add_test(tests, an_endless_loop_of_events_ends);
+    tcase_add_test(tests, what_one_record_may_publish_is_bounded);
     tcase_add_test(tests, an_event_with_a_token_waits_for_its_answer);
     tcase_add_test(tests, a_child_that_nobody_waits_for_is_named);
     tcase_add_test(tests, records_that_do_not_fit_are_refused);

@@ -374,6 +374,12 @@ static struct workflow_wait *find_wait(struct engine *engine, const struct engin
     return NULL;
 }
 
+/* How long it is open; the wall clock may have gone back meanwhile. */
+static int64_t age_us(const struct workflow_wait *wait, int64_t now_us)
+{
+    return now_us < wait->opened_us ? 0 : now_us - wait->opened_us;
+}
+
 /* Ends a wait by something else than the answer of its call, which may still be on its way and no longer
  * matters. */
 static void end_wait(struct engine *engine, struct workflow *workflow,
@@ -381,13 +387,12 @@ static void end_wait(struct engine *engine, struct workflow *workflow,
                      struct engine_effects *effects)
 {
     bool calling = wait->called && !wait->delivered;
-    int64_t took_us = event->now_us - wait->opened_us;
     struct workflow_record end = {
         .kind = event->error == NULL ? RECORD_TASK_SUCCEEDED : RECORD_TASK_FAILED,
         .at_us = event->now_us,
         .wait = wait->wait,
         .attempt = wait->attempt,
-        .duration_us = took_us < 0 ? 0 : took_us,
+        .duration_us = age_us(wait, event->now_us),
         .random = event->random,
         .error = event->error,
         .cause = event->cause,
@@ -495,8 +500,7 @@ static void take_signal(struct engine *engine, const struct engine_event *event,
                                    .at_us = event->now_us,
                                    .wait = number,
                                    .attempt = wait == NULL ? 0 : wait->attempt,
-                                   .duration_us =
-                                       wait == NULL ? 0 : event->now_us - wait->opened_us,
+                                   .duration_us = wait == NULL ? 0 : age_us(wait, event->now_us),
                                    .payload = payload};
     size_t index = effects->count;
     (void)record(engine, workflow, &came, effects);

@@ -23,7 +23,6 @@ struct task_context {
     const struct task_resource *resource;
     const struct services *services;
     struct http_task_identity identity;
-    uint32_t attempt;
     const char *namespace;  /* of the workflow */
     const char *own_url;    /* of this node's API */
     const char *credential; /* for it */
@@ -74,6 +73,7 @@ void task_workflow_ended(const char *workflow_id, const char *state, const struc
 struct task_event {
     const char *type;
     const struct json *payload; /* an object, or NULL */
+    size_t payload_bytes;
 };
 bool task_event_read(const struct json *parameters, struct task_event *event,
                      struct http_task_failure *failure) MUST_USE;

@@ -25,10 +25,10 @@ bool task_event_read(const struct json *parameters, struct task_event *event,
         return http_task_fail(failure, HTTP_TASK_BAD_PARAMETERS,
                               "payload is a %s; it must be an object",
                               json_type_name(event->payload));
-    size_t bytes = event->payload == NULL ? 0 : json_text_bytes(event->payload);
-    if (bytes > EVENT_BYTES_MAX - ENVELOPE_BYTES_MAX)
+    event->payload_bytes = event->payload == NULL ? 0 : json_text_bytes(event->payload);
+    if (event->payload_bytes > EVENT_BYTES_MAX - ENVELOPE_BYTES_MAX)
         return http_task_fail(failure, "States.DataLimitExceeded",
-                              "the payload has %zu octets; an event has at most %d", bytes,
-                              EVENT_BYTES_MAX - ENVELOPE_BYTES_MAX);
+                              "the payload has %zu octets; an event has at most %d",
+                              event->payload_bytes, EVENT_BYTES_MAX - ENVELOPE_BYTES_MAX);
     return true;
 }

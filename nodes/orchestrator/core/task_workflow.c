@@ -65,10 +65,6 @@ bool task_workflow_build(struct http_task_request *request, const struct json *p
     buffer_append_format(&request->url, "%s/api/v1/workflows", context->own_url);
     buffer_append_format(&request->headers, "Content-Type: application/json\nIdempotency-Key: %s",
                          key != NULL ? key : context->identity.idempotency_key);
-    /* A new attempt whose end is waited for is a new child: the one before has failed. */
-    bool waits = context->resource->waits_for_end || context->resource->waits_for_token;
-    if (key == NULL && waits && context->attempt > 1)
-        buffer_append_format(&request->headers, ":%u", context->attempt);
     buffer_append_format(&request->headers, "\ntraceparent: %s\n" TASK_HEADER_CREDENTIAL ": %s\n",
                          context->identity.traceparent, context->credential);
     if (context->token != NULL)

@@ -258,6 +258,15 @@ out:
     return code;
 }
 
+/* So much came of one record that no more may: the tasks answered at once, and the events. */
+static bool is_full(const struct workflow *workflow, const struct workflow_outcome *outcome,
+                    size_t answered)
+{
+    return answered >= LOCAL_TASKS_PER_RECORD_MAX ||
+           workflow->local_bytes >= LOCAL_BYTES_PER_RECORD_MAX ||
+           outcome->events_numbered >= EVENTS_PER_RECORD_MAX;
+}
+
 /* Local tasks that began with this record, and those that begin while they are dealt with. */
 static void run_local(struct workflow *workflow, const struct workflow_record *record,
                       struct workflow_outcome *outcome)
@@ -265,6 +274,8 @@ static void run_local(struct workflow *workflow, const struct workflow_record *r
     struct workflow_record now = *record; /* they take no time, and no retry delay was drawn */
     now.wait = 0;
     now.duration_us = 0;
+    size_t answered = 0;
+    workflow->local_bytes = 0;
     for (size_t i = 0; i < workflow->local_count; i++) {
         struct workflow_wait *wait = workflow_wait_find(workflow, workflow->local[i]);
         struct http_task_failure failure = {0};
@@ -274,10 +285,11 @@ static void run_local(struct workflow *workflow, const struct workflow_record *r
                                   .cause = "too many tasks in a row that wait for nothing"};
         if (wait == NULL)
             continue;
-        if (i >= LOCAL_TASKS_PER_RECORD_MAX ||
+        if (is_full(workflow, outcome, answered) ||
             workflow_local_begin(workflow, wait, &now, outcome, &event, &failure)) {
             enum error_code code = feed(workflow, &event, &now, outcome);
             BUG_IF(code != ERR_OK);
+            answered++;
         }
         json_release((struct json *)(uintptr_t)event.result);
         buffer_fini(&failure.cause);

@@ -173,6 +173,10 @@ struct workflow_wait *workflow_wait_at(struct workflow *workflow, size_t place);
 struct workflow_wait *workflow_wait_find(struct workflow *workflow, uint32_t wait);
 void workflow_wait_set_called(struct workflow *workflow, struct workflow_wait *wait, bool called);
 int64_t workflow_calls(const struct workflow *workflow); /* calls handed to the shell, unanswered */
+/* <workflow>:<state path>:<visit>: the idempotency key of its call, the same for every attempt. Where a
+ * token is handed over, or a child is waited for, each attempt is other work: :<attempt> from the second. */
+void workflow_wait_key(const struct workflow *workflow, const struct workflow_wait *wait,
+                       struct buffer *key);
 void workflow_wait_token(const struct workflow *workflow, uint32_t wait,
                          char token[TASK_TOKEN_BYTES_MAX]);
 

@@ -39,6 +39,7 @@ struct workflow {
     int64_t calls;
     uint32_t *local; /* local tasks that began and are not dealt with yet */
     size_t local_count, local_capacity;
+    size_t local_bytes; /* payloads of the events they published, of one record */
     struct signals signals;
     int32_t records;
     uint32_t steps_completed;
@@ -70,7 +71,7 @@ void workflow_outcome_publish(struct workflow_outcome *outcome, const char *type
 bool workflow_local_begin(struct workflow *workflow, struct workflow_wait *wait,
                           const struct workflow_record *record, struct workflow_outcome *outcome,
                           struct asl_event *event, struct http_task_failure *failure);
-/* A recorded signal; *ended tells the wait it ends (0: it is kept). ERR_CONFLICT when it does not fit. */
+/* A recorded signal is remembered, and kept when it ends no wait. ERR_CONFLICT when it does not fit. */
 enum error_code workflow_signal_take(struct workflow *workflow,
                                      const struct workflow_record *record);
 void workflow_signals_free(struct workflow *workflow);

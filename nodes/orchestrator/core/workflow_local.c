@@ -135,6 +135,7 @@ static struct json *publish(struct workflow *workflow, const struct task_event *
     char id[UUID_TEXT_BYTES];
     struct uuid event_id = workflow_event_id(workflow, record->n, outcome->events_numbered);
     struct json *result = json_object();
+    workflow->local_bytes += event->payload_bytes;
     json_object_set(result, "event_type", json_text(event->type));
     json_object_set(result, "event_id", json_text(uuid_format(&event_id, id)));
     if (outcome->silent) {

@@ -49,6 +49,16 @@ void workflow_wait_token(const struct workflow *workflow, uint32_t wait,
     task_token_write(workflow->environment->token_secret, &of, token);
 }
 
+void workflow_wait_key(const struct workflow *workflow, const struct workflow_wait *wait,
+                       struct buffer *key)
+{
+    char id[UUID_TEXT_BYTES];
+    buffer_append_format(key, "%s:%s:%u", uuid_format(&workflow->head.id, id), wait->state_path,
+                         wait->visit);
+    if (wait->attempt > 1 && (wait->task->waits_for_token || wait->task->waits_for_end))
+        buffer_append_format(key, ":%u", wait->attempt);
+}
+
 bool workflow_wait_outlasts_call(const struct workflow_wait *wait)
 {
     return wait->task != NULL &&
