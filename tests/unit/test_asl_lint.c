@@ -111,6 +111,34 @@ static const struct {
                                                                 "B}, " POLL "A}"),
      "ASL_LOOP_WITHOUT_WAIT /States/A\n"}, /* $.status of $.id */
 
+    {MACHINE("A: {" TASK ", " ASKS("$.id") ", ResultPath: $.status, Next: P}, P: {Type: Parallel, "
+                                           "ResultPath: null, Next: B, Branches: [{StartAt: Q, "
+                                           "States: {Q: {Type: Wait, Seconds: 5, "
+                                           "End: true}}}]}, " POLL "A}"),
+     ""}, /* there may be a pause inside */
+    {MACHINE("A: {" TASK ", " ASKS("$.id") ", ResultPath: $.status, Next: M}, M: {Type: Map, "
+                                           "ResultPath: null, Next: B, ItemProcessor: {StartAt: Q, "
+                                           "States: {Q: {Type: Wait, Seconds: "
+                                           "5, End: true}}}}, " POLL "A}"),
+     ""},
+    {MACHINE("A: {" TASK ", " ASKS(
+         "$.id") ", ResultPath: $.status, Next: C}, C: {Type: Pass, "
+                 "Parameters: {v.$: 'States.MathAdd($.n.v, 1)'}, ResultPath: $.n, Next: B}, B: "
+                 "{Type: "
+                 "Choice, " IF("Variable: $.status, StringEquals: DONE",
+                               "D") ", Default: A}, D: {Type: "
+                                    "Choice, " IF("Variable: $.n.v, NumericLessThan: 5",
+                                                  "Z") ", Default: Z}"),
+     "ASL_LOOP_WITHOUT_WAIT /States/A\n"}, /* what is counted is looked at too late */
+    {MACHINE("A: {" TASK ", " ASKS("$.id") ", ResultPath: $.status, Next: B}, B: {Type: Choice, "
+                                           "Choices: [{Variable: $.status, StringEquals: DONE, "
+                                           "Next: Z}], Default: W}, W: {Type: "
+                                           "Wait, Seconds: 5, Next: X}, X: {Type: Choice, " IF(
+                                               "Variable: $.hold, BooleanEquals: "
+                                               "true",
+                                               "W") ", Default: A}"),
+     "ASL_LOOP_CHANGES_NOTHING /States/W\n"}, /* a small loop within one that is fine */
+
     /* time */
     {LIMITED(10, "A: {" TASK ", TimeoutSeconds: 11, End: true}"),
      "ASL_TIMEOUT_TOO_LONG /States/A/TimeoutSeconds\n"},
