@@ -159,6 +159,11 @@ static const struct {
                      "F") ", Default: B}, B: {Type: Wait, Seconds: 6, Next: C}, C: {Type: Wait, "
                           "Seconds: 6, Next: Z}, F: {Type: Fail}"),
      "ASL_WAITS_TOO_LONG /TimeoutSeconds\n"}, /* that to Fail does not count */
+    {LIMITED(10, "A: {Type: Choice, " IF(
+                     "Variable: $.a, IsNull: true",
+                     "Z") ", Default: B}, B: {Type: Wait, Seconds: 6, Next: C}, C: {Type: Wait, "
+                          "Seconds: 6, End: true}"),
+     ""}, /* the nearest end counts */
     {LIMITED(10, "A: {Type: Parallel, Next: B, Branches: [{StartAt: C, States: {C: {Type: Wait, "
                  "Seconds: 1, End: true}}}, {StartAt: D, States: {D: {Type: Wait, Seconds: 7, End: "
                  "true}}}]}, B: {Type: Wait, Seconds: 4, Next: Z}"),
