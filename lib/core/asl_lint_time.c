@@ -142,7 +142,7 @@ static int64_t shortest(const struct outline_scope *scope)
     return found;
 }
 
-static void longest_wait(const struct outline_scope *scope, void *context)
+static void waits_add(const struct outline_scope *scope, void *context)
 {
     int64_t *sum = context;
     for (size_t i = 0; i < scope->count; i++) {
@@ -154,7 +154,7 @@ static void longest_wait(const struct outline_scope *scope, void *context)
 void asl_lint_waits(struct asl_lint *lint)
 {
     int64_t all = 0;
-    outline_scopes_visit(&lint->outline->scope, longest_wait, &all);
+    outline_scopes_visit(&lint->outline->scope, waits_add, &all);
     if (lint->deadline_s <= 0 || all <= lint->deadline_s)
         return;
     int64_t seconds = shortest(&lint->outline->scope);

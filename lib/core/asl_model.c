@@ -20,7 +20,7 @@ static bool stands_for_others(const char *name)
     return false;
 }
 
-static void name_add(struct error_names *names, const char *name)
+static void name_add(struct asl_model_errors *names, const char *name)
 {
     for (size_t i = 0; i < names->count; i++) {
         if (strcmp(names->items[i], name) == 0)
@@ -30,7 +30,7 @@ static void name_add(struct error_names *names, const char *name)
     names->items[names->count++] = name;
 }
 
-static void names_add_list(struct error_names *names, const struct json *list)
+static void names_add_list(struct asl_model_errors *names, const struct json *list)
 {
     for (size_t i = 0; json_type_of(list) == JSON_ARRAY && i < json_size(list); i++) {
         const struct json *equals = json_get(json_at(list, i), "ErrorEquals");
@@ -58,16 +58,16 @@ static void scope_names_add(const struct outline_scope *scope, void *context)
     }
 }
 
-void error_names_collect(struct error_names *names, const struct asl_outline *outline)
+void asl_model_errors_collect(struct asl_model_errors *names, const struct asl_outline *outline)
 {
-    *names = (struct error_names){0};
+    *names = (struct asl_model_errors){0};
     outline_scopes_visit(&outline->scope, scope_names_add, names);
     name_add(names, ERROR_OTHER);
 }
 
-void error_names_fini(struct error_names *names) { free(names->items); }
+void asl_model_errors_fini(struct asl_model_errors *names) { free(names->items); }
 
-size_t error_names_find(const struct error_names *names, const char *name)
+size_t asl_model_errors_find(const struct asl_model_errors *names, const char *name)
 {
     size_t i = 0;
     while (i + 1 < names->count && strcmp(names->items[i], name) != 0)
@@ -84,8 +84,8 @@ static bool takes(const struct json *document, const char *error, bool from_bran
     return taken;
 }
 
-const struct outline_edge *catcher_of(const struct outline_state *state, const char *error,
-                                      bool from_branch)
+const struct outline_edge *asl_model_catcher(const struct outline_state *state, const char *error,
+                                             bool from_branch)
 {
     for (size_t e = 0; e < state->edges_count; e++) {
         if (state->edges[e].type == OUTLINE_CATCH &&
@@ -95,7 +95,7 @@ const struct outline_edge *catcher_of(const struct outline_state *state, const c
     return NULL;
 }
 
-bool is_retried(const struct outline_state *state, const char *error, bool from_branch)
+bool asl_model_is_retried(const struct outline_state *state, const char *error, bool from_branch)
 {
     const struct json *retriers = json_get(state->document, "Retry");
     for (size_t i = 0; i < json_size(retriers); i++) {
@@ -106,7 +106,7 @@ bool is_retried(const struct outline_state *state, const char *error, bool from_
     return false;
 }
 
-const struct outline_state *next_of(const struct outline_state *state)
+const struct outline_state *asl_model_next(const struct outline_state *state)
 {
     for (size_t e = 0; e < state->edges_count; e++) {
         if (state->edges[e].type == OUTLINE_NEXT)
@@ -115,7 +115,7 @@ const struct outline_state *next_of(const struct outline_state *state)
     return NULL;
 }
 
-size_t copies_of(const struct outline_state *state)
+size_t asl_model_copies(const struct outline_state *state)
 {
     return state->type == OUTLINE_MAP ? ASL_MODEL_ITEMS : 1;
 }

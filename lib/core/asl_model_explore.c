@@ -40,7 +40,7 @@ struct move {
 struct explorer {
     const struct asl_model *model;
     struct asl_model_result *result;
-    struct error_names names;
+    struct asl_model_errors names;
     bool *has_pair; /* by serial: a Parallel or Map with a state of a pair in it */
     const struct outline_state **by_serial;
     struct place *places;
@@ -88,8 +88,8 @@ static void enter(const struct explorer *explorer, struct move *move,
             move->too_much = (int)p;
         move->owed &= ~(1u << p);
     }
-    for (size_t i = 0; i < state->scopes_count * copies_of(state); i++) {
-        const struct outline_scope *scope = &state->scopes[i / copies_of(state)];
+    for (size_t i = 0; i < state->scopes_count * asl_model_copies(state); i++) {
+        const struct outline_scope *scope = &state->scopes[i / asl_model_copies(state)];
         if (scope->start)
             enter(explorer, move, scope->start);
         else
@@ -104,7 +104,7 @@ static void succeed(const struct explorer *explorer, struct move *move,
         if (explorer->model->pairs[p].done == state)
             move->owed |= 1u << p;
     }
-    const struct outline_state *next = next_of(state);
+    const struct outline_state *next = asl_model_next(state);
     if (next)
         enter(explorer, move, next);
     else
@@ -128,7 +128,7 @@ static void fail(struct explorer *explorer, const struct outline_state *state, c
                  bool from_branch, bool by_design, uint32_t owed, move_sink *sink, void *context)
 {
     struct move move = move_make(owed);
-    const struct outline_edge *edge = catcher_of(state, error, from_branch);
+    const struct outline_edge *edge = asl_model_catcher(state, error, from_branch);
     if (edge) {
         enter(explorer, &move, edge->to);
     } else {
@@ -191,7 +191,7 @@ static size_t length_of(const struct explorer *explorer, const uint16_t *at)
     if (*at == ENDED)
         return 1;
     const struct outline_state *state = explorer->by_serial[*at];
-    size_t length = 1, inner = state->scopes_count * copies_of(state);
+    size_t length = 1, inner = state->scopes_count * asl_model_copies(state);
     for (size_t i = 0; i < inner; i++)
         length += length_of(explorer, at + length);
     return length;
@@ -212,7 +212,7 @@ static bool all_ended(const struct explorer *explorer, const uint16_t *start)
 {
     const struct outline_state *state = explorer->by_serial[*start];
     const uint16_t *at = start + 1;
-    for (size_t i = 0; i < state->scopes_count * copies_of(state); i++) {
+    for (size_t i = 0; i < state->scopes_count * asl_model_copies(state); i++) {
         if (*at != ENDED)
             return false;
         at++;
@@ -224,7 +224,7 @@ static void branch_moved(struct explorer *explorer, struct move *inner, void *co
 {
     const struct branch_context *branch = context;
     if (inner->type == MOVE_FAILED) {
-        const struct outline_edge *edge = catcher_of(branch->state, inner->error, true);
+        const struct outline_edge *edge = asl_model_catcher(branch->state, inner->error, true);
         struct move move = move_make(inner->owed);
         move.too_much = inner->too_much;
         if (edge) {
@@ -269,7 +269,7 @@ static void branches_move(struct explorer *explorer, const uint16_t *start, uint
                                     .context = context};
     const uint16_t *at = start + 1;
     bool moved = false;
-    for (size_t i = 0; i < state->scopes_count * copies_of(state); i++) {
+    for (size_t i = 0; i < state->scopes_count * asl_model_copies(state); i++) {
         branch.branch = at;
         branch.branch_length = length_of(explorer, at);
         if (*at != ENDED && (!moved || explorer->has_pair[state->serial])) {
@@ -302,7 +302,7 @@ static void moves_of(struct explorer *explorer, const uint16_t *at, uint32_t owe
     case OUTLINE_PASS:
     case OUTLINE_WAIT:
     case OUTLINE_SUCCEED:
-        if (!next_of(state) && !state->ends)
+        if (!asl_model_next(state) && !state->ends)
             break; /* no way on */
         step_tell(explorer, state, state->type == OUTLINE_SUCCEED ? "ends" : "goes on", "");
         succeed(explorer, &move, state);
@@ -539,7 +539,7 @@ void asl_model_explore(const struct asl_model *model, struct asl_model_result *r
         .has_pair = must_calloc(states + 1, sizeof *explorer.has_pair),
         .by_serial = must_calloc(states + 1, sizeof *explorer.by_serial),
         .buckets = must_calloc(2 * ASL_MODEL_PLACES_MAX, sizeof *explorer.buckets)};
-    error_names_collect(&explorer.names, model->outline);
+    asl_model_errors_collect(&explorer.names, model->outline);
     mark_around(&explorer, &model->outline->scope, NULL);
     for (size_t p = 0; p < model->pairs_count; p++) {
         mark_around(&explorer, &model->outline->scope, model->pairs[p].undo);
@@ -556,7 +556,7 @@ void asl_model_explore(const struct asl_model *model, struct asl_model_result *r
     free(explorer.ways);
     free(explorer.has_pair);
     free(explorer.by_serial);
-    error_names_fini(&explorer.names);
+    asl_model_errors_fini(&explorer.names);
     buffer_fini(&explorer.step);
 }
 

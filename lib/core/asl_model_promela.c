@@ -16,7 +16,7 @@
 
 struct writer {
     const struct asl_model *model;
-    struct error_names names;
+    struct asl_model_errors names;
     struct buffer *out;
     size_t scopes_count;
 };
@@ -75,15 +75,15 @@ static void task_write(struct writer *writer, const struct outline_state *state)
     buffer_append_format(out, "    do\n    :: atomic { true;");
     done_mark(writer, state);
     buffer_append_text(out, " };");
-    go(writer, next_of(state));
+    go(writer, asl_model_next(state));
     for (size_t i = 0; i < writer->names.count; i++) {
         const char *name = writer->names.items[i];
         buffer_append_text(out, "    :: true; ");
         comment(out, name);
-        if (is_retried(state, name, false))
+        if (asl_model_is_retried(state, name, false))
             buffer_append_format(out, " if :: tries < %d -> tries++; goto again_%zu :: else fi;",
                                  RETRIES_MAX, state->serial);
-        go_failed(writer, catcher_of(state, name, false), i);
+        go_failed(writer, asl_model_catcher(state, name, false), i);
     }
     buffer_append_text(out, "    od;\n");
 }
@@ -97,7 +97,7 @@ static void choice_write(struct writer *writer, const struct outline_state *stat
     }
     if (!json_get(state->document, "Default")) {
         buffer_append_text(writer->out, "    :: true;");
-        go_failed(writer, NULL, error_names_find(&writer->names, "States.NoChoiceMatched"));
+        go_failed(writer, NULL, asl_model_errors_find(&writer->names, "States.NoChoiceMatched"));
     }
     buffer_append_text(writer->out, "    fi;\n");
 }
@@ -121,21 +121,21 @@ static void branches_write(struct writer *writer, const struct outline_state *st
                            const size_t *inner)
 {
     struct buffer *out = writer->out;
-    size_t count = state->scopes_count * copies_of(state);
+    size_t count = state->scopes_count * asl_model_copies(state);
     buffer_append_text(out, "    running = 0;\n");
     for (size_t i = 0; i < count; i++)
         buffer_append_format(
             out,
             "    atomic { child[%zu] = run scope_%zu(down, %zu); stopped[child[%zu]] "
             "= 0; running++ };\n",
-            i, inner[i / copies_of(state)], i, i);
+            i, inner[i / asl_model_copies(state)], i, i);
     buffer_append_text(out, "    do\n    :: running > 0 -> down ? who, answer; child[who] = 0; "
                             "running--;\n"
                             "        if :: answer != 0 -> break :: else fi\n"
                             "    :: running == 0 -> answer = 0; break\n    od;\n");
     buffer_append_text(out, "    if\n    :: answer == 0 -> ");
     done_mark(writer, state);
-    go(writer, next_of(state));
+    go(writer, asl_model_next(state));
     buffer_append_text(out, "    :: else -> d_step {");
     for (size_t i = 0; i < count; i++)
         buffer_append_format(
@@ -145,7 +145,7 @@ static void branches_write(struct writer *writer, const struct outline_state *st
     for (size_t i = 0; i < writer->names.count; i++) {
         buffer_append_format(out, "        :: answer == %zu -> ", i + 1);
         comment(out, writer->names.items[i]);
-        go_failed(writer, catcher_of(state, writer->names.items[i], true), i);
+        go_failed(writer, asl_model_catcher(state, writer->names.items[i], true), i);
     }
     buffer_append_text(out, "        fi\n    fi;\n");
 }
@@ -180,8 +180,8 @@ static void state_write(struct writer *writer, const struct outline_state *state
     case OUTLINE_SUCCEED:
     case OUTLINE_UNKNOWN:
         done_mark(writer, state);
-        if (next_of(state) || state->ends)
-            go(writer, next_of(state));
+        if (asl_model_next(state) || state->ends)
+            go(writer, asl_model_next(state));
         else
             buffer_append_text(out, "    false;\n"); /* stuck */
         break;
@@ -210,7 +210,7 @@ static size_t most_children(const struct outline_scope *scope)
 {
     size_t most = 1;
     for (size_t i = 0; i < scope->count; i++) {
-        size_t count = scope->states[i].scopes_count * copies_of(&scope->states[i]);
+        size_t count = scope->states[i].scopes_count * asl_model_copies(&scope->states[i]);
         most = count > most ? count : most;
     }
     return most;
@@ -255,7 +255,7 @@ static size_t scope_write(struct writer *writer, const struct outline_scope *sco
 void asl_model_promela(const struct asl_model *model, const char *title, struct buffer *out)
 {
     struct writer writer = {.model = model, .out = out};
-    error_names_collect(&writer.names, model->outline);
+    asl_model_errors_collect(&writer.names, model->outline);
     comment(out, title);
     buffer_append_text(out, "\nbool stopped[256];\n");
     for (size_t p = 0; p < model->pairs_count; p++) {
@@ -273,5 +273,5 @@ void asl_model_promela(const struct asl_model *model, const char *title, struct 
     for (size_t p = 0; p < model->pairs_count; p++)
         buffer_append_format(out, "    assert(outcome == 0 || !owed_%zu);\n", p);
     buffer_append_text(out, "}\n");
-    error_names_fini(&writer.names);
+    asl_model_errors_fini(&writer.names);
 }

@@ -111,6 +111,34 @@ static const struct {
                                                                 "B}, " POLL "A}"),
      "ASL_LOOP_WITHOUT_WAIT /States/A\n"}, /* $.status of $.id */
 
+    {MACHINE("A: {" TASK ", " ASKS("$.id") ", ResultPath: $.status, Next: P}, P: {Type: Parallel, "
+                                           "ResultPath: null, Next: B, Branches: [{StartAt: Q, "
+                                           "States: {Q: {Type: Wait, Seconds: 5, "
+                                           "End: true}}}]}, " POLL "A}"),
+     ""}, /* there may be a pause inside */
+    {MACHINE("A: {" TASK ", " ASKS("$.id") ", ResultPath: $.status, Next: M}, M: {Type: Map, "
+                                           "ResultPath: null, Next: B, ItemProcessor: {StartAt: Q, "
+                                           "States: {Q: {Type: Wait, Seconds: "
+                                           "5, End: true}}}}, " POLL "A}"),
+     ""},
+    {MACHINE("A: {" TASK ", " ASKS(
+         "$.id") ", ResultPath: $.status, Next: C}, C: {Type: Pass, "
+                 "Parameters: {v.$: 'States.MathAdd($.n.v, 1)'}, ResultPath: $.n, Next: B}, B: "
+                 "{Type: "
+                 "Choice, " IF("Variable: $.status, StringEquals: DONE",
+                               "D") ", Default: A}, D: {Type: "
+                                    "Choice, " IF("Variable: $.n.v, NumericLessThan: 5",
+                                                  "Z") ", Default: Z}"),
+     "ASL_LOOP_WITHOUT_WAIT /States/A\n"}, /* what is counted is looked at too late */
+    {MACHINE("A: {" TASK ", " ASKS("$.id") ", ResultPath: $.status, Next: B}, B: {Type: Choice, "
+                                           "Choices: [{Variable: $.status, StringEquals: DONE, "
+                                           "Next: Z}], Default: W}, W: {Type: "
+                                           "Wait, Seconds: 5, Next: X}, X: {Type: Choice, " IF(
+                                               "Variable: $.hold, BooleanEquals: "
+                                               "true",
+                                               "W") ", Default: A}"),
+     "ASL_LOOP_CHANGES_NOTHING /States/W\n"}, /* a small loop within one that is fine */
+
     /* time */
     {LIMITED(10, "A: {" TASK ", TimeoutSeconds: 11, End: true}"),
      "ASL_TIMEOUT_TOO_LONG /States/A/TimeoutSeconds\n"},
@@ -131,6 +159,11 @@ static const struct {
                      "F") ", Default: B}, B: {Type: Wait, Seconds: 6, Next: C}, C: {Type: Wait, "
                           "Seconds: 6, Next: Z}, F: {Type: Fail}"),
      "ASL_WAITS_TOO_LONG /TimeoutSeconds\n"}, /* that to Fail does not count */
+    {LIMITED(10, "A: {Type: Choice, " IF(
+                     "Variable: $.a, IsNull: true",
+                     "Z") ", Default: B}, B: {Type: Wait, Seconds: 6, Next: C}, C: {Type: Wait, "
+                          "Seconds: 6, End: true}"),
+     ""}, /* the nearest end counts */
     {LIMITED(10, "A: {Type: Parallel, Next: B, Branches: [{StartAt: C, States: {C: {Type: Wait, "
                  "Seconds: 1, End: true}}}, {StartAt: D, States: {D: {Type: Wait, Seconds: 7, End: "
                  "true}}}]}, B: {Type: Wait, Seconds: 4, Next: Z}"),
