@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/asl_compile.h"
+#include "core/similar.h"
 
 const char *const asl_state_type_names[ASL_STATE_TYPES] = {"Task",    "Pass", "Choice",   "Wait",
                                                            "Succeed", "Fail", "Parallel", "Map"};
@@ -171,9 +172,17 @@ struct asl_state *asl_compile_target(struct asl_compiler *compiler, const struct
     }
     const char *name = json_string_value(value, NULL);
     struct asl_state *state = state_find(compiler->scope, name);
-    if (!state)
+    if (!state) {
+        struct similar similar = {.name = name};
+        struct buffer question = {0};
+        bool few = compiler->findings->count < SIMILAR_FINDINGS_MAX;
+        for (size_t i = 0; few && i < compiler->scope->count; i++)
+            similar_try(&similar, compiler->scope->states[i].name);
         asl_report_at(compiler, field, "ASL_UNKNOWN_STATE",
-                      "%s names \"%s\", and there is no such state here", field, name);
+                      "%s names \"%s\", and there is no such state here%s", field, name,
+                      similar_ask(&similar, &question));
+        buffer_fini(&question);
+    }
     return state;
 }
 size_t asl_plain_name_bytes(const char *name, size_t bytes)

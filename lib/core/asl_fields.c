@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/asl_internal.h"
+#include "core/similar.h"
 
 #define ON(type) (1u << (type))
 #define ON_ALL (ON(ASL_STATE_TYPES) - 1u)
@@ -65,6 +66,21 @@ static const struct field {
     {"ToleratedFailurePercentagePath", REFUSED},
 };
 
+static void unknown_report(struct asl_compiler *compiler, const char *name,
+                           enum asl_state_type type)
+{
+    struct similar similar = {.name = name};
+    struct buffer question = {0};
+    bool few = compiler->findings->count < SIMILAR_FINDINGS_MAX;
+    for (size_t f = 0; few && f < sizeof fields / sizeof *fields; f++) {
+        if (fields[f].types & ON(type))
+            similar_try(&similar, fields[f].name);
+    }
+    asl_report_at(compiler, name, "ASL_UNKNOWN_FIELD", "a %s state has no field \"%s\"%s",
+                  asl_state_type_names[type], name, similar_ask(&similar, &question));
+    buffer_fini(&question);
+}
+
 /* Reports every field that a state of this type cannot have. */
 bool asl_fields_check(struct asl_compiler *compiler, const struct json *document,
                       enum asl_state_type type)
@@ -76,8 +92,7 @@ bool asl_fields_check(struct asl_compiler *compiler, const struct json *document
         while (f < count && strcmp(fields[f].name, name) != 0)
             f++;
         if (f == count)
-            asl_report_at(compiler, name, "ASL_UNKNOWN_FIELD", "a %s state has no field \"%s\"",
-                          asl_state_type_names[type], name);
+            unknown_report(compiler, name, type);
         else if (fields[f].types == REFUSED)
             asl_report_at(compiler, name, "ASL_UNSUPPORTED_FIELD",
                           "the field \"%s\" is not supported", name);

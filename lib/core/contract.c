@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "core/asl_lint.h"
 #include "core/contract_internal.h"
+#include "core/similar.h"
 #include "core/source_map.h"
 #include "core/task_resource.h"
 
@@ -118,7 +119,7 @@ static void fields_check(struct contract_loader *loader)
     static const char *const known[] = {
         "name",         "version", "description",   "services", "input_state",
         "output_state", "events",  "state_machine", "metadata", "verify"};
-    struct buffer pointer = {0};
+    struct buffer pointer = {0}, question = {0};
     for (size_t i = 0; i < json_size(loader->document); i++) {
         size_t bytes = 0, k = 0;
         const char *name = json_name_at(loader->document, i, &bytes);
@@ -128,9 +129,14 @@ static void fields_check(struct contract_loader *loader)
             continue;
         buffer_clear(&pointer);
         pointer_append(&pointer, name, bytes);
+        struct similar similar = {.name = name};
+        for (k = 0; k < sizeof known / sizeof *known; k++)
+            similar_try(&similar, known[k]);
         finding_add(loader->findings, FINDING_ERROR, loader->map, buffer_text(&pointer),
-                    "CONTRACT_UNKNOWN_FIELD", "a contract has no field \"%s\"", name);
+                    "CONTRACT_UNKNOWN_FIELD", "a contract has no field \"%s\"%s", name,
+                    similar_ask(&similar, &question));
     }
+    buffer_fini(&question);
     buffer_fini(&pointer);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/contract_internal.h"
+#include "core/similar.h"
 #include "core/source_map.h"
 #include "core/task_resource.h"
 
@@ -36,14 +37,18 @@ static void service_check(struct service_use *use, const struct outline_state *s
             return;
         }
     }
-    struct buffer pointer = {0};
+    struct similar similar = {.name = service};
+    struct buffer pointer = {0}, question = {0};
+    for (size_t i = 0; i < json_size(services); i++)
+        similar_try(&similar, json_string_or(json_at(services, i), ""));
     buffer_append_format(&pointer, "%s/Parameters/Service", state->pointer);
     finding_add(
         loader->findings, FINDING_ERROR, loader->map, buffer_text(&pointer),
         "CONTRACT_UNDECLARED_SERVICE",
-        "the state \"%s\" calls the service \"%s\", which is not in the contract's services",
-        state->name, service);
+        "the state \"%s\" calls the service \"%s\", which is not in the contract's services%s",
+        state->name, service, similar_ask(&similar, &question));
     buffer_fini(&pointer);
+    buffer_fini(&question);
 }
 
 static void scope_services_check(const struct outline_scope *scope, void *context)

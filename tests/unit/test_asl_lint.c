@@ -139,6 +139,35 @@ static const struct {
                                                "W") ", Default: A}"),
      "ASL_LOOP_CHANGES_NOTHING /States/W\n"}, /* a small loop within one that is fine */
 
+    {MACHINE("A: {" TASK ", Parameters: {a.$: \"States.Format('x $.status', $$.status)\"}, "
+             "ResultPath: $.status, Next: B}, " POLL "A}"),
+     "ASL_LOOP_WITHOUT_WAIT /States/A\n"}, /* the context object is other data */
+    {MACHINE("A: {" TASK
+             ", Parameters: {l: [1, {a.$: $.status.next}]}, ResultPath: $.status, Next: "
+             "B}, " POLL "A}"),
+     ""},
+
+    /* what rules look at, however deep */
+    {MACHINE("A: {" TASK
+             ", " ASKS("$.id") ", ResultPath: $.status, Next: W}, W: {Type: Wait, "
+                               "Seconds: 5, Next: B}, B: {Type: Choice, " IF(
+                                   "Not: {Variable: $.status, IsNull: true}", "Z") ", Default: A}"),
+     ""},
+    {MACHINE("A: {" TASK ", " ASKS("$.id") ", ResultPath: $.status, Next: W}, W: {Type: Wait, "
+                                           "Seconds: 5, Next: B}, B: {Type: Choice, " IF(
+                                               "And: [{Variable: $.status, IsNull: true}]",
+                                               "Z") ", Default: A}"),
+     ""},
+    {MACHINE("A: {" TASK ", " ASKS("$.id") ", ResultPath: $.status, Next: W}, W: {Type: Wait, "
+                                           "Seconds: 5, Next: B}, B: {Type: Choice, " IF(
+                                               "Or: [{Variable: $.status, IsNull: true}]",
+                                               "Z") ", Default: A}"),
+     ""},
+    {MACHINE(
+         "A: {Type: Pass, ResultPath: null, Assign: {count: 5}, Next: B}, B: {Type: Choice, " IF(
+             "Variable: $count, NumericGreaterThan: 3", "Z") ", Default: A}"),
+     ""},
+
     /* time */
     {LIMITED(10, "A: {" TASK ", TimeoutSeconds: 11, End: true}"),
      "ASL_TIMEOUT_TOO_LONG /States/A/TimeoutSeconds\n"},
@@ -241,7 +270,14 @@ static const struct {
              "Z}]}"),
      "ASL_CHOICE_REPEATED /States/A/Choices/1\n"},
 
+    {MACHINE("A: {Type: Choice, Choices: [{Variable: $.a, IsNull: true, Next: Z}, {Not: {Variable: "
+             "$.a, IsNull: true}, Next: Z}, {Variable: $.a, IsNull: false, Next: Z}]}"),
+     ""},
+
     /* what a Catch throws away */
+    {MACHINE("A: {" TASK ", Next: Z, Catch: [{ErrorEquals: [States.ALL], Next: B}]}, B: {" TASK
+             ", Parameters: {a.$: $.order.id, b.$: $.name}, End: true}"),
+     "ASL_INPUT_LOST /States/A/Catch/0\n"}, /* once for a Catch */
     {MACHINE("A: {" TASK ", Next: Z, Catch: [{ErrorEquals: [E], Next: Z}, {ErrorEquals: "
              "[States.ALL], Next: B}]}, B: {" TASK ", " ASKS("$.order.id") ", End: true}"),
      "ASL_INPUT_LOST /States/A/Catch/1\n"},

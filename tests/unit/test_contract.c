@@ -128,7 +128,8 @@ static const struct {
      "c.yaml:2:1: error CONTRACT_BAD_NAME: the name \"a b\" must be 1 to 128 letters, digits, "
      "dots, - and _\n"},
     {"description:", "descripton:",
-     "c.yaml:4:1: error CONTRACT_UNKNOWN_FIELD: a contract has no field \"descripton\"\n"},
+     "c.yaml:4:1: error CONTRACT_UNKNOWN_FIELD: a contract has no field \"descripton\"; did you "
+     "mean \"description\"?\n"},
     {"Service: echo-service", "Service: other",
      "c.yaml:5:12: warning CONTRACT_UNUSED_SERVICE: no state calls the service \"echo-service\"\n"
      "c.yaml:20:20: error CONTRACT_UNDECLARED_SERVICE: the state \"Say\" calls the service "
@@ -161,7 +162,8 @@ static const struct {
      "c.yaml:4:1: error CONTRACT_BAD_FIELD: verify must be an object with one field, the object "
      "compensations\n"},
     {"      End: true\n", "      Next: Sey\n",
-     "c.yaml:21:7: error ASL_UNKNOWN_STATE: Next names \"Sey\", and there is no such state here\n"},
+     "c.yaml:21:7: error ASL_UNKNOWN_STATE: Next names \"Sey\", and there is no such state here; "
+     "did you mean \"Say\"?\n"},
     {"  StartAt: Say\n", "  StartAt: Say\n   x: 1\n",
      "c.yaml:15:12: error YAML_SYNTAX: the file is no YAML: invalid multiline plain key\n"},
 };
