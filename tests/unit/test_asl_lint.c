@@ -370,6 +370,14 @@ START_TEST(test_loops)
               "Choice, Choices: [{Next: B}], Default: D}, D: {Type: Choice, Choices: [{Next: D}], "
               "Default: E}, E: {Type: Pass, End: true}}}",
               "D -> D\nB -> C -> B\n");
+    loops_are("{StartAt: C, States: {A: {Type: Pass, Next: B}, B: {Type: Pass, Next: A}, C: {Type: "
+              "Choice, Choices: [{Next: A}], Default: D}, D: {Type: Pass, Next: C}}}",
+              "A -> B -> A\nC -> D -> C\n"); /* one leads into the other, which is done already */
+    loops_are("{StartAt: A, States: {A: {Type: Pass, Next: B}, B: {Type: Pass, Next: C}, C: {Type: "
+              "Pass, Next: D}, D: {Type: Pass, Next: E}, E: {Type: Pass, Next: F}, F: {Type: Pass, "
+              "Next: G}, G: {Type: Pass, Next: H}, H: {Type: Pass, Next: I}, I: {Type: Pass, Next: "
+              "A}}}",
+              "A -> B -> C -> D -> E -> F -> G -> H -> I -> A\n");
     loops_are("{StartAt: A, States: {A: {Type: Pass, Next: B}, B: {Type: Choice, Choices: [{Next: "
               "C}], Default: A}, C: {Type: Pass, Next: B}}}",
               "A -> B -> A\n"); /* one largest set */
