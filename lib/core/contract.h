@@ -12,6 +12,7 @@
  *     input_state: { JSON Schema }
  *     output_state: { JSON Schema }
  *     events: ...                    # optional: names and payloads of published events, see below
+ *     verify: { compensations: { undo: do } }  # optional: what asl_model.h shall prove
  *     state_machine: { StartAt: ..., States: ... }
  *
  * A plain *.asl.json file is the state machine alone; its name is the file's stem, its version 1.0.0.
