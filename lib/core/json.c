@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "core/json_internal.h"
 
 /* What is built step by step begins with this and doubles. */
 #define ITEMS_FIRST 4u
 #define NAMES_BYTES_FIRST 48u
+#define INDEX_FROM_MEMBERS 16u /* smaller objects are looked through */
 
 /* null, true and false exist once; their count never reaches zero. */
 static struct json constant_null = {.references = 1, .type = JSON_NULL};
@@ -77,6 +79,8 @@ static void destroy(struct json *value)
     } else if (value->type == JSON_OBJECT) {
         for (size_t i = 0; i < value->count; i++)
             json_release(value->members->list[i].value);
+        if (value->members != NULL)
+            free(atomic_load_explicit(&value->members->index, memory_order_relaxed));
         if (value->own_block)
             free(value->members);
     }
@@ -186,10 +190,74 @@ void json_array_append(struct json *array, struct json *member)
     array->items[array->count++] = member;
 }
 
+/* -- the index of large objects -- */
+
+/* The slot of the name, or the free one where it would stand. */
+static uint32_t *index_slot(const struct json *object, uint32_t *index, const char *name,
+                            size_t name_bytes)
+{
+    uint32_t mask = index[0] - 1;
+    for (uint32_t at = (uint32_t)XXH3_64bits(name, name_bytes) & mask;; at = (at + 1) & mask) {
+        uint32_t *slot = &index[1 + at];
+        if (*slot == 0)
+            return slot;
+        const struct json_member *member = &object->members->list[*slot - 1];
+        if (member->name_bytes == name_bytes &&
+            memcmp(name_of(object, member), name, name_bytes) == 0)
+            return slot;
+    }
+}
+
+static uint32_t *index_new(const struct json *object)
+{
+    uint32_t slots = 4 * INDEX_FROM_MEMBERS;
+    while (slots / 2 < object->count)
+        slots *= 2;
+    uint32_t *index = must_calloc((size_t)slots + 1, sizeof *index);
+    index[0] = slots;
+    for (uint32_t i = 0; i < object->count; i++) {
+        const struct json_member *member = &object->members->list[i];
+        *index_slot(object, index, name_of(object, member), member->name_bytes) = i + 1;
+    }
+    return index;
+}
+
+static struct json_member *index_find(const struct json *object, const char *name,
+                                      size_t name_bytes)
+{
+    uint32_t *index = atomic_load_explicit(&object->members->index, memory_order_acquire);
+    if (index == NULL) {
+        uint32_t *made = index_new(object);
+        if (atomic_compare_exchange_strong(&object->members->index, &index, made))
+            index = made;
+        else
+            free(made); /* another thread was first */
+    }
+    uint32_t slot = *index_slot(object, index, name, name_bytes);
+    return slot == 0 ? NULL : &object->members->list[slot - 1];
+}
+
+/* The last member is new; an index that is full is made again when it is needed. */
+static void index_add(struct json *object)
+{
+    uint32_t *index = atomic_load_explicit(&object->members->index, memory_order_relaxed);
+    if (index == NULL)
+        return;
+    if (index[0] / 2 < object->count) {
+        atomic_store_explicit(&object->members->index, NULL, memory_order_relaxed);
+        free(index);
+        return;
+    }
+    const struct json_member *member = &object->members->list[object->count - 1];
+    *index_slot(object, index, name_of(object, member), member->name_bytes) = object->count;
+}
+
 static struct json_member *find(const struct json *object, const char *name, size_t name_bytes)
 {
     if (object == NULL || object->type != JSON_OBJECT || object->count == 0)
         return NULL;
+    if (object->count > INDEX_FROM_MEMBERS)
+        return index_find(object, name, name_bytes);
     const char *names = names_of(object);
     struct json_member *member = object->members->list, *end = member + object->count;
     for (; member < end; member++)
@@ -212,7 +280,12 @@ static void object_grow(struct json *object, size_t name_bytes)
     while (used + name_bytes + 1 > names_capacity)
         names_capacity *= 2;
     struct json_members *members = must_alloc(members_bytes(capacity, names_capacity));
-    *members = (struct json_members){checked(used), checked(names_capacity)};
+    *members = (struct json_members){.names_bytes = checked(used),
+                                     .names_capacity = checked(names_capacity)};
+    if (old != NULL) {
+        atomic_init(&members->index, atomic_load_explicit(&old->index, memory_order_relaxed));
+        atomic_init(&old->index, NULL);
+    }
     if (used > 0) {
         memcpy(members->list, old->list, object->count * sizeof *old->list);
         memcpy(members->list + capacity, names_of(object), used);
@@ -238,6 +311,7 @@ static void append_member(struct json *object, const char *name, size_t name_byt
     members->list[object->count++] =
         (struct json_member){members->names_bytes, (uint32_t)name_bytes, value};
     members->names_bytes += (uint32_t)name_bytes + 1;
+    index_add(object);
 }
 
 void json_object_set_bytes(struct json *object, const char *name, size_t name_bytes,
@@ -565,11 +639,45 @@ size_t json_depth(const struct json *value)
     return deepest + 1;
 }
 
-size_t json_text_bytes(const struct json *value)
+struct text_count {
+    size_t bytes, most;
+    struct buffer scratch; /* one scalar at a time */
+};
+
+static void count_scalar(struct text_count *count)
 {
-    struct buffer out = {0};
-    json_write(value, &out);
-    size_t bytes = out.bytes;
-    buffer_fini(&out);
-    return bytes;
+    count->bytes += count->scratch.bytes;
+    buffer_clear(&count->scratch);
 }
+
+static void count_text(const struct json *value, struct text_count *count)
+{
+    if (json_type_of(value) != JSON_ARRAY && json_type_of(value) != JSON_OBJECT) {
+        json_write(value, &count->scratch);
+        count_scalar(count);
+        return;
+    }
+    count->bytes += 2;
+    for (size_t i = 0; i < value->count && count->bytes <= count->most; i++) {
+        count->bytes += i > 0;
+        if (value->type == JSON_OBJECT) {
+            const struct json_member *member = &value->members->list[i];
+            buffer_append_json_string(&count->scratch, name_of(value, member), member->name_bytes);
+            count_scalar(count);
+            count->bytes += 1;
+            count_text(member->value, count);
+        } else {
+            count_text(value->items[i], count);
+        }
+    }
+}
+
+size_t json_text_bytes_within(const struct json *value, size_t most)
+{
+    struct text_count count = {.most = most};
+    count_text(value, &count);
+    buffer_fini(&count.scratch);
+    return count.bytes;
+}
+
+size_t json_text_bytes(const struct json *value) { return json_text_bytes_within(value, SIZE_MAX); }

@@ -21,6 +21,9 @@ struct json_member {
 struct json_members {
     uint32_t names_bytes; /* used, NULs included */
     uint32_t names_capacity;
+    /* Where names stand, of an object with many: made when one is first looked for. A table of
+     * member numbers + 1 by hash of the name, its size in front. */
+    _Atomic(uint32_t *) index;
     struct json_member list[]; /* as many as the object's capacity, then the names */
 };
 
