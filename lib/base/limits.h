@@ -30,12 +30,14 @@
 #define ASL_BRANCHES_MAX 1000              /* branches of one Parallel state */
 #define ASL_TRANSITIONS_IN_A_ROW_MAX 10000 /* states in a row without waiting for anything */
 #define ASL_TRANSITIONS_PER_STEP_MAX                                                               \
-    100000                             /* the same, all branches and items of a workflow together */
-#define ASL_TRANSITIONS_MAX 1000000    /* states entered by one workflow in its life */
-#define ASL_MAP_ITEMS_MAX 100000       /* items of one Map state */
-#define ASL_MAP_CONCURRENCY_DEFAULT 40 /* iterations at once where MaxConcurrency is 0 */
-#define ASL_MAP_CONCURRENCY_MAX 1000   /* a larger MaxConcurrency runs so many at once */
-#define ASL_FRAMES_MAX 10000           /* branches and iterations that run at once */
+    400000 /* the same, all branches and items of a workflow together */
+#define ASL_STEP_MADE_BYTES_MAX (256u << 20) /* memory for data that these may make */
+#define ASL_STEP_WALKED_BYTES_MAX (1u << 30) /* data that these may look through */
+#define ASL_TRANSITIONS_MAX 1000000          /* states entered by one workflow in its life */
+#define ASL_MAP_ITEMS_MAX 100000             /* items of one Map state */
+#define ASL_MAP_CONCURRENCY_DEFAULT 40       /* iterations at once where MaxConcurrency is 0 */
+#define ASL_MAP_CONCURRENCY_MAX 1000         /* a larger MaxConcurrency runs so many at once */
+#define ASL_FRAMES_MAX 10000                 /* branches and iterations that run at once */
 #define ASL_VARIABLE_NAME_CHARACTERS_MAX 80
 #define ASL_VARIABLES_BYTES_MAX (16u << 20)    /* all variables of one scope, as text */
 #define JSONPATH_BYTES_MAX 16384               /* text of one path */
@@ -73,6 +75,7 @@
 #define SHARDS_MAX 256
 #define WORKERS_MAX 64
 
+_Static_assert(ASL_TRANSITIONS_PER_STEP_MAX >= 4 * ASL_MAP_ITEMS_MAX, "all items in one go");
 _Static_assert(ASL_DATA_DEPTH_MAX + 16 <= JSON_DEPTH_MAX, "stored data must be readable again");
 _Static_assert(EVENTS_PER_RECORD_MAX + ASL_FRAMES_MAX <= 32767, "seq_count is a smallint");
 _Static_assert(CONTENT_BYTES_MAX < HTTP_BODY_BYTES_MAX, "content must fit a request");

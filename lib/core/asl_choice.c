@@ -265,14 +265,14 @@ struct asl_rule *asl_rule_compile(struct asl_compiler *compiler, const struct js
                                   bool nested)
 {
     struct asl_rule *rule = must_calloc(1, sizeof *rule);
-    if (json_type_of(document) != JSON_OBJECT || compiler->depth >= ASL_NESTING_MAX) {
+    if (json_type_of(document) != JSON_OBJECT || compiler->inner_depth >= ASL_NESTING_MAX) {
         asl_report(compiler, FINDING_ERROR, "ASL_BAD_CHOICE",
                    "a choice rule must be an object, nested at most %d deep", ASL_NESTING_MAX);
         return rule;
     }
     if (!rule_fields_check(compiler, document, nested))
         return rule;
-    compiler->depth++;
+    compiler->inner_depth++;
     static const char *const names[] = {[RULE_AND] = "And", [RULE_OR] = "Or", [RULE_NOT] = "Not"};
     if (json_get(document, "Variable"))
         comparison_compile(compiler, rule, document);
@@ -283,34 +283,49 @@ struct asl_rule *asl_rule_compile(struct asl_compiler *compiler, const struct js
             boolean_compile(compiler, rule, names[type], value);
         }
     }
-    compiler->depth--;
+    compiler->inner_depth--;
     return rule;
 }
 
 /* -- testing -- */
 
-/* Backtracks to the last * only, so the time is bounded by the product of the lengths. */
+/* Reads the pattern up to its next * or its end into *piece, without escapes; true when a * follows. */
+static bool piece_read(const char **at, const char *end, struct buffer *piece)
+{
+    buffer_clear(piece);
+    while (*at < end && **at != '*') {
+        *at += **at == '\\' && *at + 1 < end;
+        buffer_append_char(piece, *(*at)++);
+    }
+    bool star = *at < end;
+    *at += star;
+    return star;
+}
+
+/* The first piece begins the text, the last one ends it, those between are taken where they come
+ * first: the time grows with the sum of the lengths. */
 bool asl_string_matches(const char *pattern, size_t pattern_bytes, const char *text, size_t bytes)
 {
-    size_t p = 0, t = 0, star = SIZE_MAX, star_text = 0;
-    while (t < bytes) {
-        bool escaped = p + 1 < pattern_bytes && pattern[p] == '\\';
-        if (p < pattern_bytes && pattern[p] == '*') {
-            star = ++p;
-            star_text = t;
-        } else if (p < pattern_bytes && pattern[escaped ? p + 1 : p] == text[t]) {
-            p += escaped ? 2 : 1;
-            t++;
-        } else if (star != SIZE_MAX) {
-            p = star;
-            t = ++star_text;
-        } else {
-            return false;
-        }
+    const char *at = pattern, *end = pattern + pattern_bytes, *text_end = text + bytes;
+    struct buffer piece = {0};
+    bool star = piece_read(&at, end, &piece);
+    bool fits = (star ? piece.bytes <= bytes : piece.bytes == bytes) &&
+                memcmp(buffer_text(&piece), text, piece.bytes) == 0;
+    text += fits ? piece.bytes : 0;
+    while (fits && star) {
+        star = piece_read(&at, end, &piece);
+        size_t left = (size_t)(text_end - text);
+        const char *found = NULL;
+        if (star)
+            found = memmem(text, left, buffer_text(&piece), piece.bytes);
+        else if (piece.bytes <= left)
+            found = text_end - piece.bytes;
+        fits = found && memcmp(found, buffer_text(&piece), piece.bytes) == 0;
+        if (fits)
+            text = found + piece.bytes;
     }
-    while (p < pattern_bytes && pattern[p] == '*')
-        p++;
-    return p == pattern_bytes;
+    buffer_fini(&piece);
+    return fits;
 }
 
 static bool holds(int order, int relation)

@@ -355,6 +355,19 @@ static void states_compile(struct asl_compiler *compiler, struct asl_scope *scop
     pointer_cut(&compiler->pointer, place);
 }
 
+/* One for the list itself, and the most that any of its states runs below it. */
+static size_t frames_of(const struct asl_scope *scope)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < scope->count; i++) {
+        size_t below = 0;
+        for (size_t b = 0; b < scope->states[i].branches_count; b++)
+            below += scope->states[i].branches[b].frames;
+        most = below > most ? below : most;
+    }
+    return most + 1;
+}
+
 void asl_scope_compile(struct asl_compiler *compiler, struct asl_scope *scope,
                        const struct json *document, enum asl_scope_kind kind, const char *path)
 {
@@ -381,6 +394,7 @@ void asl_scope_compile(struct asl_compiler *compiler, struct asl_scope *scope,
     size_t errors_before = compiler->findings->errors;
     variables_collect(scope, states);
     states_compile(compiler, scope, states);
+    scope->frames = frames_of(scope);
     scope->start = asl_compile_target(compiler, document, "StartAt");
     if (scope->start && compiler->findings->errors == errors_before)
         asl_graph_check(compiler, scope);

@@ -28,28 +28,87 @@ static size_t text_bytes_max(const char *text, size_t bytes)
     return total;
 }
 
-struct asl_bound asl_bound_of(const struct json *value)
+/* Text can be this much shorter than its bound: [1,1,1] takes two octets an item. */
+#define BOUND_SLACK 32
+
+static void bound_until(const struct json *value, size_t most, size_t depth,
+                        struct asl_bound *bound)
 {
     enum json_type type = json_type_of(value);
-    size_t bytes = 0;
-    const char *text = json_string_value(value, &bytes);
-    if (text)
-        return (struct asl_bound){text_bytes_max(text, bytes), 0};
-    if (type != JSON_ARRAY && type != JSON_OBJECT)
-        return (struct asl_bound){NUMBER_BYTES_MAX, 0};
-    struct asl_bound bound = {2, 0};
-    for (size_t i = 0; i < json_size(value); i++) {
-        if (type == JSON_OBJECT) {
-            text = json_name_at(value, i, &bytes);
-            bound.bytes += text_bytes_max(text, bytes) + 1;
-        }
-        struct asl_bound member =
-            asl_bound_of(type == JSON_OBJECT ? json_member_at(value, i) : json_at(value, i));
-        bound.bytes += member.bytes + 1;
-        bound.depth = member.depth > bound.depth ? member.depth : bound.depth;
+    if (type == JSON_STRING) {
+        size_t bytes = 0;
+        const char *text = json_string_value(value, &bytes);
+        bound->bytes += text_bytes_max(text, bytes);
+        return;
     }
-    bound.depth++;
+    if (type != JSON_ARRAY && type != JSON_OBJECT) {
+        bound->bytes += NUMBER_BYTES_MAX;
+        return;
+    }
+    bound->bytes += 2;
+    bound->depth = depth > bound->depth ? depth : bound->depth;
+    for (size_t i = 0; i < json_size(value) && bound->bytes <= most; i++) {
+        size_t bytes = 0;
+        const char *name = json_name_at(value, i, &bytes);
+        if (name)
+            bound->bytes += text_bytes_max(name, bytes) + 1;
+        bound->bytes += 1;
+        bound_until(name ? json_member_at(value, i) : json_at(value, i), most, depth + 1, bound);
+    }
+}
+
+struct asl_bound asl_measure(struct asl_meter *meter, const struct json *value)
+{
+    struct asl_bound bound = {0, 0};
+    size_t most = meter ? meter->data_bytes_max * BOUND_SLACK : SIZE_MAX;
+    bound_until(value, most, 1, &bound);
+    if (meter)
+        meter->walked_bytes += bound.bytes;
     return bound;
+}
+
+struct asl_bound asl_bound_of(const struct json *value) { return asl_measure(NULL, value); }
+
+void asl_meter_made(struct asl_meter *meter, size_t bytes)
+{
+    if (meter)
+        meter->made_bytes += bytes;
+}
+
+bool asl_meter_fits(const struct asl_meter *meter, struct asl_failure *failure)
+{
+    if (!meter)
+        return true;
+    if (meter->made_bytes > ASL_STEP_MADE_BYTES_MAX)
+        asl_failure_set(failure, ASL_ERROR_RUNTIME,
+                        "The states made more than %u octets of data without waiting for anything.",
+                        ASL_STEP_MADE_BYTES_MAX);
+    else if (meter->walked_bytes > ASL_STEP_WALKED_BYTES_MAX)
+        asl_failure_set(failure, ASL_ERROR_RUNTIME,
+                        "The states looked through more than %u octets of data without waiting for "
+                        "anything.",
+                        ASL_STEP_WALKED_BYTES_MAX);
+    return !failure->error;
+}
+
+bool asl_data_within(struct asl_meter *meter, const struct json *value, struct asl_bound *bound,
+                     struct asl_failure *failure, const char *what, const char *name)
+{
+    size_t most = meter ? meter->data_bytes_max : STATE_DATA_BYTES_MAX;
+    if (bound->bytes <= most && bound->depth <= ASL_DATA_DEPTH_MAX)
+        return true;
+    bound->bytes = json_text_bytes_within(value, most, &bound->depth);
+    if (meter)
+        meter->walked_bytes += bound->bytes;
+    if (bound->bytes > most)
+        asl_failure_set(failure, ASL_ERROR_DATA_LIMIT,
+                        "%s \"%s\" have more than %zu octets, which is the most allowed.", what,
+                        name, most);
+    else if (bound->depth > ASL_DATA_DEPTH_MAX)
+        asl_failure_set(failure, ASL_ERROR_DATA_LIMIT,
+                        "%s \"%s\" are nested %zu deep; at most %d are allowed.", what, name,
+                        bound->depth, ASL_DATA_DEPTH_MAX);
+    return !failure->error;
 }
 
 /* -- effects -- */

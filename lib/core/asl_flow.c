@@ -5,6 +5,8 @@
 
 #include "base/instant.h"
 
+#define MEMBER_BYTES 32 /* of memory, about, for each member of a container that is made */
+
 /* -- sizes -- */
 
 void asl_data_fini(struct asl_data *data)
@@ -13,31 +15,11 @@ void asl_data_fini(struct asl_data *data)
     *data = (struct asl_data){0};
 }
 
-static bool within_limits(const struct asl_execution *execution, const struct asl_bound *bound)
-{
-    return bound->bytes <= execution->data_bytes_max && bound->depth <= ASL_DATA_DEPTH_MAX;
-}
-
-/* The data are counted only when the bounds alone do not settle it. */
-bool asl_data_fits(const struct asl_execution *execution, struct asl_data *data,
+bool asl_data_fits(struct asl_execution *execution, struct asl_data *data,
                    const struct asl_state *state, struct asl_failure *failure)
 {
-    if (within_limits(execution, &data->bound))
-        return true;
-    data->bound.depth = asl_bound_of(data->json).depth;
-    if (data->bound.depth > ASL_DATA_DEPTH_MAX) {
-        asl_failure_set(failure, ASL_ERROR_DATA_LIMIT,
-                        "The data of the state \"%s\" are nested %zu deep; at most %d are allowed.",
-                        state->name, data->bound.depth, ASL_DATA_DEPTH_MAX);
-        return false;
-    }
-    data->bound.bytes = json_text_bytes(data->json);
-    if (within_limits(execution, &data->bound))
-        return true;
-    asl_failure_set(failure, ASL_ERROR_DATA_LIMIT,
-                    "The data of the state \"%s\" have %zu octets; at most %zu are allowed.",
-                    state->name, data->bound.bytes, execution->data_bytes_max);
-    return false;
+    return asl_data_within(&execution->meter, data->json, &data->bound, failure,
+                           "The data of the state", state->name);
 }
 
 /* -- what paths see -- */
@@ -107,7 +89,8 @@ struct asl_view asl_view_open(struct asl_execution *execution, const struct asl_
                               const struct asl_item *item, const struct json *data)
 {
     struct json *context = frame->state->uses_context ? context_of(execution, frame, item) : NULL;
-    return (struct asl_view){data, context, frame, execution->seed, &execution->draws};
+    return (struct asl_view){
+        data, context, frame, &execution->meter, execution->seed, &execution->draws};
 }
 
 void asl_view_close(struct asl_view *view) { json_release((struct json *)view->context); }
@@ -146,8 +129,9 @@ static bool data_select(struct asl_execution *execution, const struct asl_frame 
     }
     struct asl_view view = asl_view_open(execution, frame, NULL, from->json);
     to->json = asl_view_get(&view, path, failure);
+    if (to->json)
+        to->bound = asl_selected_bound(&view, path, &from->bound, to->json);
     asl_view_close(&view);
-    to->bound = asl_selected_bound(path, &from->bound, to->json);
     if (to->json)
         return true;
     asl_failure_set(failure, ASL_ERROR_RUNTIME, "The %s %s of the state \"%s\" finds nothing.",
@@ -184,6 +168,7 @@ bool asl_flow_combine(struct asl_execution *execution, const struct asl_frame *f
         *data = (struct asl_data){json_hold(raw->json), raw->bound};
         return true;
     }
+    asl_meter_made(&execution->meter, jsonpath_put_members(path, raw->json) * MEMBER_BYTES);
     struct json *combined = jsonpath_put(path, raw->json, data->json);
     data->json = combined;
     data->bound.bytes += raw->bound.bytes + strlen(jsonpath_text(path)) * 6 + 4;
@@ -205,6 +190,7 @@ bool asl_flow_input(struct asl_execution *execution, const struct asl_frame *fra
     *input = (struct asl_data){0};
     return data_select(execution, frame, state->input_path, state->input_none, "InputPath",
                        &frame->raw, input, failure) &&
+           asl_data_fits(execution, input, state, failure) &&
            (!shape || asl_flow_shape(execution, frame, state->parameters, NULL, input, failure));
 }
 
@@ -224,16 +210,33 @@ bool asl_flow_output(struct asl_execution *execution, const struct asl_frame *fr
 /* The frame's variables with the members of values in place of older ones. */
 static struct json *variables_with(const struct asl_frame *frame, const struct json *values)
 {
-    struct json *variables = frame->variables ? json_hold(frame->variables) : json_object();
+    struct json *variables = json_object();
+    for (size_t i = 0; i < json_size(frame->variables); i++) {
+        size_t bytes = 0;
+        const char *name = json_name_at(frame->variables, i, &bytes);
+        json_object_set_bytes(variables, name, bytes,
+                              json_hold(json_member_at(frame->variables, i)));
+    }
     for (size_t i = 0; i < json_size(values); i++) {
         size_t bytes = 0;
         const char *name = json_name_at(values, i, &bytes);
-        struct json *wider =
-            json_object_with(variables, name, bytes, json_hold(json_member_at(values, i)));
-        json_release(variables);
-        variables = wider;
+        json_object_set_bytes(variables, name, bytes, json_hold(json_member_at(values, i)));
     }
     return variables;
+}
+
+/* All variables of the scope together. */
+static bool variables_fit(struct asl_execution *execution, const struct asl_frame *frame,
+                          const struct json *variables, struct asl_failure *failure)
+{
+    size_t depth, bytes = asl_measure(&execution->meter, variables).bytes;
+    if (bytes > ASL_VARIABLES_BYTES_MAX)
+        bytes = json_text_bytes_within(variables, ASL_VARIABLES_BYTES_MAX, &depth);
+    if (bytes > ASL_VARIABLES_BYTES_MAX)
+        asl_failure_set(failure, ASL_ERROR_DATA_LIMIT,
+                        "The variables have more than %u octets after the state \"%s\".",
+                        ASL_VARIABLES_BYTES_MAX, frame->state->name);
+    return !failure->error;
 }
 
 bool asl_flow_assign(struct asl_execution *execution, struct asl_frame *frame,
@@ -246,16 +249,11 @@ bool asl_flow_assign(struct asl_execution *execution, struct asl_frame *frame,
     bool fine = asl_flow_shape(execution, frame, assign, NULL, &values, failure);
     struct json *variables = fine ? variables_with(frame, values.json) : NULL;
     asl_data_fini(&values);
-    if (!fine)
-        return false;
-    if (asl_bound_of(variables).bytes > ASL_VARIABLES_BYTES_MAX &&
-        json_text_bytes(variables) > ASL_VARIABLES_BYTES_MAX) {
-        asl_failure_set(failure, ASL_ERROR_DATA_LIMIT,
-                        "The variables have more than %u octets after the state \"%s\".",
-                        ASL_VARIABLES_BYTES_MAX, frame->state->name);
+    if (!fine || !variables_fit(execution, frame, variables, failure)) {
         json_release(variables);
         return false;
     }
+    asl_meter_made(&execution->meter, json_size(variables) * MEMBER_BYTES);
     json_release(frame->assigned);
     frame->assigned = variables;
     return true;

@@ -12,7 +12,7 @@
 
 void asl_data_fini(struct asl_data *data);
 /* False when the data are larger than a state may have. */
-bool asl_data_fits(const struct asl_execution *execution, struct asl_data *data,
+bool asl_data_fits(struct asl_execution *execution, struct asl_data *data,
                    const struct asl_state *state, struct asl_failure *failure) MUST_USE;
 
 /* A view of data for the frame's state; the context is made only when a path looks at it. The item

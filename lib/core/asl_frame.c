@@ -91,14 +91,13 @@ void asl_wait_close(struct asl_execution *execution, uint32_t number)
 
 /* -- frames -- */
 
-struct asl_frame *asl_frame_new(struct asl_execution *execution, struct asl_frame *parent,
-                                const struct asl_scope *scope, uint32_t branch)
+struct asl_frame *asl_frame_new(struct asl_frame *parent, const struct asl_scope *scope,
+                                uint32_t branch)
 {
     struct asl_frame *frame = must_calloc(1, sizeof *frame);
     frame->parent = parent;
     frame->scope = scope;
     frame->branch = branch;
-    execution->frames++;
     return frame;
 }
 
@@ -137,6 +136,8 @@ void asl_frame_free(struct asl_execution *execution, struct asl_frame *frame)
     ready_remove(execution, frame);
     if (frame->wait)
         asl_wait_close(execution, frame->wait);
+    if (frame->item)
+        execution->frames -= frame->scope->frames;
     json_release(frame->item);
     json_release(frame->variables);
     json_release(frame->assigned);
@@ -144,26 +145,18 @@ void asl_frame_free(struct asl_execution *execution, struct asl_frame *frame)
     free(frame->prefix);
     free(frame->retries);
     free(frame);
-    execution->frames--;
 }
 
-static bool is_within(const struct asl_frame *frame, const struct asl_frame *top)
+void asl_frame_abandon(struct asl_execution *execution, struct asl_frame *frame)
 {
-    while (frame && frame != top)
-        frame = frame->parent;
-    return frame != NULL;
-}
-
-void asl_frame_abandon(struct asl_execution *execution, struct asl_frame *top)
-{
-    for (size_t i = 0; i < execution->waits_count; i++) {
-        struct asl_frame *frame = execution->waits[i].frame;
-        if (!is_within(frame, top))
-            continue;
+    if (frame->wait) {
         struct asl_effect *effect = asl_frame_effect(execution, ASL_ABANDON, frame);
         effect->wait = frame->wait;
         effect->retry = frame->retrying;
     }
+    for (size_t i = 0; frame->team && i < frame->team->count; i++)
+        if (frame->team->children[i])
+            asl_frame_abandon(execution, frame->team->children[i]);
 }
 
 struct asl_effect *asl_frame_effect(struct asl_execution *execution, enum asl_effect_type type,
@@ -210,7 +203,7 @@ struct asl_execution *asl_execution_new(const struct asl_machine *machine,
     execution->context = machine->uses_context ? context_new(identity, input) : NULL;
     execution->seed = must_strdup(identity->execution_id ? identity->execution_id : "");
     execution->visits = must_calloc(machine->states_count, sizeof *execution->visits);
-    execution->data_bytes_max = STATE_DATA_BYTES_MAX;
+    execution->meter.data_bytes_max = STATE_DATA_BYTES_MAX;
     execution->token = identity->token;
     execution->token_context = identity->token_context;
     return execution;
@@ -232,7 +225,7 @@ void asl_execution_free(struct asl_execution *execution)
 
 void asl_execution_limit_data(struct asl_execution *execution, size_t bytes_max)
 {
-    execution->data_bytes_max = bytes_max;
+    execution->meter.data_bytes_max = bytes_max;
 }
 
 bool asl_execution_ended(const struct asl_execution *execution) { return execution->ended; }

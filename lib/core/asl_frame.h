@@ -66,10 +66,10 @@ struct asl_execution {
     uint64_t draws;
     asl_token_make *token;
     void *token_context;
-    size_t data_bytes_max;     /* limit on the data of a state */
+    struct asl_meter meter;    /* of the step that runs */
     uint32_t *visits;          /* by index of state */
     uint32_t transitions_life; /* states entered and attempts made, ever */
-    size_t frames;             /* that live now */
+    size_t frames;             /* that the items of Map states may run now, all together */
     struct asl_frame *root;
     struct asl_open_wait *waits; /* by rising number */
     size_t waits_count;
@@ -86,8 +86,8 @@ struct asl_execution {
     struct asl_effects *effects;
 };
 
-struct asl_frame *asl_frame_new(struct asl_execution *execution, struct asl_frame *parent,
-                                const struct asl_scope *scope, uint32_t branch) MUST_USE;
+struct asl_frame *asl_frame_new(struct asl_frame *parent, const struct asl_scope *scope,
+                                uint32_t branch) MUST_USE;
 /* Frees the frame and all below it; their waits are forgotten without a word. */
 void asl_frame_free(struct asl_execution *execution, struct asl_frame *frame);
 /* Makes the team of a frame that stands in a Parallel or Map state: nobody runs yet. */

@@ -13,6 +13,7 @@
 #define ASL_ARGUMENTS_MAX 64
 #define ASL_FUNCTION_TEXT_CHARACTERS_MAX 10000 /* of Base64Encode, Base64Decode and Hash */
 #define ASL_FUNCTION_RANGE_MAX 1000            /* items of ArrayRange */
+#define ASL_FUNCTION_SEPARATORS_BYTES_MAX 1024 /* second argument of StringSplit */
 
 struct asl_values {
     const struct asl_function *function;
@@ -36,6 +37,10 @@ struct asl_function {
 extern const struct asl_function asl_functions[];
 extern const size_t asl_functions_count;
 
+/* Most octets that the text of a result may have. */
+size_t asl_function_bytes_max(const struct asl_values *values);
+/* The same for a result past that, States.DataLimitExceeded. */
+struct json *asl_function_too_large(const struct asl_values *values, struct asl_failure *failure);
 /* Fills *failure with "States.<name>: ..." and returns NULL. */
 struct json *asl_function_fail(const struct asl_values *values, struct asl_failure *failure,
                                const char *text);

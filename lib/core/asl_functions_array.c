@@ -139,7 +139,6 @@ struct json *asl_function_array_unique(const struct asl_values *values, struct a
     return unique;
 }
 
-/* Only the shallow merge is part of the language: the third argument is false. */
 /* Members of the second win; with `deep`, objects under the same name are merged likewise. */
 static struct json *merge(const struct json *first, const struct json *second, bool deep)
 {

@@ -14,6 +14,9 @@ static size_t characters(const char *text, size_t bytes)
     return count;
 }
 
+#define PARSED_BYTES 16   /* of memory, at most about, for an octet of JSON: [1,1,1] */
+#define PIECE_BYTES_MIN 4 /* of a text in an array of texts */
+
 /* -- Format -- */
 
 static bool append_value(struct buffer *out, const struct json *value)
@@ -41,7 +44,8 @@ struct json *asl_function_format(const struct asl_values *values, struct asl_fai
         return asl_function_fail(values, failure, "the first argument must be a text");
     struct buffer out = {0};
     const char *wrong = NULL;
-    for (size_t i = 0; i < bytes && !wrong; i++) {
+    size_t most = asl_function_bytes_max(values);
+    for (size_t i = 0; i < bytes && !wrong && out.bytes <= most; i++) {
         if (pattern[i] == '\\' && i + 1 < bytes && strchr("'{}\\", pattern[i + 1])) {
             buffer_append_char(&out, pattern[++i]);
         } else if (pattern[i] == '{' && i + 1 < bytes && pattern[i + 1] == '}') {
@@ -54,10 +58,11 @@ struct json *asl_function_format(const struct asl_values *values, struct asl_fai
             buffer_append_char(&out, pattern[i]);
         }
     }
-    if (!wrong && used < values->count)
+    if (!wrong && used < values->count && out.bytes <= most)
         wrong = "there are more arguments than {}";
-    struct json *result = wrong ? asl_function_fail(values, failure, wrong)
-                                : json_string(buffer_text(&out), out.bytes);
+    struct json *result = wrong              ? asl_function_fail(values, failure, wrong)
+                          : out.bytes > most ? asl_function_too_large(values, failure)
+                                             : json_string(buffer_text(&out), out.bytes);
     buffer_fini(&out);
     return result;
 }
@@ -69,6 +74,7 @@ struct json *asl_function_string_to_json(const struct asl_values *values,
 {
     size_t bytes = 0;
     const char *text = json_string_value(values->items[0], &bytes);
+    asl_meter_made(values->view->meter, bytes * PARSED_BYTES);
     struct json *value = text ? json_parse(text, bytes, NULL, NULL) : NULL;
     return value ? value
                  : asl_function_fail(values, failure, "the argument must be a text with JSON");
@@ -77,7 +83,9 @@ struct json *asl_function_string_to_json(const struct asl_values *values,
 struct json *asl_function_json_to_string(const struct asl_values *values,
                                          struct asl_failure *failure)
 {
-    (void)failure;
+    size_t depth, most = asl_function_bytes_max(values);
+    if (json_text_bytes_within(values->items[0], most, &depth) > most)
+        return asl_function_too_large(values, failure);
     struct buffer out = {0};
     json_write(values->items[0], &out);
     struct json *text = json_string(buffer_text(&out), out.bytes);
@@ -202,6 +210,9 @@ struct json *asl_function_string_split(const struct asl_values *values, struct a
     const char *ends = json_string_value(values->items[1], &ends_bytes);
     if (!text || !ends)
         return asl_function_fail(values, failure, "two texts are needed");
+    if (ends_bytes > ASL_FUNCTION_SEPARATORS_BYTES_MAX)
+        return asl_function_fail(values, failure, "the separators have more than 1024 octets");
+    size_t pieces_max = asl_function_bytes_max(values) / PIECE_BYTES_MIN;
     struct json *pieces = json_array();
     size_t start = 0;
     for (size_t i = 0; i < bytes;) {
@@ -213,6 +224,10 @@ struct json *asl_function_string_split(const struct asl_values *values, struct a
             if (i > start)
                 json_array_append(pieces, json_string(text + start, i - start));
             start = i + length;
+            if (json_size(pieces) > pieces_max) {
+                json_release(pieces);
+                return asl_function_too_large(values, failure);
+            }
         }
         i += length;
     }

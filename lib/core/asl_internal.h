@@ -65,6 +65,24 @@ struct asl_data {
 /* At least json_text_bytes(value), found without writing the value out, and its depth exactly. */
 struct asl_bound asl_bound_of(const struct json *value);
 
+/* What a step has done so far. Values share parts, so that little of a definition can make, or look
+ * through, very much: both are bounded, whatever the data. */
+struct asl_meter {
+    size_t made_bytes;     /* about the memory of new values */
+    size_t walked_bytes;   /* text of values that were looked through */
+    size_t data_bytes_max; /* limit on the data of a state */
+};
+/* asl_bound_of a value on the way; where it is far over the limit on data it is not looked through to
+ * its end, and the bound says so. The meter may be NULL. */
+struct asl_bound asl_measure(struct asl_meter *meter, const struct json *value);
+void asl_meter_made(struct asl_meter *meter, size_t bytes);
+/* False, with the failure, when the step has done too much. */
+bool asl_meter_fits(const struct asl_meter *meter, struct asl_failure *failure) MUST_USE;
+/* False, with the failure, when the value is larger than data may be; `what` begins the sentence. The
+ * value is counted only where its bound does not settle it, and the bound is exact then. */
+bool asl_data_within(struct asl_meter *meter, const struct json *value, struct asl_bound *bound,
+                     struct asl_failure *failure, const char *what, const char *name) MUST_USE;
+
 struct asl_frame;
 
 /* What paths and templates see. */
@@ -72,6 +90,7 @@ struct asl_view {
     const struct json *data;       /* $ */
     const struct json *context;    /* $$; NULL: none */
     const struct asl_frame *frame; /* whose variables $name finds; NULL: none */
+    struct asl_meter *meter;       /* NULL: nobody counts */
     const char *seed; /* of States.UUID and unseeded States.MathRandom: the execution's id */
     uint64_t *draws;  /* how often something was drawn from the seed before; NULL: never */
 };
@@ -81,8 +100,8 @@ struct asl_view {
 struct json *asl_view_get(const struct asl_view *view, const struct jsonpath *path,
                           struct asl_failure *failure) MUST_USE;
 /* The bound of what a path selected from data with the given bound. */
-struct asl_bound asl_selected_bound(const struct jsonpath *path, const struct asl_bound *data,
-                                    const struct json *selected);
+struct asl_bound asl_selected_bound(const struct asl_view *view, const struct jsonpath *path,
+                                    const struct asl_bound *data, const struct json *selected);
 /* The value of a variable of the frame or of one around it; lent, NULL when it is not assigned. */
 const struct json *asl_variable_find(const struct asl_frame *frame, const char *name);
 
@@ -100,7 +119,8 @@ struct asl_compiler {
     struct buffer pointer;   /* where we are in the document */
     bool uses_context;       /* a path into the context object was compiled; reset for each state */
     struct asl_scope *scope; /* whose states Next and so on name */
-    unsigned depth;
+    unsigned depth;          /* of scopes within each other */
+    unsigned inner_depth;    /* of a template's containers, or of And, Or and Not */
 };
 
 void asl_report(struct asl_compiler *compiler, enum finding_severity severity, const char *code,
@@ -133,8 +153,9 @@ struct asl_call;
 struct asl_call *asl_call_compile(struct asl_compiler *compiler, const char *text,
                                   size_t bytes) MUST_USE;
 void asl_call_free(struct asl_call *call);
+/* A new reference, or NULL with *failure; *bound is that of the value. */
 struct json *asl_call_run(const struct asl_call *call, const struct asl_view *view,
-                          struct asl_failure *failure) MUST_USE;
+                          struct asl_bound *bound, struct asl_failure *failure) MUST_USE;
 
 /* -- choices -- */
 
@@ -197,7 +218,8 @@ struct asl_scope {
     struct asl_state *states;
     size_t count;
     struct asl_state *start;
-    char *path; /* "", "gather/1/", or "each/" followed by a star and a slash for a Map state */
+    size_t frames; /* that run at once in it at most, one item of each Map state counted */
+    char *path;    /* "", "gather/1/", or "each/" followed by a star and a slash for a Map state */
 };
 
 struct asl_choice {

@@ -5,6 +5,7 @@
 #include "core/asl_functions.h"
 
 #define INTRINSIC_DEPTH_MAX 10
+#define MEMBER_BYTES 64 /* of memory, about, for each member of a container that is made */
 
 struct argument {
     struct json *constant;
@@ -46,6 +47,20 @@ struct json *asl_function_fail(const struct asl_values *values, struct asl_failu
                                const char *text)
 {
     asl_failure_set(failure, ASL_ERROR_INTRINSIC, "States.%s: %s.", values->function->name, text);
+    return NULL;
+}
+
+size_t asl_function_bytes_max(const struct asl_values *values)
+{
+    const struct asl_meter *meter = values->view->meter;
+    return meter ? meter->data_bytes_max : STATE_DATA_BYTES_MAX;
+}
+
+struct json *asl_function_too_large(const struct asl_values *values, struct asl_failure *failure)
+{
+    asl_failure_set(failure, ASL_ERROR_DATA_LIMIT,
+                    "States.%s: the result would have more than %zu octets.",
+                    values->function->name, asl_function_bytes_max(values));
     return NULL;
 }
 
@@ -176,12 +191,14 @@ static bool read_argument(struct reader *reader, struct argument *argument)
 
 static bool read_arguments(struct reader *reader, struct asl_call *call)
 {
-    call->arguments = must_calloc(ASL_ARGUMENTS_MAX, sizeof *call->arguments);
     skip_spaces(reader);
     while (!next_is(reader, ')') || call->count > 0) {
         if (call->count == ASL_ARGUMENTS_MAX)
             return refuse(reader, "has too many arguments");
         skip_spaces(reader);
+        call->arguments =
+            must_realloc(call->arguments, (call->count + 1) * sizeof *call->arguments);
+        call->arguments[call->count] = (struct argument){0};
         if (!read_argument(reader, &call->arguments[call->count++]))
             return false;
         skip_spaces(reader);
@@ -256,8 +273,9 @@ static struct json *argument_value(const struct argument *argument, const struct
 {
     if (argument->constant)
         return json_hold(argument->constant);
+    struct asl_bound ignored;
     if (argument->call)
-        return asl_call_run(argument->call, view, failure);
+        return asl_call_run(argument->call, view, &ignored, failure);
     struct json *value = asl_view_get(view, argument->path, failure);
     if (!value)
         asl_failure_set(failure, ASL_ERROR_PARAMETER_PATH,
@@ -266,8 +284,24 @@ static struct json *argument_value(const struct argument *argument, const struct
     return value;
 }
 
+/* What a function gave must be within the limits, before anybody works with it. */
+static bool result_fits(const struct asl_values *values, struct json *result,
+                        struct asl_bound *bound, struct asl_failure *failure)
+{
+    struct asl_meter *meter = values->view->meter;
+    size_t bytes = 0;
+    if (json_string_value(result, &bytes))
+        asl_meter_made(meter, bytes);
+    else
+        asl_meter_made(meter, (json_size(result) + 1) * MEMBER_BYTES);
+    *bound = asl_measure(meter, result);
+    return asl_data_within(meter, result, bound, failure, "The data made by the function",
+                           values->function->name) &&
+           asl_meter_fits(meter, failure);
+}
+
 struct json *asl_call_run(const struct asl_call *call, const struct asl_view *view,
-                          struct asl_failure *failure)
+                          struct asl_bound *bound, struct asl_failure *failure)
 {
     struct asl_values values;
     values.function = call->function;
@@ -283,6 +317,10 @@ struct json *asl_call_run(const struct asl_call *call, const struct asl_view *vi
         values.items[values.count++] = value;
     }
     result = call->function->run(&values, failure);
+    if (result && !result_fits(&values, result, bound, failure)) {
+        json_release(result);
+        result = NULL;
+    }
 out:
     while (values.count > 0)
         json_release(values.items[--values.count]);

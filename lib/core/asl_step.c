@@ -139,7 +139,8 @@ static bool state_catch(struct asl_execution *execution, struct asl_frame *frame
     const struct asl_catcher *catcher = &state->catchers[i];
     struct asl_data data = error_output(failure);
     struct asl_failure second = {0};
-    if (!asl_flow_assign(execution, frame, catcher->assign, &data, &second) ||
+    if (!asl_data_fits(execution, &data, state, &second) ||
+        !asl_flow_assign(execution, frame, catcher->assign, &data, &second) ||
         !asl_flow_combine(execution, frame, catcher->result_path, catcher->result_discarded, &data,
                           &second)) {
         asl_data_fini(&data);
@@ -193,19 +194,22 @@ static bool may_go_on(struct asl_execution *execution, struct asl_frame *frame,
     frame->in_a_row++;
     execution->transitions++;
     execution->transitions_life++;
-    if (frame->in_a_row > ASL_TRANSITIONS_IN_A_ROW_MAX ||
-        execution->transitions > ASL_TRANSITIONS_PER_STEP_MAX)
+    asl_meter_made(&execution->meter, 2 * sizeof(struct asl_effect));
+    if (frame->in_a_row > ASL_TRANSITIONS_IN_A_ROW_MAX)
         asl_failure_set(
             failure, ASL_ERROR_RUNTIME,
             "More than %d states in a row without waiting for anything, the last one \"%s\".",
-            frame->in_a_row > ASL_TRANSITIONS_IN_A_ROW_MAX ? ASL_TRANSITIONS_IN_A_ROW_MAX
-                                                           : ASL_TRANSITIONS_PER_STEP_MAX,
-            frame->state->name);
+            ASL_TRANSITIONS_IN_A_ROW_MAX, frame->state->name);
+    else if (execution->transitions > ASL_TRANSITIONS_PER_STEP_MAX)
+        asl_failure_set(failure, ASL_ERROR_RUNTIME,
+                        "The branches and items entered more than %d states without waiting for "
+                        "anything, the last one \"%s\".",
+                        ASL_TRANSITIONS_PER_STEP_MAX, frame->state->name);
     else if (execution->transitions_life > ASL_TRANSITIONS_MAX)
         asl_failure_set(failure, ASL_ERROR_RUNTIME,
                         "More than %d states were entered, the last one \"%s\".",
                         ASL_TRANSITIONS_MAX, frame->state->name);
-    return !failure->error;
+    return !failure->error && asl_meter_fits(&execution->meter, failure);
 }
 
 static void frame_run(struct asl_execution *execution, struct asl_frame *frame)
@@ -231,8 +235,9 @@ static void begin(struct asl_execution *execution)
 {
     const struct asl_scope *scope = &execution->machine->scope;
     execution->started = true;
-    execution->root = asl_frame_new(execution, NULL, scope, 0);
-    struct asl_data input = {json_hold(execution->input), asl_bound_of(execution->input)};
+    execution->root = asl_frame_new(NULL, scope, 0);
+    struct asl_data input = {json_hold(execution->input),
+                             asl_measure(&execution->meter, execution->input)};
     struct asl_failure failure = {0};
     if (asl_data_fits(execution, &input, scope->start, &failure))
         asl_frame_go(execution, execution->root, scope->start, &input);
@@ -246,7 +251,7 @@ static void task_succeeded(struct asl_execution *execution, struct asl_frame *fr
                            const struct json *result)
 {
     struct json *value = result ? json_hold(result) : json_null();
-    struct asl_data data = {value, asl_bound_of(value)};
+    struct asl_data data = {value, asl_measure(&execution->meter, value)};
     asl_state_succeeded(execution, frame, &data);
 }
 
@@ -284,7 +289,7 @@ static void stop(struct asl_execution *execution, const struct asl_event *event)
     struct asl_failure failure = {0};
     asl_failure_set_texts(&failure, event->error, event->cause);
     if (!execution->root)
-        execution->root = asl_frame_new(execution, NULL, &execution->machine->scope, 0);
+        execution->root = asl_frame_new(NULL, &execution->machine->scope, 0);
     execution->started = true;
     execution_fail(execution, &failure);
     asl_failure_clear(&failure);
@@ -320,8 +325,10 @@ enum error_code asl_step(struct asl_execution *execution, const struct asl_event
     }
     execution->now_us = event->now_us;
     execution->random = event->random;
-    if (!event->at_once)
+    if (!event->at_once) {
         execution->transitions = 0;
+        execution->meter.made_bytes = execution->meter.walked_bytes = 0;
+    }
     execution->effects = effects;
     enum error_code code = ERR_OK;
     if (event->type == ASL_START)

@@ -4,6 +4,8 @@
 
 #include "core/asl_compile.h"
 
+#define MEMBER_BYTES 32 /* of memory, about, for each member of a container that is made */
+
 enum template_type {
     TEMPLATE_CONSTANT,
     TEMPLATE_PATH,
@@ -41,11 +43,13 @@ struct json *asl_view_get(const struct asl_view *view, const struct jsonpath *pa
     return found;
 }
 
-struct asl_bound asl_selected_bound(const struct jsonpath *path, const struct asl_bound *data,
-                                    const struct json *selected)
+struct asl_bound asl_selected_bound(const struct asl_view *view, const struct jsonpath *path,
+                                    const struct asl_bound *data, const struct json *selected)
 {
+    if (!jsonpath_is_definite(path))
+        asl_meter_made(view->meter, json_size(selected) * sizeof(struct json *));
     if (jsonpath_is_context(path) || jsonpath_variable(path) || jsonpath_may_repeat(path))
-        return asl_bound_of(selected);
+        return asl_measure(view->meter, selected);
     /* A part of the data, and of an array that has two brackets more. */
     return (struct asl_bound){data->bytes + 2, data->depth + !jsonpath_is_definite(path)};
 }
@@ -142,12 +146,12 @@ struct asl_template *asl_template_compile(struct asl_compiler *compiler,
     enum json_type type = json_type_of(document);
     if (type != JSON_OBJECT && type != JSON_ARRAY)
         return constant_new(document);
-    if (compiler->depth >= JSON_DEPTH_MAX) {
+    if (compiler->inner_depth >= JSON_DEPTH_MAX) {
         asl_report(compiler, FINDING_ERROR, "ASL_TOO_DEEP",
                    "the template is nested more than %d deep", JSON_DEPTH_MAX);
         return constant_new(document);
     }
-    compiler->depth++;
+    compiler->inner_depth++;
     size_t count = json_size(document);
     struct asl_template *template =
         template_new(type == JSON_OBJECT ? TEMPLATE_OBJECT : TEMPLATE_ARRAY, count);
@@ -168,7 +172,7 @@ struct asl_template *asl_template_compile(struct asl_compiler *compiler,
             template->constant_bound.bytes += 1;
         }
     }
-    compiler->depth--;
+    compiler->inner_depth--;
     return fold(template, document);
 }
 
@@ -178,6 +182,7 @@ static struct json *container_run(const struct asl_template *template, const str
                                   const struct asl_bound *data, struct asl_bound *bound,
                                   struct asl_failure *failure)
 {
+    asl_meter_made(view->meter, (template->count + 2) * MEMBER_BYTES);
     struct json *result = json_blank(template->constant);
     struct asl_bound total = template->constant_bound;
     for (size_t i = 0; i < template->count; i++) {
@@ -211,7 +216,7 @@ static struct json *path_run(const struct asl_template *template, const struct a
                                                               : "state's data");
         return NULL;
     }
-    *bound = asl_selected_bound(template->path, data, value);
+    *bound = asl_selected_bound(view, template->path, data, value);
     return value;
 }
 
@@ -225,12 +230,8 @@ struct json *asl_template_run(const struct asl_template *template, const struct 
         return json_hold(template->constant);
     case TEMPLATE_PATH:
         return path_run(template, view, data, bound, failure);
-    case TEMPLATE_CALL: {
-        struct json *value = asl_call_run(template->call, view, failure);
-        if (value)
-            *bound = asl_bound_of(value);
-        return value;
-    }
+    case TEMPLATE_CALL:
+        return asl_call_run(template->call, view, bound, failure);
     case TEMPLATE_OBJECT:
     case TEMPLATE_ARRAY:
         return container_run(template, view, data, bound, failure);

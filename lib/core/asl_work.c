@@ -27,15 +27,18 @@ static int64_t number_at(struct asl_execution *execution, const struct asl_frame
 
 /* -- Task -- */
 
-/* A time limit in milliseconds: that of the definition, or of the raw input at a path. */
+/* A time limit in milliseconds: that of the definition, or at a path of what InputPath selects. */
 static bool limit_ms(struct asl_execution *execution, const struct asl_frame *frame, int64_t fixed,
                      const struct jsonpath *path, int64_t *limit, struct asl_failure *failure)
 {
     *limit = fixed;
     if (!path)
         return true;
-    int64_t seconds =
-        number_at(execution, frame, path, frame->raw.json, 1, ASL_SECONDS_MAX, failure);
+    struct asl_data input;
+    int64_t seconds = -1;
+    if (asl_flow_input(execution, frame, false, &input, failure))
+        seconds = number_at(execution, frame, path, input.json, 1, ASL_SECONDS_MAX, failure);
+    asl_data_fini(&input);
     *limit = seconds * 1000;
     return seconds > 0;
 }
@@ -152,9 +155,10 @@ static char *fail_text(struct asl_execution *execution, const struct asl_frame *
 {
     if (!text->path && !text->call)
         return must_strdup(text->text ? text->text : "");
+    struct asl_bound ignored;
     struct asl_view view = asl_view_open(execution, frame, NULL, input);
     struct json *value = text->path ? asl_view_get(&view, text->path, failure)
-                                    : asl_call_run(text->call, &view, failure);
+                                    : asl_call_run(text->call, &view, &ignored, failure);
     asl_view_close(&view);
     char *found = NULL;
     if (json_type_of(value) == JSON_STRING)
@@ -194,24 +198,20 @@ static char *child_prefix(const struct asl_frame *frame, size_t branch, bool is_
 static void child_start(struct asl_execution *execution, struct asl_frame *frame, size_t branch,
                         const struct asl_scope *scope, struct json *item, struct asl_data *data)
 {
-    struct asl_frame *child = asl_frame_new(execution, frame, scope, (uint32_t)branch);
+    struct asl_frame *child = asl_frame_new(frame, scope, (uint32_t)branch);
     child->prefix = child_prefix(frame, branch, item != NULL);
     child->item = item;
+    if (item)
+        execution->frames += scope->frames;
     frame->team->children[branch] = child;
     frame->team->running++;
     asl_frame_go(execution, child, scope->start, data);
 }
 
 static void parallel_work(struct asl_execution *execution, struct asl_frame *frame,
-                          struct asl_data *input, struct asl_failure *failure)
+                          struct asl_data *input)
 {
     const struct asl_state *state = frame->state;
-    if (execution->frames + state->branches_count > ASL_FRAMES_MAX) {
-        asl_failure_set(failure, ASL_ERROR_RUNTIME,
-                        "The state \"%s\" would run more than %d branches and items at once.",
-                        state->name, ASL_FRAMES_MAX);
-        return;
-    }
     frame->team = asl_team_new(frame, state->branches_count, state->branches_count);
     for (size_t i = 0; i < state->branches_count; i++) {
         struct asl_data data = {json_hold(input->json), input->bound};
@@ -237,20 +237,21 @@ static bool item_start(struct asl_execution *execution, struct asl_frame *frame,
             return false;
         }
     } else {
-        data = (struct asl_data){json_hold(value), asl_bound_of(value)};
+        data = (struct asl_data){json_hold(value), asl_measure(&execution->meter, value)};
     }
     child_start(execution, frame, team->next++, &state->branches[0], json_hold(value), &data);
     return true;
 }
 
-/* Begins items until enough run. Where the whole execution runs too many, this one still goes on
- * with one at a time. */
+/* Begins items until enough run. Where the whole execution runs too much, this state still goes on
+ * with one at a time. (A Parallel state has begun all its branches when it is asked.) */
 static bool items_start(struct asl_execution *execution, struct asl_frame *frame,
                         struct asl_failure *failure)
 {
     struct asl_team *team = frame->team;
+    size_t frames = frame->state->branches[0].frames;
     while (team->next < team->count && team->running < team->most &&
-           (team->running == 0 || execution->frames < ASL_FRAMES_MAX))
+           (team->running == 0 || execution->frames + frames <= ASL_FRAMES_MAX))
         if (!item_start(execution, frame, failure))
             return false;
     return true;
@@ -311,25 +312,26 @@ static void map_work(struct asl_execution *execution, struct asl_frame *frame,
 }
 
 /* The results so far must fit the data of a state, so that they do not pile up in memory. */
-static bool results_fit(const struct asl_execution *execution, struct asl_frame *frame,
+static bool results_fit(const struct asl_execution *execution, const struct asl_frame *frame,
                         struct asl_failure *failure)
 {
     struct asl_team *team = frame->team;
-    if (team->results_bound.bytes <= execution->data_bytes_max)
+    size_t depth, most = execution->meter.data_bytes_max;
+    if (team->results_bound.bytes <= most)
         return true;
     if (!team->results_counted) {
         team->results_counted = true;
         team->results_bound.bytes = 0;
-        for (size_t i = 0; i < team->count; i++)
+        for (size_t i = 0; i < team->count && team->results_bound.bytes <= most; i++)
             if (team->results[i])
-                team->results_bound.bytes += json_text_bytes(team->results[i]) + 1;
+                team->results_bound.bytes +=
+                    json_text_bytes_within(team->results[i], most, &depth) + 1;
     }
-    if (team->results_bound.bytes <= execution->data_bytes_max)
-        return true;
-    asl_failure_set(failure, ASL_ERROR_DATA_LIMIT,
-                    "The results of the state \"%s\" have more than %zu octets.",
-                    frame->state->name, execution->data_bytes_max);
-    return false;
+    if (team->results_bound.bytes > most)
+        asl_failure_set(failure, ASL_ERROR_DATA_LIMIT,
+                        "The results of the state \"%s\" have more than %zu octets.",
+                        frame->state->name, most);
+    return !failure->error;
 }
 
 static void team_succeeded(struct asl_execution *execution, struct asl_frame *frame)
@@ -354,8 +356,11 @@ void asl_work_child_ended(struct asl_execution *execution, struct asl_frame *fra
     team->children[branch] = NULL;
     team->running--;
     team->results[branch] = output->json;
+    size_t depth;
     team->results_bound.bytes +=
-        (team->results_counted ? json_text_bytes(output->json) : output->bound.bytes) + 1;
+        1 + (team->results_counted
+                 ? json_text_bytes_within(output->json, execution->meter.data_bytes_max, &depth)
+                 : output->bound.bytes);
     if (output->bound.depth > team->results_bound.depth)
         team->results_bound.depth = output->bound.depth;
     *output = (struct asl_data){0};
@@ -391,7 +396,7 @@ void asl_work(struct asl_execution *execution, struct asl_frame *frame, struct a
         fail_work(execution, frame, input->json, failure);
         return;
     case ASL_PARALLEL:
-        parallel_work(execution, frame, input, failure);
+        parallel_work(execution, frame, input);
         return;
     case ASL_MAP:
         map_work(execution, frame, input, failure);

@@ -641,6 +641,7 @@ size_t json_depth(const struct json *value)
 
 struct text_count {
     size_t bytes, most;
+    size_t depth, deepest;
     struct buffer scratch; /* one scalar at a time */
 };
 
@@ -658,6 +659,8 @@ static void count_text(const struct json *value, struct text_count *count)
         return;
     }
     count->bytes += 2;
+    if (++count->depth > count->deepest)
+        count->deepest = count->depth;
     for (size_t i = 0; i < value->count && count->bytes <= count->most; i++) {
         count->bytes += i > 0;
         if (value->type == JSON_OBJECT) {
@@ -670,14 +673,20 @@ static void count_text(const struct json *value, struct text_count *count)
             count_text(value->items[i], count);
         }
     }
+    count->depth--;
 }
 
-size_t json_text_bytes_within(const struct json *value, size_t most)
+size_t json_text_bytes_within(const struct json *value, size_t most, size_t *depth)
 {
     struct text_count count = {.most = most};
     count_text(value, &count);
     buffer_fini(&count.scratch);
+    *depth = count.deepest;
     return count.bytes;
 }
 
-size_t json_text_bytes(const struct json *value) { return json_text_bytes_within(value, SIZE_MAX); }
+size_t json_text_bytes(const struct json *value)
+{
+    size_t depth;
+    return json_text_bytes_within(value, SIZE_MAX, &depth);
+}

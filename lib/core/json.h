@@ -50,8 +50,9 @@ void json_write(const struct json *value, struct buffer *out);    /* compact */
 char *json_to_text(const struct json *value) MUST_USE;            /* free() */
 size_t json_text_bytes(const struct json *value);                 /* size of the compact form */
 size_t json_depth(const struct json *value); /* arrays and objects within each other */
-/* The same, but the counting stops past `most`; what is given back is then more than most. */
-size_t json_text_bytes_within(const struct json *value, size_t most);
+/* The same, and how deep arrays and objects lie within each other. The counting stops past `most`; what is
+ * given back is then more than most. */
+size_t json_text_bytes_within(const struct json *value, size_t most, size_t *depth);
 
 struct json *json_hold(const struct json *value); /* one more reference; NULL gives NULL */
 void json_release(struct json *value);            /* NULL is fine */

@@ -55,6 +55,16 @@ static struct json *put_at(const struct jsonpath *path, size_t at, const struct 
     return object;
 }
 
+size_t jsonpath_put_members(const struct jsonpath *path, const struct json *root)
+{
+    size_t members = 0;
+    for (size_t i = 0; root && i < path->parts.count; i++) {
+        members += json_size(root) + 1;
+        root = part_step(&path->parts.items[i], root);
+    }
+    return members;
+}
+
 struct json *jsonpath_put(const struct jsonpath *path, const struct json *root, struct json *member)
 {
     BUG_IF(!path->reference);

@@ -63,6 +63,8 @@ struct json *jsonpath_get(const struct jsonpath *path, const struct json *root) 
 /* The same; *too_much tells whether it finds nothing because a bound was reached. */
 struct json *jsonpath_find(const struct jsonpath *path, const struct json *root,
                            bool *too_much) MUST_USE;
+/* How many members of containers jsonpath_put copies. */
+size_t jsonpath_put_members(const struct jsonpath *path, const struct json *root);
 /* A value like root with `member` (taken over) at the place a Reference Path names; objects on the
  * way are made when missing. NULL when something on the way is no object, or an index is not
  * there. */

@@ -173,7 +173,9 @@ static void member_read(struct reader *reader, struct fy_node_pair *pair, struct
     size_t length = reader->pointer.bytes;
     pointer_append(&reader->pointer, name, bytes);
     place_add(reader, key);
-    if (bytes == 2 && memcmp(name, "<<", 2) == 0 && fy_node_get_style(key) == FYNS_PLAIN)
+    if (json_get_bytes(object, name, bytes))
+        refuse(reader, "YAML_DUPLICATE_NAME", "this name is given twice in one mapping");
+    else if (bytes == 2 && memcmp(name, "<<", 2) == 0 && fy_node_get_style(key) == FYNS_PLAIN)
         refuse(reader, "YAML_MERGE_KEY", "merge keys (<<) are not part of YAML 1.2");
     else if (memchr(name, '\0', bytes) || !utf8_is_valid(name, bytes))
         refuse(reader, "YAML_BAD_TEXT", "a name must be UTF-8 without NUL");
@@ -311,8 +313,10 @@ static struct json *text_read(struct reader *reader, const char *text, size_t by
     struct fy_diag *diag = fy_diag_create(&diag_options);
     BUG_IF(!diag);
     fy_diag_set_collect_errors(diag, true);
+    /* The library compares each key with all the others; member_read looks them up. */
     struct fy_parse_cfg options = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG |
-                                            FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE,
+                                            FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE |
+                                            FYPCF_ALLOW_DUPLICATE_KEYS,
                                    .diag = diag};
     struct fy_parser *parser = fy_parser_create(&options);
     BUG_IF(!parser || fy_parser_set_string(parser, text, bytes) != 0);

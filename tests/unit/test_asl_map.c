@@ -212,7 +212,11 @@ START_TEST(test_many_items)
          ASL_MAP_ITEMS_MAX + 1, 0, "States.DataLimitExceeded"},
         {MAP("ItemProcessor: {StartAt: P, States: {P: {Type: Pass, Next: Q}, Q: {Type: Pass, End: "
              "true}}}"),
-         60000, 0, "States.Runtime"},
+         60000, 0, ""},
+        {MAP("ItemProcessor: {StartAt: P, States: {P: {Type: Pass, Next: Q}, Q: {Type: Pass, Next: "
+             "R}, R: {Type: Pass, Next: S}, S: {Type: Pass, Next: T}, T: {Type: Pass, End: "
+             "true}}}"),
+         ASL_MAP_ITEMS_MAX, 0, "States.Runtime"},
     };
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         struct asl_machine *machine = compile_yaml(runs[i].definition);
@@ -243,6 +247,34 @@ START_TEST(test_frames_are_bounded)
     ck_assert_uint_gt(most, ASL_FRAMES_MAX / 2);
     ck_assert_uint_le(most, ASL_FRAMES_MAX);
     asl_machine_free(machine);
+}
+END_TEST
+
+/* Branches below the items of a Map state count as well: they wait their turn, nothing fails. */
+START_TEST(test_branches_below_items)
+{
+    struct buffer branches = {0};
+    for (int i = 0; i < 30; i++)
+        buffer_append_format(
+            &branches, "%s{StartAt: T%d, States: {T%d: {Type: Task, Resource: r, End: true}}}",
+            i ? ", " : "", i, i);
+    struct buffer text = {0};
+    buffer_append_format(&text,
+                         "{StartAt: M, States: {M: {Type: Map, End: true, MaxConcurrency: 1000, "
+                         "ItemProcessor: {StartAt: P, States: {P: {Type: Parallel, End: true, "
+                         "Branches: [%s]}}}}}}",
+                         buffer_text(&branches));
+    struct asl_machine *machine = compile_yaml(buffer_text(&text));
+    bool succeeded;
+    char error[64] = "";
+    size_t most = drive(machine, numbers(1000), &succeeded, error);
+    ck_assert_str_eq(error, "");
+    ck_assert(succeeded);
+    ck_assert_uint_gt(most, ASL_FRAMES_MAX / 2);
+    ck_assert_uint_le(most, ASL_FRAMES_MAX);
+    asl_machine_free(machine);
+    buffer_fini(&branches);
+    buffer_fini(&text);
 }
 END_TEST
 
@@ -290,6 +322,7 @@ int main(void)
     tcase_add_loop_test(rules, test_stories, 0, (int)(sizeof stories / sizeof *stories));
     tcase_add_test(rules, test_many_items);
     tcase_add_test(rules, test_frames_are_bounded);
+    tcase_add_test(rules, test_branches_below_items);
     tcase_add_test(rules, test_results_are_bounded);
     tcase_add_test(rules, test_waiting_below_counts);
     suite_add_tcase(suite, rules);

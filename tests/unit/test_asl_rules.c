@@ -429,24 +429,24 @@ START_TEST(test_data_limit)
 {
     limited_ends(TASK("Comment: x"), "{}", "ok 1 \"12345678\"", 10, "succeeded \"12345678\"");
     limited_ends(TASK("Comment: x"), "{}", "ok 1 \"123456789\"", 10,
-                 "failed States.DataLimitExceeded: The data of the state \"A\" have 11 octets; at "
-                 "most 10 are allowed.");
+                 "failed States.DataLimitExceeded: The data of the state \"A\" have more than 10 "
+                 "octets, which is the most allowed.");
     limited_ends(PASS("Comment: x"), "\"123456789\"", "", 10,
-                 "failed States.DataLimitExceeded: The data of the state \"A\" have 11 octets; at "
-                 "most 10 are allowed.");
+                 "failed States.DataLimitExceeded: The data of the state \"A\" have more than 10 "
+                 "octets, which is the most allowed.");
     limited_ends(PASS("Parameters: {a.$: $, b.$: $}"), "\"12345\"", "", 25,
                  "succeeded {\"a\":\"12345\",\"b\":\"12345\"}");
     limited_ends(PASS("Parameters: {a.$: $, b.$: $}"), "\"12345\"", "", 24,
-                 "failed States.DataLimitExceeded: The data of the state \"A\" have 25 octets; at "
-                 "most 24 are allowed.");
+                 "failed States.DataLimitExceeded: The data of the state \"A\" have more than 24 "
+                 "octets, which is the most allowed.");
     limited_ends(
         PASS("Parameters: {a.$: $.l, b.$: $.s}"), "{\"l\":\"0123456789\",\"s\":1}", "", 30,
         "succeeded {\"a\":\"0123456789\",\"b\":1}"); /* the bound says more than it is: counted */
     limited_ends(PASS("ResultPath: $.x, Result: 12345"), "{\"a\":1}", "", 17,
                  "succeeded {\"a\":1,\"x\":12345}");
     limited_ends(PASS("ResultPath: $.x, Result: 12345"), "{\"a\":1}", "", 16,
-                 "failed States.DataLimitExceeded: The data of the state \"A\" have 17 octets; at "
-                 "most 16 are allowed.");
+                 "failed States.DataLimitExceeded: The data of the state \"A\" have more than 16 "
+                 "octets, which is the most allowed.");
 }
 END_TEST
 
@@ -459,8 +459,8 @@ START_TEST(test_data_limit_counts_escapes)
         buffer_append_text(&input, "\\\"");
     buffer_append_char(&input, '"');
     limited_ends(PASS("Comment: x"), buffer_text(&input), "", 601,
-                 "failed States.DataLimitExceeded: The data of the state \"A\" have 602 octets; at "
-                 "most 601 are allowed.");
+                 "failed States.DataLimitExceeded: The data of the state \"A\" have more than 601 "
+                 "octets, which is the most allowed.");
     buffer_fini(&input);
 }
 END_TEST
