@@ -150,7 +150,7 @@ static void token_call(struct http_request *request, struct http_response *respo
     enum ticket_stage stage = TICKET_OPEN;
     enum workflow_state state = WORKFLOW_NONE;
     if (!read_token(request, response, orchestrator, &token)) {
-        metrics_add(METRIC_TASK_TOKENS, call, TOKEN_REFUSED, 1);
+        metrics_add(METRIC_TASK_TOKENS, (int)call, TOKEN_REFUSED, 1);
         return;
     }
     struct json *body = read_body(request, &error);
@@ -167,7 +167,7 @@ static void token_call(struct http_request *request, struct http_response *respo
         ticket_release(ticket);
         ticket_release(ticket);
     }
-    metrics_add(METRIC_TASK_TOKENS, call,
+    metrics_add(METRIC_TASK_TOKENS, (int)call,
                 code != ERR_OK             ? TOKEN_REFUSED
                 : stage == TICKET_ACCEPTED ? TOKEN_ACCEPTED
                                            : TOKEN_ENDED,

@@ -167,8 +167,8 @@ void worker_calls_start_waiting(struct worker *worker)
             worker->waiting_count * sizeof *worker->waiting);
 }
 
-static void send(struct worker *worker, struct call *call, const struct workflow_wait *wait,
-                 const struct task_context *context)
+static void make_call(struct worker *worker, struct call *call, const struct workflow_wait *wait,
+                      const struct task_context *context)
 {
     struct http_task_request request = {0};
     struct task_answer said = {.kind = TASK_FAILED};
@@ -221,7 +221,7 @@ void worker_call(struct worker *worker, const struct uuid *id, uint32_t number)
         .credential = worker->orchestrator->credential,
         .token = told ? token : NULL,
     };
-    send(worker, new_call(worker, id, wait), wait, &context);
+    make_call(worker, new_call(worker, id, wait), wait, &context);
     buffer_fini(&key);
 }
 

@@ -133,6 +133,31 @@ state_machine:
       ResultPath: $.child
       End: true
 """,
+    "crowd": """state_machine:
+  StartAt: All
+  States:
+    All:
+      Type: Map
+      ItemsPath: $.items
+      MaxConcurrency: 40
+      ItemProcessor:
+        StartAt: Tell
+        States:
+          Tell:
+            Type: Task
+            Resource: onex:event:publish
+            Parameters: { event_type: item_told, payload: { item.$: $ } }
+            ResultPath: null
+            Next: Start
+          Start:
+            Type: Task
+            Resource: onex:workflow:start.sync
+            Parameters: { workflow_type: child, input: { kind.$: "States.Format('{}', $)" } }
+            ResultSelector: { said.$: $.output.said }
+            OutputPath: $.said
+            End: true
+      End: true
+""",
     "delegator": """state_machine:
   StartAt: Start
   States:
@@ -596,6 +621,29 @@ def test_many_parents_have_one_child_each(orchestra):
     assert {w["state"] for w in done} == {"COMPLETED"}
     assert len({w["result"]["child"]["workflow_id"] for w in done}) == len(ids)
     assert len(children(orchestra)) == len(ids)
+
+
+def test_a_map_of_children_killed_in_the_middle(orchestra):
+    count = scaled(200)
+    workflow_id = start(orchestra, "crowd", {"items": list(range(count))})
+    for part in (1, 2, 3):
+        ended = count * part // 5
+        wait_until(
+            lambda enough=ended: sum(c[1] == "COMPLETED" for c in children(orchestra)) >= enough,
+            60,
+            f"{ended} children",
+        )
+        restart(orchestra)
+    done = orchestra.wait_workflow(workflow_id, 120)
+    assert done["state"] == "COMPLETED", done["error"]
+    assert done["result"] == [str(n) for n in range(count)]
+    assert len(children(orchestra)) == count
+    told = {
+        (r.headers["lane"], r.headers["seq"]): r.value["payload"]["item"]
+        for r in consume(orchestra.broker.address, WORKFLOW_TOPIC)
+        if r.value["event_type"] == "item_told"
+    }
+    assert sorted(told.values()) == list(range(count))
 
 
 def test_a_full_queue_delays_a_child_and_fails_nothing(orchestra):
