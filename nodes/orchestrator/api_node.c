@@ -28,14 +28,17 @@ static void set_component(struct health_component *component, const char *name, 
 static void check_node(struct orchestrator *orchestrator, struct health_component *component)
 {
     bool stopping = atomic_load(&orchestrator->stopping);
-    bool settled = atomic_load(&orchestrator->claimed);
-    for (int i = 0; i < orchestrator->workers_count; i++)
+    bool serving = atomic_load(&orchestrator->claimed), settled = true;
+    for (int i = 0; i < orchestrator->workers_count; i++) {
+        serving = serving && worker_serving(orchestrator->workers[i]);
         settled = settled && worker_settled(orchestrator->workers[i]);
+    }
     set_component(component, "node_runtime", true,
-                  stopping || !settled ? HEALTH_UNHEALTHY : HEALTH_HEALTHY, clock_monotonic_us(),
-                  stopping  ? "stopping"
-                  : settled ? "running"
-                            : "loading shards");
+                  stopping || !serving ? HEALTH_UNHEALTHY : HEALTH_HEALTHY, clock_monotonic_us(),
+                  stopping   ? "stopping"
+                  : !serving ? "taking shards"
+                  : !settled ? "running; workflows are being loaded"
+                             : "running");
 }
 
 static void check_database(struct orchestrator *orchestrator, struct health_component *component)

@@ -242,7 +242,7 @@ static enum error_code join(struct parts *parts, struct error *error)
         ownership_start(orchestrator->ownership);
         int64_t until_us = clock_monotonic_us() + SETTLE_TIMEOUT_US;
         for (int i = 0; i < orchestrator->workers_count; i++)
-            while (!worker_settled(orchestrator->workers[i]) && clock_monotonic_us() < until_us)
+            while (!worker_serving(orchestrator->workers[i]) && clock_monotonic_us() < until_us)
                 clock_sleep_us(500);
         struct presence_options presence = {.config = config,
                                             .node_type = "orchestrator",

@@ -58,11 +58,19 @@ typedef void store_on_record(void *context, const struct workflow *workflow,
                              const struct workflow_outcome *outcome, int64_t seq);
 typedef void store_on_workflow(void *context, struct workflow *workflow);
 
-enum error_code store_load_live(struct postgres *postgres, struct registry *registry,
-                                const int16_t *shards, int count,
-                                const struct workflow_environment *environment,
-                                store_on_workflow *on_workflow, void *context,
-                                struct error *error) MUST_USE;
+/* The live workflows of shards: named when it is opened, then read a chunk at a time in the order of their
+ * ids, so that a worker can do other work between two chunks. What begins later is not among them. Everything
+ * it is given is lent until it is freed. */
+struct store_loading;
+enum error_code store_loading_open(struct store_loading **out, struct postgres *postgres,
+                                   struct registry *registry, const int16_t *shards, int count,
+                                   const struct workflow_environment *environment,
+                                   store_on_workflow *on_workflow, void *context,
+                                   struct error *error) MUST_USE;
+bool store_loading_ended(const struct store_loading *loading);
+enum error_code store_loading_next(struct store_loading *loading, struct error *error) MUST_USE;
+void store_loading_free(struct store_loading *loading);
+
 /* The workflows whose records lie on a lane after `after_seq`, at most `limit` records. *last_seq is the
  * last lane number read, after_seq when there was none. Records come in the order of workflows, not of
  * the lane: the caller sorts. */

@@ -6,7 +6,7 @@
 #include "io/log.h"
 #include "orchestrator/store.h"
 
-#define LOAD_CHUNK 1000            /* workflows read at a time */
+#define LOAD_CHUNK 500             /* workflows read at a time */
 #define LOAD_CHUNK_BYTES (4 << 20) /* of their inputs as stored, unless one alone is larger */
 
 /* Materialised, so that the index of live workflows is used: for the order alone the planner would read
@@ -182,53 +182,91 @@ static enum error_code read_chunk(const struct reading *reading,
     return code;
 }
 
-/* Reads the workflows that `statement` names with the sizes of their inputs, so many at a time that no answer
- * grows past LOAD_CHUNK workflows or LOAD_CHUNK_BYTES of input. */
-static enum error_code read_workflows(const struct reading *reading, const char *statement,
-                                      const struct postgres_value *of, struct error *error)
+/* Of the workflows named, with the sizes of their inputs, those from *next on: so many that no answer grows
+ * past LOAD_CHUNK workflows or LOAD_CHUNK_BYTES of input. */
+static enum error_code read_next(const struct reading *reading, const struct postgres_rows *named,
+                                 int *next, struct error *error)
 {
-    struct postgres_rows *named = NULL;
     struct postgres_value chunk[CHUNK_VALUES] = {{0}};
-    enum error_code code = postgres_query(reading->postgres, statement, of, 1, &named, error);
-    int total = code == ERR_OK ? postgres_rows_count(named) : 0;
-    for (int next = 0; next < total && code == ERR_OK;) {
-        int64_t bytes = 0;
-        struct uuid id = postgres_rows_uuid(named, next, 0);
-        postgres_array_start(&chunk[0], PG_UUID);
-        postgres_set_uuid(&chunk[1], &id);
-        do {
-            id = postgres_rows_uuid(named, next, 0);
-            bytes += postgres_rows_int(named, next, 1);
-            postgres_push_uuid(&chunk[0], &id);
-            next++;
-        } while (next < total && chunk[0].count < LOAD_CHUNK &&
-                 bytes + postgres_rows_int(named, next, 1) <= LOAD_CHUNK_BYTES);
-        postgres_set_uuid(&chunk[2], &id);
-        code = read_chunk(reading, chunk, error);
-    }
-    postgres_rows_free(named);
+    int total = postgres_rows_count(named);
+    int64_t bytes = 0;
+    struct uuid id = postgres_rows_uuid(named, *next, 0);
+    postgres_array_start(&chunk[0], PG_UUID);
+    postgres_set_uuid(&chunk[1], &id);
+    do {
+        id = postgres_rows_uuid(named, *next, 0);
+        bytes += postgres_rows_int(named, *next, 1);
+        postgres_push_uuid(&chunk[0], &id);
+        (*next)++;
+    } while (*next < total && chunk[0].count < LOAD_CHUNK &&
+             bytes + postgres_rows_int(named, *next, 1) <= LOAD_CHUNK_BYTES);
+    postgres_set_uuid(&chunk[2], &id);
+    enum error_code code = read_chunk(reading, chunk, error);
     for (int i = 0; i < CHUNK_VALUES; i++)
         postgres_value_fini(&chunk[i]);
     return code;
 }
 
-enum error_code store_load_live(struct postgres *postgres, struct registry *registry,
-                                const int16_t *shards, int count,
-                                const struct workflow_environment *environment,
-                                store_on_workflow *on_workflow, void *context, struct error *error)
+static enum error_code read_ids(const struct reading *reading, const struct postgres_value *ids,
+                                struct error *error)
 {
-    struct reading reading = {.registry = registry,
-                              .postgres = postgres,
-                              .environment = environment,
-                              .on_workflow = on_workflow,
-                              .context = context};
+    struct postgres_rows *named = NULL;
+    enum error_code code = postgres_query(reading->postgres, sql_sizes, ids, 1, &named, error);
+    int total = code == ERR_OK ? postgres_rows_count(named) : 0;
+    for (int next = 0; next < total && code == ERR_OK;)
+        code = read_next(reading, named, &next, error);
+    postgres_rows_free(named);
+    return code;
+}
+
+struct store_loading {
+    struct reading reading;
+    struct postgres_rows *named;
+    int next;
+};
+
+enum error_code store_loading_open(struct store_loading **out, struct postgres *postgres,
+                                   struct registry *registry, const int16_t *shards, int count,
+                                   const struct workflow_environment *environment,
+                                   store_on_workflow *on_workflow, void *context,
+                                   struct error *error)
+{
+    struct store_loading *loading = must_calloc(1, sizeof *loading);
+    loading->reading = (struct reading){.registry = registry,
+                                        .postgres = postgres,
+                                        .environment = environment,
+                                        .on_workflow = on_workflow,
+                                        .context = context};
     struct postgres_value value = {0};
     postgres_array_start(&value, PG_INT2);
     for (int i = 0; i < count; i++)
         postgres_push_int2(&value, shards[i]);
-    enum error_code code = read_workflows(&reading, sql_live, &value, error);
+    enum error_code code = postgres_query(postgres, sql_live, &value, 1, &loading->named, error);
     postgres_value_fini(&value);
+    if (code == ERR_OK) {
+        *out = loading;
+        return ERR_OK;
+    }
+    store_loading_free(loading);
     return code;
+}
+
+bool store_loading_ended(const struct store_loading *loading)
+{
+    return loading->next == postgres_rows_count(loading->named);
+}
+
+enum error_code store_loading_next(struct store_loading *loading, struct error *error)
+{
+    return read_next(&loading->reading, loading->named, &loading->next, error);
+}
+
+void store_loading_free(struct store_loading *loading)
+{
+    if (loading == NULL)
+        return;
+    postgres_rows_free(loading->named);
+    free(loading);
 }
 
 enum error_code store_read_lane(struct postgres *postgres, struct registry *registry, int16_t shard,
@@ -256,7 +294,7 @@ enum error_code store_read_lane(struct postgres *postgres, struct registry *regi
             postgres_push_uuid(&ids, &id);
             *last_seq = postgres_rows_int(rows, i, 1);
         }
-        code = read_workflows(&reading, sql_sizes, &ids, error);
+        code = read_ids(&reading, &ids, error);
     }
     postgres_rows_free(rows);
     for (int i = 0; i < 3; i++)

@@ -17,7 +17,6 @@
 #define EPOLL_POSTGRES (UINT64_MAX - 1)
 #define EPOLL_EVENTS 64
 #define TIMEOUT_MS_MAX 1000
-#define RETRY_LOAD_US 100000
 
 /* -- mailbox -- */
 
@@ -28,6 +27,16 @@ static void ring(struct worker *worker)
     (void)written;
 }
 
+static void ticket_append(struct ticket **first, struct ticket **last, struct ticket *ticket)
+{
+    ticket->next = NULL;
+    if (*first == NULL)
+        *first = ticket;
+    else
+        (*last)->next = ticket;
+    *last = ticket;
+}
+
 static void refuse_mail(struct worker *worker, struct ticket *ticket)
 {
     if (ticket->question == TICKET_SUBMIT)
@@ -35,9 +44,16 @@ static void refuse_mail(struct worker *worker, struct ticket *ticket)
     worker_refuse(ticket, ERR_STOPPING);
 }
 
+static void refuse_all(struct worker *worker, struct ticket *ticket)
+{
+    for (struct ticket *next; ticket != NULL; ticket = next) {
+        next = ticket->next;
+        refuse_mail(worker, ticket);
+    }
+}
+
 void worker_post(struct worker *worker, struct ticket *ticket)
 {
-    ticket->next = NULL;
     pthread_mutex_lock(&worker->lock);
     if (worker->halted) {
         pthread_mutex_unlock(&worker->lock);
@@ -45,11 +61,7 @@ void worker_post(struct worker *worker, struct ticket *ticket)
         return;
     }
     bool was_empty = worker->mail_first == NULL;
-    if (was_empty)
-        worker->mail_first = ticket;
-    else
-        worker->mail_last->next = ticket;
-    worker->mail_last = ticket;
+    ticket_append(&worker->mail_first, &worker->mail_last, ticket);
     pthread_mutex_unlock(&worker->lock);
     metrics_gauge_add(METRIC_MAILBOX, 0, 0, 1);
     if (was_empty)
@@ -63,6 +75,7 @@ void worker_take(struct worker *worker, const struct worker_lane *lanes, int cou
         must_realloc(worker->takes, (size_t)(worker->takes_count + count) * sizeof *lanes);
     memcpy(worker->takes + worker->takes_count, lanes, (size_t)count * sizeof *lanes);
     worker->takes_count += count;
+    atomic_store(&worker->serving, false);
     atomic_store(&worker->settled, false);
     pthread_mutex_unlock(&worker->lock);
     ring(worker);
@@ -72,109 +85,10 @@ bool worker_database_up(const struct worker *worker)
 {
     return atomic_load_explicit(&worker->database_up, memory_order_relaxed);
 }
+bool worker_serving(const struct worker *worker) { return atomic_load(&worker->serving); }
 bool worker_settled(const struct worker *worker) { return atomic_load(&worker->settled); }
 int64_t worker_live_bytes(const struct worker *worker) { return atomic_load(&worker->live_bytes); }
 int64_t worker_live(const struct worker *worker) { return atomic_load(&worker->live); }
-
-/* -- taking shards -- */
-
-static void on_workflow(void *context, struct workflow *workflow)
-{
-    struct worker *worker = context;
-    worker_child_loaded(worker, workflow);
-    if (workflow_state(workflow) == WORKFLOW_PENDING)
-        atomic_fetch_add(&worker->orchestrator->queued, 1);
-    worker_step(
-        worker,
-        &(struct engine_event){.type = ENGINE_LOAD, .now_us = clock_now_us(), .workflow = workflow},
-        NULL);
-}
-
-static void own(struct worker *worker, const struct worker_lane *lane)
-{
-    worker->lanes[lane->shard] = *lane;
-    worker->owned[lane->shard] = true;
-    engine_lane_open(worker->engine, lane->shard, lane->next_seq);
-    publisher_lane_open(worker->orchestrator->publisher, lane->shard, lane->next_seq,
-                        lane->published_seq, lane->cluster_id);
-    atomic_fetch_or(&worker->orchestrator->owned[lane->shard / 64], UINT64_C(1)
-                                                                        << (lane->shard % 64));
-    metrics_gauge_add(METRIC_SHARDS_OWNED, 0, 0, 1);
-}
-
-/* The rows as they are now: after a refused batch those in memory may be wrong. Shards that have another
- * epoch meanwhile are left out. */
-static enum error_code read_lanes(struct worker *worker, struct worker_lane *lanes, int *count,
-                                  struct error *error)
-{
-    struct postgres_value value = {0};
-    struct postgres_rows *rows = NULL;
-    int kept = 0;
-    postgres_array_start(&value, PG_INT2);
-    for (int i = 0; i < *count; i++)
-        postgres_push_int2(&value, lanes[i].shard);
-    enum error_code code = postgres_query(
-        worker->postgres,
-        "SELECT shard, epoch, commits, next_seq, published_seq, cluster_id FROM shards "
-        "WHERE shard = ANY($1) ORDER BY shard",
-        &value, 1, &rows, error);
-    struct worker_lane fresh[SHARDS_MAX];
-    for (int i = 0; code == ERR_OK && i < postgres_rows_count(rows); i++) {
-        struct worker_lane lane = {.shard = (int16_t)postgres_rows_int(rows, i, 0),
-                                   .epoch = postgres_rows_int(rows, i, 1),
-                                   .commits = postgres_rows_int(rows, i, 2),
-                                   .next_seq = postgres_rows_int(rows, i, 3),
-                                   .published_seq = postgres_rows_int(rows, i, 4)};
-        snprintf(lane.cluster_id, sizeof lane.cluster_id, "%s",
-                 postgres_rows_text(rows, i, 5, NULL));
-        for (int k = 0; k < *count; k++)
-            if (lanes[k].shard == lane.shard && lanes[k].epoch == lane.epoch)
-                fresh[kept++] = lane;
-    }
-    if (code == ERR_OK) {
-        memcpy(lanes, fresh, (size_t)kept * sizeof *lanes);
-        *count = kept;
-    }
-    postgres_rows_free(rows);
-    postgres_value_fini(&value);
-    return code;
-}
-
-/* Loads the live workflows of shards that are ours. False when the database did not answer: then the
- * lanes are put back to be taken later. */
-bool worker_load(struct worker *worker, const struct worker_lane *given, int given_count)
-{
-    struct worker_lane lanes[SHARDS_MAX];
-    int16_t shards[SHARDS_MAX];
-    int count = given_count;
-    struct error error = {0};
-    memcpy(lanes, given, (size_t)count * sizeof *lanes);
-    enum error_code code = postgres_connect(worker->postgres, &error);
-    if (code == ERR_OK)
-        code = read_lanes(worker, lanes, &count, &error);
-    for (int i = 0; i < count; i++)
-        shards[i] = lanes[i].shard;
-    int64_t began_us = clock_monotonic_us();
-    for (int i = 0; i < count && code == ERR_OK; i++)
-        own(worker, &lanes[i]);
-    if (code == ERR_OK)
-        code = store_load_live(worker->postgres, worker->orchestrator->registry, shards, count,
-                               &worker->orchestrator->environment, on_workflow, worker, &error);
-    worker_watch_postgres(worker, false);
-    atomic_store(&worker->database_up, code == ERR_OK);
-    if (code == ERR_OK) {
-        log_info("shards loaded", LOG_INT("worker", worker->index), LOG_INT("shards", count),
-                 LOG_INT("workflows", (int64_t)engine_live(worker->engine)),
-                 LOG_INT("duration_us", clock_monotonic_us() - began_us));
-        return true;
-    }
-    log_warning("shards cannot be loaded and are tried again", LOG_INT("worker", worker->index),
-                LOG_TEXT("error", error.text));
-    worker_release_shards(worker, ERR_DATABASE);
-    worker_take(worker, given, given_count);
-    worker->load_us = clock_monotonic_us() + RETRY_LOAD_US;
-    return false;
-}
 
 /* -- the loop -- */
 
@@ -257,6 +171,11 @@ static void take_message(struct worker *worker, struct ticket *ticket)
 
 static void take_ticket(struct worker *worker, struct ticket *ticket)
 {
+    if (worker->loading != NULL && ticket->question != TICKET_SUBMIT &&
+        engine_find(worker->engine, &ticket->id) == NULL) {
+        ticket_append(&worker->kept_first, &worker->kept_last, ticket);
+        return;
+    }
     switch (ticket->question) {
     case TICKET_TOKEN:
     case TICKET_HEARTBEAT:
@@ -287,6 +206,19 @@ static void take_ticket(struct worker *worker, struct ticket *ticket)
     }
 }
 
+/* What was asked while workflows were being loaded, now that they are there. */
+static void ask_kept(struct worker *worker)
+{
+    if (worker->loading != NULL)
+        return;
+    struct ticket *ticket = worker->kept_first;
+    worker->kept_first = worker->kept_last = NULL;
+    for (struct ticket *next; ticket != NULL; ticket = next) {
+        next = ticket->next;
+        take_ticket(worker, ticket);
+    }
+}
+
 static void take_mail(struct worker *worker)
 {
     uint64_t rings;
@@ -301,31 +233,6 @@ static void take_mail(struct worker *worker)
         metrics_gauge_add(METRIC_MAILBOX, 0, 0, -1);
         take_ticket(worker, ticket);
     }
-}
-
-static void take_shards(struct worker *worker)
-{
-    pthread_mutex_lock(&worker->lock);
-    struct worker_lane *lanes = worker->takes;
-    int count = worker->takes_count;
-    bool later = worker->store_state != STORE_IDLE || clock_monotonic_us() < worker->load_us;
-    if (count > 0 && !later) {
-        worker->takes = NULL;
-        worker->takes_count = 0;
-    }
-    pthread_mutex_unlock(&worker->lock);
-    if (count == 0 || later)
-        return;
-    for (int i = 0; i < count; i++)
-        if (worker->owned[lanes[i].shard])
-            worker_release_shards(
-                worker, ERR_FENCED); /* given anew: what is in memory is no longer the truth */
-    bool loaded = worker_load(worker, lanes, count);
-    free(lanes);
-    pthread_mutex_lock(&worker->lock);
-    if (loaded && worker->takes_count == 0)
-        atomic_store(&worker->settled, true);
-    pthread_mutex_unlock(&worker->lock);
 }
 
 static bool publishing(const struct worker *worker)
@@ -362,7 +269,7 @@ static int next_timeout_ms(const struct worker *worker)
     if ((worker->store_state == STORE_RESEND || !worker_database_up(worker)) &&
         worker->retry_us - monotonic_us < wait_us)
         wait_us = worker->retry_us - monotonic_us;
-    if (worker->store_state == STORE_IDLE && worker->takes_count > 0 &&
+    if (worker->store_state == STORE_IDLE && worker->loading == NULL && worker->takes_count > 0 &&
         worker->load_us - monotonic_us < wait_us)
         wait_us = worker->load_us - monotonic_us;
     if (worker->store_state == STORE_IDLE && worker_database_up(worker) &&
@@ -374,6 +281,8 @@ static int next_timeout_ms(const struct worker *worker)
     if (worker_children_due_us(worker) != INT64_MAX &&
         worker_children_due_us(worker) - monotonic_us < wait_us)
         wait_us = worker_children_due_us(worker) - monotonic_us;
+    if (worker_can_load(worker))
+        wait_us = 0;
     if (publishing(worker) && wait_us > TIMEOUT_MS_MAX * 1000)
         wait_us = TIMEOUT_MS_MAX * 1000;
     if (wait_us == INT64_MAX)
@@ -406,7 +315,9 @@ static void turn(struct worker *worker)
                     &(struct engine_event){
                         .type = ENGINE_TICK, .now_us = now_us, .random = clock_random_unit()},
                     NULL);
-    take_shards(worker);
+    worker_take_shards(worker);
+    worker_load_more(worker);
+    ask_kept(worker);
     worker_calls_start_waiting(worker);
     if (worker_children_due_us(worker) <= clock_monotonic_us())
         worker_children_look(worker);
@@ -432,6 +343,8 @@ static void *run(void *context)
             turn(worker);
     }
     worker_release_shards(worker, ERR_STOPPING);
+    refuse_all(worker, worker->kept_first);
+    worker->kept_first = worker->kept_last = NULL;
     return NULL;
 }
 
@@ -459,6 +372,7 @@ struct worker *worker_start(struct orchestrator *orchestrator, int index)
     worker->engine = engine_new(orchestrator->config->orchestrator_concurrency);
     worker->gathering.store = store_batch_new();
     worker->flying.store = store_batch_new();
+    atomic_store(&worker->serving, true);
     atomic_store(&worker->settled, true);
     atomic_store(&worker->database_up, true);
     int failed = pthread_create(&worker->thread, NULL, run, worker);
@@ -476,10 +390,7 @@ void worker_halt(struct worker *worker)
     struct ticket *ticket = worker->mail_first;
     worker->mail_first = worker->mail_last = NULL;
     pthread_mutex_unlock(&worker->lock);
-    for (struct ticket *next; ticket != NULL; ticket = next) {
-        next = ticket->next;
-        refuse_mail(worker, ticket);
-    }
+    refuse_all(worker, ticket);
 }
 
 void worker_free(struct worker *worker)

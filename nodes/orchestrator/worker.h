@@ -26,10 +26,11 @@ struct worker_lane {
 struct worker *worker_start(struct orchestrator *orchestrator, int index) MUST_USE;
 /* The worker's reference of the ticket goes along. */
 void worker_post(struct worker *worker, struct ticket *ticket);
-/* The shards are ours: load them and go on. The array is copied. */
+/* The shards are ours: take them, load their workflows and go on. The array is copied. */
 void worker_take(struct worker *worker, const struct worker_lane *lanes, int count);
 bool worker_database_up(const struct worker *worker);
-bool worker_settled(const struct worker *worker);       /* all shards handed to it are loaded */
+bool worker_serving(const struct worker *worker);       /* all shards handed to it are ours */
+bool worker_settled(const struct worker *worker);       /* and their workflows loaded */
 int64_t worker_live(const struct worker *worker);       /* workflows in memory */
 int64_t worker_live_bytes(const struct worker *worker); /* of their inputs */
 /* Finishes the transaction in flight, lets the shards go, ends the thread. Whoever asks from now on is

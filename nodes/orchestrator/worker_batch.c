@@ -358,6 +358,7 @@ void worker_release_shards(struct worker *worker, enum error_code code)
                       worker->store_state == STORE_IDLE ? code : ERR_OUTCOME_UNKNOWN);
     worker_batch_drop(&worker->gathering, code);
     worker_calls_drop(worker);
+    worker_loading_drop(worker);
     struct watchers *watchers, *next;
     HASH_ITER(hh, worker->watchers, watchers, next)
     {

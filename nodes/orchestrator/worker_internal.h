@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* worker_internal.h - what the files worker*.c share; nobody else includes it.
  *
- *     worker.c         life of the thread, epoll, mailbox, taking shards
+ *     worker.c         life of the thread, epoll, mailbox
+ *     worker_load.c    taking shards and loading their workflows
  *     worker_batch.c   effects to rows, the transaction, what follows the commit
  *     worker_call.c    calls to services, and to our own API
  *     worker_child.c   workflows that were started by others: their ends, told and looked for
@@ -104,7 +105,7 @@ struct worker {
     atomic_int takes_count;
     atomic_bool stop;
     bool halted; /* under the lock */
-    atomic_bool database_up, settled;
+    atomic_bool database_up, serving, settled;
     atomic_llong live, live_bytes;
     long long pending; /* as shown last */
     struct postgres *postgres;
@@ -117,8 +118,11 @@ struct worker {
     enum store_state store_state;
     bool outcome_unknown;
     int64_t sent_us, retry_us, load_us, committed_us;
-    int reloads;                          /* in a row */
-    struct worker_lane lanes[SHARDS_MAX]; /* owned ones, by shard */
+    struct store_loading *loading;         /* NULL: all workflows of our shards are there */
+    int64_t loading_us;                    /* since when */
+    struct ticket *kept_first, *kept_last; /* asked meanwhile */
+    int reloads;                           /* in a row */
+    struct worker_lane lanes[SHARDS_MAX];  /* owned ones, by shard */
     bool owned[SHARDS_MAX];
     struct watchers *watchers;
     struct call *calls;
@@ -144,6 +148,12 @@ void worker_batch_drop(struct batch *batch, enum error_code code); /* refuses al
 void worker_batch_fini(struct batch *batch);
 void worker_release_shards(struct worker *worker, enum error_code code);
 
+/* worker_load.c */
+void worker_take_shards(struct worker *worker);
+void worker_load_more(struct worker *worker); /* a chunk, when worker_can_load */
+bool worker_can_load(const struct worker *worker);
+void worker_loading_drop(struct worker *worker);
+
 /* worker_call.c */
 void worker_call(struct worker *worker, const struct uuid *id, uint32_t wait);
 void worker_abandon(struct worker *worker, const struct uuid *id, uint32_t wait);
@@ -163,7 +173,6 @@ void worker_children_look(struct worker *worker);
 int64_t worker_children_due_us(const struct worker *worker); /* by clock_monotonic_us */
 
 /* worker.c */
-bool worker_load(struct worker *worker, const struct worker_lane *lanes, int count);
 void worker_watch_postgres(struct worker *worker, bool wants_write);
 
 #endif

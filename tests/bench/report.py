@@ -174,8 +174,9 @@ def waiting_rows(figures: dict) -> list[tuple[str, str, str]]:
         ))
         rows.append((
             f"{name}: kill -9 to ready, s",
-            spread([sum(times.values()) for times in one["kill"]], 2),
-            f"SIGTERM to ready {sum(one['term'].values()):.2f} s",
+            spread([times["end_s"] + times["ready_s"] for times in one["kill"]], 2),
+            f"all loaded after {spread(of(one['kill'], 'loaded_s'), 2)} s;"
+            f" SIGTERM to ready {one['term']['end_s'] + one['term']['ready_s']:.2f} s",
         ))
     return rows
 

@@ -14,6 +14,11 @@ ITEMS = (1000, 10000)
 IDLE_SECONDS = 5
 
 
+def to_ready(times: dict) -> float:
+    """From the signal on."""
+    return times["end_s"] + times["ready_s"]
+
+
 class Waiting:
     """An orchestrator with two workers, the embedded broker and the stub."""
 
@@ -78,18 +83,24 @@ class Waiting:
             one = {"count": count, "submit_s": time.monotonic() - began}
             one["queries_per_second"] = self.session.idle_queries_per_second(DATABASE, IDLE_SECONDS)
             one["share"] = scale.idle_cost(server, IDLE_SECONDS)
-            one["term"] = scale.restart(server, signal.SIGTERM)
-            one["kill"] = [scale.restart(server, signal.SIGKILL) for _ in range(3)]
+            one["term"] = self.restart(signal.SIGTERM)
+            one["kill"] = [self.restart(signal.SIGKILL) for _ in range(3)]
             one["mib"] = scale.memory_mib(server.process.pid) - empty_mib
             assert scale.waiting(bridge) == count
             told.append(one)
+            ready = ", ".join(f"{to_ready(times):.2f}" for times in one["kill"])
+            loaded = ", ".join(f"{times['loaded_s']:.2f}" for times in one["kill"])
             self.session.say(
                 f"{count:,} in Wait: {one['mib']:.1f} MiB, {one['share']:.4f} of a core,"
                 f" {one['queries_per_second']:.2f} queries/s; SIGTERM to ready"
-                f" {sum(one['term'].values()):.2f} s, kill -9 to ready"
-                f" {', '.join(f'{sum(x.values()):.2f}' for x in one['kill'])} s"
+                f" {to_ready(one['term']):.2f} s, kill -9 to ready {ready} s, all loaded after {loaded} s"
             )
         return told
+
+    def restart(self, number: signal.Signals) -> dict:
+        times = scale.restart(self.bridge.orchestrator, number)
+        scale.wait_loaded(self.bridge.orchestrator, times)
+        return times
 
     def close(self) -> None:
         self.bridge.close()

@@ -61,15 +61,28 @@ def launch_until_ready(server: Server, seconds: float = 60) -> float:
     raise RuntimeError(f"{server.name} did not get ready:\n{server.process.log_tail()}")
 
 
+def loads(server: Server) -> bool:
+    return "being loaded" in web.get(server.url + "/health").text
+
+
 def restart(server: Server, number: signal.Signals) -> dict:
-    """Ends it by a signal and starts it again: seconds until it had ended, and until it was ready."""
+    """Ends it by a signal and starts it again: seconds until it had ended, from its start until it was
+    ready, and until all workflows were in memory."""
     began = time.monotonic()
     if number == signal.SIGKILL:
         server.kill()
     else:
         assert server.stop() == 0, server.process.log_tail()
     ended = time.monotonic() - began
-    return {"end_s": ended, "ready_s": launch_until_ready(server)}
+    ready = launch_until_ready(server)
+    return {"end_s": ended, "ready_s": ready, "loaded_s": ready}
+
+
+def wait_loaded(server: Server, times: dict) -> None:
+    """Fills in times["loaded_s"]."""
+    began = time.monotonic()
+    wait_until(lambda: not loads(server), 60, "all workflows loaded")
+    times["loaded_s"] += time.monotonic() - began
 
 
 # -- workflows that wait --
