@@ -151,7 +151,8 @@ static enum error_code state_measure(struct drawn_scope *drawn, size_t i)
         height = HEAD_HEIGHT + tallest + 3 * INNER_PADDING;
     }
     drawn->box_width[i] = width;
-    drawn->layout.nodes[i + 1] = (struct layout_node){.width = width, .height = height};
+    drawn->layout.nodes[i + 1] =
+        (struct layout_node){.width = width, .height = height, .port_width = width};
     return ERR_OK;
 }
 

@@ -350,8 +350,11 @@ static void ports_spread(const struct work *work, bool lower_side, double *at)
         size_t count = first[v + 1] - first[v];
         const struct vertex *vertex = &work->vertices[v];
         qsort(ports + first[v], count, sizeof *ports, by_other);
-        double room =
-            vertex->edge == SIZE_MAX ? fmin(vertex->width * 0.7, 40.0 * (double)count) : 0;
+        double room = 0;
+        if (vertex->edge == SIZE_MAX) {
+            double part = work->layout->nodes[v].port_width;
+            room = fmin((part > 0 ? part : vertex->width) * 0.7, 40.0 * (double)count);
+        }
         for (size_t k = 0; k < count; k++)
             at[ports[first[v] + k].segment] =
                 vertex->x + room * (((double)k + 0.5) / (double)count - 0.5);

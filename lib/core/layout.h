@@ -26,6 +26,7 @@ struct layout_point {
 
 struct layout_node {
     double width, height; /* in */
+    double port_width;    /* in; the part of its width, in the middle, that edges touch; 0: all */
     double x, y;          /* out: the middle of its upper side */
 };
 

@@ -26,6 +26,7 @@ static void graph_make(struct layout *layout, uint64_t seed)
     for (size_t i = 0; i < nodes; i++) {
         layout->nodes[i].width = (double)(20 + next_random(&seed) % 150);
         layout->nodes[i].height = (double)(10 + next_random(&seed) % 60);
+        layout->nodes[i].port_width = next_random(&seed) % 2 ? layout->nodes[i].width / 3 : 0;
     }
     for (size_t e = 0; e < edges; e++) {
         layout->edges[e].from = next_random(&seed) % nodes;
@@ -87,7 +88,8 @@ static void areas_check(const struct layout *layout)
 static bool touches(const struct layout_point *point, const struct layout_node *node, bool lower)
 {
     double side = lower ? node->y + node->height : node->y;
-    return fabs(point->y - side) < NEAR && fabs(point->x - node->x) <= node->width / 2 + NEAR;
+    double width = node->port_width > 0 ? node->port_width : node->width;
+    return fabs(point->y - side) < NEAR && fabs(point->x - node->x) <= width / 2 + NEAR;
 }
 
 static void edges_check(const struct layout *layout)
