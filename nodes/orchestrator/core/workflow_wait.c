@@ -93,7 +93,7 @@ static void make_room(struct workflow *workflow)
     }
     if (workflow->waits_count < workflow->waits_capacity)
         return;
-    workflow->waits_capacity = workflow->waits_capacity == 0 ? 2 : workflow->waits_capacity * 2;
+    workflow->waits_capacity = workflow->waits_capacity == 0 ? 1 : workflow->waits_capacity * 2;
     workflow->waits =
         must_realloc(workflow->waits, workflow->waits_capacity * sizeof *workflow->waits);
 }
