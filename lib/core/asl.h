@@ -86,7 +86,7 @@ struct asl_effect {
     const char *state_path; /* unique place: "gather/1/hash_generation" (Parallel/branch/state,
                              * Map/item/state) */
     const char *state_type; /* "Task", "Pass", ... */
-    uint32_t visit;         /*how often this state was entered before, from 0 */
+    uint32_t visit;         /* how often this state was entered before, from 0 */
     uint32_t attempt;       /* from 1; a retry has the same visit */
     const char *resource;
     const struct json *data;
