@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Does the exploration find what can go wrong in the control flow, by a shortest way, and nothing else? */
+/* Does the exploration find what can go wrong in the control flow, by a shortest way, and nothing
+ * else? */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
