@@ -1,4 +1,4 @@
-#SPDX - License - Identifier : MIT
+# SPDX-License-Identifier: MIT
 """What the tests of contracts/examples share: a bridge with the examples and gates in front of its
 companions, one workflow and the account of what it did, and people who answer and signal.
 """
@@ -53,8 +53,7 @@ def given(name: str, namespace: str) -> dict:
         "event_publishing": document,
         "fan_out": {
             "namespace": namespace,
-            "documents": [{
-    "path" : f "{n}.txt", "content" : f "document {n}"} for n in range(12)],
+            "documents": [{"path": f"{n}.txt", "content": f"document {n}"} for n in range(12)],
         },
         "polling": {
             "watched": namespace,
@@ -130,22 +129,20 @@ class Stage:
     @contextlib.contextmanager
     def record_held(self, state: str, kind: int):
         """Inside the block the transaction with a state's record of this kind is kept from its
-        commit;
-what is given waits until it is there.""
-                                      "
-    trigger = f ""
-                "
-    CREATE FUNCTION
-    hold_record()
-        RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock({HELD_LOCK});
-RETURN NEW;
-END $$;
-CREATE TRIGGER hold_record BEFORE INSERT ON workflow_events FOR EACH ROW
-WHEN(NEW.state_path = '{state}' AND NEW.kind = {kind}) EXECUTE FUNCTION hold_record() ""
-                                                                                      "
-    waiting = ("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = %s")
-                  self.bridge.sql(trigger) connection = psycopg2.connect(self.bridge.database_url)
-try : with connection.cursor() as cursor:
+        commit; what is given waits until it is there."""
+        trigger = f"""
+            CREATE FUNCTION hold_record() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN PERFORM pg_advisory_xact_lock({HELD_LOCK}); RETURN NEW; END $$;
+            CREATE TRIGGER hold_record BEFORE INSERT ON workflow_events
+            FOR EACH ROW WHEN (NEW.state_path = '{state}' AND NEW.kind = {kind})
+            EXECUTE FUNCTION hold_record()"""
+        waiting = (
+            "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = %s"
+        )
+        self.bridge.sql(trigger)
+        connection = psycopg2.connect(self.bridge.database_url)
+        try:
+            with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_lock(%s)", (HELD_LOCK,))
             yield lambda: wait_until(
                 lambda: self.bridge.sql(waiting, HELD_LOCK), 30, f"the record of {state}"
@@ -168,8 +165,9 @@ try : with connection.cursor() as cursor:
         check_no_conflict(records)
         return records
 
-#Kinds of records that come once for each thing that happened outside; whether a start is accepted
-#before, and whether a child's start is told apart from its end, depends on the moment.
+
+# Kinds of records that come once for each thing that happened outside; whether a start is accepted
+# before, and whether a child's start is told apart from its end, depends on the moment.
 RECORDED = {2: "succeeded", 3: "failed", 4: "timer", 5: "cancelled", 8: "heartbeat", 9: "signal"}
 
 Account = collections.namedtuple(
@@ -214,7 +212,7 @@ class Run:
             self.kills += 1
             self.stage.restart()
 
-#what one can see
+    # what one can see
 
     def wait_step(self, step: str) -> None:
         def there():
@@ -237,8 +235,7 @@ class Run:
         """The payload of the workflow's number-th event of this type."""
 
         def told():
-            found =
-    {
+            found = {
                 record.value["event_id"]: record.value["payload"]
                 for record in consume(self.bridge.broker.address, WORKFLOW_TOPIC)
                 if record.key == self.workflow_id and record.value["event_type"] == event_type
@@ -247,7 +244,7 @@ class Run:
 
         return wait_until(told, 30, f"{self.name}: event {event_type} number {number}")
 
-#what people do
+    # what people do
 
     def answer(self, token: str, verb: str, body=None) -> web.Answer:
         return self.bridge.call("POST", f"/api/v1/tasks/{token}/{verb}", body or {})
@@ -270,7 +267,7 @@ class Run:
             )
             assert answer.status in (200, 201), answer
 
-#what is compared
+    # what is compared
 
     def family(self) -> list[tuple]:
         """(id, workflow, state) of the workflow and its children."""
@@ -296,11 +293,8 @@ class Run:
     def plain(self, value):
         """The value with ids and the namespace replaced: two runs differ in nothing else."""
         if isinstance(value, dict):
-            return
-            {
-            name: self.plain(member) for name, member in value.items()
-            }
-if isinstance (value, list):
+            return {name: self.plain(member) for name, member in value.items()}
+        if isinstance(value, list):
             return [self.plain(item) for item in value]
         if isinstance(value, str):
             return UUID.sub("<id>", value).replace(self.namespace, "<namespace>")
@@ -406,6 +400,6 @@ class People:
                         token, "success", {"output": output}
                     )
                 )
-# 404, 409, 410 : the answer before this one was taken, and its reply was lost.
+                # 404, 409, 410: the answer before this one was taken, and its reply was lost.
                 assert answer.status in (0, 200, 404, 409, 410), answer
                 answered.add(token)

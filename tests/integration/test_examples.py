@@ -1,8 +1,6 @@
-#SPDX - License - Identifier : MIT
-""
-    "The contracts of contracts/examples: valid, and each run to its end on a whole bridge,
-    undisturbed and with kill -
-    9 of the orchestrator at chosen points; then all of them at once, killed
+# SPDX-License-Identifier: MIT
+"""The contracts of contracts/examples: valid, and each run to its end on a whole bridge,
+undisturbed and with kill -9 of the orchestrator at chosen points; then all of them at once, killed
 wherever they happen to be. The outcome is always the same, and so are the effects outside: stamps,
 calls, events, child workflows.
 """
@@ -51,9 +49,8 @@ def test_their_own_tests_pass():
     done = bridgectl("test", EXAMPLES, "--json")
     assert done.returncode == 0, done.stdout
     tested = {path.name for path in EXAMPLES.glob("*.test.yaml")}
-    assert tested ==
-{f"{name}.test.yaml" for name in NAMES
-}
+    assert tested == {f"{name}.test.yaml" for name in NAMES}
+
 
 def test_their_control_flow_is_proved():
     done = bridgectl("verify", EXAMPLES)
@@ -62,7 +59,8 @@ def test_their_control_flow_is_proved():
     assert set(verdicts) == {"yes"} and len(verdicts) >= 2 * len(NAMES), done.stdout
     assert "compensation runs only for what was done, and once" in done.stdout
 
-#-- the stories : one workflow each, killed at every interesting point --
+
+# -- the stories: one workflow each, killed at every interesting point --
 
 
 def saga(run: Run) -> Account:
@@ -97,8 +95,7 @@ def saga_undone(run: Run) -> Account:
 
 def fan_out(run: Run) -> Account:
     """Four items are under way, five are done, three have not begun."""
-    documents = [{
-    "path" : f "{n}.txt", "content" : f "document {n}"} for n in range(12)]
+    documents = [{"path": f"{n}.txt", "content": f"document {n}"} for n in range(12)]
     documents[7]["path"] = LONG_PATH
     run.stamping.stop_at(lambda call: int(call.key.split("/")[1]) >= 5)
     run.submit(documents=documents)
@@ -111,9 +108,7 @@ def fan_out(run: Run) -> Account:
     result = account.result
     assert (result["documents"], result["stamped"], result["failed"]) == (12, 11, 1), account
     assert result["failed_paths"] == [LONG_PATH], account
-    assert account.stamps ==
-{f"{n}.txt": 1 for n in range(12) if n != 7
-}, account
+    assert account.stamps == {f"{n}.txt": 1 for n in range(12) if n != 7}, account
     return account
 
 
@@ -274,9 +269,7 @@ STORIES = [
 
 
 def test_there_is_a_story_for_each_example():
-    assert
-{story.__name__ for story in STORIES
-} - {"saga_undone"} == set(NAMES)
+    assert {story.__name__ for story in STORIES} - {"saga_undone"} == set(NAMES)
     assert len(NAMES) == 10
 
 
@@ -292,7 +285,8 @@ def test_killed_at_chosen_points_it_ends_the_same(stage, story):
         stage.clear()
     assert accounts[0] == accounts[1]
 
-#-- all of them at once --
+
+# -- all of them at once --
 
 
 def crowd(stage: Stage, copies: int) -> list[Run]:
@@ -302,11 +296,9 @@ def crowd(stage: Stage, copies: int) -> list[Run]:
 
 def test_killed_anywhere_all_of_them_end_the_same(stage):
     """The orchestrator is killed each time that so many more calls have come to the stamping
-    service;
-those that were on their way then are done, and their answers lost.""
-                                                                   "
-                                                undisturbed =
-                                                crowd(stage, 1) with People(stage, undisturbed) as people:
+    service; those that were on their way then are done, and their answers lost."""
+    undisturbed = crowd(stage, 1)
+    with People(stage, undisturbed) as people:
         people.wait_ended()
     wanted = {run.name: run.account() for run in undisturbed}
 
