@@ -60,7 +60,9 @@ struct asl_event {
     const struct json *result;
     const char *error; /* for example "States.Timeout", "States.Http.StatusCode.503" */
     const char *cause;
-    double random; /* [0, 1), drawn by the shell and recorded: jitter of the retry delay */
+    /* [0, 1), drawn by the shell and recorded: jitter of the retry delay. 0: the interpreter draws
+     * one from the execution's id. */
+    double random;
     /* Answered at once, within the same outside event (a local task): the bound on states in a row
      * goes on counting, so that a loop of local tasks ends too. */
     bool at_once;
@@ -84,7 +86,7 @@ struct asl_effect {
     const char *state_path; /* unique place: "gather/1/hash_generation" (Parallel/branch/state,
                              * Map/item/state) */
     const char *state_type; /* "Task", "Pass", ... */
-    uint32_t visit;         /* how often this place was entered before, from 0: loops count up */
+    uint32_t visit;         /* how often this state was entered before, from 0 */
     uint32_t attempt;       /* from 1; a retry has the same visit */
     const char *resource;
     const struct json *data;

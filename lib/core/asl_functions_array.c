@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "core/asl_functions.h"
 #include "core/json_hash.h"
@@ -192,6 +193,11 @@ static uint64_t mix(uint64_t value)
     return value ^ (value >> 31);
 }
 
+uint64_t asl_draw(const char *seed, uint64_t *draws)
+{
+    return mix(XXH3_64bits(seed, strlen(seed)) + mix((*draws)++));
+}
+
 /* From start up to, but not including, end. */
 struct json *asl_function_math_random(const struct asl_values *values, struct asl_failure *failure)
 {
@@ -208,9 +214,7 @@ struct json *asl_function_math_random(const struct asl_values *values, struct as
     } else {
         if (!values->view->seed || !values->view->draws)
             return asl_function_fail(values, failure, "there is no execution to draw from");
-        struct json *id = json_text(values->view->seed);
-        drawn = mix(json_hash(id) + mix((*values->view->draws)++));
-        json_release(id);
+        drawn = asl_draw(values->view->seed, values->view->draws);
     }
     return json_int(start + (int64_t)(drawn % (uint64_t)(end - start)));
 }

@@ -157,6 +157,9 @@ void asl_call_free(struct asl_call *call);
 struct json *asl_call_run(const struct asl_call *call, const struct asl_view *view,
                           struct asl_bound *bound, struct asl_failure *failure) MUST_USE;
 
+/* A random number from the execution's id and the count of those drawn before. */
+uint64_t asl_draw(const char *seed, uint64_t *draws);
+
 /* -- choices -- */
 
 struct asl_rule;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* asl_lint_internal.h - what the rules of asl_lint share: asl_lint.c runs them, asl_lint_loops.c has those
- * about loops, asl_lint_time.c those about timeouts, asl_lint_errors.c those about Retry, Catch and
- * Choice.
+/* asl_lint_internal.h - what the rules of asl_lint share: asl_lint.c runs them, asl_lint_loops.c
+ * has those about loops, asl_lint_time.c those about timeouts, asl_lint_errors.c those about
+ * Retry, Catch and Choice.
  *
  * Owns      Nothing.
  */

@@ -33,7 +33,7 @@ static void loop_report(struct checker *checker, const struct asl_loops *loops, 
         checker->told[i] = checker->told[i] || loops->loop_of[i] == loop;
 }
 
-/* Reports each loop, of those that are left without some states, for which the rule gives a text. */
+/* Reports each loop, of those that remain without some states, for which the rule gives a text. */
 static void loops_check(struct checker *checker, const bool *left_out, const char *code,
                         loop_rule *rule)
 {
@@ -94,7 +94,8 @@ static const char *changes_nothing(const struct asl_loops *loops, size_t loop)
            "left";
 }
 
-/* What the states of the loop change for each other: `only_counting` asks for those of Pass and Assign. */
+/* What the states of the loop change for each other: `only_counting` asks for those of Pass and
+ * Assign. */
 static void loop_writes(const struct asl_loops *loops, size_t loop, bool only_counting,
                         struct touches *touches)
 {

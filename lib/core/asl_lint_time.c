@@ -116,8 +116,8 @@ static size_t nearest(const int64_t *distance, const bool *done, size_t count)
     return found;
 }
 
-/* From the start of a scope to the nearest successful end, by the seconds of its Waits; NEVER when there
- * is none. */
+/* From the start of a scope to the nearest successful end, by the seconds of its Waits; NEVER when
+ * there is none. */
 static int64_t shortest(const struct outline_scope *scope)
 {
     int64_t *distance = must_calloc(scope->count + 1, sizeof *distance), found = NEVER;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* asl_loops.h - the loops among the states of one scope. Pure.
  *
- * A loop is a largest set of states that all lead to each other (a strongly connected component with at
- * least one transition inside).
+ * A loop is a largest set of states that all lead to each other (a strongly connected component
+ * with at least one transition inside).
  *
  * Owns      struct asl_loops owns its arrays; states belong to the outline.
  * Threads   One thread at a time.
- * Source    R. Tarjan, Depth-first search and linear graph algorithms, 1972; without recursion, because
- *           a scope may have thousands of states and a thread a small stack.
+ * Source    R. Tarjan, Depth-first search and linear graph algorithms, 1972; without recursion,
+ *           because a scope may have thousands of states and a thread a small stack.
  */
 #ifndef CORE_ASL_LOOPS_H
 #define CORE_ASL_LOOPS_H

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* asl_model.h - the control flow of a state machine, without its data: can it get stuck, does every run
- * come to an end, does compensation run when and only when there is something to undo? Pure.
+/* asl_model.h - the control flow of a state machine, without its data: can it get stuck, does
+ * every run come to an end, does compensation run when and only when there is something to undo?
+ * Pure.
  *
- * In the model a Choice may take any of its ways, a Task succeeds or fails with each error name that its
- * own and the surrounding Retry and Catch tell apart, and with one that nobody names. A Map has two items.
- * Paths that find nothing and wrong data (States.Runtime and the like) are left out.
+ * In the model a Choice may take any of its ways, a Task succeeds or fails with each error name
+ * that its own and the surrounding Retry and Catch tell apart, and with one that nobody names. A
+ * Map has two items. Paths that find nothing and wrong data (States.Runtime and the like) are left
+ * out.
  *
  *     "getting stuck"    a state without a way on
- *     "coming to an end" from wherever a run gets, an end can still be reached by Choices and Catches; so
+ *     "coming to an end" from wherever a run gets, Choices and Catches still lead to an end; so
  *                        every run ends when no Choice decides the same for ever
- *     "compensation"     for each pair "undo: do" of the head's verify.compensations: `undo` is entered only
- *                        after `do` has succeeded, once for it, and no run fails while it is still owed
+ *     "compensation"     for each pair "undo: do" of the head's verify.compensations: `undo` is
+ *                        entered only after `do` has succeeded, once for it, and no run fails
+ *                        while it is still owed
  *
  * Owns      A result owns its faults; release it with asl_model_fini. Outline and pairs are lent.
  * Threads   Any.
- * Errors    None: a model with more than ASL_MODEL_PLACES_MAX places is explored as far as that, and
+ * Errors    None: a model with more than ASL_MODEL_PLACES_MAX places is explored so far, and
  *           result->complete is false.
  */
 #ifndef CORE_ASL_MODEL_H
@@ -37,8 +40,8 @@ struct asl_model {
     size_t pairs_count;
 };
 
-/* Takes the pairs of {compensations: {undo: do}} (or NULL). ERR_INVALID with a sentence when one names no
- * state, or a state within a Map, whose iterations would have to be told apart. */
+/* Takes the pairs of {compensations: {undo: do}} (or NULL). ERR_INVALID with a sentence when one
+ * names no state, or a state within a Map, whose iterations would have to be told apart. */
 enum error_code asl_model_init(struct asl_model *model, const struct asl_outline *outline,
                                const struct json *verify, struct error *error) MUST_USE;
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* asl_model_explore.c - goes to every place that a run of the model can get to, breadth first, so that the way
- * to a fault is a shortest one. */
+/* asl_model_explore.c - goes to every place that a run of the model can get to, breadth first, so
+ * that the way to a fault is a shortest one. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/asl_internal.h"
 #include "core/asl_model_internal.h"
 
-/* A place is written as a row of numbers: the serial of a state, followed for a Parallel or Map by the places
- * of its branches; then the pairs that are owed, as bits. */
+/* A place is written as a row of numbers: the serial of a state, followed for a Parallel or Map by
+ * the places of its branches; then the pairs that are owed, as bits. */
 #define ENDED UINT16_MAX
 #define RUN_SUCCEEDED (UINT16_MAX - 1)
 #define RUN_FAILED (UINT16_MAX - 2)
@@ -256,8 +256,8 @@ static void branch_moved(struct explorer *explorer, struct move *inner, void *co
     branch->sink(explorer, &move, branch->context);
 }
 
-/* Branches do not see each other, so one after the other stands for any order; except where a state of a pair
- * is among them, since a failure elsewhere may come before or after it. */
+/* Branches do not see each other, so one after the other stands for any order; except where a
+ * state of a pair is among them, since a failure elsewhere may come before or after it. */
 static void branches_move(struct explorer *explorer, const uint16_t *start, uint32_t owed,
                           move_sink *sink, void *context)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* asl_model_internal.h - what asl_model.c, asl_model_explore.c and asl_model_promela.c (the text for spin) share: which
- * errors the model tells apart, and who takes them.
+/* asl_model_internal.h - what asl_model.c, asl_model_explore.c and asl_model_promela.c (the text
+ * for spin) share: which errors the model tells apart, and who takes them.
  *
  * Owns      struct asl_model_errors owns its list; names are lent by the definition.
  */

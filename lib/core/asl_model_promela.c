@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* asl_model_promela.c - the model as Promela: a process for each branch of a Parallel and each item of a Map.
+/* asl_model_promela.c - the model as Promela: a process for each branch of a Parallel and each
+ * item of a Map.
  *
- * A process tells whoever started it which branch it is and how it ended: 0, or the number of an error plus 1. When a
- * branch fails, its siblings are stopped: a process leaves its body as soon as stopped[_pid] is set, and stops
- * its own branches first. States of a loop that can be left are progress states, so a cycle without progress is a
- * loop that nothing leads out of.
+ * A process tells whoever started it which branch it is and how it ended: 0, or the number of an
+ * error plus 1. When a branch fails, its siblings are stopped: a process leaves its body as soon
+ * as stopped[_pid] is set, and stops its own branches first. States of a loop that can be left are
+ * progress states, so a cycle without progress is a loop that nothing leads out of.
  */
 #include <stdlib.h>
 #include <string.h>

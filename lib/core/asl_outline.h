@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* asl_outline.h - the shape of a definition in the States Language: scopes, states and transitions, and
- * what else can be told without running it. The checks (asl_lint.h), the pictures (asl_picture.h) and the
- * model of the control flow (asl_model.h) work on it. Pure.
+/* asl_outline.h - the shape of a definition in the States Language: scopes, states and
+ * transitions, and what else can be told without running it. The checks (asl_lint.h), the pictures
+ * (asl_picture.h) and the model of the control flow (asl_model.h) work on it. Pure.
  *
  * Owns      An outline holds one reference to its definition, which lends names and documents.
  * Lifetime  States and scopes live as long as the outline.

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* asl_picture.h - a state machine as a picture: Mermaid, DOT, SVG, or plain text. Pure.
  *
- * Parallel and Map are drawn with their branches inside. The ways out of a Choice carry a short form of
- * their rule, those of a Catch its error names (dashed in DOT and SVG; Mermaid has no dashes here).
+ * Parallel and Map are drawn with their branches inside. The ways out of a Choice carry a short
+ * form of their rule, those of a Catch its error names (dashed in DOT and SVG; Mermaid has no
+ * dashes here).
  *
  * Owns      Nothing.
  * Threads   Any.
- * Errors    ERR_TOO_LARGE for an SVG of more than ASL_PICTURE_STATES_MAX states; the other forms have no bound.
+ * Errors    ERR_TOO_LARGE for an SVG of more than ASL_PICTURE_STATES_MAX states; the other forms
+ *           have no bound.
  */
 #ifndef CORE_ASL_PICTURE_H
 #define CORE_ASL_PICTURE_H

@@ -96,6 +96,15 @@ void asl_state_succeeded(struct asl_execution *execution, struct asl_frame *fram
 
 /* -- when a state fails -- */
 
+/* For the delay of a retry: drawn by the shell where a call has failed; a failure of the states
+ * themselves comes without. */
+static double jitter(struct asl_execution *execution)
+{
+    if (execution->random > 0)
+        return execution->random;
+    return (double)(asl_draw(execution->seed, &execution->draws) >> 11) * 0x1p-53;
+}
+
 static bool state_retry(struct asl_execution *execution, struct asl_frame *frame,
                         const struct asl_failure *failure)
 {
@@ -106,7 +115,8 @@ static bool state_retry(struct asl_execution *execution, struct asl_frame *frame
             continue;
         if (frame->retries[i] >= retrier->max_attempts)
             return false; /* the first retrier that names the error decides */
-        int64_t delay_us = asl_retry_delay_us(retrier, frame->retries[i]++, execution->random);
+        int64_t delay_us = asl_retry_delay_us(retrier, frame->retries[i]++,
+                                              retrier->full_jitter ? jitter(execution) : 0);
         frame->retrying = true;
         struct asl_effect *effect = asl_frame_effect(execution, ASL_TIMER, frame);
         effect->wait = asl_wait_open(execution, frame);

@@ -118,6 +118,9 @@ static struct asl_template *member_compile(struct asl_compiler *compiler, const 
 
     size_t plain_bytes = asl_plain_name_bytes(name, bytes);
     bool dynamic = plain_bytes < bytes;
+    if (dynamic && plain_bytes == 0)
+        asl_report(compiler, FINDING_ERROR, "ASL_BAD_TEMPLATE",
+                   "a field needs a name before its \".$\"");
     if (dynamic && json_get_bytes(object, name, plain_bytes))
         asl_report(compiler, FINDING_ERROR, "ASL_BAD_TEMPLATE",
                    "\"%s\" and the same name without \".$\" are both given", name);

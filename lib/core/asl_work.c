@@ -52,6 +52,12 @@ static void task_work(struct asl_execution *execution, struct asl_frame *frame,
         !limit_ms(execution, frame, state->heartbeat_ms, state->heartbeat_path, &heartbeat_ms,
                   failure))
         return;
+    if (timeout_ms > 0 && heartbeat_ms >= timeout_ms) {
+        asl_failure_set(failure, ASL_ERROR_RUNTIME,
+                        "The heartbeat of the state \"%s\" must be smaller than its timeout.",
+                        state->name);
+        return;
+    }
     struct asl_effect *effect = asl_frame_effect(execution, ASL_CALL, frame);
     effect->wait = asl_wait_open(execution, frame);
     effect->resource = state->resource;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* contract_check.c - what the head of a contract says about its state machine: services, events, verify. */
+/* contract_check.c - what the head of a contract says about its state machine: services, events,
+ * verify. */
 #include <stdlib.h>
 #include <string.h>
 

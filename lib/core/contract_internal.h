@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* contract_internal.h - what contract.c (reads a contract) and contract_check.c (checks its head against
- * its state machine) share.
+/* contract_internal.h - what contract.c (reads a contract) and contract_check.c (checks its head
+ * against its state machine) share.
  *
  * Owns      The loader lends everything but its outline, which parse() in contract.c frees.
  */

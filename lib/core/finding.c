@@ -64,8 +64,8 @@ void finding_add(struct findings *findings, enum finding_severity severity,
         source_map_find(map, finding->pointer, &finding->line, &finding->column);
 }
 
-/* By place; at one place what comes first in the alphabet, so that the order never depends on the order of
- * the checks. */
+/* By place; at one place what comes first in the alphabet, so that the order never depends on the
+ * order of the checks. */
 static int by_place(const void *a, const void *b)
 {
     const struct finding *x = a, *y = b;

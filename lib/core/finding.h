@@ -46,12 +46,12 @@ void source_map_free(struct source_map *map);
 void source_map_add(struct source_map *map, const char *pointer, int line, int column);
 const char *source_map_file(const struct source_map *map);
 
-/* Adds one; the place is that of `pointer` or of its nearest ancestor in the map. map may be NULL. */
+/* Adds one; its place is that of `pointer` or its nearest ancestor in the map, which may be NULL. */
 void finding_add(struct findings *findings, enum finding_severity severity,
                  const struct source_map *map, const char *pointer, const char *code,
                  const char *format, ...) PRINTF_LIKE(6, 7);
-/* Puts the findings from items[from] on into the order of their places; of two that say the same about the
- * same place one goes. For one file at a time: the order of files is that of adding. */
+/* Puts the findings from items[from] on into the order of their places; of two that say the same
+ * about the same place one goes. For one file at a time: the order of files is that of adding. */
 void findings_sort(struct findings *findings, size_t from);
 /* "file:line:column: error CODE: text" lines, and how many were left out. */
 void findings_write(const struct findings *findings, struct buffer *out);

@@ -334,8 +334,8 @@ static int by_other(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Where segments touch the lower (or upper) side of the boxes: side by side in the order of their other
- * ends, within the middle of the side. */
+/* Where segments touch the lower (or upper) side of the boxes: side by side in the order of their
+ * other ends, within the middle of the side. */
 static void ports_spread(const struct work *work, bool lower_side, double *at)
 {
     struct port *ports = must_calloc(work->segments_count + 1, sizeof *ports);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* layout.h - places the boxes of a directed graph in layers, from top to bottom, and routes its edges. Pure.
+/* layout.h - places the boxes of a directed graph in layers, from top to bottom, and routes its
+ * edges. Pure.
  *
- * Owns      The caller owns struct layout and its arrays; layout_run fills in the places and allocates each
- *           edge's points, layout_fini frees those.
+ * Owns      The caller owns struct layout and its arrays; layout_run fills in the places and
+ *           allocates each edge's points, layout_fini frees those.
  * Threads   One thread at a time.
  * Units     Everything is in pixels; y grows downwards.
  * Errors    ERR_TOO_LARGE when the graph would need more than LAYOUT_VERTICES_MAX places.
- * Source    K. Sugiyama, S. Tagawa, M. Toda, Methods for visual understanding of hierarchical system
- *           structures, 1981 (layers, dummy vertices, barycentres); pool adjacent violators for the
- *           distances within a layer.
+ * Source    K. Sugiyama, S. Tagawa, M. Toda, Methods for visual understanding of hierarchical
+ *           system structures, 1981 (layers, dummy vertices, barycentres); pool adjacent violators
+ *           for the distances within a layer.
  */
 #ifndef CORE_LAYOUT_H
 #define CORE_LAYOUT_H

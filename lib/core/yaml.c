@@ -13,6 +13,7 @@
 
 /* Aliases can make a small file large; this bounds what they make. */
 #define YAML_NODES_MAX 200000
+#define YAML_TEXT_BYTES_MAX (16u << 20) /* of all scalars, those of aliases counted each time */
 
 struct reader {
     struct fy_document *document;
@@ -20,6 +21,7 @@ struct reader {
     struct findings *findings;
     struct buffer pointer;
     size_t nodes;
+    size_t text_bytes;
     unsigned depth;
     bool broken;
 };
@@ -234,7 +236,10 @@ static struct json *node_read(struct reader *reader, struct fy_node *node)
     reader->depth++;
     switch (fy_node_get_type(node)) {
     case FYNT_SCALAR:
-        value = scalar_read(reader, node);
+        reader->text_bytes += fy_token_get_text_length(fy_node_get_scalar_token(node));
+        value = reader->text_bytes > YAML_TEXT_BYTES_MAX
+                    ? refuse(reader, "YAML_TOO_LARGE", "the document's texts are too large")
+                    : scalar_read(reader, node);
         break;
     case FYNT_SEQUENCE:
         value = sequence_read(reader, node);

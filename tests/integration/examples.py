@@ -5,10 +5,12 @@ companions, one workflow and the account of what it did, and people who answer a
 
 import collections
 import concurrent.futures
+import contextlib
 import itertools
 import re
 import threading
 
+import psycopg2
 import web
 from gate import Gate
 from harness import (
@@ -80,6 +82,10 @@ def at(place: str):
     return lambda call: call.key.partition(":")[2] == place
 
 
+SUCCEEDED, DELIVERED = 2, 7  # kinds of records
+HELD_LOCK = 4711
+
+
 class Stage:
     """A bridge whose companions stand behind gates, with the examples published."""
 
@@ -96,7 +102,7 @@ class Stage:
         bridge.start()
         answer = web.call("POST", bridge.url("onextree") + "/generate", {"project_root": FOLDER})
         assert answer.status == 200, answer
-        bridge.bridgectl("contracts", "publish", *(EXAMPLES / f"{name}.yaml" for name in NAMES))
+        bridge.bridgectl("contracts", "publish", EXAMPLES)
 
     def close(self) -> None:
         self.stamping.close()
@@ -119,6 +125,31 @@ class Stage:
         """The stamping service gets so many calls; the answers to further ones are kept back."""
         passed = itertools.count()
         self.stamping.stop_at(lambda _call: next(passed) >= count)
+
+    @contextlib.contextmanager
+    def record_held(self, state: str, kind: int):
+        """Inside the block the transaction with a state's record of this kind is kept from its
+        commit; what is given waits until it is there."""
+        trigger = f"""
+            CREATE FUNCTION hold_record() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN PERFORM pg_advisory_xact_lock({HELD_LOCK}); RETURN NEW; END $$;
+            CREATE TRIGGER hold_record BEFORE INSERT ON workflow_events
+            FOR EACH ROW WHEN (NEW.state_path = '{state}' AND NEW.kind = {kind})
+            EXECUTE FUNCTION hold_record()"""
+        waiting = (
+            "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = %s"
+        )
+        self.bridge.sql(trigger)
+        connection = psycopg2.connect(self.bridge.database_url)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_lock(%s)", (HELD_LOCK,))
+            yield lambda: wait_until(
+                lambda: self.bridge.sql(waiting, HELD_LOCK), 30, f"the record of {state}"
+            )
+        finally:
+            connection.close()
+            self.bridge.sql("DROP FUNCTION hold_record CASCADE")
 
     def records(self) -> list[Record]:
         """The workflow topic, when the last event of the log is on it: gapless, nothing doubled."""

@@ -10,7 +10,7 @@ import subprocess
 
 import parts
 import pytest
-from examples import EXAMPLES, NAMES, Account, People, Run, Stage, at
+from examples import DELIVERED, EXAMPLES, NAMES, SUCCEEDED, Account, People, Run, Stage, at
 from harness import program, scaled, wait_until
 
 LONG_PATH = "x" * 20000  # the stamping service refuses it
@@ -50,6 +50,14 @@ def test_their_own_tests_pass():
     assert done.returncode == 0, done.stdout
     tested = {path.name for path in EXAMPLES.glob("*.test.yaml")}
     assert tested == {f"{name}.test.yaml" for name in NAMES}
+
+
+def test_their_control_flow_is_proved():
+    done = bridgectl("verify", EXAMPLES)
+    assert done.returncode == 0, done.stdout
+    verdicts = [line.split()[0] for line in done.stdout.splitlines() if ": " not in line]
+    assert set(verdicts) == {"yes"} and len(verdicts) >= 2 * len(NAMES), done.stdout
+    assert "compensation runs only for what was done, and once" in done.stdout
 
 
 # -- the stories: one workflow each, killed at every interesting point --
@@ -160,12 +168,18 @@ def escalation(run: Run) -> Account:
 
 
 def child_workflow(run: Run) -> Account:
-    """Killed while the child runs that is waited for, and while the other one runs."""
+    """Killed when a child has been started and the parent does not know it yet, for each child; and
+    while the second one runs, the parent having ended."""
     run.stamping.stop_at(lambda call: call.path.endswith("/stamp"))
-    run.submit()
+    with run.stage.record_held("stamp_document", DELIVERED) as wait_held:
+        run.submit()
+        wait_held()
+        run.kill()
     run.wait_stopped(run.stamping)
-    run.kill()
-    run.stamping.stop_at(lambda call: b"receipt for" in call.body and call.path.endswith("/stamp"))
+    with run.stage.record_held("start_receipt", SUCCEEDED) as wait_held:
+        run.stamping.stop_at(lambda call: b'"content":"receipt for' in call.body)
+        wait_held()
+        run.kill()
     assert run.bridge.wait_workflow(run.workflow_id)["state"] == "COMPLETED"
     run.wait_stopped(run.stamping)
     run.kill()
@@ -193,7 +207,7 @@ def signal(run: Run) -> Account:
     run.kill()
     run.signal("reviewed", {"accepted": True, "text": "last words"})
     account = run.account()
-    assert account.result["outcome"] == "released", account
+    assert account.result["outcome"] == "released" and account.recorded["signal"] == 2, account
     assert account.stamps == {"a.txt.draft": 1, "a.txt": 1}, account
     return account
 

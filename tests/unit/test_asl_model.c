@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Does the exploration find what can go wrong in the control flow, by a shortest way, and nothing else? */
+/* Does the exploration find what can go wrong in the control flow, by a shortest way, and nothing
+ * else? */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,6 +154,37 @@ START_TEST(test_faults)
 }
 END_TEST
 
+START_TEST(test_sentences)
+{
+    struct json *definition =
+        parse("{StartAt: Do, States: {Do: {" TASK ", Next: Undo}, Undo: {Type: Pass, Next: Again}, "
+              "Again: {" TASK ", Next: Undo}}}");
+    struct json *verify = verify_of("{Undo: Do, Again: Undo}");
+    struct asl_outline *outline = asl_outline_new(definition, "");
+    struct asl_model model;
+    struct error error = {0};
+    ck_assert_int_eq(asl_model_init(&model, outline, verify, &error), ERR_OK);
+    struct asl_model_result result;
+    asl_model_explore(&model, &result);
+    static const char *const texts[] = {
+        "a run fails after \"Do\" has succeeded, and \"Undo\" has not run",
+        "\"Undo\" runs when there is nothing of \"Do\" to undo",
+        "a run gets to where no Choice and no Catch leads to an end any more",
+    };
+    struct buffer told = {0};
+    for (size_t i = 0; i < result.faults_count; i++)
+        buffer_append_format(&told, "%s\n", result.faults[i].text);
+    ck_assert_ptr_null(strstr(buffer_text(&told), texts[0])); /* Undo follows at once */
+    ck_assert_ptr_nonnull(strstr(buffer_text(&told), texts[1]));
+    ck_assert_ptr_nonnull(strstr(buffer_text(&told), texts[2]));
+    buffer_fini(&told);
+    asl_model_fini(&result);
+    asl_outline_free(outline);
+    json_release(definition);
+    json_release(verify);
+}
+END_TEST
+
 /* Branches that do not see each other add up; they do not multiply. */
 START_TEST(test_branches_add_up)
 {
@@ -267,6 +299,7 @@ int main(void)
     Suite *suite = suite_create("asl_model");
     TCase *rules = tcase_create("rules");
     tcase_add_loop_test(rules, test_faults, 0, (int)(sizeof cases / sizeof *cases));
+    tcase_add_test(rules, test_sentences);
     tcase_add_test(rules, test_branches_add_up);
     tcase_add_test(rules, test_too_many_places);
     tcase_add_test(rules, test_pairs);

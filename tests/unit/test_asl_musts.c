@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Is every rule of the States Language that a definition can break an error? One row for each; the table of
- * docs/contract-checks.md is made of them (`test_asl_musts --table`), and the test fails when it is old. */
+/* Is every rule of the States Language that a definition can break an error? One row for each; the
+ * table of docs/contract-checks.md is made of them (`test_asl_musts --table`), and the test fails
+ * when it is old. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -225,12 +225,34 @@ START_TEST(test_retry_delays)
     buffer_clear(&definition);
     buffer_append_format(&definition, machine, ", JitterStrategy: FULL");
     told = story_of(buffer_text(&definition), "{}",
-                    "fail 1 E@0.5 a\nfire 2\nfail 3 E@0.25 a\nfire 4\nfail 5 E@0 a");
+                    "fail 1 E@0.5 a\nfire 2\nfail 3 E@0.25 a\nfire 4\nfail 5 E@0.001 a");
     ck_assert_ptr_nonnull(strstr(told, "retry 2 A 0.2 +1.5s"));
     ck_assert_ptr_nonnull(strstr(told, "retry 4 A 0.3 +1.5s"));
-    ck_assert_ptr_nonnull(strstr(told, "retry 6 A 0.4 +0s"));
+    ck_assert_ptr_nonnull(strstr(told, "retry 6 A 0.4 +0.01s"));
     free(told);
     buffer_fini(&definition);
+}
+END_TEST
+
+/* A failure that is no call's own draws its jitter from the execution's id: the same again, and not 0. */
+START_TEST(test_jitter_without_a_call)
+{
+    char *told = story_of(
+        "{StartAt: A, States: {A: {Type: Parallel, End: true, Retry: [{ErrorEquals: [States.ALL], "
+        "IntervalSeconds: 1000, BackoffRate: 1, JitterStrategy: FULL}], Branches: [{StartAt: F, "
+        "States: "
+        "{F: {Type: Fail, Error: E}}}]}}}",
+        "{}", "fire 1\nfire 2");
+    double delays[3] = {0};
+    const char *at = told;
+    for (int i = 0; i < 3; i++) {
+        at = strstr(at, "retry ");
+        ck_assert_ptr_nonnull(at);
+        ck_assert_int_eq(sscanf(at++, "retry %*u A %*[0-9.] +%lf", &delays[i]), 1);
+        ck_assert(delays[i] > 0 && delays[i] < 1000);
+    }
+    ck_assert(delays[0] != delays[1] && delays[1] != delays[2]);
+    free(told);
 }
 END_TEST
 
@@ -576,6 +598,7 @@ int main(void)
     tcase_add_loop_test(all, test_matching, 0, (int)(sizeof matches / sizeof *matches));
     tcase_add_test(all, test_each_retrier_counts_for_itself);
     tcase_add_test(all, test_retry_delays);
+    tcase_add_test(all, test_jitter_without_a_call);
     tcase_add_test(all, test_no_attempts_means_no_retry);
     tcase_add_test(all, test_parameters_see_the_retry_count);
     tcase_add_test(all, test_a_loop_counts_visits);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Are boxes apart from each other, in order from top to bottom, and do edges end where their boxes are? */
+/* Are boxes apart from each other, in order from top to bottom, and do edges end where their boxes
+ * are? */
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* contracts_graph.h - the commands that look at a contract's control flow: `contracts graph` draws it,
- * `contracts verify` goes through it.
+/* contracts_graph.h - the commands that look at a contract's control flow: `contracts graph` draws
+ * it, `contracts verify` goes through it.
  *
  * Owns      Callers release what they get.
  * Threads   Main thread.

@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "bridgectl.h"
-#include "core/contract.h"
+#include "contracts_graph.h"
 
 #define CALL_TIMEOUT_MS 30000
 
@@ -96,29 +95,49 @@ static int publish_file(struct api *api, const char *file, bool dry_run, struct 
     return outcome;
 }
 
+/* In a directory, and in a shell's *.yaml, other files may lie beside the contracts; one that is named
+ * alone is published whatever its name. */
+static int publish_all(const struct ctl *ctl, const struct command *command,
+                       const struct documents *documents, bool named, bool dry_run, bool as_json)
+{
+    struct api *api = api_new(ctl, ctl->config->orchestrator_url);
+    struct json *answers = as_json ? json_array() : NULL;
+    int outcome = documents->missing > 0 ? EXIT_NO : EXIT_FINE;
+    size_t files = 0;
+    for (size_t i = 0; i < documents->count; i++) {
+        if (!is_contract_name(documents->items[i].path) && !named)
+            continue;
+        files++;
+        int one = publish_file(api, documents->items[i].path, dry_run, answers);
+        outcome = one == EXIT_FINE ? outcome : one;
+    }
+    if (files == 0 && documents->missing == 0)
+        outcome = usage_fault(command, "there is no .yaml, .yml or .json file to publish");
+    else if (as_json)
+        print_json(answers);
+    json_release(answers);
+    api_free(api);
+    return outcome;
+}
+
 static int run_publish(const struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
     bool dry_run = false, as_json = false;
-    struct text_list files = {0};
+    struct text_list paths = {0};
     const struct argument table[] = {
         {"--dry-run", ARGUMENT_FLAG, &dry_run, NULL, "only check, as the orchestrator would", 0, 0},
         {"--json", ARGUMENT_FLAG, &as_json, NULL, "print a JSON array with the answers", 0, 0},
         {.name = NULL}};
-    int outcome = arguments_parse(command, table, argc, argv, 1, SIZE_MAX, &files);
+    int outcome = arguments_parse(command, table, argc, argv, 1, SIZE_MAX, &paths);
     if (outcome == EXIT_GO_ON) {
-        struct api *api = api_new(ctl, ctl->config->orchestrator_url);
-        struct json *answers = as_json ? json_array() : NULL;
-        outcome = EXIT_FINE;
-        for (size_t i = 0; i < files.count; i++) {
-            int one = publish_file(api, files.items[i], dry_run, answers);
-            outcome = one == EXIT_FINE ? outcome : one;
-        }
-        if (as_json)
-            print_json(answers);
-        json_release(answers);
-        api_free(api);
+        struct documents documents = {0};
+        for (size_t i = 0; i < paths.count; i++)
+            documents_add(&documents, paths.items[i]);
+        bool named = paths.count == 1 && documents.count == 1;
+        outcome = publish_all(ctl, command, &documents, named, dry_run, as_json);
+        documents_fini(&documents);
     }
-    text_list_fini(&files);
+    text_list_fini(&paths);
     return outcome;
 }
 
@@ -223,15 +242,16 @@ static int run_delete(const struct ctl *ctl, const struct command *command, int 
 const struct command contract_version_commands[] = {
     {.name = "contracts publish",
      .summary = "publish contracts: new workflows take their versions from now on",
-     .usage = "FILE... [--dry-run] [--json]",
+     .usage = "PATH... [--dry-run] [--json]",
      .prose =
+         "PATH is a file or a directory; tests of contracts (*.test.*) are left out.\n"
          "The orchestrator makes all checks that it makes of files of its own, and prints the "
          "findings.\n"
          "A version that is there already with the same content is fine; with other content it "
          "is refused.\n"
          "Exits 1 when a file was refused.",
      .example = "bridgectl contracts publish greet.yaml --dry-run\n"
-                "bridgectl contracts publish greet.yaml",
+                "bridgectl contracts publish contracts/examples",
      .run = run_publish},
     {.name = "contracts show",
      .summary = "print a contract of the orchestrator",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* contracts_verify.c - goes through the control flow of a contract: by our own exploration, and by spin where
- * spin and a C compiler are installed. */
+/* contracts_verify.c - goes through the control flow of a contract: by our own exploration, and by
+ * spin where spin and a C compiler are installed. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,7 +30,7 @@ static bool step_run(const char *const *argv, const char *directory, struct buff
     return program_run(argv, directory, NULL, output) == 0;
 }
 
-/* Compiles and runs the checker that spin has written; how many errors it finds, -1 when it fails. */
+/* Compiles and runs the checker that spin has written: how many errors it finds, or -1. */
 static long checker_run(const char *directory, const char *define, const char *mode,
                         struct buffer *output)
 {

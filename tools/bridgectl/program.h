@@ -13,8 +13,8 @@
 #include "base/buffer.h"
 
 bool program_exists(const char *name); /* in PATH */
-/* Runs argv[0] of PATH with the given directory (NULL: this one) and standard input (NULL: none), and
- * appends what it writes, on standard output and standard error, to *output. */
+/* Runs argv[0] of PATH with the given directory (NULL: this one) and standard input (NULL: none),
+ * and appends what it writes, on standard output and standard error, to *output. */
 int program_run(const char *const *argv, const char *directory, const struct buffer *input,
                 struct buffer *output) MUST_USE;
 
