@@ -114,3 +114,28 @@ def test_a_map_of_many_items(scale_bridge, stub):
     assert large["cpu_us_per_item"] <= 1.5 * small["cpu_us_per_item"] + 100
     if not SANITIZED:
         assert large["peak_mib"] - before_mib <= MAP_MIB_MAX
+
+
+def test_the_database_goes_away_while_workflows_are_loaded(scale_bridge):
+    """Connections that end in the middle of it: everything is loaded in the end, nothing twice."""
+    bridge = scale_bridge
+    server = bridge.start_orchestrator()
+    ids = scale.submit_all(bridge, scale.sleeping(SLEEPERS))
+    server.kill()
+    scale.launch_until_ready(server)
+    for _ in range(3):
+        bridge.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    wait_until(lambda: bridge.get("/health/ready").status == 200, 30, "ready again")
+    cancel(bridge, ids.pop(0))
+    cancel(bridge, ids.pop())
+    times = {"loaded_s": 0}
+    scale.wait_loaded(server, times)
+    assert scale.waiting(bridge) == len(ids)
+    wait_until(
+        lambda: bridge.metric("workflow_live") == len(ids),
+        10,
+        "all workflows in memory, each once",
+    )
