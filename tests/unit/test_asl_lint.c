@@ -236,6 +236,7 @@ static const struct {
     {MACHINE("A: {Type: Task, Resource: 'onex:workflow:start.sync', End: true}"),
      "ASL_NO_TIMEOUT /States/A\n"},
     {MACHINE("A: {Type: Task, Resource: r.waitForTaskToken, HeartbeatSeconds: 5, End: true}"), ""},
+    {MACHINE("A: {Type: Task, Resource: 'onex:event:publish:to:all', End: true}"), ""},
     {MACHINE("A: {Type: Task, Resource: r.waitForTaskToken, TimeoutSecondsPath: $.t, End: true}"),
      ""},
     {LIMITED(10, "A: {Type: Task, Resource: r.waitForTaskToken, End: true}"), ""},
