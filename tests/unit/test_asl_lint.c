@@ -236,6 +236,7 @@ static const struct {
     {MACHINE("A: {Type: Task, Resource: 'onex:workflow:start.sync', End: true}"),
      "ASL_NO_TIMEOUT /States/A\n"},
     {MACHINE("A: {Type: Task, Resource: r.waitForTaskToken, HeartbeatSeconds: 5, End: true}"), ""},
+    {MACHINE("A: {Type: Task, Resource: 'onex:event:publish:to:all', End: true}"), ""},
     {MACHINE("A: {Type: Task, Resource: r.waitForTaskToken, TimeoutSecondsPath: $.t, End: true}"),
      ""},
     {LIMITED(10, "A: {Type: Task, Resource: r.waitForTaskToken, End: true}"), ""},
@@ -434,6 +435,11 @@ START_TEST(test_order_and_bound)
                      "other text\nf:2:9: error C: text\nf:3:1: error B: text\nf:3:1: error C: "
                      "text\n");
     ck_assert_uint_eq(findings.errors, 5);
+    struct json *list = findings_json(&findings);
+    ck_assert_uint_eq(json_size(list), 6);
+    ck_assert_str_eq(json_string_or(json_get(json_at(list, 2), "severity"), ""), "warning");
+    ck_assert_str_eq(json_string_or(json_get(json_at(list, 3), "severity"), ""), "error");
+    json_release(list);
     while (findings.count < FINDINGS_MAX)
         finding_add(&findings, FINDING_WARNING, map, "/a", "D", "text");
     for (int i = 0; i < 7; i++)

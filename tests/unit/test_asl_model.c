@@ -294,6 +294,33 @@ START_TEST(test_promela)
 }
 END_TEST
 
+/* Retries are bounded, a Choice without Default may find no rule, and wildcards are no errors. */
+START_TEST(test_promela_errors)
+{
+    struct json *definition =
+        parse("{StartAt: A, States: {A: {" TASK ", Next: B, Retry: [{ErrorEquals: [Busy]}, "
+              "{ErrorEquals: [Never], MaxAttempts: 0}], Catch: [{" ANY ", Next: B}]}, B: {Type: "
+              "Choice, Choices: [{Variable: $.a, IsNull: true, Next: C}]}, C: {Type: Succeed}}}");
+    struct asl_outline *outline = asl_outline_new(definition, "");
+    struct asl_model model;
+    struct error error = {0};
+    ck_assert_int_eq(asl_model_init(&model, outline, NULL, &error), ERR_OK);
+    struct buffer out = {0};
+    asl_model_promela(&model, "t", &out);
+    const char *text = buffer_text(&out);
+    ck_assert_ptr_nonnull(strstr(text,
+                                 ":: true; /* Busy */ if :: tries < 2 -> tries++; goto again_0 "
+                                 ":: else fi; goto s1\n"));
+    ck_assert_ptr_nonnull(strstr(text, ":: true; /* Never */ goto s1\n"));
+    ck_assert_ptr_nonnull(strstr(text, "/* States.NoChoiceMatched */"));
+    ck_assert_ptr_nonnull(strstr(text, ":: true; outcome = 3; goto ended\n"));
+    ck_assert_ptr_null(strstr(text, "States.ALL"));
+    buffer_fini(&out);
+    asl_outline_free(outline);
+    json_release(definition);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("asl_model");
@@ -304,6 +331,7 @@ int main(void)
     tcase_add_test(rules, test_too_many_places);
     tcase_add_test(rules, test_pairs);
     tcase_add_test(rules, test_promela);
+    tcase_add_test(rules, test_promela_errors);
     suite_add_tcase(suite, rules);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -71,6 +71,28 @@ START_TEST(test_text)
 }
 END_TEST
 
+#define ROUTE(rule) "{StartAt: A, States: {A: {Type: Choice, Choices: [{" rule ", Next: A}]}}}"
+#define IS(name) "{Variable: $." name ", IsNull: true}"
+#define TWELVE                                                                                     \
+    "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3" \
+    "\xa9"
+
+/* Rules within rules, and what is too long, cut between characters. */
+START_TEST(test_labels)
+{
+    picture_is(ROUTE("Or: [{And: [" IS("a") ", " IS("b") "]}, " IS("c") "]"), ASL_PICTURE_TEXT,
+               "A (Choice)\n    ($.a is null and $.b is null) or $.c is null -> A\n");
+    picture_is(ROUTE("Not: {Not: {Not: {Not: {Not: " IS("a") "}}}}"), ASL_PICTURE_TEXT,
+               "A (Choice)\n    not (not (not (not (not (…))))) -> A\n");
+    picture_is(ROUTE("Variable: $.a, StringEquals: " TWELVE TWELVE), ASL_PICTURE_TEXT,
+               "A (Choice)\n    $.a = \"" TWELVE TWELVE "\" -> A\n");
+    picture_is(ROUTE("Variable: $.a, StringEquals: " TWELVE TWELVE "e"), ASL_PICTURE_TEXT,
+               "A (Choice)\n    $.a = \"" TWELVE TWELVE "…\" -> A\n");
+    picture_is(ROUTE("Variable: $.a, StringEquals: \"x\\ty\""), ASL_PICTURE_TEXT,
+               "A (Choice)\n    $.a = \"x y\" -> A\n");
+}
+END_TEST
+
 START_TEST(test_mermaid)
 {
     picture_is(machine, ASL_PICTURE_MERMAID,
@@ -225,6 +247,7 @@ int main(void)
     Suite *suite = suite_create("asl_picture");
     TCase *rules = tcase_create("rules");
     tcase_add_test(rules, test_text);
+    tcase_add_test(rules, test_labels);
     tcase_add_test(rules, test_mermaid);
     tcase_add_test(rules, test_dot);
     tcase_add_test(rules, test_svg);
