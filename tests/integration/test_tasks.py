@@ -9,165 +9,8 @@ import threading
 import harness
 import pytest
 from harness import ROOT, WORKFLOW_TOPIC, check_lanes, consume, scaled, unique, wait_until
+from task_contracts import CONTRACTS, HEAD, SERVICES
 from test_openapi import Document, shipped
-
-SERVICES = """services:
-  desk: { base_url_variable: DESK_URL, base_url: "http://127.0.0.1:1", timeout_ms: 5000 }
-"""
-
-HEAD = "name: {name}\nversion: 1.0.0\n"
-
-CONTRACTS = {
-    "approval": """services: [desk]
-state_machine:
-  StartAt: Ask
-  States:
-    Ask:
-      Type: Task
-      Resource: onex:http:invoke.waitForTaskToken
-      Parameters:
-        { Service: desk, Method: POST, Path: /ask, RequestBody: { token.$: $$.Task.Token } }
-      Retry: [{ ErrorEquals: [Again], IntervalSeconds: 1, MaxAttempts: 2 }]
-      Catch: [{ ErrorEquals: [Refused], ResultPath: $.refusal, Next: Refused }]
-      ResultPath: $.answer
-      Next: Done
-    Refused: { Type: Succeed }
-    Done: { Type: Succeed }
-""",
-    "hasty": """services: [desk]
-state_machine:
-  StartAt: Ask
-  States:
-    Ask:
-      Type: Task
-      Resource: onex:http:invoke.waitForTaskToken
-      TimeoutSecondsPath: $.timeout
-      HeartbeatSeconds: 2
-      Parameters:
-        { Service: desk, Method: POST, Path: /ask, RequestBody: { token.$: $$.Task.Token } }
-      Catch: [{ ErrorEquals: [States.Timeout], ResultPath: $.failure, Next: Late }]
-      End: true
-    Late: { Type: Succeed }
-""",
-    "announcer": """state_machine:
-  StartAt: Tell
-  States:
-    Tell:
-      Type: Task
-      Resource: onex:event:publish
-      Parameters: { event_type: item_told, payload: { item.$: $.item } }
-      ResultPath: $.told
-      Next: Wait
-    Wait: { Type: Task, Resource: onex:signal:wait, Parameters: { signal_name: go }, ResultPath: $.go, Next: Again }
-    Again:
-      Type: Task
-      Resource: onex:event:publish
-      Parameters: { event_type: item_told_again, payload: { item.$: $.item } }
-      ResultPath: $.again
-      End: true
-""",
-    "letter": """state_machine:
-  StartAt: Ask
-  States:
-    Ask:
-      Type: Task
-      Resource: onex:event:publish.waitForTaskToken
-      Parameters: { event_type: decision_wanted, payload: { token.$: $$.Task.Token } }
-      End: true
-""",
-    "listener": """state_machine:
-  StartAt: First
-  States:
-    First: { Type: Task, Resource: onex:signal:wait, Parameters: { signal_name: one }, ResultPath: $.one, Next: Second }
-    Second:
-      Type: Task
-      Resource: onex:signal:wait
-      TimeoutSeconds: 3600
-      Parameters: { signal_name: two }
-      ResultPath: $.two
-      End: true
-""",
-    "child": """state_machine:
-  StartAt: Kind
-  States:
-    Kind:
-      Type: Choice
-      Choices:
-        - { Variable: $.kind, StringEquals: fail, Next: Fails }
-        - { Variable: $.kind, StringEquals: wait, Next: Waits }
-      Default: Ends
-    Fails: { Type: Fail, Error: Broken, Cause: "it broke" }
-    Waits: { Type: Task, Resource: onex:signal:wait, Parameters: { signal_name: end }, End: true }
-    Ends: { Type: Pass, Parameters: { said.$: $.kind }, End: true }
-""",
-    "parent": """state_machine:
-  StartAt: Start
-  States:
-    Start:
-      Type: Task
-      Resource: onex:workflow:start.sync
-      Parameters: { workflow_type: child, input: { kind.$: $.kind } }
-      Catch: [{ ErrorEquals: [States.TaskFailed], ResultPath: $.failure, Next: Caught }]
-      ResultPath: $.child
-      End: true
-    Caught: { Type: Succeed }
-""",
-    "launcher": """state_machine:
-  StartAt: Start
-  States:
-    Start:
-      Type: Task
-      Resource: onex:workflow:start
-      Parameters: { workflow_type: child, input: { kind.$: $.kind } }
-      ResultPath: $.child
-      End: true
-""",
-    "late_launcher": """state_machine:
-  StartAt: Wait
-  States:
-    Wait: { Type: Wait, Seconds: 1, Next: Start }
-    Start:
-      Type: Task
-      Resource: onex:workflow:start
-      Parameters: { workflow_type: child, input: { kind.$: $.kind } }
-      ResultPath: $.child
-      End: true
-""",
-    "crowd": """state_machine:
-  StartAt: All
-  States:
-    All:
-      Type: Map
-      ItemsPath: $.items
-      MaxConcurrency: 40
-      ItemProcessor:
-        StartAt: Tell
-        States:
-          Tell:
-            Type: Task
-            Resource: onex:event:publish
-            Parameters: { event_type: item_told, payload: { item.$: $ } }
-            ResultPath: null
-            Next: Start
-          Start:
-            Type: Task
-            Resource: onex:workflow:start.sync
-            Parameters: { workflow_type: child, input: { kind.$: "States.Format('{}', $)" } }
-            ResultSelector: { said.$: $.output.said }
-            OutputPath: $.said
-            End: true
-      End: true
-""",
-    "delegator": """state_machine:
-  StartAt: Start
-  States:
-    Start:
-      Type: Task
-      Resource: onex:workflow:start.waitForTaskToken
-      Parameters: { workflow_type: child, input: { kind: wait, token.$: $$.Task.Token } }
-      End: true
-""",
-}
 
 
 @pytest.fixture
@@ -679,7 +522,12 @@ def test_a_child_may_be_given_the_token(orchestra):
 
 def test_children_start_where_clients_need_keys(orchestra):
     orchestra.orchestrator.stop()
-    orchestra.start_orchestrator(API_KEY="a-key-of-the-test-0123456789", API_KEY_REQUIRED="true", REQUIRE_HTTPS="true", TRUSTED_PROXIES="127.0.0.1")
+    orchestra.start_orchestrator(
+        API_KEY="a-key-of-the-test-0123456789",
+        API_KEY_REQUIRED="true",
+        REQUIRE_HTTPS="true",
+        TRUSTED_PROXIES="127.0.0.1",
+    )
     headers = {"X-API-Key": "a-key-of-the-test-0123456789", "X-Forwarded-Proto": "https"}
     body = {"workflow": "parent", "input": {"kind": "good"}}
     assert orchestra.call("POST", "/api/v1/workflows", body).status in (401, 403)
