@@ -367,6 +367,13 @@ const struct contract_event *contract_event_find(const struct contract *contract
     return NULL;
 }
 
+bool contract_output_fits(const struct contract *contract, const struct json *output,
+                          struct error *error)
+{
+    return !contract->output_schema ||
+           schema_check(contract->output_schema, output, "output", error) == ERR_OK;
+}
+
 void contract_free(struct contract *contract)
 {
     if (!contract)

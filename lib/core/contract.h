@@ -68,6 +68,10 @@ typedef bool contract_service_known(const char *name, void *context);
 struct contract *contract_parse_among(const char *file, const char *text, size_t bytes,
                                       contract_service_known *known, void *context,
                                       struct findings *findings) MUST_USE;
+/* A workflow whose output does not fit output_state fails by this name; *error then says why. */
+#define CONTRACT_OUTPUT_INVALID "Contract.OutputInvalid"
+bool contract_output_fits(const struct contract *contract, const struct json *output,
+                          struct error *error) MUST_USE;
 void contract_free(struct contract *contract);
 /* The event of a state, or of the workflow for state "". NULL when the contract declares none. */
 const struct contract_event *contract_event_find(const struct contract *contract, const char *state,

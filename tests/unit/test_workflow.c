@@ -243,6 +243,26 @@ START_TEST(a_contract_without_states_that_wait_ends_at_once)
 }
 END_TEST
 
+START_TEST(an_output_that_does_not_fit_fails_the_workflow)
+{
+    struct contract *contract =
+        story_contract("name: n\nversion: 1.0.0\noutput_state: { type: string }\n"
+                       "state_machine:\n  StartAt: A\n"
+                       "  States: { A: { Type: Pass, Result: 7, End: true } }\n");
+    struct workflow *workflow = check_story(contract, "{}", "started",
+                                            "started -> FAILED\n"
+                                            "  workflow_started\n"
+                                            "  workflow_state_transition\n"
+                                            "  workflow_state_transition\n"
+                                            "  workflow_failed\n");
+    ck_assert_ptr_null(workflow_result(workflow));
+    ck_assert_str_eq(workflow_error(workflow), "Contract.OutputInvalid");
+    ck_assert_ptr_nonnull(strstr(workflow_cause(workflow), "output"));
+    workflow_free(workflow);
+    contract_free(contract);
+}
+END_TEST
+
 START_TEST(a_loop_visits_its_task_again)
 {
     struct contract *contract =
@@ -449,6 +469,7 @@ int main(void)
     tcase_add_test(stories, the_time_limit_fails_the_workflow);
     tcase_add_test(stories, the_contracts_own_time_limit_wins);
     tcase_add_test(stories, a_contract_without_states_that_wait_ends_at_once);
+    tcase_add_test(stories, an_output_that_does_not_fit_fails_the_workflow);
     tcase_add_test(stories, a_loop_visits_its_task_again);
     tcase_add_test(stories, a_call_that_opens_as_the_workflow_ends_is_not_open);
     tcase_add_test(stories, the_context_tells_who_and_when);

@@ -10,8 +10,6 @@
 #include "base/limits.h"
 #include "core/source_map.h"
 
-#define OUTPUT_INVALID "Contract.OutputInvalid"
-
 /* -- reading -- */
 
 static bool has_ending(const char *path, const char *ending)
@@ -77,13 +75,13 @@ void mocked_contract_run(const struct contract *contract, const struct asl_mock_
 {
     asl_mock_run(contract->machine, options, result);
     struct error error = {0};
-    if (result->status != ASL_MOCK_SUCCEEDED || !contract->output_schema ||
-        schema_check(contract->output_schema, result->output, "output", &error) == ERR_OK)
+    if (result->status != ASL_MOCK_SUCCEEDED ||
+        contract_output_fits(contract, result->output, &error))
         return;
     json_release(result->output);
     result->output = NULL;
     result->status = ASL_MOCK_FAILED;
-    result->error = must_strdup(OUTPUT_INVALID);
+    result->error = must_strdup(CONTRACT_OUTPUT_INVALID);
     result->cause = must_strdup(error.text);
 }
 

@@ -190,6 +190,20 @@ static void open_wait(struct workflow *workflow, const struct asl_effect *effect
                              effect->wait);
 }
 
+static void succeeded(struct workflow *workflow, const struct json *output,
+                      const struct workflow_record *record, struct workflow_outcome *outcome)
+{
+    struct error error = {0};
+    if (contract_output_fits(workflow->contract, output, &error)) {
+        workflow->result = json_hold(output);
+        finish(workflow, WORKFLOW_COMPLETED, record, outcome);
+        return;
+    }
+    set_text(&workflow->error, CONTRACT_OUTPUT_INVALID);
+    set_text(&workflow->cause, error.text);
+    finish(workflow, WORKFLOW_FAILED, record, outcome);
+}
+
 static void take_effect(struct workflow *workflow, const struct asl_effect *effect,
                         const struct workflow_record *record, struct workflow_outcome *outcome)
 {
@@ -223,8 +237,7 @@ static void take_effect(struct workflow *workflow, const struct asl_effect *effe
         workflow_wait_abandon(workflow, workflow_wait_find(workflow, effect->wait), outcome);
         break;
     case ASL_SUCCEEDED:
-        workflow->result = json_hold(effect->data);
-        finish(workflow, WORKFLOW_COMPLETED, record, outcome);
+        succeeded(workflow, effect->data, record, outcome);
         break;
     case ASL_FAILED:
         set_text(&workflow->error, effect->error);
