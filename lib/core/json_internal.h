@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* json_internal.h - how values lie in memory, for json.c and json_parse.c; nobody else includes it.
+/* json_internal.h - how values lie in memory, for json.c, json_parse.c and json_write.c; nobody else includes it.
  *
  * A value is one block wherever its size is known when it is made: the text of a string, the items of an
  * array, the members of an object and then their names follow the head. Only what grows while it is built
@@ -41,6 +41,22 @@ struct json {
         struct json_members *members;
     };
 };
+
+/* A string's text takes the place of the union. */
+static inline char *text_of(const struct json *string)
+{
+    return (char *)(uintptr_t)string + offsetof(struct json, int_value);
+}
+
+static inline char *names_of(const struct json *object)
+{
+    return (char *)(object->members->list + object->capacity);
+}
+
+static inline const char *name_of(const struct json *object, const struct json_member *member)
+{
+    return names_of(object) + member->name_at;
+}
 
 /* Both of exactly this size, taking the values; names are NUL-ended, member after member. items may be
  * NULL, to be filled in by the caller. */
