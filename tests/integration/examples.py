@@ -22,6 +22,7 @@ from harness import (
     check_lanes,
     check_no_conflict,
     consume,
+    deadline_factor,
     free_port,
     unique,
     wait_until,
@@ -31,24 +32,24 @@ EXAMPLES = ROOT / "contracts" / "examples"
 NAMES = sorted(
     path.stem for path in EXAMPLES.glob("*.yaml") if not path.name.endswith(".test.yaml")
 )
-FOLDER = str(ROOT / "contracts")  # which OnexTree knows
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def given(name: str, namespace: str) -> dict:
-    """The input of an example; "saga_undone" is a saga that fails."""
+def given(name: str, namespace: str, folder: str) -> dict:
+    """The input of an example; "saga_undone" is a saga that fails. The times are short, and long
+    enough for a test to act in between."""
     document = {"namespace": namespace, "path": "a.txt", "content": "words"}
     release = {"release": "v1", "notes": "what is new", "manifest": "a 1\n"}
     inputs = {
         "approval": {**document, "approver": "ada"},
         "child_workflow": document,
-        "degraded_step": {**document, "path": "examples/saga.yaml"},
+        "degraded_step": {**document, "path": "src/a.c"},
         "escalation": {
             "subject": "a release",
             "first": "ada",
             "second": "bob",
             "answer_seconds": 600,
-            "sign_seconds": 2,
+            "sign_seconds": int(3 * deadline_factor()),
         },
         "event_publishing": document,
         "fan_out": {
@@ -58,7 +59,7 @@ def given(name: str, namespace: str) -> dict:
         "polling": {
             "watched": namespace,
             "expected": 2,
-            "pause_seconds": 1,
+            "pause_seconds": int(2 * deadline_factor()),
             "questions_max": 100,
         },
         "routing": {
@@ -70,8 +71,8 @@ def given(name: str, namespace: str) -> dict:
             "reviewer": "bob",
             "received_at": "2026-01-01T00:00:00Z",
         },
-        "saga": {"namespace": namespace, **release, "folder": FOLDER},
-        "saga_undone": {"namespace": namespace, **release, "folder": "/there/is/no/such/folder"},
+        "saga": {"namespace": namespace, **release, "folder": folder},
+        "saga_undone": {"namespace": namespace, **release, "folder": folder + "/none"},
         "signal": {"namespace": namespace, "path": "a.txt", "draft": "first words"},
     }
     return inputs[name]
@@ -100,7 +101,13 @@ class Stage:
             }
         )
         bridge.start()
-        answer = web.call("POST", bridge.url("onextree") + "/generate", {"project_root": FOLDER})
+        self.folder = bridge.directory / "project"
+        for name in ("src/a.c", "src/b.c", "README"):
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text(name, encoding="utf-8")
+        answer = web.call(
+            "POST", bridge.url("onextree") + "/generate", {"project_root": str(self.folder)}
+        )
         assert answer.status == 200, answer
         bridge.bridgectl("contracts", "publish", EXAMPLES)
 
@@ -192,7 +199,7 @@ class Run:
     def try_submit(self, **changes) -> web.Answer:
         body = {
             "workflow": "example_" + self.name.removesuffix("_undone"),
-            "input": {**given(self.name, self.namespace), **changes},
+            "input": {**given(self.name, self.namespace, str(self.stage.folder)), **changes},
             "namespace": self.namespace,
         }
         answer = self.bridge.call(
