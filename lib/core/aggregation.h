@@ -30,41 +30,41 @@
 #include "core/event_scan.h"
 #include "core/finding.h"
 
-#define AGGREGATIONS_MAX 64 /* definitions of a set; struct event_verdicts has a bit for each */
+#define AGGREGATIONS_MAX 64 /* definitions of a set; a bit for each in struct event */
 #define AGGREGATION_NAME_BYTES_MAX 63
 #define AGGREGATION_VERSION_BYTES_MAX 63
 #define AGGREGATION_MEASURES_MAX 64
 #define AGGREGATION_CELLS_MAX 64
 #define AGGREGATION_KEYS_MAX 8
 #define AGGREGATION_BUCKETS_MAX 64
-#define AGGREGATION_ALTERNATIVES_MAX 4     /* paths of one field */
-#define AGGREGATION_CONDITIONS_MAX 32      /* of one list */
-#define AGGREGATION_CHOICES_MAX 64         /* of one "in" */
-#define AGGREGATION_GROUP_BYTES_MAX 1024   /* text of a group; longer ones make the event invalid */
-#define AGGREGATION_TEXT_BYTES_MAX 1024    /* kept by first and last; longer ones are cut */
-#define AGGREGATION_WINDOWS_MAX 100        /* windows that one event falls into: size / hop */
+#define AGGREGATION_ALTERNATIVES_MAX 4   /* paths of one field */
+#define AGGREGATION_CONDITIONS_MAX 32    /* of one list */
+#define AGGREGATION_CHOICES_MAX 64       /* of one "in" */
+#define AGGREGATION_GROUP_BYTES_MAX 1024 /* text of a group; longer ones make the event invalid */
+#define AGGREGATION_TEXT_BYTES_MAX 1024  /* kept by first and last; longer ones are cut */
+#define AGGREGATION_WINDOWS_MAX 100      /* windows that one event falls into: size / hop */
 #define AGGREGATION_WINDOW_MS_MAX (366ll * 86400 * 1000)
-#define AGGREGATION_FIELDS_MAX 512         /* of a set, together */
-#define AGGREGATION_FILTERS_MAX 512        /* different lists of conditions of a set */
+#define AGGREGATION_RULES_MAX 32   /* declared fields of one file */
+#define AGGREGATION_FIELDS_MAX 512 /* of a set, together */
 
-#define AGGREGATION_NONE (-1)              /* no field, no filter (holds always), no cell */
-#define AGGREGATION_RECORD_KEY (-2)        /* the path "record.key": the record's own key */
+#define AGGREGATION_NONE (-1)       /* no field, no filter (holds always), no cell */
+#define AGGREGATION_RECORD_KEY (-2) /* the path "record.key": the record's own key */
 
 /* -- fields -- */
 
-enum aggregation_type {
-    FIELD_OF_ANY,     /* not declared: strings as they are, numbers and booleans by their JSON text */
-    FIELD_OF_TEXT,    /* a string that is not empty */
+enum aggregation_field_type {
+    FIELD_OF_ANY,  /* not declared: strings as they are, numbers and booleans by their JSON text */
+    FIELD_OF_TEXT, /* a string that is not empty */
     FIELD_OF_INTEGER, /* a whole number */
     FIELD_OF_NUMBER,
-    FIELD_OF_TIME,    /* event_timestamp */
+    FIELD_OF_TIME, /* event_timestamp */
 };
 
 struct aggregation_field {
-    char *name;                          /* as shown in reasons: the declared name, or the path */
+    char *name; /* as shown in reasons: the declared name, or the path */
     int slots[AGGREGATION_ALTERNATIVES_MAX]; /* of struct event_paths, or AGGREGATION_RECORD_KEY */
     int slots_count;
-    enum aggregation_type type;
+    enum aggregation_field_type type;
     bool required;
     char *fallback; /* NULL: none */
     size_t fallback_bytes;
@@ -76,25 +76,26 @@ struct aggregation_field {
 /* -- conditions -- */
 
 enum aggregation_test {
-    TEST_EQUALS, /* one of `choices`: the value as text, numbers by their value */
-    TEST_PREFIX,
+    TEST_EQUALS, /* one of `choices`: of the same type and value */
+    TEST_PREFIX, /* a string that begins with the only choice */
     TEST_EXISTS, /* present and not null */
     TEST_LESS,   /* than `number`; false when the value is no number */
+    TEST_LESS_OR_EQUAL,
     TEST_GREATER,
+    TEST_GREATER_OR_EQUAL,
 };
 
 struct aggregation_choice {
-    char *text;
+    enum json_type type; /* JSON_STRING, JSON_NUMBER, JSON_TRUE, JSON_FALSE */
+    char *text;          /* of a string */
     size_t bytes;
-    bool is_number;
     double number;
 };
 
 struct aggregation_condition {
     int field;
     enum aggregation_test test;
-    bool negated;    /* not_equals, not_in, exists: false; less or equal is not greater */
-    bool absent_holds; /* what the test says about an absent value (not_equals: true) */
+    bool negated; /* not_equals, not_in, exists: false; these hold for an absent value */
     struct aggregation_choice *choices;
     int choices_count;
     double number;
@@ -103,6 +104,16 @@ struct aggregation_condition {
 struct aggregation_filter {
     int conditions[AGGREGATION_CONDITIONS_MAX]; /* of the set; all must hold */
     int count;
+};
+
+/* Definitions with the same filter and the same rules, so that an event is judged once for all of them. */
+struct aggregation_audience {
+    int filter;
+    int fields
+        [AGGREGATION_RULES_MAX]; /* declared ones with rules, which an event that passes must keep */
+    int fields_count;
+    bool invalid_is_dead_letter; /* else such an event does not count here */
+    uint64_t members;            /* a bit for each definition */
 };
 
 /* -- groups -- */
@@ -129,8 +140,8 @@ struct aggregation_group {
 /* -- measures -- */
 
 enum aggregation_cell_kind {
-    CELL_COUNT,     /* events for which `where` holds */
-    CELL_SUM,       /* how many values, and their sum */
+    CELL_COUNT, /* events for which `where` holds */
+    CELL_SUM,   /* how many values, and their sum */
     CELL_MIN,
     CELL_MAX,
     CELL_DISTINCT,  /* different values: core/distinct.h */
@@ -141,8 +152,8 @@ enum aggregation_cell_kind {
 
 struct aggregation_cell {
     enum aggregation_cell_kind kind;
-    int field; /* AGGREGATION_NONE for a count */
-    int where; /* filter, or AGGREGATION_NONE */
+    int field;  /* AGGREGATION_NONE for a count */
+    int where;  /* filter, or AGGREGATION_NONE */
     bool whole; /* sum, min, max: of whole numbers (or times), kept as int64_t */
 };
 
@@ -154,7 +165,7 @@ enum aggregation_measure_kind {
     MEASURE_AVG,
     MEASURE_DISTINCT,
     MEASURE_PERCENTILE,
-    MEASURE_RATE,  /* events per second of the window */
+    MEASURE_RATE, /* events per second of the window */
     MEASURE_FIRST,
     MEASURE_LAST,
     MEASURE_SHARE, /* cell / per: of the events for which `of` holds, those for which `share` does too */
@@ -168,11 +179,13 @@ struct aggregation_measure {
     enum aggregation_measure_kind kind;
     int cell; /* of the definition; MEASURE_RATIO: a measure */
     int per;
-    double share;  /* percentile: 0.95 */
-    bool is_time;  /* min, max: shown as a time */
+    double share; /* percentile: 0.95 */
+    bool is_time; /* min, max: shown as a time */
 };
 
 /* -- definitions -- */
+
+#define AGGREGATION_EXACT "unique_counts_exact" /* shown beside distinct counts */
 
 struct aggregation_window {
     bool windowed; /* else one row for all time, window_start 1970-01-01 */
@@ -186,19 +199,17 @@ struct aggregation {
     char *name;
     char *version;
     char *description;
-    char content_hash[CONTENT_HASH_TEXT_BYTES]; /* of what counts: description and retention are left out */
+    char content_hash
+        [CONTENT_HASH_TEXT_BYTES]; /* of what counts: description and retention are left out */
     struct json *document;
-    int filter; /* AGGREGATION_NONE: every event */
-    int group;  /* of the set */
+    int audience; /* of the set */
+    int group;    /* of the set */
     struct aggregation_measure measures[AGGREGATION_MEASURES_MAX];
     int measures_count;
     struct aggregation_cell cells[AGGREGATION_CELLS_MAX];
     int cells_count;
     int distincts_count; /* cells of kind CELL_DISTINCT */
-    int fields[AGGREGATION_FIELDS_MAX]; /* declared ones with rules, which an event that passes must keep */
-    int fields_count;
-    struct aggregation_window window;
-    bool invalid_is_dead_letter; /* else such an event does not count here */
+    int window;          /* of the set */
     bool announce_updates;
     bool backfill;
     int64_t retention_days; /* 0: for ever */
@@ -224,6 +235,11 @@ struct aggregation_set {
     int filters_count;
     struct aggregation_group *groups;
     int groups_count;
+    struct aggregation_audience audiences[AGGREGATIONS_MAX];
+    int audiences_count;
+    struct aggregation_window
+        windows[AGGREGATIONS_MAX]; /* definitions with equal windows share one */
+    int windows_count;
 };
 
 struct aggregation_set *aggregation_set_new(const struct aggregation_defaults *defaults) MUST_USE;

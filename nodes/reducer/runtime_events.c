@@ -10,6 +10,7 @@
 #include "reducer/runtime_internal.h"
 
 #define TELL_EVERY_US 1000000
+#define AGGREGATION_DEFAULT "namespace_grouping" /* the type that these events have always named */
 
 static struct json *payload_of(const struct runtime *runtime)
 {
@@ -56,6 +57,15 @@ static void tell(struct runtime *runtime, const char *type, struct json *payload
     json_release(payload);
 }
 
+/* The measure of a row as a number; 0 when it has none of that name. */
+static int64_t figure(const struct aggregate *row, const char *name)
+{
+    struct json *value = aggregate_value_named(row, name);
+    int64_t number = json_int_value(value);
+    json_release(value);
+    return number;
+}
+
 /* Namespaces in memory, each once although it may have a row on every partition. */
 static int64_t count_namespaces(const struct runtime *runtime, int64_t *size_bytes,
                                 int64_t *workflows)
@@ -65,12 +75,12 @@ static int64_t count_namespaces(const struct runtime *runtime, int64_t *size_byt
     for (int32_t p = 0; p < PARTITIONS_MAX; p++) {
         const struct reducer_partition *partition = runtime->reducer.partitions[p];
         for (size_t i = 0; partition && i < partition->rows_capacity; i++) {
-            const struct aggregate *row = partition->rows[i];
-            if (!row || row->type != AGGREGATION_NAMESPACE_TOTAL)
+            const struct aggregate *row = partition->rows[i].row;
+            if (!row || strcmp(row->definition->name, AGGREGATION_OF_TOTALS) != 0)
                 continue;
             distinct_add(&names, distinct_hash(row->group, row->group_bytes));
-            *size_bytes += row->size_bytes;
-            *workflows += distinct_count(&row->sets[SET_WORKFLOWS]);
+            *size_bytes += figure(row, "total_size_bytes");
+            *workflows += figure(row, "unique_workflows");
         }
     }
     int64_t count = distinct_count(&names);
@@ -86,8 +96,7 @@ static void begin(struct runtime *runtime, int64_t now_us)
     runtime->told_at_us = 0;
     runtime->batches = runtime->items = runtime->told_items = 0;
     struct json *payload = payload_of(runtime);
-    json_object_set(payload, "aggregation_type",
-                    json_text(aggregations[AGGREGATION_NAMESPACE].name));
+    json_object_set(payload, "aggregation_type", json_text(AGGREGATION_DEFAULT));
     json_object_set(payload, "batch_size",
                     json_int(runtime->options.config->aggregation_batch_size));
     json_object_set(payload, "window_size_ms",
@@ -129,8 +138,7 @@ void runtime_tell_failure(struct runtime *runtime, const struct error *error)
     json_object_set(payload, "error_message", json_text(error->text));
     json_object_set(payload, "duration_ms",
                     json_int((clock_monotonic_us() - runtime->aggregation_since_us) / 1000));
-    json_object_set(payload, "aggregation_type",
-                    json_text(aggregations[AGGREGATION_NAMESPACE].name));
+    json_object_set(payload, "aggregation_type", json_text(AGGREGATION_DEFAULT));
     tell(runtime, "aggregation_failed", payload);
 }
 

@@ -169,7 +169,7 @@ class Reducer:
 
     def stamps(self) -> int:
         rows = self.bridge.sql(
-            "SELECT coalesce(sum(stamps), 0) FROM aggregation_rows WHERE window_ms = 0"
+            "SELECT coalesce(sum(events), 0) FROM aggregation_rows r JOIN aggregation_definitions d ON d.id = r.definition WHERE d.name = 'namespace_total'"
         )
         return int(rows[0][0])
 

@@ -177,7 +177,7 @@ def test_rows_are_those_of_an_independent_count_through_kill_9(reduced):
     )
 
     def counted() -> int:
-        return reduced.sql("SELECT coalesce(sum(stamps), 0) FROM aggregation_rows WHERE window_ms = 0")[0][0]
+        return reduced.sql("SELECT coalesce(sum(events), 0) FROM aggregation_rows r JOIN aggregation_definitions d ON d.id = r.definition WHERE d.name = 'namespace_total'")[0][0]
 
     wait_until(lambda: counted() > 0, 60, "the first rows", interval=0.01)
     for number in range(3):
