@@ -11,6 +11,7 @@
 #include "base/plain.h"
 
 #define NUMBER_BYTES_MAX 64   /* longer numbers are copied to the heap before strtod */
+#define DECIMAL_BYTES_MAX 16  /* so many octets with a dot have at most 15 digits */
 #define FINITE_DIGITS_MAX 300 /* a number with fewer digits and no exponent is finite */
 #define HEADS 32              /* chains of an object's wanted members, by length and first octet */
 #define NOWHERE (-1)          /* an object that holds nothing wanted */
@@ -136,9 +137,11 @@ static bool fail(struct scan *scan, const char *fault)
     return false;
 }
 
-static void skip_space(struct scan *scan)
+static inline void skip_space(struct scan *scan)
 {
     const char *p = scan->p;
+    if (p < scan->end && (unsigned char)*p > ' ')
+        return; /* as nearly always */
     while (p < scan->end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
         p++;
     scan->p = p;
@@ -250,8 +253,37 @@ static bool scan_string(struct scan *scan, struct token *token)
     return true;
 }
 
+/* A number of at most 15 digits without exponent: whole / 10^places, both exact, so the quotient is the
+ * nearest double. */
+static bool read_decimal(const char *data, size_t bytes, double *number)
+{
+    static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    const char *p = data, *end = data + bytes;
+    bool negative = *p == '-';
+    int64_t whole = 0;
+    size_t places = 0;
+    if (bytes > DECIMAL_BYTES_MAX)
+        return false;
+    for (p += negative; p < end && *p >= '0' && *p <= '9'; p++)
+        whole = whole * 10 + (*p - '0');
+    if (p < end && *p == '.') {
+        for (p++; p < end && *p >= '0' && *p <= '9'; p++, places++)
+            whole = whole * 10 + (*p - '0');
+    }
+    if (p != end)
+        return false;
+    *number = (double)whole / powers[places];
+    if (negative)
+        *number = -*number;
+    return true;
+}
+
 static double to_double(const char *data, size_t bytes)
 {
+    double decimal;
+    if (read_decimal(data, bytes, &decimal))
+        return decimal;
     char small[NUMBER_BYTES_MAX + 1];
     char *text = bytes <= NUMBER_BYTES_MAX ? small : must_alloc(bytes + 1);
     memcpy(text, data, bytes);

@@ -46,7 +46,7 @@ static const char *say(struct event *event, const char *name, const char *what)
 /* -- fields -- */
 
 /* The number of a field's value, read once. */
-static bool read_number(struct event_field *field)
+bool event_find_number(struct event_field *field)
 {
     if (!(field->notes & NOTE_NUMBER)) {
         const struct event_value value = {
@@ -87,13 +87,13 @@ static const char *rule_broken(const struct aggregation_field *rules, struct eve
     case FIELD_OF_INTEGER:
         if (absent)
             return rules->required ? no_whole : NULL;
-        if (!read_number(field) || !(field->notes & NOTE_WHOLE))
+        if (!event_find_number(field) || !(field->notes & NOTE_WHOLE))
             return no_whole;
         return bounds_fault(rules, no_whole, field->number);
     case FIELD_OF_NUMBER:
         if (absent)
             return rules->required ? no_number : NULL;
-        return read_number(field) ? bounds_fault(rules, no_number, field->number) : no_number;
+        return event_find_number(field) ? bounds_fault(rules, no_number, field->number) : no_number;
     case FIELD_OF_ANY:
     case FIELD_OF_TIME:
         return absent && rules->required ? "is missing" : NULL;
@@ -138,11 +138,9 @@ static void find_value(struct event *event, const struct aggregation_field *rule
     field->bytes = rules->fallback_bytes;
 }
 
-const struct event_field *event_field(struct event *event, int number)
+const struct event_field *event_find_field(struct event *event, int number)
 {
     struct event_field *field = &event->fields[number];
-    if (field->seen == event->number)
-        return field;
     const struct aggregation_field *rules = &event->set->fields[number];
     field->seen = event->number;
     field->notes = 0;
@@ -155,27 +153,12 @@ const struct event_field *event_field(struct event *event, int number)
     return field;
 }
 
-uint64_t event_field_hash(struct event *event, int number)
+uint64_t event_find_hash(struct event *event, int number)
 {
     struct event_field *field = &event->fields[number];
-    if (event_field(event, number)->type == JSON_ABSENT)
-        return 0;
-    if (!(field->notes & NOTE_HASH)) {
-        field->notes |= NOTE_HASH;
-        field->hash = distinct_hash(field->text, field->bytes);
-    }
+    field->notes |= NOTE_HASH;
+    field->hash = field->type == JSON_ABSENT ? 0 : distinct_hash(field->text, field->bytes);
     return field->hash;
-}
-
-bool event_field_number(struct event *event, int number, double *value, int64_t *whole)
-{
-    struct event_field *field = &event->fields[number];
-    if (event_field(event, number)->type == JSON_ABSENT || !read_number(field))
-        return false;
-    *value = field->number;
-    if (field->notes & NOTE_WHOLE)
-        *whole = field->whole;
-    return true;
 }
 
 /* -- conditions -- */
@@ -192,7 +175,7 @@ static bool is_choice(struct event_field *field, const struct aggregation_condit
                 return true;
         } else if (choice->type != JSON_NUMBER) {
             return true;
-        } else if (read_number(field) && field->number >= choice->number &&
+        } else if (event_find_number(field) && field->number >= choice->number &&
                    field->number <= choice->number) {
             return true;
         }
@@ -211,13 +194,13 @@ static bool test_value(struct event_field *field, const struct aggregation_condi
     case TEST_EXISTS:
         return field->type != JSON_ABSENT;
     case TEST_LESS:
-        return read_number(field) && field->number < condition->number;
+        return event_find_number(field) && field->number < condition->number;
     case TEST_LESS_OR_EQUAL:
-        return read_number(field) && field->number <= condition->number;
+        return event_find_number(field) && field->number <= condition->number;
     case TEST_GREATER:
-        return read_number(field) && field->number > condition->number;
+        return event_find_number(field) && field->number > condition->number;
     case TEST_GREATER_OR_EQUAL:
-        return read_number(field) && field->number >= condition->number;
+        return event_find_number(field) && field->number >= condition->number;
     }
     return false;
 }
@@ -234,13 +217,9 @@ static bool condition_holds(struct event *event, int number)
     return truth->holds;
 }
 
-bool event_filter_holds(struct event *event, int number)
+bool event_find_filter(struct event *event, int number)
 {
-    if (number == AGGREGATION_NONE)
-        return true;
     struct event_truth *truth = &event->filters[number];
-    if (truth->seen == event->number)
-        return truth->holds;
     const struct aggregation_filter *filter = &event->set->filters[number];
     truth->seen = event->number;
     truth->holds = true;
@@ -307,12 +286,10 @@ static bool join_keys(struct event *event, const struct aggregation_group *keys,
     return true;
 }
 
-const struct event_group *event_group(struct event *event, int number)
+const struct event_group *event_find_group(struct event *event, int number)
 {
     const struct aggregation_group *keys = &event->set->groups[number];
     struct event_group *group = &event->groups[number];
-    if (group->seen == event->number)
-        return group;
     group->seen = event->number;
     group->text = "";
     group->bytes = 0;

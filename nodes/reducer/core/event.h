@@ -79,12 +79,55 @@ void event_init(struct event *event, const struct aggregation_set *set);
 void event_fini(struct event *event);
 const char *event_read(struct event *event, const struct event_record *record);
 
-/* Values of the event read last, by the numbers of the set. */
-bool event_filter_holds(struct event *event, int filter); /* AGGREGATION_NONE: true */
-const struct event_field *event_field(struct event *event, int field);
-uint64_t event_field_hash(struct event *event, int field); /* for distinct counts; 0: no value */
+/* Values of the event read last, by the numbers of the set. The first look finds them, later ones are
+ * short, which is why they stand here. */
+const struct event_field *event_find_field(struct event *event, int field);
+bool event_find_filter(struct event *event, int filter);
+const struct event_group *event_find_group(struct event *event, int group);
+uint64_t event_find_hash(struct event *event, int field);
+bool event_find_number(struct event_field *field);
+
+static inline const struct event_field *event_field(struct event *event, int field)
+{
+    const struct event_field *found = &event->fields[field];
+    return found->seen == event->number ? found : event_find_field(event, field);
+}
+
+/* AGGREGATION_NONE always holds. */
+static inline bool event_filter_holds(struct event *event, int filter)
+{
+    if (filter == AGGREGATION_NONE)
+        return true;
+    const struct event_truth *truth = &event->filters[filter];
+    return truth->seen == event->number ? truth->holds : event_find_filter(event, filter);
+}
+
+static inline const struct event_group *event_group(struct event *event, int group)
+{
+    const struct event_group *found = &event->groups[group];
+    return found->seen == event->number ? found : event_find_group(event, group);
+}
+
+/* For distinct counts; 0: no value. */
+static inline uint64_t event_field_hash(struct event *event, int field)
+{
+    const struct event_field *found = event_field(event, field);
+    return found->notes & NOTE_HASH ? found->hash : event_find_hash(event, field);
+}
+
 /* False when there is no number; *whole is set when the number is whole and fits. */
-bool event_field_number(struct event *event, int field, double *number, int64_t *whole);
-const struct event_group *event_group(struct event *event, int group);
+static inline bool event_field_number(struct event *event, int field, double *number,
+                                      int64_t *whole)
+{
+    const struct event_field *found = event_field(event, field);
+    if (!(found->notes & NOTE_NUMBER) && !event_find_number(&event->fields[field]))
+        return false;
+    if (!(found->notes & NOTE_IS_NUMBER))
+        return false;
+    *number = found->number;
+    if (found->notes & NOTE_WHOLE)
+        *whole = found->whole;
+    return true;
+}
 
 #endif
