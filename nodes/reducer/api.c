@@ -36,6 +36,7 @@ static void handle_openapi(struct http_request *request, struct http_response *r
 
 const struct http_route service_routes[] = {
     {"GET", "/api/v1/aggregations", handle_aggregations, 0, 0},
+    {"GET", "/api/v1/aggregations/definitions", handle_definitions, 0, 0},
     {"GET", "/api/v1/namespaces", handle_namespaces, 0, 0},
     {"GET", "/api/v1/windows/open", handle_windows_open, 0, 0},
     {"GET", "/api/v1/watermark", handle_watermark, 0, 0},
@@ -241,6 +242,27 @@ void handle_windows_open(struct http_request *request, struct http_response *res
                          void *context)
 {
     answer_windows(request, response, context, true);
+}
+
+/* What is loaded. */
+void handle_definitions(struct http_request *request, struct http_response *response, void *context)
+{
+    static const char *const known[] = {NULL};
+    const struct service *service = context;
+    struct error error = {0};
+    if (http_query_known(request, known, &error)) {
+        http_problem(response, &error);
+        return;
+    }
+    struct json *page = json_object();
+    struct json *items = json_array();
+    for (int i = 0; i < service->aggregations->count; i++)
+        json_array_append(
+            items, aggregation_describe(service->aggregations, service->aggregations->items[i]));
+    json_object_set(page, "items", items);
+    json_object_set(page, "next_cursor", json_null());
+    http_json(response, 200, page);
+    json_release(page);
 }
 
 /* -- totals -- */

@@ -137,7 +137,9 @@ static void send_snapshot(struct runtime *runtime)
 
 static void begin_commit(struct runtime *runtime)
 {
-    runtime_tell_batch(runtime, clock_monotonic_us());
+    int64_t now_us = clock_monotonic_us();
+    runtime_tell_batch(runtime, now_us);
+    runtime_tell_updates(runtime, now_us);
     store_snapshot(runtime->store, &runtime->reducer);
     runtime->in_flight_events = runtime->gathered;
     runtime->in_flight_since_us = runtime->gathered_since_us;

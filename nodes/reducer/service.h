@@ -26,6 +26,8 @@ void handle_aggregations(struct http_request *request, struct http_response *res
                          void *context);
 void handle_windows_open(struct http_request *request, struct http_response *response,
                          void *context);
+void handle_definitions(struct http_request *request, struct http_response *response,
+                        void *context);
 void handle_namespaces(struct http_request *request, struct http_response *response, void *context);
 void handle_watermark(struct http_request *request, struct http_response *response, void *context);
 enum error_code service_totals(struct service *service, const char *namespace, const char *after,

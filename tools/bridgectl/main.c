@@ -9,7 +9,7 @@
 #include "io/log.h"
 
 static const struct command *const groups[] = {
-    submit_commands,  workflow_commands, totals_commands, contract_commands,
+    submit_commands,  workflow_commands, totals_commands, contract_commands, aggregation_commands,
     migrate_commands, topic_commands,    health_commands, docs_commands,
 };
 #define GROUPS (sizeof groups / sizeof groups[0])
