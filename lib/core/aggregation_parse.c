@@ -247,7 +247,7 @@ static bool is_envelope_member(const char *name)
     return false;
 }
 
-/* A declared name or a path, as a field of the set. */
+/* A declared name or a path, as a field of the set; after a fault a field that has no value. */
 int aggregation_read_field(struct aggregation_reader *reader, const struct json *value)
 {
     size_t bytes = 0;
@@ -256,16 +256,15 @@ int aggregation_read_field(struct aggregation_reader *reader, const struct json 
         if (strcmp(reader->declared_names[i], text) == 0)
             return reader->declared_fields[i];
     }
-    if (text && !strchr(text, '.') && !is_envelope_member(text)) {
-        aggregation_fault(reader, NULL, "AGGREGATION_UNKNOWN_FIELD",
-                          "\"%.80s\" is neither under fields nor a member of the envelope", text);
-        return 0;
-    }
     struct aggregation_field field = {.name = must_strdup(text ? text : ""),
                                       .bytes_max = EVENT_BYTES_MAX};
+    if (text && !strchr(text, '.') && !is_envelope_member(text))
+        aggregation_fault(reader, NULL, "AGGREGATION_UNKNOWN_FIELD",
+                          "\"%.80s\" is neither under fields nor a member of the envelope", text);
+    else
+        read_path(reader, value, &field);
     if (text && strcmp(text, "event_timestamp") == 0)
         field.type = FIELD_OF_TIME;
-    read_path(reader, value, &field);
     int number = aggregation_intern_field(reader->set, &field);
     if (number < 0)
         aggregation_fault(reader, NULL, "AGGREGATION_LIMIT",

@@ -13,11 +13,13 @@
 static const struct aggregation_defaults defaults = {.size_ms = 5000, .lateness_ms = 60000};
 
 /* Adds a text as a file; it must be fine. */
-static inline const struct aggregation *add_text(struct aggregation_set *set, const char *file, const char *text)
+static inline const struct aggregation *add_text(struct aggregation_set *set, const char *file,
+                                                 const char *text)
 {
     struct findings findings = {0};
     struct buffer faults = {0};
-    const struct aggregation *made = aggregation_set_parse(set, file, text, strlen(text), &findings);
+    const struct aggregation *made =
+        aggregation_set_parse(set, file, text, strlen(text), &findings);
     findings_write(&findings, &faults);
     ck_assert_msg(made != NULL, "%s", buffer_text(&faults));
     buffer_fini(&faults);

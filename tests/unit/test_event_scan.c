@@ -9,10 +9,27 @@
 #include "core/json.h"
 
 /* What these tests want of an event. */
-enum { EVENT_ID, EVENT_TYPE, PAYLOAD, NAMESPACE, FILE_HASH, FILE_SIZE, PROCESSING_TIME_MS, TO_STATE, METADATA_NAMESPACE, WANTED };
-static const char *const wanted[WANTED] = {
-    "event_id", "event_type", "payload", "payload.namespace", "payload.file_hash", "payload.file_size",
-    "payload.processing_time_ms", "payload.to_state", "metadata.namespace"};
+enum {
+    EVENT_ID,
+    EVENT_TYPE,
+    PAYLOAD,
+    NAMESPACE,
+    FILE_HASH,
+    FILE_SIZE,
+    PROCESSING_TIME_MS,
+    TO_STATE,
+    METADATA_NAMESPACE,
+    WANTED
+};
+static const char *const wanted[WANTED] = {"event_id",
+                                           "event_type",
+                                           "payload",
+                                           "payload.namespace",
+                                           "payload.file_hash",
+                                           "payload.file_size",
+                                           "payload.processing_time_ms",
+                                           "payload.to_state",
+                                           "metadata.namespace"};
 static struct event_paths *paths;
 static int slots[WANTED];
 
@@ -38,12 +55,15 @@ static const char *scan(const char *text, size_t bytes, struct found *found)
     return fault;
 }
 
-static const char full[] =
-    "{\"envelope_version\":\"1.0\",\"event_id\":\"e-1\",\"event_type\":\"stamp_workflow_completed\","
-    "\"event_timestamp\":\"2026-11-21T16:31:00.123456Z\",\"correlation_id\":null,\"nested\":{\"payload\":{\"namespace\":\"no\"},"
-    "\"list\":[1,-2.5e3,{\"a\":[true,false,null,\"\\\"}]\"]}]},\"payload\":{\"namespace\":\"a.b\",\"workflow_id\":\"w-1\","
-    "\"file_hash\":\"\\u00e9\\ud83d\\ude00\\n\",\"file_size\":1234,\"content_type\":\"text/plain\",\"inner\":{\"namespace\":\"no\"},"
-    "\"processing_time_ms\":12.5},\"metadata\":{\"namespace\":\"meta\"}}";
+static const char full[] = "{\"envelope_version\":\"1.0\",\"event_id\":\"e-1\",\"event_type\":"
+                           "\"stamp_workflow_completed\","
+                           "\"event_timestamp\":\"2026-11-21T16:31:00.123456Z\",\"correlation_id\":"
+                           "null,\"nested\":{\"payload\":{\"namespace\":\"no\"},"
+                           "\"list\":[1,-2.5e3,{\"a\":[true,false,null,\"\\\"}]\"]}]},\"payload\":{"
+                           "\"namespace\":\"a.b\",\"workflow_id\":\"w-1\","
+                           "\"file_hash\":\"\\u00e9\\ud83d\\ude00\\n\",\"file_size\":1234,"
+                           "\"content_type\":\"text/plain\",\"inner\":{\"namespace\":\"no\"},"
+                           "\"processing_time_ms\":12.5},\"metadata\":{\"namespace\":\"meta\"}}";
 
 static const char *text(const struct found *fields, int field)
 {
@@ -81,7 +101,8 @@ END_TEST
 
 START_TEST(of_a_name_that_comes_twice_the_last_one_counts)
 {
-    static const char twice[] = "{\"payload\":{\"namespace\":\"x\",\"file_size\":1},\"event_type\":\"a\",\"event_type\":\"b\","
+    static const char twice[] = "{\"payload\":{\"namespace\":\"x\",\"file_size\":1},\"event_type\":"
+                                "\"a\",\"event_type\":\"b\","
                                 "\"payload\":{\"file_size\":2,\"file_size\":3}}";
     static const char replaced[] = "{\"payload\":{\"namespace\":\"x\"},\"payload\":7}";
     static const char escaped[] = "{\"p\\u0061yload\":{\"n\\u0061mespace\":\"y\"}}";
@@ -107,17 +128,26 @@ START_TEST(whole_numbers_are_read_however_they_are_written)
         bool fine;
         int64_t value;
     } cases[] = {
-        {"0", true, 0},       {"-7", true, -7},    {"1e3", true, 1000}, {"12.0", true, 12}, {"12.5", false, 0},
-        {"1e300", false, 0},  {"900000000000000000", true, 900000000000000000}, {"99999999999999999999", false, 0},
-        {"-0", true, 0},      {"2.5e1", true, 25},
+        {"0", true, 0},
+        {"-7", true, -7},
+        {"1e3", true, 1000},
+        {"12.0", true, 12},
+        {"12.5", false, 0},
+        {"1e300", false, 0},
+        {"900000000000000000", true, 900000000000000000},
+        {"99999999999999999999", false, 0},
+        {"-0", true, 0},
+        {"2.5e1", true, 25},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char event[96];
         struct found fields;
         int64_t value = 0;
-        int bytes = snprintf(event, sizeof(event), "{\"payload\":{\"file_size\":%s}}", cases[i].number);
+        int bytes =
+            snprintf(event, sizeof(event), "{\"payload\":{\"file_size\":%s}}", cases[i].number);
         ck_assert_ptr_null(scan(event, (size_t)bytes, &fields));
-        ck_assert_msg(event_value_int(&fields.values[FILE_SIZE], &value) == cases[i].fine, "%s", cases[i].number);
+        ck_assert_msg(event_value_int(&fields.values[FILE_SIZE], &value) == cases[i].fine, "%s",
+                      cases[i].number);
         if (cases[i].fine)
             ck_assert_int_eq(value, cases[i].value);
     }
@@ -132,7 +162,8 @@ static void check_agreement(const char *data, size_t bytes)
     const char *fault = scan(data, bytes, &fields);
     bool object = json_type_of(tree) == JSON_OBJECT;
     ck_assert_msg(object == (fault == NULL), "they disagree (tree %s, scanner %s) on: %.*s",
-                  tree ? json_type_name(tree) : "refuses", fault ? fault : "accepts", (int)bytes, data);
+                  tree ? json_type_name(tree) : "refuses", fault ? fault : "accepts", (int)bytes,
+                  data);
     if (object) {
         const struct json *payload = json_get(tree, "payload");
         const struct json *namespace = json_get(payload, "namespace");
@@ -150,19 +181,52 @@ static void check_agreement(const char *data, size_t bytes)
 }
 
 static const char *const texts[] = {
-    "", " ", "{", "{}", " {\n}\t", "{}x", "[]", "1", "null", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{,}", "{\"a\":01}",
-    "{\"a\":1.}", "{\"a\":.5}", "{\"a\":+1}", "{\"a\":1e}", "{\"a\":1e999}", "{\"a\":-}", "{\"a\":-0}", "{\"a\":nul}",
-    "{\"a\":true,\"b\":[1,2,]}", "{\"a\":[}", "{\"a\":\"\\x\"}", "{\"a\":\"\\u12\"}", "{\"a\":\"\\ud800\"}",
-    "{\"a\":\"\\ud800\\u0041\"}", "{\"a\":\"\\udc00\"}", "{\"a\":\"\\u0000\"}", "{\"a\":\"\t\"}", "{\"a\":\"open}",
-    "{\"a\":\"\xff\"}", "{\"a\":\"\xc0\x80\"}", "{\"a\":\"\xed\xa0\x80\"}", "{\"a\":\"\xf4\x90\x80\x80\"}",
-    "{\"a\":\"\xe2\x82\xac\xf0\x9f\x98\x80\"}", "{\"payload\":{\"namespace\":\"\\ud83d\\ude00\\/\\b\"}}", "{'a':1}",
-    "{\"a\" : 1 , \"b\" : [ ] }", "\xef\xbb\xbf{}", "{\"a\":1}{\"b\":2}", "{\"payload\":[{\"namespace\":1}]}",
+    "",
+    " ",
+    "{",
+    "{}",
+    " {\n}\t",
+    "{}x",
+    "[]",
+    "1",
+    "null",
+    "{\"a\"}",
+    "{\"a\":}",
+    "{\"a\":1,}",
+    "{,}",
+    "{\"a\":01}",
+    "{\"a\":1.}",
+    "{\"a\":.5}",
+    "{\"a\":+1}",
+    "{\"a\":1e}",
+    "{\"a\":1e999}",
+    "{\"a\":-}",
+    "{\"a\":-0}",
+    "{\"a\":nul}",
+    "{\"a\":true,\"b\":[1,2,]}",
+    "{\"a\":[}",
+    "{\"a\":\"\\x\"}",
+    "{\"a\":\"\\u12\"}",
+    "{\"a\":\"\\ud800\"}",
+    "{\"a\":\"\\ud800\\u0041\"}",
+    "{\"a\":\"\\udc00\"}",
+    "{\"a\":\"\\u0000\"}",
+    "{\"a\":\"\t\"}",
+    "{\"a\":\"open}",
+    "{\"a\":\"\xff\"}",
+    "{\"a\":\"\xc0\x80\"}",
+    "{\"a\":\"\xed\xa0\x80\"}",
+    "{\"a\":\"\xf4\x90\x80\x80\"}",
+    "{\"a\":\"\xe2\x82\xac\xf0\x9f\x98\x80\"}",
+    "{\"payload\":{\"namespace\":\"\\ud83d\\ude00\\/\\b\"}}",
+    "{'a':1}",
+    "{\"a\" : 1 , \"b\" : [ ] }",
+    "\xef\xbb\xbf{}",
+    "{\"a\":1}{\"b\":2}",
+    "{\"payload\":[{\"namespace\":1}]}",
 };
 
-START_TEST(it_accepts_what_the_parser_accepts)
-{
-    check_agreement(texts[_i], strlen(texts[_i]));
-}
+START_TEST(it_accepts_what_the_parser_accepts) { check_agreement(texts[_i], strlen(texts[_i])); }
 END_TEST
 
 /* Every prefix, and every octet replaced by a few others: most of them are broken texts. */
@@ -206,7 +270,8 @@ int main(void)
     tcase_add_test(tests, wanted_fields_are_found_where_they_belong);
     tcase_add_test(tests, of_a_name_that_comes_twice_the_last_one_counts);
     tcase_add_test(tests, whole_numbers_are_read_however_they_are_written);
-    tcase_add_loop_test(tests, it_accepts_what_the_parser_accepts, 0, (int)(sizeof(texts) / sizeof(texts[0])));
+    tcase_add_loop_test(tests, it_accepts_what_the_parser_accepts, 0,
+                        (int)(sizeof(texts) / sizeof(texts[0])));
     tcase_add_test(tests, it_agrees_with_the_parser_on_damaged_events);
     tcase_add_test(tests, nesting_is_bounded_as_in_the_parser);
     suite_add_tcase(suite, tests);

@@ -35,17 +35,27 @@ static void teardown(void)
 }
 
 /* A stamp at BASE + after_ms; lane NULL: a record of another producer. */
-static struct reducer_outcome give(const char *namespace, const char *workflow, int64_t after_ms, const char *lane, const char *seq)
+static struct reducer_outcome give(const char *namespace, const char *workflow, int64_t after_ms,
+                                   const char *lane, const char *seq)
 {
     static char value[512];
     char time[INSTANT_TEXT_BYTES];
-    int bytes = snprintf(value, sizeof(value),
-                         "{\"event_type\":\"stamp_workflow_completed\",\"event_timestamp\":\"%s\",\"payload\":{\"namespace\":\"%s\","
-                         "\"workflow_id\":\"%s\",\"file_hash\":\"h-%s\",\"file_size\":10,\"processing_time_ms\":4}}",
-                         instant_format_us(BASE_US + after_ms * 1000, time), namespace, workflow, workflow);
+    int bytes = snprintf(
+        value, sizeof(value),
+        "{\"event_type\":\"stamp_workflow_completed\",\"event_timestamp\":\"%s\",\"payload\":{"
+        "\"namespace\":\"%s\","
+        "\"workflow_id\":\"%s\",\"file_hash\":\"h-%s\",\"file_size\":10,\"processing_time_ms\":4}}",
+        instant_format_us(BASE_US + after_ms * 1000, time), namespace, workflow, workflow);
     const struct reducer_record record = {
-        .partition = 3, .offset = offset++, .key = workflow, .key_bytes = strlen(workflow), .value = value,
-        .value_bytes = (size_t)bytes, .lane = lane, .lane_bytes = lane ? strlen(lane) : 0, .seq = seq,
+        .partition = 3,
+        .offset = offset++,
+        .key = workflow,
+        .key_bytes = strlen(workflow),
+        .value = value,
+        .value_bytes = (size_t)bytes,
+        .lane = lane,
+        .lane_bytes = lane ? strlen(lane) : 0,
+        .seq = seq,
         .seq_bytes = seq ? strlen(seq) : 0,
     };
     return reducer_record(&reducer, &record);
@@ -53,8 +63,12 @@ static struct reducer_outcome give(const char *namespace, const char *workflow, 
 
 static struct reducer_outcome give_text(const char *value)
 {
-    const struct reducer_record record = {
-        .partition = 3, .offset = offset++, .key = "k", .key_bytes = 1, .value = value, .value_bytes = value ? strlen(value) : 0};
+    const struct reducer_record record = {.partition = 3,
+                                          .offset = offset++,
+                                          .key = "k",
+                                          .key_bytes = 1,
+                                          .value = value,
+                                          .value_bytes = value ? strlen(value) : 0};
     return reducer_record(&reducer, &record);
 }
 
@@ -62,8 +76,8 @@ static struct aggregate *row(const char *type, int64_t start_ms, const char *gro
 {
     const struct aggregation *definition = aggregation_set_find(set, type, strlen(type));
     bool windowed = set->windows[definition->window].windowed;
-    return reducer_row(&reducer, reducer.partitions[3], definition->index, windowed ? BASE_US + start_ms * 1000 : 0, group,
-                       strlen(group));
+    return reducer_row(&reducer, reducer.partitions[3], definition->index,
+                       windowed ? BASE_US + start_ms * 1000 : 0, group, strlen(group));
 }
 
 static double figure(const struct aggregate *of, const char *name)
@@ -147,8 +161,10 @@ static const char *const malformed[] = {
     "{\"event_type\":\"x\",\"event_timestamp\":\"yesterday\",\"payload\":{}}",
     "{\"event_type\":\"x\",\"event_timestamp\":\"2026-11-21T16:31:00Z\"}",
     "{\"event_type\":7,\"event_timestamp\":\"2026-11-21T16:31:00Z\",\"payload\":{}}",
-    "{\"event_type\":\"stamp_workflow_completed\",\"event_timestamp\":\"2026-11-21T16:31:00Z\",\"payload\":{}}",
-    "{\"event_type\":\"stamp_workflow_completed\",\"event_timestamp\":\"2026-11-21T16:31:00Z\",\"payload\":{\"file_hash\":\"h\"}}",
+    "{\"event_type\":\"stamp_workflow_completed\",\"event_timestamp\":\"2026-11-21T16:31:00Z\","
+    "\"payload\":{}}",
+    "{\"event_type\":\"stamp_workflow_completed\",\"event_timestamp\":\"2026-11-21T16:31:00Z\","
+    "\"payload\":{\"file_hash\":\"h\"}}",
     "{\"event_type\":\"stamp_workflow_completed\",\"event_timestamp\":\"2026-11-21T16:31:00Z\","
     "\"payload\":{\"file_hash\":\"h\",\"file_size\":-1}}",
     "{\"event_type\":\"stamp_workflow_completed\",\"event_timestamp\":\"2026-11-21T16:31:00Z\","
@@ -169,9 +185,10 @@ END_TEST
 
 START_TEST(other_events_move_the_watermark_and_count_for_nothing)
 {
-    ck_assert_int_eq(
-        give_text("{\"event_type\":\"workflow_started\",\"event_timestamp\":\"2025-11-21T16:00:09Z\",\"payload\":{}}").verdict,
-        RECORD_IGNORED);
+    ck_assert_int_eq(give_text("{\"event_type\":\"workflow_started\",\"event_timestamp\":\"2025-11-"
+                               "21T16:00:09Z\",\"payload\":{}}")
+                         .verdict,
+                     RECORD_IGNORED);
     ck_assert_int_eq(reducer_watermark(&reducer, reducer.partitions[3]), BASE_US + 8000000);
     ck_assert_uint_eq(reducer.dirty_count, 0);
     ck_assert(reducer.partitions[3]->dirty);
@@ -181,10 +198,12 @@ END_TEST
 
 START_TEST(a_namespace_may_stand_in_the_metadata)
 {
-    give_text("{\"event_type\":\"stamp_workflow_completed\",\"event_timestamp\":\"2025-11-21T16:00:00Z\","
-              "\"payload\":{\"file_hash\":\"h\",\"file_size\":1},\"metadata\":{\"namespace\":\"m\"}}");
-    give_text("{\"event_type\":\"stamp_workflow_completed\",\"event_timestamp\":\"2025-11-21T16:00:00Z\","
-              "\"payload\":{\"file_hash\":\"h\",\"file_size\":1}}");
+    give_text(
+        "{\"event_type\":\"stamp_workflow_completed\",\"event_timestamp\":\"2025-11-21T16:00:00Z\","
+        "\"payload\":{\"file_hash\":\"h\",\"file_size\":1},\"metadata\":{\"namespace\":\"m\"}}");
+    give_text(
+        "{\"event_type\":\"stamp_workflow_completed\",\"event_timestamp\":\"2025-11-21T16:00:00Z\","
+        "\"payload\":{\"file_hash\":\"h\",\"file_size\":1}}");
     ck_assert_int_eq(row("namespace_grouping", 0, "m")->events, 1);
     ck_assert_int_eq(row("namespace_grouping", 0, DEFAULT_NAMESPACE)->events, 1);
 }
@@ -193,8 +212,16 @@ END_TEST
 START_TEST(prev_seq_proves_a_gap)
 {
     struct reducer_record record = {
-        .partition = 3, .offset = 100, .value = "{\"event_type\":\"x\",\"event_timestamp\":\"2025-11-21T16:00:00Z\",\"payload\":{}}",
-        .lane = "1.1", .lane_bytes = 3, .seq = "8", .seq_bytes = 1, .prev_seq = "0", .prev_seq_bytes = 1,
+        .partition = 3,
+        .offset = 100,
+        .value =
+            "{\"event_type\":\"x\",\"event_timestamp\":\"2025-11-21T16:00:00Z\",\"payload\":{}}",
+        .lane = "1.1",
+        .lane_bytes = 3,
+        .seq = "8",
+        .seq_bytes = 1,
+        .prev_seq = "0",
+        .prev_seq_bytes = 1,
     };
     record.value_bytes = strlen(record.value);
     ck_assert(!reducer_record(&reducer, &record).missing);

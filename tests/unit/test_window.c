@@ -72,7 +72,8 @@ START_TEST(a_histogram_survives_its_encoding)
     ck_assert_uint_eq(copy.total, 302);
     ck_assert_uint_eq(copy.zeros, 2);
     for (double share = 0.1; share <= 1.0; share += 0.1)
-        ck_assert_double_eq(histogram_percentile(&copy, share), histogram_percentile(&histogram, share));
+        ck_assert_double_eq(histogram_percentile(&copy, share),
+                            histogram_percentile(&histogram, share));
     ck_assert(!histogram_decode(&copy, out.data, out.bytes - 1));
     ck_assert(!histogram_decode(&copy, "\xff\xff\xff", 3));
     ck_assert_uint_eq(copy.total, 0);
