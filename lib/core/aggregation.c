@@ -269,20 +269,6 @@ static struct json *describe_window(const struct aggregation_window *window)
 struct json *aggregation_describe(const struct aggregation_set *set,
                                   const struct aggregation *aggregation)
 {
-    const struct aggregation_group *group = &set->groups[aggregation->group];
-    struct json *described = json_object(), *keys = json_array(), *measures = json_object();
-    for (int i = 0; i < group->count; i++)
-        json_array_append(keys, json_text(group->keys[i].name));
-    for (int i = 0; i < aggregation->measures_count; i++)
-        json_object_set(measures, aggregation->measures[i].name,
-                        json_text(aggregation_measure_kind_name(aggregation->measures[i].kind)));
-    json_object_set(described, "name", json_text(aggregation->name));
-    json_object_set(described, "version", json_text(aggregation->version));
-    json_object_set(described, "description", json_text(aggregation->description));
-    json_object_set(described, "group_by", keys);
-    json_object_set(described, "measures", measures);
-    json_object_set(described, "window", describe_window(&set->windows[aggregation->window]));
-    json_object_set(described, "retention_days", json_int(aggregation->retention_days));
-    json_object_set(described, "backfill", json_bool(aggregation->backfill));
-    return described;
+    return json_object_with(aggregation->document, "window", strlen("window"),
+                            describe_window(&set->windows[aggregation->window]));
 }

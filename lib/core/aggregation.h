@@ -252,7 +252,7 @@ const struct aggregation *aggregation_set_parse(struct aggregation_set *set, con
 /* NULL when there is none. */
 const struct aggregation *aggregation_set_find(const struct aggregation_set *set, const char *name,
                                                size_t bytes);
-/* Name, version, description, keys, measures, window of a definition. */
+/* The file as JSON, its window with what the options say where the file says nothing. */
 struct json *aggregation_describe(const struct aggregation_set *set,
                                   const struct aggregation *aggregation) MUST_USE;
 const char *aggregation_measure_kind_name(enum aggregation_measure_kind kind);

@@ -76,13 +76,21 @@ static void window_cell(struct table *table, const struct json *window)
     buffer_fini(&text);
 }
 
-static void names_cell(struct table *table, const struct json *names, bool members)
+/* A key is a field, a path whose last name counts, or an object with a name or a field. */
+static const char *key_name(const struct json *key)
+{
+    const char *name = json_string_or(key, json_string_or(json_get(key, "field"), ""));
+    const char *dot = strrchr(name, '.');
+    return json_string_or(json_get(key, "name"), dot ? dot + 1 : name);
+}
+
+static void names_cell(struct table *table, const struct json *names)
 {
     struct buffer text = {0};
+    bool members = json_type_of(names) == JSON_OBJECT;
     for (size_t i = 0; i < json_size(names); i++)
         buffer_append_format(&text, "%s%s", i > 0 ? ", " : "",
-                             members ? json_name_at(names, i, NULL)
-                                     : json_string_or(json_at(names, i), ""));
+                             members ? json_name_at(names, i, NULL) : key_name(json_at(names, i)));
     table_cell(table, text.bytes > 0 ? buffer_text(&text) : NULL);
     buffer_fini(&text);
 }
@@ -97,8 +105,8 @@ static void print_definitions(const struct ctl *ctl, const struct json *items)
         table_cell(&table, json_string_or(json_get(item, "name"), ""));
         table_cell(&table, json_string_or(json_get(item, "version"), ""));
         window_cell(&table, json_get(item, "window"));
-        names_cell(&table, json_get(item, "group_by"), false);
-        names_cell(&table, json_get(item, "measures"), true);
+        names_cell(&table, json_get(item, "group_by"));
+        names_cell(&table, json_get(item, "measures"));
     }
     table_print(&table, ctl);
 }
