@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/log.h"
 #include "reducer/store_internal.h"
 
+#define WRITE_NAME "bridge-reducer write" /* application_name of the connection that writes */
 #define WRITE_SETTINGS                                                                             \
     "-c synchronous_commit=on -c idle_in_transaction_session_timeout=5000 -c lock_timeout=5000 "   \
     "-c tcp_user_timeout=5000 -c statement_timeout=30000"
@@ -60,7 +62,7 @@ struct store *store_new(const char *url, const char *topic, const char *instance
                         const struct aggregation_set *set)
 {
     struct store *store = must_calloc(1, sizeof(*store));
-    store->write = postgres_new(url, "bridge-reducer write", WRITE_SETTINGS);
+    store->write = postgres_new(url, WRITE_NAME, WRITE_SETTINGS);
     store->load = postgres_new(url, "bridge-reducer load", WRITE_SETTINGS);
     postgres_set_reply_timeout(store->write, REPLY_TIMEOUT_MS);
     postgres_set_reply_timeout(store->load, 3 * REPLY_TIMEOUT_MS);
@@ -299,12 +301,34 @@ bool store_connected(const struct store *store) { return postgres_connected(stor
 
 /* -- partitions -- */
 
+/* A reducer that was stopped in the middle of its pipeline holds row locks, and its backend waits for the rest
+ * of it: no timeout of the server applies there. One that lives leaves no gap of seconds between two
+ * statements of a transaction, so such a backend is ended before rows of partitions are touched. */
+static enum error_code end_stopped_writers(struct store *store, struct error *error)
+{
+    static const char sql[] =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = '" WRITE_NAME "' AND datname = current_database()"
+        " AND usename = current_user AND backend_xid IS NOT NULL"
+        " AND wait_event IN ('ClientRead', 'ClientWrite')"
+        " AND greatest(query_start, state_change) < clock_timestamp() - interval '3 s'";
+    struct postgres_rows *rows = NULL;
+    enum error_code code = postgres_query(store->load, sql, NULL, 0, &rows, error);
+    if (!code && postgres_rows_count(rows) > 0)
+        log_warning("ended transactions of reducers that have stopped",
+                    LOG_INT("count", postgres_rows_count(rows)));
+    postgres_rows_free(rows);
+    return code;
+}
+
 enum error_code store_use_cluster(struct store *store, const char *cluster_id, int32_t partitions,
                                   struct error *error)
 {
-    static const char sql[] =
-        "INSERT INTO reducer_partitions (cluster_id, topic, partition)"
-        " SELECT $1, $2, p FROM generate_series(0, $3::int4 - 1) AS p ON CONFLICT DO NOTHING";
+    static const char sql[] = "INSERT INTO reducer_partitions (cluster_id, topic, partition)"
+                              " SELECT $1, $2, n FROM generate_series(0, $3::int4 - 1) AS n"
+                              " WHERE NOT EXISTS (SELECT FROM reducer_partitions p"
+                              " WHERE p.cluster_id = $1 AND p.topic = $2 AND p.partition = n)"
+                              " ON CONFLICT DO NOTHING";
     struct postgres_value values[3] = {0};
     free(store->cluster_id);
     store->cluster_id = must_strdup(cluster_id);
@@ -333,7 +357,9 @@ enum error_code store_assign(struct store *store, const int32_t *partitions, int
     postgres_array_start(&values[3], PG_INT4);
     for (int i = 0; i < count; i++)
         postgres_push_int4(&values[3], partitions[i]);
-    enum error_code code = postgres_query(store->load, sql, values, 4, &rows, error);
+    enum error_code code = end_stopped_writers(store, error);
+    if (!code)
+        code = postgres_query(store->load, sql, values, 4, &rows, error);
     values_fini(values, 4);
     if (code)
         return code;

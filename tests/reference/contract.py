@@ -41,8 +41,38 @@ def known(given: dict, names: set) -> dict:
     return given
 
 
-def at_path(event: Event, path: str):
+class Kept:
+    """Of an event the values that the measures look at."""
+
+    __slots__ = ("partition", "offset", "time_us", "found")
+
+    def __init__(self, event: Event, paths: list):
+        self.partition = event.partition
+        self.offset = event.offset
+        self.time_us = event.time_us
+        self.found = {path: at_path(event, path) for path in paths}
+
+    @property
+    def place(self):
+        return (self.time_us, self.offset)
+
+
+def strings(value):
+    """Every text in a JSON value, names of members left out."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for member in value.values():
+            yield from strings(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from strings(member)
+
+
+def at_path(event, path: str):
     """The value there, None when there is none."""
+    if isinstance(event, Kept):
+        return event.found[path]
     if path == "record.key":
         return event.key
     value = event.envelope
@@ -131,6 +161,9 @@ class Contract(Aggregation):
         self.keys = [self.key(key) for key in given.get("group_by", [])]
         self.measures = given["measures"]
         self.window = given.get("window", {})
+        # Every text of the measures that could be a field's name; the surplus ones find nothing.
+        named = [self.field(text) for text in set(strings(list(self.measures.values())))]
+        self.paths = sorted({path for field in named for path in field.paths})
         windowed = self.window.get("type", "tumbling") != "none"
         super().__init__(given["name"], self.group_of, self.values_of, windowed)
 
@@ -143,6 +176,9 @@ class Contract(Aggregation):
 
     def field(self, name: str) -> Field:
         return self.declared.get(name) or Field(name, None)
+
+    def kept(self, event: Event) -> Kept:
+        return Kept(event, self.paths)
 
     # which events
 

@@ -10,8 +10,8 @@
 Written from the documents, not from the reducer: it keeps every event of a row in a list and computes the
 row's values from that list at the end. No sketches, no state to store, no partitions to merge.
 
-The shipped aggregations are spelt out below. --contract FILE adds others: contracts as JSON, the objects
-that `bridgectl aggregations list --json` prints (tests/reference/contract.py).
+The shipped aggregations are spelt out below. --contract FILE adds others, written as JSON
+(tests/reference/contract.py).
 """
 
 import argparse
@@ -214,16 +214,21 @@ def understand(record: Record, keep_envelope: bool) -> Event:
     return event
 
 
+def interned(value):
+    """The same text once in memory."""
+    return sys.intern(value) if isinstance(value, str) else value
+
+
 def namespace_of(envelope: dict, payload: dict) -> str:
     metadata = envelope.get("metadata")
     second = metadata.get("namespace") if isinstance(metadata, dict) else None
-    return text_of((payload.get("namespace"), second, NAMESPACE_DEFAULT), "namespace", NAMESPACE_BYTES_MAX)
+    return interned(text_of((payload.get("namespace"), second, NAMESPACE_DEFAULT), "namespace", NAMESPACE_BYTES_MAX))
 
 
 def read_workflow(event: Event, envelope: dict, payload: dict) -> None:
     """What workflow_grouping and workflow_status_distribution need; None when it is not there or not usable."""
-    event.workflow = payload.get("workflow_id")
-    event.state = payload.get("workflow_state")
+    event.workflow = interned(payload.get("workflow_id"))
+    event.state = interned(payload.get("workflow_state"))
     event.ran = payload.get("processing_time_ms")
     event.run = payload.get("run")
     event.is_step = payload.get("step_order") is not None
@@ -261,7 +266,7 @@ class Row:
     def __init__(self, key: Key, end_us: int | None):
         self.key = key
         self.end_us = end_us
-        self.events: list[Event] = []
+        self.events: list = []  # what Aggregation.kept gave
         self.late = 0
 
     @property
@@ -286,6 +291,10 @@ class Aggregation:
 
     def refuse(self, event: Event) -> None:
         """Raises Malformed when the event breaks rules of this aggregation's own."""
+
+    def kept(self, event: Event):
+        """What a row keeps of an event."""
+        return event
 
     def windows(self, time_us: int, rules: Rules) -> list[tuple]:
         """(start, end, allowed lateness) of each window that holds this instant."""
@@ -483,7 +492,8 @@ class Reference:
                     verdict = "late" if end_us + lateness_us > watermark_us else "too late"
                 if end_us is not None:
                     verdicts.add(verdict)
-                self.add(Key(aggregation.name, start_us, group), end_us, event, verdict)
+                self.add(Key(aggregation.name, start_us, group), end_us, aggregation.kept(event), verdict)
+        event.envelope = None  # what is needed of it is kept
         if "too late" in verdicts:
             self.dead_letters[event.partition, event.offset] = "too late"
         for verdict in ("too late", "late", "in time"):
@@ -491,7 +501,7 @@ class Reference:
                 self.counts[verdict] += 1
                 break
 
-    def add(self, key: Key, end_us: int | None, event: Event, verdict: str) -> None:
+    def add(self, key: Key, end_us: int | None, event, verdict: str) -> None:
         if key == self.watch:
             self.watched.append((event.partition, event.offset, verdict))
         if verdict == "too late":
@@ -555,7 +565,8 @@ def fetch_rows(url: str, aggregation) -> list[tuple]:
     for item in fetch_pages(f"{url}/api/v1/aggregations?type={aggregation.name}&limit=1000"):
         start_us = read_instant(item["window_start"]) if aggregation.windowed else None
         key = Key(item["type"], start_us, item["group"])
-        rows.append((key, item["revision"], item["final"], item["values"]))
+        final = item["final"] if aggregation.windowed else None
+        rows.append((key, item["revision"], final, item["values"]))
     return rows
 
 
