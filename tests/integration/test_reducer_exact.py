@@ -127,8 +127,8 @@ def test_the_same_on_kafka_with_many_kills_and_the_broker_killed_too(
     quotas = {"start": 10, "stop": 5, "kill": 20, "freeze": 5, "kill_broker": 2}
 
     def script(stream):
-        made = exact.Script(empty_bridge, stream, SEED, quotas, KAFKA_EVENTS // 100)
+        made = exact.Script(empty_bridge, stream, SEED, quotas, KAFKA_EVENTS // 200)
         made.broker = own_kafka
         return made
 
-    run(empty_bridge, directory, aggregations, plan, script, max(20000, KAFKA_EVENTS // 20), 300)
+    run(empty_bridge, directory, aggregations, plan, script, KAFKA_EVENTS // 40, 300)
