@@ -15,6 +15,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #define PLAIN_ONES UINT64_C(0x0101010101010101)
 #define PLAIN_HIGHS UINT64_C(0x8080808080808080)
 #define PLAIN_HAS_ZERO(word) (((word)-PLAIN_ONES) & ~(word))
@@ -54,7 +58,22 @@ static inline size_t plain_run_of(const char *text, size_t bytes, bool specials,
 /* Printable ASCII but for quote and backslash. */
 static inline size_t plain_run(const char *text, size_t bytes)
 {
-    return plain_run_of(text, bytes, true, true);
+    size_t run = 0;
+#if defined(__SSE2__)
+    const __m128i space = _mm_set1_epi8(' '), quote = _mm_set1_epi8('"');
+    const __m128i backslash = _mm_set1_epi8('\\');
+    for (; bytes - run >= 16;
+         run += 16) { /* as signed octets, those above ASCII are below the space */
+        __m128i octets = _mm_loadu_si128((const __m128i *)(const void *)(text + run));
+        __m128i marks = _mm_or_si128(
+            _mm_cmplt_epi8(octets, space),
+            _mm_or_si128(_mm_cmpeq_epi8(octets, quote), _mm_cmpeq_epi8(octets, backslash)));
+        unsigned mask = (unsigned)_mm_movemask_epi8(marks);
+        if (mask != 0)
+            return run + (size_t)__builtin_ctz(mask);
+    }
+#endif
+    return run + plain_run_of(text + run, bytes - run, true, true);
 }
 /* What stands for itself in a JSON string, octets of longer characters included. */
 static inline size_t plain_string_run(const char *text, size_t bytes)

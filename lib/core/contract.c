@@ -34,7 +34,7 @@ static const char *identifiers_skip(const char *at, bool strict)
     }
 }
 
-static bool version_is_valid(const char *version)
+bool contract_version_is_valid(const char *version)
 {
     const char *at = version;
     for (int part = 0; part < 3; part++) {
@@ -205,7 +205,7 @@ static void head_read(struct contract_loader *loader)
                     "the name \"%s\" must be 1 to %d letters, digits, dots, - and _",
                     contract->name, NAME_BYTES_MAX);
     if (*contract->version &&
-        (strlen(contract->version) > NAME_BYTES_MAX || !version_is_valid(contract->version)))
+        (strlen(contract->version) > NAME_BYTES_MAX || !contract_version_is_valid(contract->version)))
         finding_add(loader->findings, FINDING_ERROR, loader->map, "/version",
                     "CONTRACT_BAD_VERSION", "\"%s\" is no semantic version like 1.2.3",
                     contract->version);

@@ -79,6 +79,7 @@ const struct contract_event *contract_event_find(const struct contract *contract
 /* <0, 0, >0 by semantic version precedence (semver.org section 11). */
 int contract_version_compare(const char *a, const char *b);
 bool contract_version_is_prerelease(const char *version); /* "1.2.3-rc.1" */
+bool contract_version_is_valid(const char *version);
 
 /* YAML 1.2 (so also JSON) to json, with places. NULL with a finding when it does not parse. */
 struct json *yaml_parse(const char *file, const char *text, size_t bytes, struct source_map **map,

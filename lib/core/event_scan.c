@@ -10,13 +10,35 @@
 #include "base/limits.h"
 #include "base/plain.h"
 
-enum container { EVENT_TOP, EVENT_PAYLOAD, EVENT_METADATA, EVENT_ELSEWHERE };
+#define NUMBER_BYTES_MAX 64   /* longer numbers are copied to the heap before strtod */
+#define DECIMAL_BYTES_MAX 16  /* so many octets with a dot have at most 15 digits */
+#define FINITE_DIGITS_MAX 300 /* a number with fewer digits and no exponent is finite */
+#define HEADS 32              /* chains of an object's wanted members, by length and first octet */
+#define NOWHERE (-1)          /* an object that holds nothing wanted */
+#define TOP 0                 /* the envelope itself */
+
+/* A wanted name in its object; its number is its slot. */
+struct path_node {
+    char *name;
+    size_t name_bytes;
+    char *path;
+    int16_t next;         /* in its chain of heads */
+    int16_t first, after; /* its first member, the member after it in its own object; 0: none */
+    bool has_members;
+    int16_t heads[HEADS]; /* 0: none */
+};
+
+struct event_paths {
+    struct path_node nodes[EVENT_SLOTS_MAX];
+    int count;
+};
 
 struct scan {
+    const struct event_paths *paths;
     const char *p;
     const char *end;
     const char *fault;
-    struct event_fields *fields;
+    struct event_value *values;
 };
 
 struct token {
@@ -25,23 +47,88 @@ struct token {
     bool escaped;
 };
 
-struct field_name {
-    enum container container;
-    const char *name;
-    size_t bytes;
-};
+/* -- paths -- */
 
-static const struct field_name names[] = {
-#define EVENT_FIELD(symbol, container, name) {container, name, sizeof(name) - 1},
-    EVENT_FIELDS
-#undef EVENT_FIELD
-};
+struct event_paths *event_paths_new(void)
+{
+    struct event_paths *paths = must_calloc(1, sizeof(*paths));
+    paths->nodes[TOP].path = must_strdup("");
+    paths->nodes[TOP].has_members = true;
+    paths->count = 1;
+    return paths;
+}
 
-#define NAME_BYTES 32         /* longer member names are none of ours */
-#define NUMBER_BYTES_MAX 64   /* longer numbers are copied to the heap before strtod */
-#define FINITE_DIGITS_MAX 300 /* a number with fewer digits and no exponent is finite */
+void event_paths_free(struct event_paths *paths)
+{
+    if (!paths)
+        return;
+    for (int i = 0; i < paths->count; i++) {
+        free(paths->nodes[i].name);
+        free(paths->nodes[i].path);
+    }
+    free(paths);
+}
 
-const char *event_field_name(enum event_field field) { return names[field].name; }
+int event_paths_count(const struct event_paths *paths) { return paths->count; }
+const char *event_paths_text(const struct event_paths *paths, int slot)
+{
+    return paths->nodes[slot].path;
+}
+
+static size_t head_of(const char *name, size_t bytes)
+{
+    return (bytes * 5 + (unsigned char)name[0]) % HEADS;
+}
+
+/* The wanted member of that name; 0: there is none. */
+static int find_member(const struct event_paths *paths, int object, const char *name, size_t bytes)
+{
+    int slot = bytes == 0 ? 0 : paths->nodes[object].heads[head_of(name, bytes)];
+    while (slot && (paths->nodes[slot].name_bytes != bytes ||
+                    memcmp(paths->nodes[slot].name, name, bytes) != 0))
+        slot = paths->nodes[slot].next;
+    return slot;
+}
+
+static int add_member(struct event_paths *paths, int object, const char *path, size_t from,
+                      size_t to)
+{
+    if (paths->count == EVENT_SLOTS_MAX)
+        return -1;
+    int slot = paths->count++;
+    struct path_node *parent = &paths->nodes[object], *node = &paths->nodes[slot];
+    int16_t *head = &parent->heads[head_of(path + from, to - from)];
+    node->name = must_strndup(path + from, to - from);
+    node->name_bytes = to - from;
+    node->path = must_strndup(path, to);
+    node->next = *head;
+    *head = (int16_t)slot;
+    node->after = parent->first;
+    parent->first = (int16_t)slot;
+    parent->has_members = true;
+    return slot;
+}
+
+int event_paths_add(struct event_paths *paths, const char *path, size_t bytes)
+{
+    int object = TOP, depth = 0;
+    if (bytes > EVENT_PATH_BYTES_MAX)
+        return -1;
+    for (size_t from = 0; from <= bytes; depth++) {
+        const char *dot = from < bytes ? memchr(path + from, '.', bytes - from) : NULL;
+        size_t to = dot ? (size_t)(dot - path) : bytes;
+        if (to == from || depth == EVENT_PATH_DEPTH_MAX)
+            return -1;
+        int slot = find_member(paths, object, path + from, to - from);
+        object = slot ? slot : add_member(paths, object, path, from, to);
+        if (object < 0)
+            return -1;
+        from = to + 1;
+    }
+    return object;
+}
+
+/* -- the walker -- */
 
 static bool fail(struct scan *scan, const char *fault)
 {
@@ -50,9 +137,11 @@ static bool fail(struct scan *scan, const char *fault)
     return false;
 }
 
-static void skip_space(struct scan *scan)
+static inline void skip_space(struct scan *scan)
 {
     const char *p = scan->p;
+    if (p < scan->end && (unsigned char)*p > ' ')
+        return; /* as nearly always */
     while (p < scan->end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
         p++;
     scan->p = p;
@@ -164,8 +253,37 @@ static bool scan_string(struct scan *scan, struct token *token)
     return true;
 }
 
+/* A number of at most 15 digits without exponent: whole / 10^places, both exact, so the quotient is the
+ * nearest double. */
+static bool read_decimal(const char *data, size_t bytes, double *number)
+{
+    static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    const char *p = data, *end = data + bytes;
+    bool negative = *p == '-';
+    int64_t whole = 0;
+    size_t places = 0;
+    if (bytes > DECIMAL_BYTES_MAX)
+        return false;
+    for (p += negative; p < end && *p >= '0' && *p <= '9'; p++)
+        whole = whole * 10 + (*p - '0');
+    if (p < end && *p == '.') {
+        for (p++; p < end && *p >= '0' && *p <= '9'; p++, places++)
+            whole = whole * 10 + (*p - '0');
+    }
+    if (p != end)
+        return false;
+    *number = (double)whole / powers[places];
+    if (negative)
+        *number = -*number;
+    return true;
+}
+
 static double to_double(const char *data, size_t bytes)
 {
+    double decimal;
+    if (read_decimal(data, bytes, &decimal))
+        return decimal;
     char small[NUMBER_BYTES_MAX + 1];
     char *text = bytes <= NUMBER_BYTES_MAX ? small : must_alloc(bytes + 1);
     memcpy(text, data, bytes);
@@ -228,44 +346,36 @@ static bool scan_word(struct scan *scan, const char *word, size_t bytes, struct 
     return true;
 }
 
-static bool scan_value(struct scan *scan, enum container inside, int depth, enum json_type *type,
+static bool scan_value(struct scan *scan, int inside, int depth, enum json_type *type,
                        struct token *token);
 
-static int field_of(enum container container, const struct token *name)
+/* The slot of an object's member, 0 when it is not wanted. */
+static int slot_of(const struct event_paths *paths, int object, const struct token *name)
 {
-    char decoded[NAME_BYTES];
-    const char *data = name->data;
-    size_t bytes = name->bytes;
-    if (container == EVENT_ELSEWHERE)
-        return -1;
-    if (name->escaped) {
-        struct event_value value = {
-            .type = JSON_STRING, .escaped = true, .data = data, .bytes = bytes};
-        struct buffer scratch = {0};
-        const char *text = event_value_text(&value, &scratch, &bytes);
-        bytes = bytes < sizeof(decoded) ? bytes : sizeof(decoded);
-        memcpy(decoded, text, bytes);
-        buffer_fini(&scratch);
-        data = decoded;
-    }
-    for (int i = 0; i < EVENT_FIELDS_COUNT; i++) {
-        if (names[i].bytes == bytes && names[i].container == container &&
-            names[i].name[0] == *data && memcmp(names[i].name, data, bytes) == 0)
-            return i;
-    }
-    return -1;
+    if (object == NOWHERE)
+        return 0;
+    if (!name->escaped)
+        return find_member(paths, object, name->data, name->bytes);
+    const struct event_value value = {
+        .type = JSON_STRING, .escaped = true, .data = name->data, .bytes = name->bytes};
+    struct buffer scratch = {0};
+    size_t bytes;
+    const char *text = event_value_text(&value, &scratch, &bytes);
+    int slot = find_member(paths, object, text, bytes);
+    buffer_fini(&scratch);
+    return slot;
 }
 
-/* A container that comes a second time replaces what the first one said. */
-static void forget(struct scan *scan, enum container container)
+/* An object that comes a second time replaces what the first one said. */
+static void forget(struct scan *scan, int object)
 {
-    for (int i = 0; i < EVENT_FIELDS_COUNT; i++) {
-        if (names[i].container == container)
-            scan->fields->values[i] = (struct event_value){.type = JSON_ABSENT};
+    for (int slot = scan->paths->nodes[object].first; slot; slot = scan->paths->nodes[slot].after) {
+        scan->values[slot] = (struct event_value){.type = JSON_ABSENT};
+        forget(scan, slot);
     }
 }
 
-static bool scan_member(struct scan *scan, enum container container, int depth)
+static bool scan_member(struct scan *scan, int object, int depth)
 {
     struct token name;
     struct token token = {0};
@@ -278,23 +388,19 @@ static bool scan_member(struct scan *scan, enum container container, int depth)
     if (scan->p >= scan->end || *scan->p != ':')
         return fail(scan, "a member's name is not followed by a colon");
     scan->p++;
-    int field = field_of(container, &name);
-    enum container inside = EVENT_ELSEWHERE;
-    if (field == EVENT_FIELD_PAYLOAD)
-        inside = EVENT_PAYLOAD;
-    else if (field == EVENT_FIELD_METADATA)
-        inside = EVENT_METADATA;
-    if (inside != EVENT_ELSEWHERE && scan->fields->values[field].type != JSON_ABSENT)
+    int slot = slot_of(scan->paths, object, &name);
+    int inside = slot && scan->paths->nodes[slot].has_members ? slot : NOWHERE;
+    if (inside != NOWHERE && scan->values[slot].type != JSON_ABSENT)
         forget(scan, inside);
     if (!scan_value(scan, inside, depth, &type, &token))
         return false;
-    if (field >= 0)
-        scan->fields->values[field] = (struct event_value){
+    if (slot)
+        scan->values[slot] = (struct event_value){
             .type = type, .escaped = token.escaped, .data = token.data, .bytes = token.bytes};
     return true;
 }
 
-static bool scan_object(struct scan *scan, enum container container, int depth)
+static bool scan_object(struct scan *scan, int object, int depth)
 {
     scan->p++;
     skip_space(scan);
@@ -304,7 +410,7 @@ static bool scan_object(struct scan *scan, enum container container, int depth)
     }
     for (;;) {
         skip_space(scan);
-        if (!scan_member(scan, container, depth))
+        if (!scan_member(scan, object, depth))
             return false;
         skip_space(scan);
         if (scan->p < scan->end && *scan->p == '}')
@@ -328,7 +434,7 @@ static bool scan_array(struct scan *scan, int depth)
         return true;
     }
     for (;;) {
-        if (!scan_value(scan, EVENT_ELSEWHERE, depth, &type, &token))
+        if (!scan_value(scan, NOWHERE, depth, &type, &token))
             return false;
         if (scan->p < scan->end && *scan->p == ']')
             break;
@@ -341,7 +447,7 @@ static bool scan_array(struct scan *scan, int depth)
 }
 
 /* Skips white space on both sides. Depth is that of the container around the value. */
-static bool scan_value(struct scan *scan, enum container inside, int depth, enum json_type *type,
+static bool scan_value(struct scan *scan, int inside, int depth, enum json_type *type,
                        struct token *token)
 {
     bool fine;
@@ -378,17 +484,18 @@ static bool scan_value(struct scan *scan, enum container inside, int depth, enum
     return fine;
 }
 
-const char *event_scan(const char *text, size_t bytes, struct event_fields *fields)
+const char *event_scan(const struct event_paths *paths, const char *text, size_t bytes,
+                       struct event_value *values)
 {
-    struct scan scan = {.p = text, .end = text + bytes, .fields = fields};
+    struct scan scan = {.paths = paths, .p = text, .end = text + bytes, .values = values};
     struct token token;
     enum json_type type;
-    memset(fields, 0, sizeof(*fields));
+    memset(values, 0, (size_t)paths->count * sizeof(*values));
     _Static_assert(JSON_ABSENT == 0, "zeroed values are absent");
     skip_space(&scan);
     if (scan.p >= scan.end)
         return "the record is empty";
-    if (!scan_value(&scan, EVENT_TOP, 0, &type, &token))
+    if (!scan_value(&scan, TOP, 0, &type, &token))
         return scan.fault;
     if (scan.p != scan.end)
         return "something follows the JSON value";

@@ -67,6 +67,14 @@ static struct contract *load(const char *file, contract_service_known *known, vo
     return contract;
 }
 
+static void too_large(struct findings *findings, const char *file)
+{
+    struct source_map *map = source_map_new(file);
+    finding_add(findings, FINDING_ERROR, map, "", "CONTRACT_TOO_LARGE",
+                "the file is larger than %u bytes", CONTRACT_BYTES_MAX);
+    source_map_free(map);
+}
+
 struct contract *contract_file_load(const char *file, struct findings *findings)
 {
     return load(file, NULL, NULL, findings);
@@ -79,10 +87,7 @@ char *contract_directory_read(const char *directory, const char *name, struct bu
     char *text = file_read(buffer_text(path), bytes, findings);
     if (!text || *bytes <= CONTRACT_BYTES_MAX)
         return text;
-    struct source_map *map = source_map_new(buffer_text(path));
-    finding_add(findings, FINDING_ERROR, map, "", "CONTRACT_TOO_LARGE",
-                "the file is larger than %u bytes", CONTRACT_BYTES_MAX);
-    source_map_free(map);
+    too_large(findings, buffer_text(path));
     free(text);
     return NULL;
 }
@@ -98,6 +103,53 @@ struct event_routes *event_routes_load(const char *directory, const char *enviro
     free(text);
     buffer_fini(&path);
     return routes;
+}
+
+const struct aggregation *aggregation_file_load(struct aggregation_set *set, const char *file,
+                                                struct findings *findings)
+{
+    size_t bytes = 0;
+    char *text = file_read(file, &bytes, findings);
+    const struct aggregation *made = NULL;
+    if (text && bytes > CONTRACT_BYTES_MAX)
+        too_large(findings, file);
+    else if (text)
+        made = aggregation_set_parse(set, file, text, bytes, findings);
+    free(text);
+    return made;
+}
+
+enum error_code aggregation_files_load(const char *directory,
+                                       const struct aggregation_defaults *defaults,
+                                       struct aggregation_set **set, struct findings *findings,
+                                       struct error *error)
+{
+    struct buffer path = {0};
+    struct dirent **entries = NULL;
+    struct aggregation_set *made = aggregation_set_new(defaults);
+    size_t errors = findings->errors;
+    enum error_code code = ERR_OK;
+    buffer_append_format(&path, "%s/aggregations", directory);
+    int count = scandir(buffer_text(&path), &entries, is_contract_name, alphasort);
+    if (count < 0 && errno != ENOENT)
+        code = error_set(error, ERR_IO, "the directory %s cannot be read: %s", buffer_text(&path),
+                         strerror(errno));
+    size_t directory_bytes = path.bytes;
+    for (int i = 0; i < count; i++) {
+        path.bytes = directory_bytes;
+        buffer_append_format(&path, "/%s", entries[i]->d_name);
+        size_t before = findings->count;
+        if (!aggregation_file_load(made, buffer_text(&path), findings))
+            findings_sort(findings, before);
+        free(entries[i]);
+    }
+    free(entries);
+    buffer_fini(&path);
+    if (!code && findings->errors == errors)
+        *set = made;
+    else
+        aggregation_set_free(made);
+    return code;
 }
 
 enum error_code contract_files_load(const char *directory, contract_service_known *known,

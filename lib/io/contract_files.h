@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 
+#include "core/aggregation.h"
 #include "core/contract.h"
 #include "core/event_routes.h"
 
@@ -39,6 +40,15 @@ char *contract_directory_read(const char *directory, const char *name, struct bu
 /* <directory>/events.yaml; NULL with findings. */
 struct event_routes *event_routes_load(const char *directory, const char *environment,
                                        struct findings *findings) MUST_USE;
+/* <directory>/aggregations/ *.yaml, *.yml, *.json, all of them; *set stays NULL when one has findings that
+ * are errors. ERR_IO when the directory cannot be read; one that is not there has no files. */
+enum error_code aggregation_files_load(const char *directory,
+                                       const struct aggregation_defaults *defaults,
+                                       struct aggregation_set **set, struct findings *findings,
+                                       struct error *error) MUST_USE;
+/* One file into the set; NULL with findings. */
+const struct aggregation *aggregation_file_load(struct aggregation_set *set, const char *file,
+                                                struct findings *findings) MUST_USE;
 void contract_files_fini(struct contract_files *files);
 
 #endif

@@ -36,6 +36,7 @@ static void handle_openapi(struct http_request *request, struct http_response *r
 
 const struct http_route service_routes[] = {
     {"GET", "/api/v1/aggregations", handle_aggregations, 0, 0},
+    {"GET", "/api/v1/aggregations/definitions", handle_definitions, 0, 0},
     {"GET", "/api/v1/namespaces", handle_namespaces, 0, 0},
     {"GET", "/api/v1/windows/open", handle_windows_open, 0, 0},
     {"GET", "/api/v1/watermark", handle_watermark, 0, 0},
@@ -57,27 +58,30 @@ static struct json *instant_json(int64_t instant_us)
     return json_text(instant_format(instant_us, text));
 }
 
-static struct json *row_json(const struct query_row *row)
+static struct json *row_json(const struct aggregation_set *set, const struct query_row *row)
 {
+    const struct aggregate *merged = row->merged;
     struct json *item = json_object();
-    json_object_set(item, "type", json_text(aggregations[row->merged.type].name));
-    json_object_set(item, "window_start", instant_json(row->merged.start_us));
-    json_object_set(item, "window_end", instant_json(row->merged.end_us));
-    json_object_set(item, "group", json_string(row->merged.group, row->merged.group_bytes));
-    json_object_set(item, "revision", json_int(row->merged.revision));
+    json_object_set(item, "type", json_text(merged->definition->name));
+    json_object_set(item, "version", json_text(merged->definition->version));
+    json_object_set(item, "window_start", instant_json(merged->start_us));
+    json_object_set(item, "window_end", instant_json(merged->end_us));
+    json_object_set(item, "group", json_string(merged->group, merged->group_bytes));
+    json_object_set(item, "revision", json_int(merged->revision));
     json_object_set(item, "final", json_bool(row->final));
-    json_object_set(item, "values", aggregate_values(&row->merged));
+    json_object_set(item, "values", aggregate_values(set, merged));
     return item;
 }
 
-/* window start in microseconds, length in milliseconds, type and group: what the next page comes after. */
+/* window start in microseconds, length in milliseconds, definition and group: what the next page comes
+ * after. */
 static struct json *cursor_json(const struct query_row *last)
 {
     struct buffer text = {0};
-    buffer_append_format(&text, "%lld.%lld.%s.", (long long)last->merged.start_us,
-                         (long long)last->window_ms, aggregations[last->merged.type].name);
-    for (size_t i = 0; i < last->merged.group_bytes; i++)
-        buffer_append_format(&text, "%02x", (unsigned)(unsigned char)last->merged.group[i]);
+    buffer_append_format(&text, "%lld.%lld.%d.", (long long)last->merged->start_us,
+                         (long long)last->window_ms, (int)last->definition);
+    for (size_t i = 0; i < last->merged->group_bytes; i++)
+        buffer_append_format(&text, "%02x", (unsigned)(unsigned char)last->merged->group[i]);
     struct json *cursor = json_string(buffer_text(&text), text.bytes);
     buffer_fini(&text);
     return cursor;
@@ -102,17 +106,17 @@ static enum error_code read_cursor(const char *text, struct query_filter *filter
                                    struct error *error)
 {
     long long start_us, window_ms;
-    char hex[2 * NAMESPACE_BYTES_MAX + 2] = "";
+    int definition, read = 0;
     if (!text)
         return ERR_OK;
-    int read = sscanf(text, "%lld.%lld.%63[a-z_].%511[0-9a-f]", &start_us, &window_ms,
-                      filter->after_type, hex);
-    if (read < 3 || !read_hex(hex, filter->after_group, sizeof(filter->after_group)))
+    if (sscanf(text, "%lld.%lld.%d.%n", &start_us, &window_ms, &definition, &read) < 3 ||
+        read == 0 || !read_hex(text + read, filter->after_group, sizeof(filter->after_group)))
         return error_set_field(error, ERR_INVALID, "cursor",
                                "cursor is not a next_cursor of this list");
     filter->has_cursor = true;
     filter->after_start_us = start_us;
     filter->after_window_ms = window_ms;
+    filter->after_definition = definition;
     return ERR_OK;
 }
 
@@ -128,43 +132,58 @@ static enum error_code read_instant(struct http_request *request, const char *na
                            text);
 }
 
-/* namespace=X is group=X of the aggregation that groups by namespace. */
-static enum error_code read_group(struct http_request *request, struct query_filter *filter,
-                                  struct error *error)
+static enum error_code bad_type(const struct aggregation_set *set, const char *type,
+                                struct error *error)
+{
+    struct buffer names = {0};
+    for (int i = 0; i < set->count; i++) {
+        if (set->windows[set->items[i]->window].windowed)
+            buffer_append_format(&names, "%s%s", names.bytes > 0 ? ", " : "", set->items[i]->name);
+    }
+    enum error_code code =
+        error_set_field(error, ERR_INVALID, "type", "type is \"%.60s\"; it must be one of %s", type,
+                        buffer_text(&names));
+    buffer_fini(&names);
+    return code;
+}
+
+/* namespace=X is group=X of an aggregation that groups by namespace: namespace_grouping unless type says
+ * which. */
+static enum error_code read_group(struct http_request *request, const struct aggregation_set *set,
+                                  struct query_filter *filter, struct error *error)
 {
     const char *namespace = http_query(request, "namespace");
-    filter->type = http_query(request, "type");
+    const char *type = http_query(request, "type");
     filter->group = http_query(request, "group");
-    if (filter->type) {
-        enum aggregation_type type = aggregation_by_name(filter->type, strlen(filter->type));
-        if (type == AGGREGATION_TYPES || !aggregations[type].windowed)
-            return error_set_field(
-                error, ERR_INVALID, "type",
-                "type is \"%.60s\"; it must be namespace_grouping or time_window", filter->type);
+    if (namespace && !type)
+        type = "namespace_grouping";
+    if (type) {
+        filter->type = aggregation_set_find(set, type, strlen(type));
+        if (!filter->type || !set->windows[filter->type->window].windowed)
+            return bad_type(set, type, error);
     }
     if (!namespace)
         return ERR_OK;
+    const struct aggregation_group *group = &set->groups[filter->type->group];
     if (filter->group && strcmp(filter->group, namespace) != 0)
         return error_set_field(error, ERR_INVALID, "namespace",
                                "namespace and group name different groups");
-    const char *type = aggregations[AGGREGATION_NAMESPACE].name;
-    if (filter->type && strcmp(filter->type, type) != 0)
+    if (group->count != 1 || strcmp(group->keys[0].name, "namespace") != 0)
         return error_set_field(error, ERR_INVALID, "namespace",
-                               "namespace goes with type namespace_grouping only");
-    filter->type = type;
+                               "namespace goes with a type that groups by namespace alone");
     filter->group = namespace;
     return ERR_OK;
 }
 
-static enum error_code read_filter(struct http_request *request, struct query_filter *filter,
-                                   struct error *error)
+static enum error_code read_filter(struct http_request *request, const struct aggregation_set *set,
+                                   struct query_filter *filter, struct error *error)
 {
     static const char *const known[] = {"type",  "group",  "namespace", "from",       "to",
                                         "limit", "cursor", "after",     "timeout_ms", NULL};
     int64_t limit = 0;
     enum error_code code = http_query_known(request, known, error);
     if (!code)
-        code = read_group(request, filter, error);
+        code = read_group(request, set, filter, error);
     if (!code)
         code = read_instant(request, "from", &filter->from_us, error);
     if (!code)
@@ -185,7 +204,7 @@ static void answer_windows(struct http_request *request, struct http_response *r
     struct query_rows rows = {0};
     struct error error = {0};
     struct postgres *postgres;
-    enum error_code code = read_filter(request, &filter, &error);
+    enum error_code code = read_filter(request, service->aggregations, &filter, &error);
     if (code) {
         http_problem(response, &error);
         return;
@@ -194,7 +213,7 @@ static void answer_windows(struct http_request *request, struct http_response *r
         return;
     code = postgres_pool_get(service->pool, &postgres, &error);
     if (!code) {
-        code = query_windows(postgres, &filter, &rows, &error);
+        code = query_windows(postgres, service->aggregations, &filter, &rows, &error);
         postgres_pool_put(service->pool, postgres);
     }
     if (code) {
@@ -204,7 +223,7 @@ static void answer_windows(struct http_request *request, struct http_response *r
     struct json *page = json_object();
     struct json *items = json_array();
     for (int i = 0; i < rows.count; i++)
-        json_array_append(items, row_json(&rows.items[i]));
+        json_array_append(items, row_json(service->aggregations, &rows.items[i]));
     json_object_set(page, "items", items);
     json_object_set(page, "next_cursor",
                     rows.more ? cursor_json(&rows.items[rows.count - 1]) : json_null());
@@ -225,25 +244,51 @@ void handle_windows_open(struct http_request *request, struct http_response *res
     answer_windows(request, response, context, true);
 }
 
+/* What is loaded. */
+void handle_definitions(struct http_request *request, struct http_response *response, void *context)
+{
+    static const char *const known[] = {NULL};
+    const struct service *service = context;
+    struct error error = {0};
+    if (http_query_known(request, known, &error)) {
+        http_problem(response, &error);
+        return;
+    }
+    struct json *page = json_object();
+    struct json *items = json_array();
+    for (int i = 0; i < service->aggregations->count; i++)
+        json_array_append(
+            items, aggregation_describe(service->aggregations, service->aggregations->items[i]));
+    json_object_set(page, "items", items);
+    json_object_set(page, "next_cursor", json_null());
+    http_json(response, 200, page);
+    json_release(page);
+}
+
 /* -- totals -- */
 
-static struct json *total_json(const struct query_row *row)
+static struct json *total_json(const struct aggregation_set *set, const struct query_row *row)
 {
     struct json *item = json_object();
-    json_object_set(item, "namespace", json_string(row->merged.group, row->merged.group_bytes));
-    json_object_set(item, "values", aggregate_values(&row->merged));
+    json_object_set(item, "namespace", json_string(row->merged->group, row->merged->group_bytes));
+    json_object_set(item, "values", aggregate_values(set, row->merged));
     return item;
 }
 
-static enum error_code read_totals(struct service *service, const char *namespace,
-                                   const char *after, int limit, struct query_rows *rows,
-                                   struct error *error)
+enum error_code service_totals(struct service *service, const char *namespace, const char *after,
+                               int limit, struct query_rows *rows, struct error *error)
 {
+    const struct aggregation *total = aggregation_set_find(
+        service->aggregations, AGGREGATION_OF_TOTALS, strlen(AGGREGATION_OF_TOTALS));
     struct postgres *postgres;
+    if (!total)
+        return error_set(error, ERR_NOT_FOUND,
+                         "there is no aggregation " AGGREGATION_OF_TOTALS " in the contracts");
     enum error_code code = postgres_pool_get(service->pool, &postgres, error);
     if (code)
         return code;
-    code = query_totals(postgres, namespace, after, limit, rows, error);
+    code =
+        query_totals(postgres, service->aggregations, total, namespace, after, limit, rows, error);
     postgres_pool_put(service->pool, postgres);
     return code;
 }
@@ -263,8 +308,8 @@ void handle_namespaces(struct http_request *request, struct http_response *respo
     if (!code && !service_wait_after(service, request, response))
         return;
     if (!code)
-        code = read_totals(service, http_query(request, "namespace"), http_query(request, "cursor"),
-                           (int)limit, &rows, &error);
+        code = service_totals(service, http_query(request, "namespace"),
+                              http_query(request, "cursor"), (int)limit, &rows, &error);
     if (code) {
         http_problem(response, &error);
         return;
@@ -272,11 +317,12 @@ void handle_namespaces(struct http_request *request, struct http_response *respo
     struct json *page = json_object();
     struct json *items = json_array();
     for (int i = 0; i < rows.count; i++)
-        json_array_append(items, total_json(&rows.items[i]));
+        json_array_append(items, total_json(service->aggregations, &rows.items[i]));
     const struct query_row *last = rows.more ? &rows.items[rows.count - 1] : NULL;
     json_object_set(page, "items", items);
     json_object_set(page, "next_cursor",
-                    last ? json_string(last->merged.group, last->merged.group_bytes) : json_null());
+                    last ? json_string(last->merged->group, last->merged->group_bytes)
+                         : json_null());
     http_json(response, 200, page);
     json_release(page);
     query_rows_fini(&rows);

@@ -15,25 +15,28 @@ struct figures {
     double average_ms;
 };
 
+/* A measure as a number; 0 when the row has none of that name, or nothing was seen. */
+static double figure(const struct aggregate *row, const char *name)
+{
+    struct json *value = aggregate_value_named(row, name);
+    double number = json_double_value(value);
+    json_release(value);
+    return number;
+}
+
 static enum error_code read_figures(struct service *service, const char *namespace,
                                     struct figures *figures, struct error *error)
 {
     struct query_rows rows = {0};
-    struct postgres *postgres;
-    enum error_code code = postgres_pool_get(service->pool, &postgres, error);
-    if (code)
-        return code;
-    code = query_totals(postgres, namespace, NULL, 1, &rows, error);
-    postgres_pool_put(service->pool, postgres);
+    enum error_code code = service_totals(service, namespace, NULL, 1, &rows, error);
     if (code)
         return code;
     if (rows.count > 0) {
-        const struct aggregate *total = &rows.items[0].merged;
-        figures->stamps = total->stamps;
-        figures->size_bytes = total->size_bytes;
-        figures->workflows = distinct_count(&total->sets[SET_WORKFLOWS]);
-        figures->average_ms =
-            total->latency_count ? total->latency_sum_ms / (double)total->latency_count : 0;
+        const struct aggregate *total = rows.items[0].merged;
+        figures->stamps = total->events;
+        figures->size_bytes = (int64_t)figure(total, "total_size_bytes");
+        figures->workflows = (int64_t)figure(total, "unique_workflows");
+        figures->average_ms = figure(total, "avg_processing_time_ms");
     }
     query_rows_fini(&rows);
     return ERR_OK;

@@ -30,6 +30,7 @@ struct parts {
     struct consul *consul;
     struct presence *presence;
     struct event_routes *routes;
+    struct aggregation_set *aggregations;
     char *database_url;
     char topic[256];
     char dead_letter_topic[264];
@@ -73,20 +74,35 @@ static enum error_code check_schema(const char *url, struct error *error)
     return ERR_OK;
 }
 
-/* contracts/events.yaml: where the reducer's own events go. */
-static enum error_code read_routes(struct parts *parts, struct error *error)
+static enum error_code refuse(struct findings *findings, struct error *error)
 {
     struct buffer faults = {0};
+    findings_write(findings, &faults);
+    enum error_code code = error_set(error, ERR_CONFIG, "%s", buffer_text(&faults));
+    buffer_fini(&faults);
+    return code;
+}
+
+/* contracts/events.yaml: where the reducer's own events go; contracts/aggregations: what it counts. */
+static enum error_code read_contracts(struct parts *parts, struct error *error)
+{
+    const struct config *config = &parts->node.config;
+    const struct aggregation_defaults defaults = {
+        .size_ms = config->aggregation_window_size_ms,
+        .lateness_ms = config->aggregation_allowed_lateness_ms,
+    };
     struct findings findings = {0};
     enum error_code code = ERR_OK;
-    parts->routes = event_routes_load(parts->node.config.contracts_dir,
-                                      config_topic_environment(&parts->node.config), &findings);
-    if (!parts->routes) {
-        findings_write(&findings, &faults);
-        code = error_set(error, ERR_CONFIG, "%s", buffer_text(&faults));
-    }
+    parts->routes =
+        event_routes_load(config->contracts_dir, config_topic_environment(config), &findings);
+    if (!parts->routes)
+        code = refuse(&findings, error);
+    if (!code)
+        code = aggregation_files_load(config->contracts_dir, &defaults, &parts->aggregations,
+                                      &findings, error);
+    if (!code && findings.errors > 0)
+        code = refuse(&findings, error);
     findings_fini(&findings);
-    buffer_fini(&faults);
     return code;
 }
 
@@ -113,7 +129,7 @@ static enum error_code start(struct parts *parts, struct error *error)
     const struct config *config = &parts->node.config;
     parts->database_url = config_database_url(config);
     name_things(parts);
-    enum error_code code = read_routes(parts, error);
+    enum error_code code = read_contracts(parts, error);
     if (!code)
         code = check_schema(parts->database_url, error);
     if (code)
@@ -121,6 +137,7 @@ static enum error_code start(struct parts *parts, struct error *error)
     parts->service = (struct service){.config = config,
                                       .topic = parts->topic,
                                       .node_id = parts->node_id,
+                                      .aggregations = parts->aggregations,
                                       .started_us = clock_monotonic_us()};
     parts->service.pool = postgres_pool_new(
         parts->database_url, "bridge-reducer read", (int)config->postgres_pool_min_size,
@@ -137,6 +154,7 @@ static enum error_code start(struct parts *parts, struct error *error)
         .instance_id = parts->instance_id,
         .node_id = parts->node_id,
         .routes = parts->routes,
+        .aggregations = parts->aggregations,
         .outbox = parts->outbox,
     };
     code = runtime_start(&parts->service.runtime, &options, error);
@@ -202,6 +220,7 @@ static void stop(struct parts *parts)
     if (parts->service.pool)
         postgres_pool_free(parts->service.pool);
     event_routes_free(parts->routes);
+    aggregation_set_free(parts->aggregations);
     free(parts->database_url);
 }
 

@@ -137,7 +137,9 @@ static void send_snapshot(struct runtime *runtime)
 
 static void begin_commit(struct runtime *runtime)
 {
-    runtime_tell_batch(runtime, clock_monotonic_us());
+    int64_t now_us = clock_monotonic_us();
+    runtime_tell_batch(runtime, now_us);
+    runtime_tell_updates(runtime, now_us);
     store_snapshot(runtime->store, &runtime->reducer);
     runtime->in_flight_events = runtime->gathered;
     runtime->in_flight_since_us = runtime->gathered_since_us;
@@ -373,22 +375,18 @@ static void release(struct runtime *runtime)
 enum error_code runtime_start(struct runtime **runtime, const struct runtime_options *options,
                               struct error *error)
 {
-    const struct config *config = options->config;
-    const struct window_rules rules = {
-        .size_us = config->aggregation_window_size_ms * 1000,
-        .tolerance_us = config->aggregation_watermark_tolerance_ms * 1000,
-        .lateness_us = config->aggregation_allowed_lateness_ms * 1000,
-    };
     struct runtime *made = must_calloc(1, sizeof(*made));
     made->options = *options;
     made->topic = must_strdup(options->topic);
     made->dead_letter_topic = must_strdup(options->dead_letter_topic);
     made->instance_id = must_strdup(options->instance_id);
     made->retry_ms = RETRY_FIRST_MS;
-    made->store = store_new(options->database_url, options->topic, options->instance_id);
+    made->store = store_new(options->database_url, options->topic, options->instance_id,
+                            options->aggregations);
     made->kafka_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     made->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    reducer_init(&made->reducer, &rules);
+    reducer_init(&made->reducer, options->aggregations,
+                 options->config->aggregation_watermark_tolerance_ms * 1000);
     pthread_mutex_init(&made->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);

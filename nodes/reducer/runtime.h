@@ -13,7 +13,10 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "core/aggregation.h"
 #include "core/event_routes.h"
+
+#define AGGREGATION_OF_TOTALS "namespace_total" /* what /api/v1/namespaces shows */
 
 struct runtime;
 struct outbox;
@@ -26,7 +29,8 @@ struct runtime_options {
     const char *instance_id;
     const char *node_id;
     const struct event_routes *routes; /* of the reducer's own events; must outlive the runtime */
-    struct outbox *outbox;             /* is told when a commit has put messages into it */
+    const struct aggregation_set *aggregations; /* must outlive the runtime */
+    struct outbox *outbox;                      /* is told when a commit has put messages into it */
 };
 
 enum error_code runtime_start(struct runtime **runtime, const struct runtime_options *options,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* runtime_events.c - aggregation_started, batch_processed, state_persisted, aggregation_completed and
+/* runtime_events.c - window_updated, and aggregation_started, batch_processed, state_persisted, aggregation_completed and
  * aggregation_failed. They are committed with the rows they speak of. Batches are told of together, at most
  * once a second, so that telling never costs more than counting. */
 #include <string.h>
@@ -10,6 +10,7 @@
 #include "reducer/runtime_internal.h"
 
 #define TELL_EVERY_US 1000000
+#define AGGREGATION_DEFAULT "namespace_grouping" /* the type that these events have always named */
 
 static struct json *payload_of(const struct runtime *runtime)
 {
@@ -20,40 +21,93 @@ static struct json *payload_of(const struct runtime *runtime)
     return payload;
 }
 
+/* Takes the payload. */
+static void tell_on(struct runtime *runtime, const char *topic, const char *type, const char *key,
+                    const char *namespace, struct json *payload)
+{
+    char id[UUID_TEXT_BYTES];
+    struct buffer value = {0};
+    const struct envelope envelope = {
+        .event_id = clock_uuid_v7(),
+        .event_type = type,
+        .event_us = clock_now_us(),
+        .source_node_id = runtime->options.node_id,
+        .source_instance = runtime->instance_id,
+        .environment = runtime->options.config->environment,
+        .partition_key = key,
+        .payload = payload,
+        .event_category = "metadata_aggregation",
+        .node_type = "reducer",
+        .namespace = namespace,
+    };
+    envelope_write(&value, &envelope);
+    const struct store_message message = {
+        .event_id = uuid_format(&envelope.event_id, id),
+        .topic = topic,
+        .event_type = type,
+        .key = key,
+        .key_bytes = strlen(key),
+        .value = buffer_text(&value),
+        .value_bytes = value.bytes,
+    };
+    store_add_message(runtime->store, &message);
+    buffer_fini(&value);
+    json_release(payload);
+}
+
 /* Takes the payload. An event type without a route is not published. */
 static void tell(struct runtime *runtime, const char *type, struct json *payload)
 {
     const char *topic = event_routes_topic(runtime->options.routes, type);
-    if (topic) {
-        char id[UUID_TEXT_BYTES];
-        struct buffer value = {0};
-        const struct envelope envelope = {
-            .event_id = clock_uuid_v7(),
-            .event_type = type,
-            .event_us = clock_now_us(),
-            .source_node_id = runtime->options.node_id,
-            .source_instance = runtime->instance_id,
-            .environment = runtime->options.config->environment,
-            .partition_key = runtime->aggregation_id,
-            .payload = payload,
-            .event_category = "metadata_aggregation",
-            .node_type = "reducer",
-            .namespace = runtime->options.config->default_namespace,
-        };
-        envelope_write(&value, &envelope);
-        const struct store_message message = {
-            .event_id = uuid_format(&envelope.event_id, id),
-            .topic = topic,
-            .event_type = type,
-            .key = runtime->aggregation_id,
-            .key_bytes = strlen(runtime->aggregation_id),
-            .value = buffer_text(&value),
-            .value_bytes = value.bytes,
-        };
-        store_add_message(runtime->store, &message);
-        buffer_fini(&value);
+    if (topic)
+        tell_on(runtime, topic, type, runtime->aggregation_id,
+                runtime->options.config->default_namespace, payload);
+    else
+        json_release(payload);
+}
+
+static void set_instant(struct json *object, const char *name, int64_t instant_us)
+{
+    char time[INSTANT_TEXT_BYTES];
+    json_object_set(object, name, json_text(instant_format(instant_us, time)));
+}
+
+static void tell_updated(struct runtime *runtime, const char *topic, const struct aggregate *row)
+{
+    struct json *payload = json_object();
+    json_object_set(payload, "type", json_text(row->definition->name));
+    json_object_set(payload, "version", json_text(row->definition->version));
+    set_instant(payload, "window_start", row->start_us);
+    set_instant(payload, "window_end", row->end_us);
+    json_object_set(payload, "group", json_string(row->group, row->group_bytes));
+    json_object_set(payload, "partition", json_int(row->partition));
+    json_object_set(payload, "revision", json_int(row->revision));
+    json_object_set(payload, "events", json_int(row->events));
+    tell_on(runtime, topic, "window_updated", row->group, row->group, payload);
+}
+
+/* Windows that this commit changes: each at once when it is new, then at most once a second. */
+void runtime_tell_updates(struct runtime *runtime, int64_t now_us)
+{
+    const char *topic = event_routes_topic(runtime->options.routes, "window_updated");
+    const struct reducer *reducer = &runtime->reducer;
+    for (size_t i = 0; topic && i < reducer->dirty_count; i++) {
+        struct aggregate *row = reducer->dirty[i];
+        if (!row->definition->announce_updates || row->end_us == INT64_MAX ||
+            (row->told_us > 0 && now_us - row->told_us < TELL_EVERY_US))
+            continue;
+        row->told_us = now_us;
+        tell_updated(runtime, topic, row);
     }
-    json_release(payload);
+}
+
+/* The measure of a row as a number; 0 when it has none of that name. */
+static int64_t figure(const struct aggregate *row, const char *name)
+{
+    struct json *value = aggregate_value_named(row, name);
+    int64_t number = json_int_value(value);
+    json_release(value);
+    return number;
 }
 
 /* Namespaces in memory, each once although it may have a row on every partition. */
@@ -65,12 +119,12 @@ static int64_t count_namespaces(const struct runtime *runtime, int64_t *size_byt
     for (int32_t p = 0; p < PARTITIONS_MAX; p++) {
         const struct reducer_partition *partition = runtime->reducer.partitions[p];
         for (size_t i = 0; partition && i < partition->rows_capacity; i++) {
-            const struct aggregate *row = partition->rows[i];
-            if (!row || row->type != AGGREGATION_NAMESPACE_TOTAL)
+            const struct aggregate *row = partition->rows[i].row;
+            if (!row || strcmp(row->definition->name, AGGREGATION_OF_TOTALS) != 0)
                 continue;
             distinct_add(&names, distinct_hash(row->group, row->group_bytes));
-            *size_bytes += row->size_bytes;
-            *workflows += distinct_count(&row->sets[SET_WORKFLOWS]);
+            *size_bytes += figure(row, "total_size_bytes");
+            *workflows += figure(row, "unique_workflows");
         }
     }
     int64_t count = distinct_count(&names);
@@ -86,8 +140,7 @@ static void begin(struct runtime *runtime, int64_t now_us)
     runtime->told_at_us = 0;
     runtime->batches = runtime->items = runtime->told_items = 0;
     struct json *payload = payload_of(runtime);
-    json_object_set(payload, "aggregation_type",
-                    json_text(aggregations[AGGREGATION_NAMESPACE].name));
+    json_object_set(payload, "aggregation_type", json_text(AGGREGATION_DEFAULT));
     json_object_set(payload, "batch_size",
                     json_int(runtime->options.config->aggregation_batch_size));
     json_object_set(payload, "window_size_ms",
@@ -129,8 +182,7 @@ void runtime_tell_failure(struct runtime *runtime, const struct error *error)
     json_object_set(payload, "error_message", json_text(error->text));
     json_object_set(payload, "duration_ms",
                     json_int((clock_monotonic_us() - runtime->aggregation_since_us) / 1000));
-    json_object_set(payload, "aggregation_type",
-                    json_text(aggregations[AGGREGATION_NAMESPACE].name));
+    json_object_set(payload, "aggregation_type", json_text(AGGREGATION_DEFAULT));
     tell(runtime, "aggregation_failed", payload);
 }
 

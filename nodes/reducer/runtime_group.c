@@ -49,7 +49,9 @@ enum error_code runtime_open(struct runtime *runtime, struct error *error)
         runtime_broker_state(runtime, false, error->text);
     } else {
         runtime_broker_state(runtime, true, "");
-        code = store_use_cluster(runtime->store, cluster_id, partitions, error);
+        code = store_register(runtime->store, error);
+        if (!code)
+            code = store_use_cluster(runtime->store, cluster_id, partitions, error);
         runtime_database_state(runtime, !code, code ? error->text : "");
     }
     if (code) {
@@ -267,7 +269,6 @@ static void finalize(struct runtime *runtime, int64_t now_us)
     const struct config *config = runtime->options.config;
     const struct store_rules rules = {
         .tolerance_ms = config->aggregation_watermark_tolerance_ms,
-        .lateness_ms = config->aggregation_allowed_lateness_ms,
         .idle_ms = 2 * config->partition_idle_ms,
         .final_topic = event_routes_topic(runtime->options.routes, "window_final"),
         .node_id = runtime->options.node_id,

@@ -76,6 +76,7 @@ void runtime_report_progress(struct runtime *runtime);
 void runtime_take_records(struct runtime *runtime, struct kafka_record *records, int count);
 
 /* runtime_events.c: messages for the next snapshot */
+void runtime_tell_updates(struct runtime *runtime, int64_t now_us);
 void runtime_tell_batch(struct runtime *runtime, int64_t now_us);
 void runtime_tell_failure(struct runtime *runtime, const struct error *error);
 bool runtime_tell_end(struct runtime *runtime); /* true when there is a message to commit */

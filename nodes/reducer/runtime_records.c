@@ -40,13 +40,15 @@ static void add_dead_letter(struct runtime *runtime, const struct reducer_record
 }
 
 /* The record cannot go on without rows of an older window, so this waits for the database. */
-static bool load_window(struct runtime *runtime, int32_t number, int64_t start_us)
+static bool load_window(struct runtime *runtime, int32_t number,
+                        const struct reducer_outcome *outcome)
 {
     int wait_ms = RETRY_FIRST_MS;
     while (!atomic_load(&runtime->stopping)) {
         struct error error = {0};
         struct reducer_partition *partition = runtime->reducer.partitions[number];
-        if (!store_load_window(runtime->store, &runtime->reducer, partition, start_us, &error))
+        if (!store_load_window(runtime->store, &runtime->reducer, partition, outcome->aggregation,
+                               outcome->window_start_us, &error))
             return true;
         runtime_database_state(runtime, false, error.text);
         runtime_pause_ms(runtime, wait_ms);
@@ -59,7 +61,7 @@ static void take(struct runtime *runtime, const struct reducer_record *record)
 {
     struct reducer_outcome outcome = reducer_record(&runtime->reducer, record);
     while (outcome.verdict == RECORD_NEEDS_WINDOW) {
-        if (!load_window(runtime, record->partition, outcome.window_start_us)) {
+        if (!load_window(runtime, record->partition, &outcome)) {
             runtime->restart = true; /* later records must not pass this one */
             return;
         }

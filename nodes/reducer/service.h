@@ -6,12 +6,14 @@
 #include "base/config.h"
 #include "io/http_server.h"
 #include "io/postgres.h"
+#include "reducer/query.h"
 #include "reducer/runtime.h"
 
 struct service {
     const struct config *config;
     struct postgres_pool *pool;
     struct runtime *runtime;
+    const struct aggregation_set *aggregations;
     const char *topic;
     const char *node_id;
     int64_t started_us;
@@ -24,8 +26,12 @@ void handle_aggregations(struct http_request *request, struct http_response *res
                          void *context);
 void handle_windows_open(struct http_request *request, struct http_response *response,
                          void *context);
+void handle_definitions(struct http_request *request, struct http_response *response,
+                        void *context);
 void handle_namespaces(struct http_request *request, struct http_response *response, void *context);
 void handle_watermark(struct http_request *request, struct http_response *response, void *context);
+enum error_code service_totals(struct service *service, const char *namespace, const char *after,
+                               int limit, struct query_rows *rows, struct error *error) MUST_USE;
 /* api_older.c */
 void handle_snapshot(struct http_request *request, struct http_response *response, void *context);
 void handle_aggregation_query(struct http_request *request, struct http_response *response,

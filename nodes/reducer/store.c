@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/log.h"
 #include "reducer/store_internal.h"
 
+#define WRITE_NAME "bridge-reducer write" /* application_name of the connection that writes */
 #define WRITE_SETTINGS                                                                             \
     "-c synchronous_commit=on -c idle_in_transaction_session_timeout=5000 -c lock_timeout=5000 "   \
     "-c tcp_user_timeout=5000 -c statement_timeout=30000"
@@ -19,37 +21,25 @@ static const char sql_lanes[] =
     " SELECT $1, u.* FROM unnest($2::int4[], $3::text[], $4::int8[]) AS u"
     " ON CONFLICT (topic, partition, lane) DO UPDATE SET last_seq = excluded.last_seq";
 static const char sql_rows[] =
-    "INSERT INTO aggregation_rows (aggregation, window_ms, window_start, group_key, partition, "
-    "window_end, revision,"
-    " stamps, size_bytes, latency_count, latency_sum_ms, first_at, last_at, unique_file_hashes, "
-    "unique_workflows,"
-    " unique_file_types, sketch)"
-    " SELECT * FROM unnest($1::text[], $2::int8[], $3::timestamptz[], $4::text[], $5::int4[], "
-    "$6::timestamptz[],"
-    " $7::int4[], $8::int8[], $9::int8[], $10::int8[], $11::float8[], $12::timestamptz[], "
-    "$13::timestamptz[],"
-    " $14::int8[], $15::int8[], $16::int8[], $17::bytea[])"
-    " ON CONFLICT (aggregation, window_ms, window_start, group_key, partition) DO UPDATE SET"
-    " revision = excluded.revision, stamps = excluded.stamps, size_bytes = excluded.size_bytes,"
-    " latency_count = excluded.latency_count, latency_sum_ms = excluded.latency_sum_ms,"
-    " first_at = excluded.first_at, last_at = excluded.last_at,"
-    " unique_file_hashes = excluded.unique_file_hashes, unique_workflows = "
-    "excluded.unique_workflows,"
-    " unique_file_types = excluded.unique_file_types, sketch = excluded.sketch, updated_at = now()";
+    "INSERT INTO aggregation_rows (definition, window_ms, window_start, group_key, partition,"
+    " window_end, revision, events, state)"
+    " SELECT * FROM unnest($1::int4[], $2::int8[], $3::timestamptz[], $4::text[], $5::int4[],"
+    " $6::timestamptz[], $7::int4[], $8::int8[], $9::bytea[])"
+    " ON CONFLICT (definition, window_ms, window_start, group_key, partition) DO UPDATE SET"
+    " revision = excluded.revision, events = excluded.events, state = excluded.state,"
+    " updated_at = now()";
 static const char sql_drop_values[] =
-    "DELETE FROM aggregation_values v USING unnest($1::text[], $2::int8[], $3::timestamptz[], "
-    "$4::text[], $5::int4[],"
-    " $6::int2[]) AS u (aggregation, window_ms, window_start, group_key, partition, value_set)"
-    " WHERE v.aggregation = u.aggregation AND v.window_ms = u.window_ms AND v.window_start = "
-    "u.window_start"
-    " AND v.group_key = u.group_key AND v.partition = u.partition AND v.value_set = u.value_set";
+    "DELETE FROM aggregation_values v USING unnest($1::int4[], $2::int8[], $3::timestamptz[],"
+    " $4::text[], $5::int4[], $6::int2[])"
+    " AS u (definition, window_ms, window_start, group_key, partition, cell)"
+    " WHERE v.definition = u.definition AND v.window_ms = u.window_ms"
+    " AND v.window_start = u.window_start AND v.group_key = u.group_key"
+    " AND v.partition = u.partition AND v.cell = u.cell";
 static const char sql_add_values[] =
-    "INSERT INTO aggregation_values (aggregation, window_ms, window_start, group_key, partition, "
-    "value_set,"
-    " first_value, hashes)"
-    " SELECT * FROM unnest($1::text[], $2::int8[], $3::timestamptz[], $4::text[], $5::int4[], "
-    "$6::int2[], $7::int4[],"
-    " $8::bytea[])";
+    "INSERT INTO aggregation_values (definition, window_ms, window_start, group_key, partition,"
+    " cell, first_value, hashes)"
+    " SELECT * FROM unnest($1::int4[], $2::int8[], $3::timestamptz[], $4::text[], $5::int4[],"
+    " $6::int2[], $7::int4[], $8::bytea[])";
 static const char sql_messages[] =
     "INSERT INTO reducer_outbox (event_id, topic, event_type, key, value)"
     " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])";
@@ -58,28 +48,28 @@ static const enum postgres_type fence_types[] = {PG_TEXT, PG_TEXT, PG_INT4,     
                                                  PG_INT8, PG_INT8, PG_TIMESTAMPTZ};
 static const enum postgres_type lanes_types[] = {PG_TEXT, PG_INT4, PG_TEXT, PG_INT8};
 static const enum postgres_type rows_types[] = {
-    PG_TEXT,        PG_INT8, PG_TIMESTAMPTZ, PG_TEXT, PG_INT4,   PG_TIMESTAMPTZ,
-    PG_INT4,        PG_INT8, PG_INT8,        PG_INT8, PG_DOUBLE, PG_TIMESTAMPTZ,
-    PG_TIMESTAMPTZ, PG_INT8, PG_INT8,        PG_INT8, PG_BYTEA,
+    PG_INT4, PG_INT8, PG_TIMESTAMPTZ, PG_TEXT, PG_INT4, PG_TIMESTAMPTZ, PG_INT4, PG_INT8, PG_BYTEA,
 };
-static const enum postgres_type drop_types[] = {PG_TEXT, PG_INT8, PG_TIMESTAMPTZ,
+static const enum postgres_type drop_types[] = {PG_INT4, PG_INT8, PG_TIMESTAMPTZ,
                                                 PG_TEXT, PG_INT4, PG_INT2};
-static const enum postgres_type add_types[] = {PG_TEXT, PG_INT8, PG_TIMESTAMPTZ, PG_TEXT,
+static const enum postgres_type add_types[] = {PG_INT4, PG_INT8, PG_TIMESTAMPTZ, PG_TEXT,
                                                PG_INT4, PG_INT2, PG_INT4,        PG_BYTEA};
 static const enum postgres_type message_types[] = {PG_TEXT, PG_TEXT, PG_TEXT, PG_BYTEA, PG_BYTEA};
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-struct store *store_new(const char *url, const char *topic, const char *instance)
+struct store *store_new(const char *url, const char *topic, const char *instance,
+                        const struct aggregation_set *set)
 {
     struct store *store = must_calloc(1, sizeof(*store));
-    store->write = postgres_new(url, "bridge-reducer write", WRITE_SETTINGS);
+    store->write = postgres_new(url, WRITE_NAME, WRITE_SETTINGS);
     store->load = postgres_new(url, "bridge-reducer load", WRITE_SETTINGS);
     postgres_set_reply_timeout(store->write, REPLY_TIMEOUT_MS);
     postgres_set_reply_timeout(store->load, 3 * REPLY_TIMEOUT_MS);
     store->topic = must_strdup(topic);
     store->instance = must_strdup(instance);
     store->cluster_id = must_strdup("");
+    store->set = set;
     for (int i = 0; i < MESSAGE_COLUMNS; i++)
         postgres_array_start(&store->next_messages[i], message_types[i]);
     return store;
@@ -155,10 +145,11 @@ static void snapshot_partitions(struct store *store, const struct reducer *reduc
     }
 }
 
-static void push_key(struct postgres_value *values, const struct aggregate *row)
+static void push_key(struct store *store, struct postgres_value *values,
+                     const struct aggregate *row)
 {
-    bool windowed = aggregations[row->type].windowed;
-    postgres_push_string(&values[0], aggregations[row->type].name);
+    bool windowed = row->end_us != INT64_MAX;
+    postgres_push_int4(&values[0], store->ids[row->definition->index]);
     postgres_push_int8(&values[1], windowed ? (row->end_us - row->start_us) / 1000 : 0);
     postgres_push_instant(&values[2], row->start_us);
     postgres_push_text(&values[3], row->group, row->group_bytes);
@@ -168,60 +159,65 @@ static void push_key(struct postgres_value *values, const struct aggregate *row)
 static void snapshot_row(struct store *store, const struct aggregate *row)
 {
     struct postgres_value *rows = store->rows;
-    push_key(rows, row);
-    if (aggregations[row->type].windowed)
+    push_key(store, rows, row);
+    if (row->end_us != INT64_MAX)
         postgres_push_instant(&rows[5], row->end_us);
     else
         postgres_push_null(&rows[5]);
     postgres_push_int4(&rows[6], row->revision);
-    postgres_push_int8(&rows[7], row->stamps);
-    postgres_push_int8(&rows[8], row->size_bytes);
-    postgres_push_int8(&rows[9], row->latency_count);
-    postgres_push_double(&rows[10], row->latency_sum_ms);
-    postgres_push_instant(&rows[11], row->first_us);
-    postgres_push_instant(&rows[12], row->last_us);
-    for (int set = 0; set < AGGREGATE_SETS; set++)
-        postgres_push_int8(&rows[13 + set], distinct_count(&row->sets[set]));
+    postgres_push_int8(&rows[7], row->events);
     buffer_clear(&store->scratch);
     aggregate_encode(row, &store->scratch);
-    postgres_push_bytea(&rows[16], store->scratch.data, store->scratch.bytes);
+    postgres_push_bytea(&rows[8], store->scratch.data, store->scratch.bytes);
 }
 
-static void add_piece(struct store *store, struct aggregate *row, int set, int32_t first,
+static void add_piece(struct store *store, struct aggregate *row, int cell, int32_t first,
                       const void *octets, size_t bytes)
 {
-    push_key(store->adds, row);
-    postgres_push_int2(&store->adds[5], (int16_t)set);
+    push_key(store, store->adds, row);
+    postgres_push_int2(&store->adds[5], (int16_t)cell);
     postgres_push_int4(&store->adds[6], first);
     postgres_push_bytea(&store->adds[7], octets, bytes);
-    row->chunks[set]++;
+    row->cells[cell].set->pieces++;
 }
 
-static void drop_pieces(struct store *store, struct aggregate *row, int set)
+static void drop_pieces(struct store *store, struct aggregate *row, int cell)
 {
-    if (row->chunks[set] == 0)
+    if (row->cells[cell].set->pieces == 0)
         return;
-    push_key(store->drops, row);
-    postgres_push_int2(&store->drops[5], (int16_t)set);
-    row->chunks[set] = 0;
+    push_key(store, store->drops, row);
+    postgres_push_int2(&store->drops[5], (int16_t)cell);
+    row->cells[cell].set->pieces = 0;
 }
 
-/* Sets are appended to; now and then their pieces are joined into one. */
-static void snapshot_set(struct store *store, struct aggregate *row, int number)
+/* Small sets stand in their row. Larger ones are appended to; now and then their pieces are joined. */
+static void snapshot_set(struct store *store, struct aggregate *row, int cell)
 {
-    struct distinct *set = &row->sets[number];
+    const struct aggregate_set *kept = row->cells[cell].set;
+    if (!kept || aggregate_set_is_inline(kept))
+        return;
+    struct distinct *set = &row->cells[cell].set->values;
     size_t count;
     const uint64_t *fresh = distinct_fresh(set, &count);
-    bool join = count > 0 && row->chunks[number] >= PIECES_MAX;
+    bool join = count > 0 && kept->pieces >= PIECES_MAX;
     if (!distinct_is_exact(set) && (join || set->converted)) {
-        drop_pieces(store, row, number);
-        add_piece(store, row, number, STORE_PIECE_BASE, set->registers, DISTINCT_REGISTERS);
+        drop_pieces(store, row, cell);
+        add_piece(store, row, cell, STORE_PIECE_BASE, set->registers, DISTINCT_REGISTERS);
         distinct_new_base(set);
     } else if (join) {
-        drop_pieces(store, row, number);
-        add_piece(store, row, number, 0, set->values, set->count * sizeof(*set->values));
+        drop_pieces(store, row, cell);
+        add_piece(store, row, cell, 0, set->values, set->count * sizeof(*set->values));
     } else if (count > 0) {
-        add_piece(store, row, number, (int32_t)set->stored, fresh, count * sizeof(*fresh));
+        add_piece(store, row, cell, (int32_t)set->stored, fresh, count * sizeof(*fresh));
+    }
+}
+
+static void snapshot_sets(struct store *store, struct aggregate *row)
+{
+    const struct aggregation *definition = row->definition;
+    for (int i = 0; definition->distincts_count > 0 && i < definition->cells_count; i++) {
+        if (definition->cells[i].kind == CELL_DISTINCT)
+            snapshot_set(store, row, i);
     }
 }
 
@@ -232,9 +228,8 @@ void store_snapshot(struct store *store, struct reducer *reducer)
     start_arrays(store->drops, drop_types, 0, COUNT(drop_types));
     start_arrays(store->adds, add_types, 0, COUNT(add_types));
     for (size_t i = 0; i < reducer->dirty_count; i++) {
+        snapshot_sets(store, reducer->dirty[i]); /* before the row says where they stand */
         snapshot_row(store, reducer->dirty[i]);
-        for (int set = 0; set < AGGREGATE_SETS; set++)
-            snapshot_set(store, reducer->dirty[i], set);
     }
     for (int i = 0; i < MESSAGE_COLUMNS; i++) {
         struct postgres_value ready = store->next_messages[i];
@@ -306,12 +301,34 @@ bool store_connected(const struct store *store) { return postgres_connected(stor
 
 /* -- partitions -- */
 
+/* A reducer that was stopped in the middle of its pipeline holds row locks, and its backend waits for the rest
+ * of it: no timeout of the server applies there. One that lives leaves no gap of seconds between two
+ * statements of a transaction, so such a backend is ended before rows of partitions are touched. */
+static enum error_code end_stopped_writers(struct store *store, struct error *error)
+{
+    static const char sql[] =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = '" WRITE_NAME "' AND datname = current_database()"
+        " AND usename = current_user AND backend_xid IS NOT NULL"
+        " AND wait_event IN ('ClientRead', 'ClientWrite')"
+        " AND greatest(query_start, state_change) < clock_timestamp() - interval '3 s'";
+    struct postgres_rows *rows = NULL;
+    enum error_code code = postgres_query(store->load, sql, NULL, 0, &rows, error);
+    if (!code && postgres_rows_count(rows) > 0)
+        log_warning("ended transactions of reducers that have stopped",
+                    LOG_INT("count", postgres_rows_count(rows)));
+    postgres_rows_free(rows);
+    return code;
+}
+
 enum error_code store_use_cluster(struct store *store, const char *cluster_id, int32_t partitions,
                                   struct error *error)
 {
-    static const char sql[] =
-        "INSERT INTO reducer_partitions (cluster_id, topic, partition)"
-        " SELECT $1, $2, p FROM generate_series(0, $3::int4 - 1) AS p ON CONFLICT DO NOTHING";
+    static const char sql[] = "INSERT INTO reducer_partitions (cluster_id, topic, partition)"
+                              " SELECT $1, $2, n FROM generate_series(0, $3::int4 - 1) AS n"
+                              " WHERE NOT EXISTS (SELECT FROM reducer_partitions p"
+                              " WHERE p.cluster_id = $1 AND p.topic = $2 AND p.partition = n)"
+                              " ON CONFLICT DO NOTHING";
     struct postgres_value values[3] = {0};
     free(store->cluster_id);
     store->cluster_id = must_strdup(cluster_id);
@@ -340,7 +357,9 @@ enum error_code store_assign(struct store *store, const int32_t *partitions, int
     postgres_array_start(&values[3], PG_INT4);
     for (int i = 0; i < count; i++)
         postgres_push_int4(&values[3], partitions[i]);
-    enum error_code code = postgres_query(store->load, sql, values, 4, &rows, error);
+    enum error_code code = end_stopped_writers(store, error);
+    if (!code)
+        code = postgres_query(store->load, sql, values, 4, &rows, error);
     values_fini(values, 4);
     if (code)
         return code;
@@ -437,30 +456,31 @@ static enum error_code note_idle(struct store *store, const int32_t *idle, const
 /* One statement: the finals of windows that are closed, their rows no longer open, the announcements. */
 static const char sql_finalize[] =
     "WITH low AS MATERIALIZED (SELECT reducer_low_watermark($1, $2, $3::int8 * interval '1 ms', "
-    "$5::int8 * interval '1 ms') AS at),"
-    " due AS MATERIALIZED (SELECT DISTINCT aggregation, window_ms, window_start, group_key, "
-    "window_end"
-    "   FROM aggregation_rows, low WHERE is_open AND window_end <= low.at - $4::int8 * interval '1 "
-    "ms'"
-    "   ORDER BY 1, 2, 3, 4 LIMIT 1000),"
-    " made AS (INSERT INTO aggregation_finals (aggregation, window_ms, window_start, group_key)"
-    "   SELECT aggregation, window_ms, window_start, group_key FROM due ON CONFLICT DO NOTHING "
+    "$4::int8 * interval '1 ms') AS at),"
+    " due AS MATERIALIZED (SELECT DISTINCT r.definition, d.name, d.version, r.window_ms,"
+    "   r.window_start, r.group_key, r.window_end"
+    "   FROM aggregation_rows r JOIN aggregation_definitions d ON d.id = r.definition, low"
+    "   WHERE r.is_open AND r.window_end <= low.at"
+    "   AND r.window_end <= low.at - d.lateness_ms * interval '1 ms'"
+    "   ORDER BY 1, 4, 5, 6 LIMIT 1000),"
+    " made AS (INSERT INTO aggregation_finals (definition, window_ms, window_start, group_key)"
+    "   SELECT definition, window_ms, window_start, group_key FROM due ON CONFLICT DO NOTHING "
     "RETURNING *),"
     " closed AS (UPDATE aggregation_rows r SET is_open = false FROM due d"
-    "   WHERE r.is_open AND r.aggregation = d.aggregation AND r.window_ms = d.window_ms"
+    "   WHERE r.is_open AND r.definition = d.definition AND r.window_ms = d.window_ms"
     "   AND r.window_start = d.window_start AND r.group_key = d.group_key),"
     " told AS (INSERT INTO reducer_outbox (event_id, topic, event_type, key, value)"
-    "   SELECT id, $6, 'window_final', convert_to(group_key, 'UTF8'), convert_to(json_build_object("
+    "   SELECT id, $5, 'window_final', convert_to(group_key, 'UTF8'), convert_to(json_build_object("
     "     'envelope_version', '1.0', 'event_id', id, 'event_type', 'window_final', "
     "'event_version', '1.0',"
     "     'event_timestamp', to_char(now() AT TIME ZONE 'UTC', "
     "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),"
-    "     'source_node_id', $7::text, 'source_service', 'omninode-bridge', 'source_version', "
+    "     'source_node_id', $6::text, 'source_service', 'omninode-bridge', 'source_version', "
     "'1.0.0',"
     "     'source_instance', NULL, 'correlation_id', NULL, 'causation_id', NULL, 'environment', "
-    "$8::text,"
-    "     'region', NULL, 'partition_key', group_key, 'payload', json_build_object('type', "
-    "aggregation,"
+    "$7::text,"
+    "     'region', NULL, 'partition_key', group_key, 'payload', json_build_object('type', name,"
+    "       'version', version,"
     "       'window_start', to_char(window_start AT TIME ZONE 'UTC', "
     "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
     "       'window_end', to_char(window_end AT TIME ZONE 'UTC', "
@@ -469,11 +489,10 @@ static const char sql_finalize[] =
     "     'metadata', json_build_object('event_category', 'metadata_aggregation', 'node_type', "
     "'reducer',"
     "       'namespace', group_key))::text, 'UTF8')"
-    "   FROM (SELECT d.*, md5(concat_ws('|', 'final', d.aggregation, d.window_ms, extract(epoch "
-    "FROM d.window_start),"
-    "     d.group_key))::uuid::text AS id FROM made JOIN due d USING (aggregation, window_ms, "
-    "window_start, group_key)) AS f"
-    "   WHERE $6::text IS NOT NULL RETURNING 1)"
+    "   FROM (SELECT d.*, md5(concat_ws('|', 'final', d.name, d.version, d.window_ms,"
+    "     extract(epoch FROM d.window_start), d.group_key))::uuid::text AS id"
+    "     FROM made JOIN due d USING (definition, window_ms, window_start, group_key)) AS f"
+    "   WHERE $5::text IS NOT NULL RETURNING 1)"
     " SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM told),"
     "   EXISTS (SELECT FROM aggregation_rows WHERE is_open AND window_end IS NOT NULL)";
 
@@ -483,20 +502,19 @@ enum error_code store_finalize(struct store *store, const struct store_rules *ru
 {
     enum error_code code =
         idle_count > 0 ? note_idle(store, idle, epochs, idle_count, error) : ERR_OK;
-    struct postgres_value values[8] = {0};
+    struct postgres_value values[7] = {0};
     postgres_set_string(&values[0], store->cluster_id);
     postgres_set_string(&values[1], store->topic);
     postgres_set_int8(&values[2], rules->tolerance_ms);
-    postgres_set_int8(&values[3], rules->lateness_ms);
-    postgres_set_int8(&values[4], rules->idle_ms);
-    postgres_set_string(&values[5], rules->final_topic);
-    postgres_set_string(&values[6], rules->node_id);
-    postgres_set_string(&values[7], rules->environment);
+    postgres_set_int8(&values[3], rules->idle_ms);
+    postgres_set_string(&values[4], rules->final_topic);
+    postgres_set_string(&values[5], rules->node_id);
+    postgres_set_string(&values[6], rules->environment);
     *announced = 0;
     int64_t due = 1;
     while (!code && due > 0) {
         struct postgres_rows *rows = NULL;
-        code = postgres_query(store->load, sql_finalize, values, 8, &rows, error);
+        code = postgres_query(store->load, sql_finalize, values, 7, &rows, error);
         if (code)
             break;
         due = postgres_rows_int(rows, 0, 0);
@@ -504,6 +522,6 @@ enum error_code store_finalize(struct store *store, const struct store_rules *ru
         *open = postgres_rows_bool(rows, 0, 2);
         postgres_rows_free(rows);
     }
-    values_fini(values, 8);
+    values_fini(values, 7);
     return code;
 }

@@ -31,8 +31,13 @@ struct store_assignment {
     int64_t newest_us; /* WINDOW_NO_TIME: none */
 };
 
-struct store *store_new(const char *url, const char *topic, const char *instance) MUST_USE;
+/* The set must outlive the store. */
+struct store *store_new(const char *url, const char *topic, const char *instance,
+                        const struct aggregation_set *set) MUST_USE;
 void store_free(struct store *store);
+/* Writes the definitions down; before anything else but store_use_cluster. ERR_CONFIG: one of them counts
+ * otherwise than what was written down under its name and version. */
+enum error_code store_register(struct store *store, struct error *error) MUST_USE;
 /* Offsets belong to (cluster id, topic); makes the rows of all partitions. */
 enum error_code store_use_cluster(struct store *store, const char *cluster_id, int32_t partitions,
                                   struct error *error) MUST_USE;
@@ -43,10 +48,10 @@ enum error_code store_assign(struct store *store, const int32_t *partitions, int
 /* Hands the partition to the core with its lanes, totals and open windows. */
 enum error_code store_load(struct store *store, struct reducer *reducer,
                            const struct store_assignment *assignment, struct error *error) MUST_USE;
-/* Rows of one older window. */
+/* Rows of one older window of an aggregation. */
 enum error_code store_load_window(struct store *store, struct reducer *reducer,
-                                  struct reducer_partition *partition, int64_t start_us,
-                                  struct error *error) MUST_USE;
+                                  struct reducer_partition *partition, int aggregation,
+                                  int64_t start_us, struct error *error) MUST_USE;
 /* Notes that the broker no longer has the records before offset. */
 enum error_code store_note_gap(struct store *store, int32_t partition, int64_t epoch,
                                int64_t offset, int64_t missing, struct error *error) MUST_USE;
@@ -78,7 +83,7 @@ enum error_code store_outcome(struct store *store, bool *committed, struct error
 size_t store_snapshot_messages(const struct store *store);
 
 struct store_rules {
-    int64_t tolerance_ms, lateness_ms, idle_ms;
+    int64_t tolerance_ms, idle_ms;
     const char *final_topic; /* where finals are announced; NULL: nowhere */
     const char *node_id;     /* source of the announcements */
     const char *environment;

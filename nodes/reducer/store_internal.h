@@ -8,7 +8,7 @@
 enum {
     FENCE_COLUMNS = 7,
     LANE_COLUMNS = 4,
-    ROW_COLUMNS = 17,
+    ROW_COLUMNS = 9,
     DROP_COLUMNS = 6,
     ADD_COLUMNS = 8,
     MESSAGE_COLUMNS = 5
@@ -20,6 +20,9 @@ struct store {
     char *topic;
     char *instance;
     char *cluster_id;
+    const struct aggregation_set *set;
+    int32_t ids[AGGREGATIONS_MAX]; /* of the set's definitions in aggregation_definitions */
+    bool registered;
     /* The snapshot: parameters of the statements of one transaction. */
     struct postgres_value fence[FENCE_COLUMNS];
     struct postgres_value lanes[LANE_COLUMNS];

@@ -4,51 +4,53 @@
 
 #include "reducer/store_internal.h"
 
+/* Rows of a partition, for definitions with the length of their windows and a time each. */
+#define KEYS 4
+#define FROM_KEYS(table)                                                                           \
+    " FROM unnest($2::int4[], $3::int8[], $4::timestamptz[]) AS u (definition, window_ms, at)"     \
+    " JOIN " table " r ON r.definition = u.definition AND r.window_ms = u.window_ms"
 #define ROW_SELECT                                                                                 \
-    "SELECT aggregation, window_start, group_key, revision, stamps, size_bytes, latency_count, "   \
-    "latency_sum_ms,"                                                                              \
-    " first_at, last_at, sketch FROM aggregation_rows"
+    "SELECT r.definition, r.window_start, r.group_key, r.revision, r.events, r.state" FROM_KEYS(   \
+        "aggregation_rows")
 #define VALUE_SELECT                                                                               \
-    "SELECT aggregation, window_start, group_key, value_set, first_value, hashes FROM "            \
-    "aggregation_values"
-#define VALUE_ORDER " ORDER BY aggregation, window_start, group_key, value_set, first_value"
+    "SELECT r.definition, r.window_start, r.group_key, r.cell, r.first_value, r.hashes" FROM_KEYS( \
+        "aggregation_values")
+#define VALUE_ORDER " ORDER BY r.definition, r.window_start, r.group_key, r.cell, r.first_value"
 
 static enum error_code bad_row(struct error *error, const char *what)
 {
     return error_set(error, ERR_INTERNAL, "%s holds a row that this program cannot read", what);
 }
 
-/* Rows of an aggregation this program does not have stay as they are. */
-static struct aggregate *row_at(struct reducer *reducer, struct reducer_partition *partition,
+/* Rows of a definition that is not loaded stay as they are. */
+static struct aggregate *row_at(struct store *store, struct reducer *reducer,
+                                struct reducer_partition *partition,
                                 const struct postgres_rows *rows, int row)
 {
-    size_t name_bytes, group_bytes;
-    const char *name = postgres_rows_text(rows, row, 0, &name_bytes);
+    size_t group_bytes;
+    int64_t id = postgres_rows_int(rows, row, 0);
     const char *group = postgres_rows_text(rows, row, 2, &group_bytes);
-    enum aggregation_type type = aggregation_by_name(name, name_bytes);
-    if (type == AGGREGATION_TYPES)
-        return NULL;
-    return reducer_row(reducer, partition, type, postgres_rows_instant(rows, row, 1), group,
-                       group_bytes);
+    for (int i = 0; i < store->set->count; i++) {
+        if (store->ids[i] == id)
+            return reducer_row(reducer, partition, i, postgres_rows_instant(rows, row, 1), group,
+                               group_bytes);
+    }
+    return NULL;
 }
 
-static enum error_code fill_rows(struct reducer *reducer, struct reducer_partition *partition,
+static enum error_code fill_rows(struct store *store, struct reducer *reducer,
+                                 struct reducer_partition *partition,
                                  const struct postgres_rows *rows, struct error *error)
 {
     for (int i = 0; i < postgres_rows_count(rows); i++) {
-        struct aggregate *row = row_at(reducer, partition, rows, i);
+        struct aggregate *row = row_at(store, reducer, partition, rows, i);
         if (!row)
             continue;
         row->revision = (int32_t)postgres_rows_int(rows, i, 3);
-        row->stamps = postgres_rows_int(rows, i, 4);
-        row->size_bytes = postgres_rows_int(rows, i, 5);
-        row->latency_count = postgres_rows_int(rows, i, 6);
-        row->latency_sum_ms = postgres_rows_double(rows, i, 7);
-        row->first_us = postgres_rows_instant(rows, i, 8);
-        row->last_us = postgres_rows_instant(rows, i, 9);
+        row->events = postgres_rows_int(rows, i, 4);
         size_t bytes;
-        const char *sketch = postgres_rows_text(rows, i, 10, &bytes);
-        if (!aggregate_decode(row, sketch, bytes))
+        const char *state = postgres_rows_text(rows, i, 5, &bytes);
+        if (!aggregate_decode(row, state, bytes))
             return bad_row(error, "aggregation_rows");
     }
     return ERR_OK;
@@ -70,20 +72,20 @@ static bool fill_set(struct distinct *set, int64_t first, const char *octets, si
     return bytes % sizeof(uint64_t) == 0;
 }
 
-static enum error_code fill_values(struct reducer *reducer, struct reducer_partition *partition,
+static enum error_code fill_values(struct store *store, struct reducer *reducer,
+                                   struct reducer_partition *partition,
                                    const struct postgres_rows *rows, struct error *error)
 {
     for (int i = 0; i < postgres_rows_count(rows); i++) {
-        struct aggregate *row = row_at(reducer, partition, rows, i);
-        int64_t set = postgres_rows_int(rows, i, 3);
+        struct aggregate *row = row_at(store, reducer, partition, rows, i);
         size_t bytes;
         const char *octets = postgres_rows_text(rows, i, 5, &bytes);
         if (!row)
             continue;
-        if (set < 0 || set >= AGGREGATE_SETS ||
-            !fill_set(&row->sets[set], postgres_rows_int(rows, i, 4), octets, bytes))
+        struct aggregate_set *set = aggregate_set_of(row, (int)postgres_rows_int(rows, i, 3));
+        if (!set || !fill_set(&set->values, postgres_rows_int(rows, i, 4), octets, bytes))
             return bad_row(error, "aggregation_values");
-        row->chunks[set]++;
+        set->pieces++;
     }
     return ERR_OK;
 }
@@ -94,15 +96,15 @@ static enum error_code load_rows(struct store *store, struct reducer *reducer,
                                  struct error *error)
 {
     struct postgres_rows *rows = NULL;
-    enum error_code code = postgres_query(store->load, rows_sql, values, 3, &rows, error);
+    enum error_code code = postgres_query(store->load, rows_sql, values, KEYS, &rows, error);
     if (!code)
-        code = fill_rows(reducer, partition, rows, error);
+        code = fill_rows(store, reducer, partition, rows, error);
     postgres_rows_free(rows);
     rows = NULL;
     if (!code)
-        code = postgres_query(store->load, values_sql, values, 3, &rows, error);
+        code = postgres_query(store->load, values_sql, values, KEYS, &rows, error);
     if (!code)
-        code = fill_values(reducer, partition, rows, error);
+        code = fill_values(store, reducer, partition, rows, error);
     postgres_rows_free(rows);
     return code;
 }
@@ -148,66 +150,88 @@ static enum error_code newest_before(struct store *store, int32_t partition, int
     return code;
 }
 
-static void key_values(struct postgres_value values[3], const struct reducer *reducer,
-                       int32_t partition, int64_t at_us)
+static void start_keys(struct postgres_value values[KEYS], int32_t partition)
 {
     postgres_set_int4(&values[0], partition);
-    postgres_set_int8(&values[1], reducer->rules.size_us / 1000);
+    postgres_array_start(&values[1], PG_INT4);
+    postgres_array_start(&values[2], PG_INT8);
+    postgres_array_start(&values[3], PG_TIMESTAMPTZ);
+}
+
+static void push_keys(struct store *store, struct postgres_value values[KEYS], int number,
+                      int64_t at_us)
+{
+    const struct aggregation_window *window =
+        &store->set->windows[store->set->items[number]->window];
+    postgres_push_int4(&values[1], store->ids[number]);
+    postgres_push_int8(&values[2], window->windowed ? window->size_us / 1000 : 0);
     if (at_us == WINDOW_NO_TIME)
-        postgres_set_null(&values[2], PG_TIMESTAMPTZ);
+        postgres_push_null(&values[3]);
     else
-        postgres_set_instant(&values[2], at_us);
+        postgres_push_instant(&values[3], at_us);
+}
+
+/* Rows for all time, and windows that were open when the partition's watermark was at watermark_us. */
+static enum error_code load_open(struct store *store, struct reducer *reducer,
+                                 struct reducer_partition *partition, int64_t watermark_us,
+                                 struct error *error)
+{
+    static const char rows_sql[] =
+        ROW_SELECT " AND (u.at IS NULL OR r.window_start > u.at) WHERE r.partition = $1";
+    static const char values_sql[] = VALUE_SELECT
+        " AND (u.at IS NULL OR r.window_start > u.at) WHERE r.partition = $1" VALUE_ORDER;
+    struct postgres_value values[KEYS] = {0};
+    start_keys(values, partition->number);
+    for (int i = 0; i < store->set->count; i++) {
+        const struct aggregation_window *window =
+            &store->set->windows[store->set->items[i]->window];
+        bool all = !window->windowed || watermark_us == WINDOW_NO_TIME;
+        push_keys(store, values, i,
+                  all ? WINDOW_NO_TIME : watermark_us - window->lateness_us - window->size_us);
+    }
+    enum error_code code =
+        load_rows(store, reducer, partition, rows_sql, values_sql, values, error);
+    for (int i = 0; i < KEYS; i++)
+        postgres_value_fini(&values[i]);
+    return code;
 }
 
 enum error_code store_load(struct store *store, struct reducer *reducer,
                            const struct store_assignment *assignment, struct error *error)
 {
-    static const char rows_sql[] =
-        ROW_SELECT " WHERE partition = $1 AND (window_end IS NULL OR ((window_end > $3 OR $3 IS "
-                   "NULL) AND window_ms = $2))";
-    static const char values_sql[] = VALUE_SELECT
-        " WHERE partition = $1 AND (window_ms = 0 OR ((window_start > $3 - $2 * interval '1 ms'"
-        " OR $3 IS NULL) AND window_ms = $2))" VALUE_ORDER;
-    const struct window_rules *rules = &reducer->rules;
     int64_t newest_us = assignment->newest_us;
     enum error_code code = newest_us == WINDOW_NO_TIME
                                ? newest_before(store, assignment->partition, &newest_us, error)
                                : ERR_OK;
     if (code)
         return code;
-    int64_t complete_us = newest_us == WINDOW_NO_TIME
-                              ? WINDOW_NO_TIME
-                              : window_watermark(newest_us, rules) - rules->lateness_us;
+    int64_t watermark_us = window_watermark(newest_us, reducer->tolerance_us);
     struct reducer_partition *partition =
         reducer_assign(reducer, assignment->partition, assignment->epoch, assignment->next_offset,
-                       assignment->newest_us, complete_us);
-    struct postgres_value values[3] = {0};
-    key_values(values, reducer, assignment->partition, complete_us);
+                       assignment->newest_us, watermark_us);
     code = load_lanes(store, partition, error);
     if (!code)
-        code = load_rows(store, reducer, partition, rows_sql, values_sql, values, error);
-    for (int i = 0; i < 3; i++)
-        postgres_value_fini(&values[i]);
+        code = load_open(store, reducer, partition, watermark_us, error);
     if (code)
         reducer_revoke(reducer, assignment->partition);
     return code;
 }
 
 enum error_code store_load_window(struct store *store, struct reducer *reducer,
-                                  struct reducer_partition *partition, int64_t start_us,
-                                  struct error *error)
+                                  struct reducer_partition *partition, int aggregation,
+                                  int64_t start_us, struct error *error)
 {
-    static const char rows_sql[] =
-        ROW_SELECT " WHERE partition = $1 AND window_ms = $2 AND window_start = $3";
+    static const char rows_sql[] = ROW_SELECT " AND r.window_start = u.at WHERE r.partition = $1";
     static const char values_sql[] =
-        VALUE_SELECT " WHERE partition = $1 AND window_ms = $2 AND window_start = $3" VALUE_ORDER;
-    struct postgres_value values[3] = {0};
-    key_values(values, reducer, partition->number, start_us);
+        VALUE_SELECT " AND r.window_start = u.at WHERE r.partition = $1" VALUE_ORDER;
+    struct postgres_value values[KEYS] = {0};
+    start_keys(values, partition->number);
+    push_keys(store, values, aggregation, start_us);
     enum error_code code =
         load_rows(store, reducer, partition, rows_sql, values_sql, values, error);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < KEYS; i++)
         postgres_value_fini(&values[i]);
     if (!code)
-        reducer_window_loaded(partition, start_us);
+        reducer_window_loaded(partition, aggregation, start_us);
     return code;
 }

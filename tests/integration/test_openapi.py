@@ -37,8 +37,8 @@ class Document:
         """What of a value the schema does not say."""
         schema = self.resolve(schema)
         found = []
-        if "oneOf" in schema:
-            tried = [self.faults(choice, value, place) for choice in schema["oneOf"]]
+        for several in {"oneOf", "anyOf"} & schema.keys():
+            tried = [self.faults(choice, value, place) for choice in schema[several]]
             return [] if any(not faults for faults in tried) else tried[0]
         if "enum" in schema and value not in schema["enum"]:
             found.append(f"{place}: {value!r} is none of {schema['enum']}")

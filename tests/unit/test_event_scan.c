@@ -8,14 +8,64 @@
 #include "core/event_scan.h"
 #include "core/json.h"
 
-static const char full[] =
-    "{\"envelope_version\":\"1.0\",\"event_id\":\"e-1\",\"event_type\":\"stamp_workflow_completed\","
-    "\"event_timestamp\":\"2026-11-21T16:31:00.123456Z\",\"correlation_id\":null,\"nested\":{\"payload\":{\"namespace\":\"no\"},"
-    "\"list\":[1,-2.5e3,{\"a\":[true,false,null,\"\\\"}]\"]}]},\"payload\":{\"namespace\":\"a.b\",\"workflow_id\":\"w-1\","
-    "\"file_hash\":\"\\u00e9\\ud83d\\ude00\\n\",\"file_size\":1234,\"content_type\":\"text/plain\",\"inner\":{\"namespace\":\"no\"},"
-    "\"processing_time_ms\":12.5},\"metadata\":{\"namespace\":\"meta\"}}";
+/* What these tests want of an event. */
+enum {
+    EVENT_ID,
+    EVENT_TYPE,
+    PAYLOAD,
+    NAMESPACE,
+    FILE_HASH,
+    FILE_SIZE,
+    PROCESSING_TIME_MS,
+    TO_STATE,
+    METADATA_NAMESPACE,
+    WANTED
+};
+static const char *const wanted[WANTED] = {"event_id",
+                                           "event_type",
+                                           "payload",
+                                           "payload.namespace",
+                                           "payload.file_hash",
+                                           "payload.file_size",
+                                           "payload.processing_time_ms",
+                                           "payload.to_state",
+                                           "metadata.namespace"};
+static struct event_paths *paths;
+static int slots[WANTED];
 
-static const char *text(const struct event_fields *fields, enum event_field field)
+static void setup(void)
+{
+    paths = event_paths_new();
+    for (int i = 0; i < WANTED; i++)
+        slots[i] = event_paths_add(paths, wanted[i], strlen(wanted[i]));
+}
+
+static void teardown(void) { event_paths_free(paths); }
+
+struct found {
+    struct event_value slots[EVENT_SLOTS_MAX];
+    struct event_value values[WANTED];
+};
+
+static const char *scan(const char *text, size_t bytes, struct found *found)
+{
+    const char *fault = event_scan(paths, text, bytes, found->slots);
+    for (int i = 0; i < WANTED; i++)
+        found->values[i] = found->slots[slots[i]];
+    return fault;
+}
+
+static const char full[] = "{\"envelope_version\":\"1.0\",\"event_id\":\"e-1\",\"event_type\":"
+                           "\"stamp_workflow_completed\","
+                           "\"event_timestamp\":\"2026-11-21T16:31:00.123456Z\",\"correlation_id\":"
+                           "null,\"nested\":{\"payload\":{\"namespace\":\"no\"},"
+                           "\"list\":[1,-2.5e3,{\"a\":[true,false,null,\"\\\"}]\"]}]},\"payload\":{"
+                           "\"namespace\":\"a.b\",\"workflow_id\":\"w-1\","
+                           "\"file_hash\":\"\\u00e9\\ud83d\\ude00\\n\",\"file_size\":1234,"
+                           "\"content_type\":\"text/plain\",\"inner\":{\"namespace\":\"no\"},"
+                           "\"processing_time_ms\":12.5},\"metadata\":{\"namespace\":\"meta\"}}";
+
+static const char *text(const struct found *fields, int field)
 {
     static struct buffer scratch;
     static char copy[256];
@@ -30,43 +80,44 @@ static const char *text(const struct event_fields *fields, enum event_field fiel
 
 START_TEST(wanted_fields_are_found_where_they_belong)
 {
-    struct event_fields fields;
+    struct found fields;
     int64_t size;
     double time_ms;
-    ck_assert_ptr_null(event_scan(full, sizeof(full) - 1, &fields));
-    ck_assert_str_eq(text(&fields, EVENT_FIELD_EVENT_ID), "e-1");
-    ck_assert_str_eq(text(&fields, EVENT_FIELD_EVENT_TYPE), "stamp_workflow_completed");
-    ck_assert_str_eq(text(&fields, EVENT_FIELD_NAMESPACE), "a.b");
-    ck_assert_str_eq(text(&fields, EVENT_FIELD_METADATA_NAMESPACE), "meta");
-    ck_assert_str_eq(text(&fields, EVENT_FIELD_FILE_HASH), "\xc3\xa9\xf0\x9f\x98\x80\n");
-    ck_assert(event_value_int(&fields.values[EVENT_FIELD_FILE_SIZE], &size));
+    ck_assert_ptr_null(scan(full, sizeof(full) - 1, &fields));
+    ck_assert_str_eq(text(&fields, EVENT_ID), "e-1");
+    ck_assert_str_eq(text(&fields, EVENT_TYPE), "stamp_workflow_completed");
+    ck_assert_str_eq(text(&fields, NAMESPACE), "a.b");
+    ck_assert_str_eq(text(&fields, METADATA_NAMESPACE), "meta");
+    ck_assert_str_eq(text(&fields, FILE_HASH), "\xc3\xa9\xf0\x9f\x98\x80\n");
+    ck_assert(event_value_int(&fields.values[FILE_SIZE], &size));
     ck_assert_int_eq(size, 1234);
-    ck_assert(event_value_double(&fields.values[EVENT_FIELD_PROCESSING_TIME_MS], &time_ms));
+    ck_assert(event_value_double(&fields.values[PROCESSING_TIME_MS], &time_ms));
     ck_assert_double_eq(time_ms, 12.5);
-    ck_assert_int_eq(fields.values[EVENT_FIELD_PAYLOAD].type, JSON_OBJECT);
-    ck_assert_int_eq(fields.values[EVENT_FIELD_TO_STATE].type, JSON_ABSENT);
-    ck_assert(!event_value_int(&fields.values[EVENT_FIELD_NAMESPACE], &size));
+    ck_assert_int_eq(fields.values[PAYLOAD].type, JSON_OBJECT);
+    ck_assert_int_eq(fields.values[TO_STATE].type, JSON_ABSENT);
+    ck_assert(!event_value_int(&fields.values[NAMESPACE], &size));
 }
 END_TEST
 
 START_TEST(of_a_name_that_comes_twice_the_last_one_counts)
 {
-    static const char twice[] = "{\"payload\":{\"namespace\":\"x\",\"file_size\":1},\"event_type\":\"a\",\"event_type\":\"b\","
+    static const char twice[] = "{\"payload\":{\"namespace\":\"x\",\"file_size\":1},\"event_type\":"
+                                "\"a\",\"event_type\":\"b\","
                                 "\"payload\":{\"file_size\":2,\"file_size\":3}}";
     static const char replaced[] = "{\"payload\":{\"namespace\":\"x\"},\"payload\":7}";
     static const char escaped[] = "{\"p\\u0061yload\":{\"n\\u0061mespace\":\"y\"}}";
-    struct event_fields fields;
+    struct found fields;
     int64_t size;
-    ck_assert_ptr_null(event_scan(twice, sizeof(twice) - 1, &fields));
-    ck_assert_str_eq(text(&fields, EVENT_FIELD_EVENT_TYPE), "b");
-    ck_assert_ptr_null(text(&fields, EVENT_FIELD_NAMESPACE));
-    ck_assert(event_value_int(&fields.values[EVENT_FIELD_FILE_SIZE], &size));
+    ck_assert_ptr_null(scan(twice, sizeof(twice) - 1, &fields));
+    ck_assert_str_eq(text(&fields, EVENT_TYPE), "b");
+    ck_assert_ptr_null(text(&fields, NAMESPACE));
+    ck_assert(event_value_int(&fields.values[FILE_SIZE], &size));
     ck_assert_int_eq(size, 3);
-    ck_assert_ptr_null(event_scan(replaced, sizeof(replaced) - 1, &fields));
-    ck_assert_int_eq(fields.values[EVENT_FIELD_PAYLOAD].type, JSON_NUMBER);
-    ck_assert_int_eq(fields.values[EVENT_FIELD_NAMESPACE].type, JSON_ABSENT);
-    ck_assert_ptr_null(event_scan(escaped, sizeof(escaped) - 1, &fields));
-    ck_assert_str_eq(text(&fields, EVENT_FIELD_NAMESPACE), "y");
+    ck_assert_ptr_null(scan(replaced, sizeof(replaced) - 1, &fields));
+    ck_assert_int_eq(fields.values[PAYLOAD].type, JSON_NUMBER);
+    ck_assert_int_eq(fields.values[NAMESPACE].type, JSON_ABSENT);
+    ck_assert_ptr_null(scan(escaped, sizeof(escaped) - 1, &fields));
+    ck_assert_str_eq(text(&fields, NAMESPACE), "y");
 }
 END_TEST
 
@@ -77,17 +128,26 @@ START_TEST(whole_numbers_are_read_however_they_are_written)
         bool fine;
         int64_t value;
     } cases[] = {
-        {"0", true, 0},       {"-7", true, -7},    {"1e3", true, 1000}, {"12.0", true, 12}, {"12.5", false, 0},
-        {"1e300", false, 0},  {"900000000000000000", true, 900000000000000000}, {"99999999999999999999", false, 0},
-        {"-0", true, 0},      {"2.5e1", true, 25},
+        {"0", true, 0},
+        {"-7", true, -7},
+        {"1e3", true, 1000},
+        {"12.0", true, 12},
+        {"12.5", false, 0},
+        {"1e300", false, 0},
+        {"900000000000000000", true, 900000000000000000},
+        {"99999999999999999999", false, 0},
+        {"-0", true, 0},
+        {"2.5e1", true, 25},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char event[96];
-        struct event_fields fields;
+        struct found fields;
         int64_t value = 0;
-        int bytes = snprintf(event, sizeof(event), "{\"payload\":{\"file_size\":%s}}", cases[i].number);
-        ck_assert_ptr_null(event_scan(event, (size_t)bytes, &fields));
-        ck_assert_msg(event_value_int(&fields.values[EVENT_FIELD_FILE_SIZE], &value) == cases[i].fine, "%s", cases[i].number);
+        int bytes =
+            snprintf(event, sizeof(event), "{\"payload\":{\"file_size\":%s}}", cases[i].number);
+        ck_assert_ptr_null(scan(event, (size_t)bytes, &fields));
+        ck_assert_msg(event_value_int(&fields.values[FILE_SIZE], &value) == cases[i].fine, "%s",
+                      cases[i].number);
         if (cases[i].fine)
             ck_assert_int_eq(value, cases[i].value);
     }
@@ -97,20 +157,21 @@ END_TEST
 /* Both must agree on what JSON is; the scanner takes objects only. */
 static void check_agreement(const char *data, size_t bytes)
 {
-    struct event_fields fields;
+    struct found fields;
     struct json *tree = json_parse(data, bytes, NULL, NULL);
-    const char *fault = event_scan(data, bytes, &fields);
+    const char *fault = scan(data, bytes, &fields);
     bool object = json_type_of(tree) == JSON_OBJECT;
     ck_assert_msg(object == (fault == NULL), "they disagree (tree %s, scanner %s) on: %.*s",
-                  tree ? json_type_name(tree) : "refuses", fault ? fault : "accepts", (int)bytes, data);
+                  tree ? json_type_name(tree) : "refuses", fault ? fault : "accepts", (int)bytes,
+                  data);
     if (object) {
         const struct json *payload = json_get(tree, "payload");
         const struct json *namespace = json_get(payload, "namespace");
         size_t have_bytes = 0, want_bytes = 0;
         struct buffer scratch = {0};
-        const char *have = event_value_text(&fields.values[EVENT_FIELD_NAMESPACE], &scratch, &have_bytes);
+        const char *have = event_value_text(&fields.values[NAMESPACE], &scratch, &have_bytes);
         const char *want = json_string_value(namespace, &want_bytes);
-        ck_assert(json_type_of(payload) == fields.values[EVENT_FIELD_PAYLOAD].type);
+        ck_assert(json_type_of(payload) == fields.values[PAYLOAD].type);
         ck_assert((have == NULL) == (want == NULL));
         if (want)
             ck_assert(have_bytes == want_bytes && memcmp(have, want, want_bytes) == 0);
@@ -120,19 +181,52 @@ static void check_agreement(const char *data, size_t bytes)
 }
 
 static const char *const texts[] = {
-    "", " ", "{", "{}", " {\n}\t", "{}x", "[]", "1", "null", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{,}", "{\"a\":01}",
-    "{\"a\":1.}", "{\"a\":.5}", "{\"a\":+1}", "{\"a\":1e}", "{\"a\":1e999}", "{\"a\":-}", "{\"a\":-0}", "{\"a\":nul}",
-    "{\"a\":true,\"b\":[1,2,]}", "{\"a\":[}", "{\"a\":\"\\x\"}", "{\"a\":\"\\u12\"}", "{\"a\":\"\\ud800\"}",
-    "{\"a\":\"\\ud800\\u0041\"}", "{\"a\":\"\\udc00\"}", "{\"a\":\"\\u0000\"}", "{\"a\":\"\t\"}", "{\"a\":\"open}",
-    "{\"a\":\"\xff\"}", "{\"a\":\"\xc0\x80\"}", "{\"a\":\"\xed\xa0\x80\"}", "{\"a\":\"\xf4\x90\x80\x80\"}",
-    "{\"a\":\"\xe2\x82\xac\xf0\x9f\x98\x80\"}", "{\"payload\":{\"namespace\":\"\\ud83d\\ude00\\/\\b\"}}", "{'a':1}",
-    "{\"a\" : 1 , \"b\" : [ ] }", "\xef\xbb\xbf{}", "{\"a\":1}{\"b\":2}", "{\"payload\":[{\"namespace\":1}]}",
+    "",
+    " ",
+    "{",
+    "{}",
+    " {\n}\t",
+    "{}x",
+    "[]",
+    "1",
+    "null",
+    "{\"a\"}",
+    "{\"a\":}",
+    "{\"a\":1,}",
+    "{,}",
+    "{\"a\":01}",
+    "{\"a\":1.}",
+    "{\"a\":.5}",
+    "{\"a\":+1}",
+    "{\"a\":1e}",
+    "{\"a\":1e999}",
+    "{\"a\":-}",
+    "{\"a\":-0}",
+    "{\"a\":nul}",
+    "{\"a\":true,\"b\":[1,2,]}",
+    "{\"a\":[}",
+    "{\"a\":\"\\x\"}",
+    "{\"a\":\"\\u12\"}",
+    "{\"a\":\"\\ud800\"}",
+    "{\"a\":\"\\ud800\\u0041\"}",
+    "{\"a\":\"\\udc00\"}",
+    "{\"a\":\"\\u0000\"}",
+    "{\"a\":\"\t\"}",
+    "{\"a\":\"open}",
+    "{\"a\":\"\xff\"}",
+    "{\"a\":\"\xc0\x80\"}",
+    "{\"a\":\"\xed\xa0\x80\"}",
+    "{\"a\":\"\xf4\x90\x80\x80\"}",
+    "{\"a\":\"\xe2\x82\xac\xf0\x9f\x98\x80\"}",
+    "{\"payload\":{\"namespace\":\"\\ud83d\\ude00\\/\\b\"}}",
+    "{'a':1}",
+    "{\"a\" : 1 , \"b\" : [ ] }",
+    "\xef\xbb\xbf{}",
+    "{\"a\":1}{\"b\":2}",
+    "{\"payload\":[{\"namespace\":1}]}",
 };
 
-START_TEST(it_accepts_what_the_parser_accepts)
-{
-    check_agreement(texts[_i], strlen(texts[_i]));
-}
+START_TEST(it_accepts_what_the_parser_accepts) { check_agreement(texts[_i], strlen(texts[_i])); }
 END_TEST
 
 /* Every prefix, and every octet replaced by a few others: most of them are broken texts. */
@@ -172,10 +266,12 @@ int main(void)
 {
     Suite *suite = suite_create("event_scan");
     TCase *tests = tcase_create("all");
+    tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, wanted_fields_are_found_where_they_belong);
     tcase_add_test(tests, of_a_name_that_comes_twice_the_last_one_counts);
     tcase_add_test(tests, whole_numbers_are_read_however_they_are_written);
-    tcase_add_loop_test(tests, it_accepts_what_the_parser_accepts, 0, (int)(sizeof(texts) / sizeof(texts[0])));
+    tcase_add_loop_test(tests, it_accepts_what_the_parser_accepts, 0,
+                        (int)(sizeof(texts) / sizeof(texts[0])));
     tcase_add_test(tests, it_agrees_with_the_parser_on_damaged_events);
     tcase_add_test(tests, nesting_is_bounded_as_in_the_parser);
     suite_add_tcase(suite, tests);

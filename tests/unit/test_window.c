@@ -8,7 +8,8 @@
 #include "core/histogram.h"
 #include "core/window.h"
 
-static const struct window_rules rules = {.size_us = 5000000, .tolerance_us = 1000000, .lateness_us = 60000000};
+#define TOLERANCE_US 1000000
+#define LATENESS_US 60000000
 
 START_TEST(windows_are_aligned_to_the_epoch)
 {
@@ -22,17 +23,17 @@ END_TEST
 
 START_TEST(an_event_is_late_when_the_watermark_has_passed_the_end_of_its_window)
 {
-    ck_assert_int_eq(window_watermark(WINDOW_NO_TIME, &rules), WINDOW_NO_TIME);
-    int64_t watermark = window_watermark(101000000, &rules);
+    ck_assert_int_eq(window_watermark(WINDOW_NO_TIME, TOLERANCE_US), WINDOW_NO_TIME);
+    int64_t watermark = window_watermark(101000000, TOLERANCE_US);
     ck_assert_int_eq(watermark, 100000000);
-    ck_assert_int_eq(window_arrival(1, WINDOW_NO_TIME, &rules), WINDOW_ON_TIME);
-    ck_assert_int_eq(window_arrival(100000001, watermark, &rules), WINDOW_ON_TIME);
-    ck_assert_int_eq(window_arrival(100000000, watermark, &rules), WINDOW_LATE);
-    ck_assert_int_eq(window_arrival(40000001, watermark, &rules), WINDOW_LATE);
-    ck_assert_int_eq(window_arrival(40000000, watermark, &rules), WINDOW_TOO_LATE);
-    ck_assert(window_is_closed(40000000, watermark, &rules));
-    ck_assert(!window_is_closed(40000001, watermark, &rules));
-    ck_assert(!window_is_closed(40000000, WINDOW_NO_TIME, &rules));
+    ck_assert_int_eq(window_arrival(1, WINDOW_NO_TIME, LATENESS_US), WINDOW_ON_TIME);
+    ck_assert_int_eq(window_arrival(100000001, watermark, LATENESS_US), WINDOW_ON_TIME);
+    ck_assert_int_eq(window_arrival(100000000, watermark, LATENESS_US), WINDOW_LATE);
+    ck_assert_int_eq(window_arrival(40000001, watermark, LATENESS_US), WINDOW_LATE);
+    ck_assert_int_eq(window_arrival(40000000, watermark, LATENESS_US), WINDOW_TOO_LATE);
+    ck_assert(window_is_closed(40000000, watermark, LATENESS_US));
+    ck_assert(!window_is_closed(40000001, watermark, LATENESS_US));
+    ck_assert(!window_is_closed(40000000, WINDOW_NO_TIME, LATENESS_US));
 }
 END_TEST
 
@@ -71,7 +72,8 @@ START_TEST(a_histogram_survives_its_encoding)
     ck_assert_uint_eq(copy.total, 302);
     ck_assert_uint_eq(copy.zeros, 2);
     for (double share = 0.1; share <= 1.0; share += 0.1)
-        ck_assert_double_eq(histogram_percentile(&copy, share), histogram_percentile(&histogram, share));
+        ck_assert_double_eq(histogram_percentile(&copy, share),
+                            histogram_percentile(&histogram, share));
     ck_assert(!histogram_decode(&copy, out.data, out.bytes - 1));
     ck_assert(!histogram_decode(&copy, "\xff\xff\xff", 3));
     ck_assert_uint_eq(copy.total, 0);

@@ -18,6 +18,7 @@
 #include "base/buffer.h"
 #include "base/config.h"
 #include "base/error.h"
+#include "core/finding.h"
 #include "core/json.h"
 
 enum { EXIT_FINE = 0, EXIT_NO = 1, EXIT_USAGE = 2 };
@@ -46,6 +47,7 @@ extern const struct command task_commands[];
 extern const struct command totals_commands[];
 extern const struct command contract_commands[];
 extern const struct command contract_version_commands[];
+extern const struct command aggregation_commands[];
 extern const struct command migrate_commands[];
 extern const struct command topic_commands[];
 extern const struct command health_commands[];
@@ -79,6 +81,11 @@ int arguments_parse(const struct command *command, const struct argument *table,
                     char **argv, size_t positional_min, size_t positional_max,
                     struct text_list *positional) MUST_USE;
 int usage_fault(const struct command *command, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* -- files of contracts (contracts.c) -- */
+
+bool is_contract_file(const char *path); /* .yaml, .yml or .json, and no .test. file */
+void print_findings(const struct findings *findings, size_t files, size_t missing, bool as_json);
 
 /* -- output (output.c) -- */
 

@@ -15,7 +15,7 @@ static const char *path_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-bool is_contract_name(const char *path)
+bool is_contract_file(const char *path)
 {
     static const char *const endings[] = {".yaml", ".yml", ".json"};
     size_t bytes = strlen(path);
@@ -29,8 +29,7 @@ bool is_contract_name(const char *path)
     return false;
 }
 
-static void print_findings(const struct findings *findings, size_t files, size_t missing,
-                           bool as_json)
+void print_findings(const struct findings *findings, size_t files, size_t missing, bool as_json)
 {
     if (as_json) {
         struct json *object = json_object();
@@ -57,7 +56,7 @@ static int check_all(const struct command *command, const struct documents *docu
     size_t files = 0, missing = (size_t)documents->missing;
     for (size_t i = 0; i < documents->count; i++) {
         /* In a directory other files may lie beside the contracts; one that is named is checked. */
-        if (!is_contract_name(documents->items[i].path) && !(named && documents->count == 1))
+        if (!is_contract_file(documents->items[i].path) && !(named && documents->count == 1))
             continue;
         files++;
         contract_free(contract_file_load(documents->items[i].path, &findings));

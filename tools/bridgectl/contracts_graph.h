@@ -13,9 +13,6 @@
 
 int run_graph(const struct ctl *ctl, const struct command *command, int argc, char **argv);
 int run_verify(const struct ctl *ctl, const struct command *command, int argc, char **argv);
-
-/* The name of a contract's file: not that of its tests, nor of another kind. */
-bool is_contract_name(const char *path);
 /* A contract or a state machine, whatever its resources; NULL when the findings were told. */
 struct contract *contract_load_or_tell(const char *file) MUST_USE;
 /* Writes to a file; NULL: standard output. Tells on standard error what went wrong. */

@@ -22,7 +22,7 @@ static bool ends_with(const char *text, const char *ending)
 }
 
 /* As `contracts check` prints them. */
-static void print_findings(const struct json *findings)
+static void print_answered_findings(const struct json *findings)
 {
     for (size_t i = 0; i < json_size(findings); i++) {
         const struct json *finding = json_at(findings, i);
@@ -43,7 +43,7 @@ static void print_outcome(const char *file, const struct api_answer *answer)
 {
     const struct json *body = answer->body;
     struct error error = {0};
-    print_findings(json_get(body, answer->status < 300 ? "warnings" : "findings"));
+    print_answered_findings(json_get(body, answer->status < 300 ? "warnings" : "findings"));
     if (answer->status < 300) {
         bool is_new = strcmp(text_of(body, "outcome"), "created") == 0;
         bool tried = json_is_true(json_get(body, "dry_run"));
@@ -105,7 +105,7 @@ static int publish_all(const struct ctl *ctl, const struct command *command,
     int outcome = documents->missing > 0 ? EXIT_NO : EXIT_FINE;
     size_t files = 0;
     for (size_t i = 0; i < documents->count; i++) {
-        if (!is_contract_name(documents->items[i].path) && !named)
+        if (!is_contract_file(documents->items[i].path) && !named)
             continue;
         files++;
         int one = publish_file(api, documents->items[i].path, dry_run, answers);

@@ -227,7 +227,7 @@ static int paths_verify(const struct command *command, const struct text_list *p
         documents_add(&documents, paths->items[i]);
     bool named = paths->count == 1 && documents.count == 1;
     for (size_t i = 0; i < documents.count; i++) {
-        if (!is_contract_name(documents.items[i].path) && !named)
+        if (!is_contract_file(documents.items[i].path) && !named)
             continue;
         files++;
         if (file_verify(documents.items[i].path, options) != EXIT_FINE)

@@ -1,154 +1,260 @@
 /* SPDX-License-Identifier: MIT */
-/* aggregate.c - rows of counted events. */
+/* aggregate.c - rows of counted events. Their stored form is in aggregate_codec.c, their figures in
+ * aggregate_values.c. */
 #include "reducer/core/aggregate.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/instant.h"
+#include "reducer/core/aggregate_internal.h"
 
-#define CODEC_VERSION 1
-
-const struct aggregation aggregations[AGGREGATION_TYPES] = {
-    [AGGREGATION_NAMESPACE] = {.name = "namespace_grouping", .windowed = true, .by_namespace = true, .sets = true},
-    [AGGREGATION_TIME_WINDOW] = {.name = "time_window", .windowed = true, .latency = true},
-    [AGGREGATION_NAMESPACE_TOTAL] = {.name = "namespace_total", .by_namespace = true, .sets = true},
-};
-
-enum aggregation_type aggregation_by_name(const char *name, size_t bytes)
+struct aggregate *aggregate_new(const struct aggregation_set *set,
+                                const struct aggregation *definition, int32_t partition,
+                                int64_t start_us, const char *group, size_t group_bytes)
 {
-    enum aggregation_type type = 0;
-    while (type < AGGREGATION_TYPES &&
-           (strlen(aggregations[type].name) != bytes || memcmp(aggregations[type].name, name, bytes) != 0))
-        type++;
-    return type;
-}
-
-void aggregate_init(struct aggregate *row, enum aggregation_type type, int32_t partition, int64_t start_us, int64_t end_us,
-                    const char *group, size_t group_bytes)
-{
+    const struct aggregation_window *window = &set->windows[definition->window];
+    size_t cells_bytes = (size_t)definition->cells_count * sizeof(struct aggregate_cell);
+    struct aggregate *row = must_alloc(sizeof(*row) + cells_bytes + group_bytes + 1);
     *row = (struct aggregate){
-        .type = type,
+        .definition = definition,
         .partition = partition,
-        .start_us = start_us,
-        .end_us = end_us,
-        .group = must_strndup(group, group_bytes),
-        .group_bytes = group_bytes,
         .revision = 1,
-        .first_us = INT64_MAX,
-        .last_us = INT64_MIN,
+        .start_us = start_us,
+        .end_us = window->windowed ? start_us + window->size_us : INT64_MAX,
+        .group_bytes = group_bytes,
     };
+    memset(row->cells, 0, cells_bytes);
+    row->group = (char *)row->cells + cells_bytes;
+    memcpy(row->group, group, group_bytes);
+    row->group[group_bytes] = 0;
+    return row;
 }
 
-void aggregate_fini(struct aggregate *row)
+static void release_cell(enum aggregation_cell_kind kind, struct aggregate_cell *cell)
 {
-    for (int set = 0; set < AGGREGATE_SETS; set++)
-        distinct_fini(&row->sets[set]);
-    histogram_fini(&row->latency);
-    free(row->group);
-    row->group = NULL;
+    if (kind == CELL_DISTINCT && cell->set) {
+        distinct_fini(&cell->set->values);
+        free(cell->set);
+    } else if (kind == CELL_HISTOGRAM && cell->histogram) {
+        histogram_fini(cell->histogram);
+        free(cell->histogram);
+    } else if ((kind == CELL_FIRST || kind == CELL_LAST) && cell->text) {
+        free(cell->text->longer);
+        free(cell->text);
+    }
 }
 
-void aggregate_add(struct aggregate *row, const struct event *event, bool late)
+void aggregate_free(struct aggregate *row)
 {
-    const struct aggregation *what = &aggregations[row->type];
-    row->stamps++;
-    row->size_bytes += event->size_bytes;
-    if (event->time_us < row->first_us)
-        row->first_us = event->time_us;
-    if (event->time_us > row->last_us)
-        row->last_us = event->time_us;
-    if (event->has_processing_time) {
-        row->latency_count++;
-        row->latency_sum_ms += event->processing_time_ms;
-        if (what->latency)
-            histogram_add(&row->latency, event->processing_time_ms);
+    if (!row)
+        return;
+    for (int i = 0; i < row->definition->cells_count; i++)
+        release_cell(row->definition->cells[i].kind, &row->cells[i]);
+    free(row);
+}
+
+struct aggregate_set *aggregate_set_of(struct aggregate *row, int cell)
+{
+    if (cell < 0 || cell >= row->definition->cells_count ||
+        row->definition->cells[cell].kind != CELL_DISTINCT)
+        return NULL;
+    if (!row->cells[cell].set)
+        row->cells[cell].set = must_calloc(1, sizeof(struct aggregate_set));
+    return row->cells[cell].set;
+}
+
+struct histogram *aggregate_histogram_of(struct aggregate_cell *cell)
+{
+    if (!cell->histogram)
+        cell->histogram = must_calloc(1, sizeof(*cell->histogram));
+    return cell->histogram;
+}
+
+/* Sums stop at the ends of int64_t instead of turning round. */
+static int64_t add_whole(int64_t a, int64_t b)
+{
+    int64_t sum;
+    if (!__builtin_add_overflow(a, b, &sum))
+        return sum;
+    return b > 0 ? INT64_MAX : INT64_MIN;
+}
+
+/* Whether (time, offset, partition) takes the place of what the text holds. */
+static bool comes_before(const struct aggregate_text *a, const struct aggregate_text *b)
+{
+    if (a->time_us != b->time_us)
+        return a->time_us < b->time_us;
+    if (a->partition != b->partition)
+        return a->partition < b->partition;
+    return a->offset < b->offset;
+}
+
+void aggregate_text_set(struct aggregate_text *text, enum json_type type, const char *data,
+                        size_t bytes)
+{
+    if (type == JSON_STRING && bytes > AGGREGATION_TEXT_BYTES_MAX) {
+        bytes = AGGREGATION_TEXT_BYTES_MAX;
+        while (bytes > 0 && ((unsigned char)data[bytes] & 0xc0) == 0x80)
+            bytes--; /* not within a character */
     }
-    if (what->sets) {
-        distinct_add(&row->sets[SET_FILE_HASHES], event->file_hash);
-        distinct_add(&row->sets[SET_WORKFLOWS], event->workflow);
-        distinct_add(&row->sets[SET_FILE_TYPES], event->content_type);
+    text->type = type;
+    text->bytes = bytes;
+    if (bytes <= sizeof(text->data)) {
+        memcpy(text->data, data, bytes);
+        return;
     }
-    if (late && what->windowed)
-        row->revision++;
+    text->longer = must_realloc(text->longer, bytes);
+    memcpy(text->longer, data, bytes);
+}
+
+const char *aggregate_text_data(const struct aggregate_text *text)
+{
+    return text->bytes <= sizeof(text->data) ? text->data : text->longer;
+}
+
+/* Takes over `from` when it comes first (or last). */
+static void offer_text(struct aggregate_cell *cell, bool first, const struct aggregate_text *from,
+                       const char *data)
+{
+    if (!cell->text)
+        cell->text = must_calloc(1, sizeof(*cell->text));
+    struct aggregate_text *text = cell->text;
+    if (text->type != JSON_ABSENT && !(first ? comes_before(from, text) : comes_before(text, from)))
+        return;
+    text->time_us = from->time_us;
+    text->offset = from->offset;
+    text->partition = from->partition;
+    aggregate_text_set(text, from->type, data, from->bytes);
+}
+
+static void add_text(struct aggregate *row, int number, struct event *event)
+{
+    const struct aggregation_cell *what = &row->definition->cells[number];
+    const struct event_field *field = event_field(event, what->field);
+    if (field->type == JSON_ABSENT ||
+        (field->type != JSON_STRING && field->bytes > AGGREGATION_TEXT_BYTES_MAX))
+        return;
+    struct aggregate_text offered = {.time_us = event->time_us,
+                                     .offset = event->offset,
+                                     .partition = row->partition,
+                                     .type = field->type,
+                                     .bytes = field->bytes};
+    row->cells[number].count++;
+    offer_text(&row->cells[number], what->kind == CELL_FIRST, &offered, field->text);
+}
+
+static void keep_extreme(struct aggregate_cell *cell, const struct aggregation_cell *what,
+                         int64_t whole, double number)
+{
+    bool first = cell->count == 0, least = what->kind == CELL_MIN;
+    if (what->whole && (first || (least ? whole < cell->whole : whole > cell->whole)))
+        cell->whole = whole;
+    else if (!what->whole && (first || (least ? number < cell->number : number > cell->number)))
+        cell->number = number;
+}
+
+/* A sum, an extreme, or a value of the histogram. */
+static void add_number(struct aggregate_cell *cell, const struct aggregation_cell *what,
+                       struct event *event)
+{
+    double number = 0;
+    int64_t whole = 0;
+    if (what->whole && event->set->fields[what->field].type == FIELD_OF_TIME)
+        whole = event->time_us;
+    else if (!event_field_number(event, what->field, &number, &whole))
+        return;
+    if (what->kind == CELL_HISTOGRAM)
+        histogram_add(aggregate_histogram_of(cell), number);
+    else if (what->kind != CELL_SUM)
+        keep_extreme(cell, what, whole, number);
+    else if (what->whole)
+        cell->whole = add_whole(cell->whole, whole);
+    else
+        cell->number += number;
+    cell->count++;
+}
+
+static void add_to_cell(struct aggregate *row, int number, struct event *event)
+{
+    const struct aggregation_cell *what = &row->definition->cells[number];
+    struct aggregate_cell *cell = &row->cells[number];
+    switch (what->kind) {
+    case CELL_COUNT:
+        cell->count++;
+        break;
+    case CELL_DISTINCT: {
+        uint64_t hash = event_field_hash(event, what->field);
+        if (hash)
+            distinct_add(&aggregate_set_of(row, number)->values, hash);
+        break;
+    }
+    case CELL_FIRST:
+    case CELL_LAST:
+        add_text(row, number, event);
+        break;
+    case CELL_SUM:
+    case CELL_MIN:
+    case CELL_MAX:
+    case CELL_HISTOGRAM:
+        add_number(cell, what, event);
+        break;
+    }
+}
+
+void aggregate_add(struct aggregate *row, struct event *event, bool late)
+{
+    const struct aggregation *definition = row->definition;
+    row->events++;
+    row->revision += late;
+    for (int i = 0; i < definition->cells_count; i++) {
+        if (event_filter_holds(event, definition->cells[i].where))
+            add_to_cell(row, i, event);
+    }
+}
+
+static void merge_cell(struct aggregate *into, const struct aggregate *from, int number)
+{
+    const struct aggregation_cell *what = &into->definition->cells[number];
+    struct aggregate_cell *cell = &into->cells[number];
+    const struct aggregate_cell *other = &from->cells[number];
+    switch (what->kind) {
+    case CELL_COUNT:
+        break;
+    case CELL_DISTINCT:
+        if (other->set)
+            distinct_merge(&aggregate_set_of(into, number)->values, &other->set->values);
+        return; /* the set knows its count */
+    case CELL_HISTOGRAM:
+        if (other->histogram)
+            histogram_merge(aggregate_histogram_of(cell), other->histogram);
+        break;
+    case CELL_FIRST:
+    case CELL_LAST:
+        if (other->text && other->text->type != JSON_ABSENT)
+            offer_text(cell, what->kind == CELL_FIRST, other->text,
+                       aggregate_text_data(other->text));
+        break;
+    case CELL_MIN:
+    case CELL_MAX:
+        if (other->count > 0 && what->whole)
+            keep_extreme(cell, what, other->whole, 0);
+        else if (other->count > 0)
+            keep_extreme(cell, what, 0, other->number);
+        break;
+    case CELL_SUM:
+        if (what->whole)
+            cell->whole = add_whole(cell->whole, other->whole);
+        else
+            cell->number += other->number;
+        break;
+    }
+    cell->count += other->count;
 }
 
 void aggregate_merge(struct aggregate *into, const struct aggregate *from)
 {
-    into->stamps += from->stamps;
-    into->size_bytes += from->size_bytes;
-    into->latency_count += from->latency_count;
-    into->latency_sum_ms += from->latency_sum_ms;
+    into->events += from->events;
     into->revision += from->revision - 1;
-    if (from->first_us < into->first_us)
-        into->first_us = from->first_us;
-    if (from->last_us > into->last_us)
-        into->last_us = from->last_us;
-    histogram_merge(&into->latency, &from->latency);
-    for (int set = 0; set < AGGREGATE_SETS; set++)
-        distinct_merge(&into->sets[set], &from->sets[set]);
-}
-
-void aggregate_encode(const struct aggregate *row, struct buffer *out)
-{
-    buffer_append_char(out, CODEC_VERSION);
-    if (aggregations[row->type].latency)
-        histogram_encode(&row->latency, out);
-}
-
-bool aggregate_decode(struct aggregate *row, const void *data, size_t bytes)
-{
-    const uint8_t *p = data;
-    return bytes >= 1 && p[0] == CODEC_VERSION && histogram_decode(&row->latency, p + 1, bytes - 1);
-}
-
-static struct json *instant_json(int64_t instant_us)
-{
-    char text[INSTANT_TEXT_BYTES];
-    return json_text(instant_format_us(instant_us, text));
-}
-
-static double average_ms(const struct aggregate *row)
-{
-    return row->latency_count ? row->latency_sum_ms / (double)row->latency_count : 0;
-}
-
-static void namespace_values(const struct aggregate *row, struct json *values)
-{
-    bool exact = true;
-    for (int set = 0; set < AGGREGATE_SETS; set++)
-        exact = exact && distinct_is_exact(&row->sets[set]);
-    json_object_set(values, "namespace", json_string(row->group, row->group_bytes));
-    json_object_set(values, "total_stamps", json_int(row->stamps));
-    json_object_set(values, "total_size_bytes", json_int(row->size_bytes));
-    json_object_set(values, "unique_file_hashes", json_int(distinct_count(&row->sets[SET_FILE_HASHES])));
-    json_object_set(values, "unique_workflows", json_int(distinct_count(&row->sets[SET_WORKFLOWS])));
-    json_object_set(values, "unique_file_types", json_int(distinct_count(&row->sets[SET_FILE_TYPES])));
-    json_object_set(values, "unique_counts_exact", json_bool(exact));
-    json_object_set(values, "total_processing_time_ms", json_double(row->latency_sum_ms));
-    json_object_set(values, "avg_processing_time_ms", json_double(average_ms(row)));
-    json_object_set(values, "first_stamp_timestamp", row->stamps ? instant_json(row->first_us) : json_null());
-    json_object_set(values, "last_stamp_timestamp", row->stamps ? instant_json(row->last_us) : json_null());
-}
-
-static void window_values(const struct aggregate *row, struct json *values)
-{
-    double seconds = (double)(row->end_us - row->start_us) / 1e6;
-    json_object_set(values, "window_start", instant_json(row->start_us));
-    json_object_set(values, "window_end", instant_json(row->end_us));
-    json_object_set(values, "stamps_count", json_int(row->stamps));
-    json_object_set(values, "stamps_per_second", json_double((double)row->stamps / seconds));
-    json_object_set(values, "avg_latency_ms", json_double(average_ms(row)));
-    json_object_set(values, "p95_latency_ms", json_double(histogram_percentile(&row->latency, 0.95)));
-    json_object_set(values, "p99_latency_ms", json_double(histogram_percentile(&row->latency, 0.99)));
-}
-
-struct json *aggregate_values(const struct aggregate *row)
-{
-    struct json *values = json_object();
-    if (row->type == AGGREGATION_TIME_WINDOW)
-        window_values(row, values);
-    else
-        namespace_values(row, values);
-    return values;
+    for (int i = 0; i < into->definition->cells_count; i++)
+        merge_cell(into, from, i);
 }

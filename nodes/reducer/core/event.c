@@ -1,131 +1,399 @@
 /* SPDX-License-Identifier: MIT */
-/* event.c - from scanned fields to a stamp. */
+/* event.c - from scanned members to values, conditions and groups, each looked at once. */
 #include "reducer/core/event.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/instant.h"
-#include "base/limits.h"
+#include "base/plain.h"
 #include "core/distinct.h"
-#include "core/event_scan.h"
 
-#define STAMP_TYPE "stamp_workflow_completed"
-
-static const char *say(struct event *event, enum event_field field, const char *what)
+void event_init(struct event *event, const struct aggregation_set *set)
 {
-    snprintf(event->reason, sizeof(event->reason), "%s %s", event_field_name(field), what);
-    return event->reason;
-}
-
-/* A wanted text; NULL when it is absent, null or no string. */
-static const char *text_of(const struct event_fields *fields, enum event_field field, struct buffer *scratch,
-                           size_t *bytes)
-{
-    return event_value_text(&fields->values[field], scratch, bytes);
-}
-
-static bool is_missing(const struct event_fields *fields, enum event_field field)
-{
-    enum json_type type = fields->values[field].type;
-    return type == JSON_ABSENT || type == JSON_NULL;
-}
-
-static const char *read_time(struct event *event, const struct event_fields *fields, int64_t record_us)
-{
-    size_t bytes;
-    const char *text = text_of(fields, EVENT_FIELD_EVENT_TIMESTAMP, &event->scratch, &bytes);
-    if (!text)
-        return say(event, EVENT_FIELD_EVENT_TIMESTAMP, "is missing or no string");
-    if (!instant_parse(text, bytes, &event->time_us))
-        return say(event, EVENT_FIELD_EVENT_TIMESTAMP, "is not a time as RFC 3339 has it");
-    if (record_us > 0 && event->time_us > record_us + EVENT_FUTURE_MAX_US)
-        return say(event, EVENT_FIELD_EVENT_TIMESTAMP, "is more than seven days after the record itself");
-    return NULL;
-}
-
-static const char *read_namespace(struct event *event, const struct event_fields *fields)
-{
-    enum event_field field = is_missing(fields, EVENT_FIELD_NAMESPACE) ? EVENT_FIELD_METADATA_NAMESPACE
-                                                                       : EVENT_FIELD_NAMESPACE;
-    event->namespace = EVENT_NAMESPACE_DEFAULT;
-    event->namespace_bytes = sizeof(EVENT_NAMESPACE_DEFAULT) - 1;
-    if (is_missing(fields, field))
-        return NULL;
-    event->namespace = text_of(fields, field, &event->namespace_text, &event->namespace_bytes);
-    if (!event->namespace)
-        return say(event, field, "is no string");
-    if (event->namespace_bytes > NAMESPACE_BYTES_MAX)
-        return say(event, field, "is longer than 255 octets");
-    return NULL;
-}
-
-static const char *read_hash(struct event *event, const struct event_fields *fields, enum event_field field,
-                             uint64_t *hash)
-{
-    size_t bytes;
-    const char *text = text_of(fields, field, &event->scratch, &bytes);
-    if (!text || bytes == 0)
-        return say(event, field, "is missing or no text");
-    *hash = distinct_hash(text, bytes);
-    return NULL;
-}
-
-static const char *read_numbers(struct event *event, const struct event_fields *fields)
-{
-    if (!event_value_int(&fields->values[EVENT_FIELD_FILE_SIZE], &event->size_bytes) || event->size_bytes < 0)
-        return say(event, EVENT_FIELD_FILE_SIZE, "is missing or no whole number from 0 up");
-    event->has_processing_time = !is_missing(fields, EVENT_FIELD_PROCESSING_TIME_MS);
-    if (event->has_processing_time &&
-        (!event_value_double(&fields->values[EVENT_FIELD_PROCESSING_TIME_MS], &event->processing_time_ms) ||
-         event->processing_time_ms < 0))
-        return say(event, EVENT_FIELD_PROCESSING_TIME_MS, "is no number from 0 up");
-    return NULL;
-}
-
-static const char *read_stamp(struct event *event, const struct event_fields *fields, const char *key, size_t key_bytes)
-{
-    const char *fault = read_namespace(event, fields);
-    if (!fault)
-        fault = read_hash(event, fields, EVENT_FIELD_FILE_HASH, &event->file_hash);
-    if (!fault && is_missing(fields, EVENT_FIELD_WORKFLOW_ID) && key && key_bytes > 0)
-        event->workflow = distinct_hash(key, key_bytes);
-    else if (!fault)
-        fault = read_hash(event, fields, EVENT_FIELD_WORKFLOW_ID, &event->workflow);
-    if (!fault && is_missing(fields, EVENT_FIELD_CONTENT_TYPE))
-        event->content_type = distinct_hash(EVENT_CONTENT_TYPE_DEFAULT, sizeof(EVENT_CONTENT_TYPE_DEFAULT) - 1);
-    else if (!fault)
-        fault = read_hash(event, fields, EVENT_FIELD_CONTENT_TYPE, &event->content_type);
-    if (!fault)
-        fault = read_numbers(event, fields);
-    return fault;
-}
-
-const char *event_read(struct event *event, const char *key, size_t key_bytes, const char *value, size_t value_bytes,
-                       int64_t record_us)
-{
-    struct event_fields fields;
-    size_t bytes;
-    event->is_stamp = false;
-    if (!value)
-        return "the record has no value";
-    const char *fault = event_scan(value, value_bytes, &fields);
-    if (fault)
-        return fault;
-    const char *type = text_of(&fields, EVENT_FIELD_EVENT_TYPE, &event->scratch, &bytes);
-    if (!type || bytes == 0)
-        return say(event, EVENT_FIELD_EVENT_TYPE, "is missing or no text");
-    event->is_stamp = bytes == sizeof(STAMP_TYPE) - 1 && memcmp(type, STAMP_TYPE, bytes) == 0;
-    if (fields.values[EVENT_FIELD_PAYLOAD].type != JSON_OBJECT)
-        return say(event, EVENT_FIELD_PAYLOAD, "is missing or no object");
-    fault = read_time(event, &fields, record_us);
-    if (!fault && event->is_stamp)
-        fault = read_stamp(event, &fields, key, key_bytes);
-    return fault;
+    *event = (struct event){.set = set};
+    event->values = must_calloc((size_t)event_paths_count(set->paths), sizeof *event->values);
+    event->fields = must_calloc((size_t)set->fields_count + 1, sizeof *event->fields);
+    event->conditions = must_calloc((size_t)set->conditions_count + 1, sizeof *event->conditions);
+    event->filters = must_calloc((size_t)set->filters_count + 1, sizeof *event->filters);
+    event->groups = must_calloc((size_t)set->groups_count + 1, sizeof *event->groups);
 }
 
 void event_fini(struct event *event)
 {
-    buffer_fini(&event->namespace_text);
+    for (int i = 0; event->set && i < event->set->fields_count; i++)
+        buffer_fini(&event->fields[i].scratch);
+    for (int i = 0; event->set && i < event->set->groups_count; i++)
+        buffer_fini(&event->groups[i].scratch);
     buffer_fini(&event->scratch);
+    free(event->values);
+    free(event->fields);
+    free(event->conditions);
+    free(event->filters);
+    free(event->groups);
+    *event = (struct event){0};
+}
+
+static const char *say(struct event *event, const char *name, const char *what)
+{
+    snprintf(event->reason, sizeof event->reason, "%.80s %s", name, what);
+    return event->reason;
+}
+
+/* -- fields -- */
+
+/* The number of a field's value, read once. */
+bool event_find_number(struct event_field *field)
+{
+    if (!(field->notes & NOTE_NUMBER)) {
+        const struct event_value value = {
+            .type = field->type, .data = field->text, .bytes = field->bytes};
+        field->notes |= NOTE_NUMBER;
+        if (event_value_int(&value, &field->whole)) {
+            field->notes |= NOTE_IS_NUMBER | NOTE_WHOLE;
+            field->number = (double)field->whole;
+        } else if (event_value_double(&value, &field->number)) {
+            field->notes |= NOTE_IS_NUMBER;
+        }
+    }
+    return (field->notes & NOTE_IS_NUMBER) != 0;
+}
+
+static const char *bounds_fault(const struct aggregation_field *rules, const char *wrong,
+                                double number)
+{
+    if ((rules->has_minimum && number < rules->minimum) ||
+        (rules->has_maximum && number > rules->maximum))
+        return wrong;
+    return NULL;
+}
+
+/* The rule that a value breaks, NULL when it is fine. */
+static const char *rule_broken(const struct aggregation_field *rules, struct event_field *field)
+{
+    static const char no_whole[] = "is missing or no whole number within its bounds";
+    static const char no_number[] = "is missing or no number within its bounds";
+    bool absent = field->type == JSON_ABSENT;
+    switch (rules->type) {
+    case FIELD_OF_TEXT:
+        if (absent)
+            return rules->required ? "is missing or no text" : NULL;
+        if (field->type != JSON_STRING || field->bytes == 0)
+            return "is missing or no text";
+        return field->bytes > rules->bytes_max ? "is longer than allowed" : NULL;
+    case FIELD_OF_INTEGER:
+        if (absent)
+            return rules->required ? no_whole : NULL;
+        if (!event_find_number(field) || !(field->notes & NOTE_WHOLE))
+            return no_whole;
+        return bounds_fault(rules, no_whole, field->number);
+    case FIELD_OF_NUMBER:
+        if (absent)
+            return rules->required ? no_number : NULL;
+        return event_find_number(field) ? bounds_fault(rules, no_number, field->number) : no_number;
+    case FIELD_OF_ANY:
+    case FIELD_OF_TIME:
+        return absent && rules->required ? "is missing" : NULL;
+    }
+    return NULL;
+}
+
+static void take_value(struct event_field *field, const struct event_value *value)
+{
+    field->type = value->type;
+    if (value->type == JSON_STRING && value->escaped) {
+        field->text = event_value_text(value, &field->scratch, &field->bytes);
+    } else {
+        field->text = value->data;
+        field->bytes = value->bytes;
+    }
+}
+
+/* The first alternative that is present and not null, or the default. */
+static void find_value(struct event *event, const struct aggregation_field *rules,
+                       struct event_field *field)
+{
+    for (int i = 0; i < rules->slots_count; i++) {
+        if (rules->slots[i] == AGGREGATION_RECORD_KEY) {
+            if (!event->key || event->key_bytes == 0 ||
+                !utf8_is_valid(event->key, event->key_bytes) ||
+                memchr(event->key, 0, event->key_bytes))
+                continue;
+            field->type = JSON_STRING;
+            field->text = event->key;
+            field->bytes = event->key_bytes;
+            return;
+        }
+        const struct event_value *value = &event->values[rules->slots[i]];
+        if (value->type != JSON_ABSENT && value->type != JSON_NULL) {
+            take_value(field, value);
+            return;
+        }
+    }
+    field->type = rules->fallback ? JSON_STRING : JSON_ABSENT;
+    field->text = rules->fallback;
+    field->bytes = rules->fallback_bytes;
+}
+
+const struct event_field *event_find_field(struct event *event, int number)
+{
+    struct event_field *field = &event->fields[number];
+    const struct aggregation_field *rules = &event->set->fields[number];
+    field->seen = event->number;
+    field->notes = 0;
+    find_value(event, rules, field);
+    if (rules->type == FIELD_OF_ANY && (field->type == JSON_OBJECT || field->type == JSON_ARRAY))
+        field->type = JSON_ABSENT;
+    field->fault = rule_broken(rules, field);
+    if (field->fault)
+        field->type = JSON_ABSENT;
+    return field;
+}
+
+uint64_t event_find_hash(struct event *event, int number)
+{
+    struct event_field *field = &event->fields[number];
+    field->notes |= NOTE_HASH;
+    field->hash = field->type == JSON_ABSENT ? 0 : distinct_hash(field->text, field->bytes);
+    return field->hash;
+}
+
+/* -- conditions -- */
+
+static bool is_choice(struct event_field *field, const struct aggregation_condition *condition)
+{
+    for (int i = 0; i < condition->choices_count; i++) {
+        const struct aggregation_choice *choice = &condition->choices[i];
+        if (choice->type != field->type)
+            continue;
+        if (choice->type == JSON_STRING) {
+            if (choice->bytes == field->bytes &&
+                memcmp(choice->text, field->text, field->bytes) == 0)
+                return true;
+        } else if (choice->type != JSON_NUMBER) {
+            return true;
+        } else if (event_find_number(field) && field->number >= choice->number &&
+                   field->number <= choice->number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool test_value(struct event_field *field, const struct aggregation_condition *condition)
+{
+    switch (condition->test) {
+    case TEST_EQUALS:
+        return is_choice(field, condition);
+    case TEST_PREFIX:
+        return field->type == JSON_STRING && field->bytes >= condition->choices[0].bytes &&
+               memcmp(field->text, condition->choices[0].text, condition->choices[0].bytes) == 0;
+    case TEST_EXISTS:
+        return field->type != JSON_ABSENT;
+    case TEST_LESS:
+        return event_find_number(field) && field->number < condition->number;
+    case TEST_LESS_OR_EQUAL:
+        return event_find_number(field) && field->number <= condition->number;
+    case TEST_GREATER:
+        return event_find_number(field) && field->number > condition->number;
+    case TEST_GREATER_OR_EQUAL:
+        return event_find_number(field) && field->number >= condition->number;
+    }
+    return false;
+}
+
+static bool condition_holds(struct event *event, int number)
+{
+    const struct aggregation_condition *condition = &event->set->conditions[number];
+    struct event_truth *truth = &event->conditions[number];
+    if (truth->seen == event->number)
+        return truth->holds;
+    (void)event_field(event, condition->field);
+    truth->seen = event->number;
+    truth->holds = test_value(&event->fields[condition->field], condition) != condition->negated;
+    return truth->holds;
+}
+
+bool event_find_filter(struct event *event, int number)
+{
+    struct event_truth *truth = &event->filters[number];
+    const struct aggregation_filter *filter = &event->set->filters[number];
+    truth->seen = event->number;
+    truth->holds = true;
+    for (int i = 0; i < filter->count && truth->holds; i++)
+        truth->holds = condition_holds(event, filter->conditions[i]);
+    return truth->holds;
+}
+
+/* -- groups -- */
+
+/* The text of a key's value; NULL when it has none. */
+static const char *key_text(struct event *event, const struct aggregation_key *key, size_t *bytes)
+{
+    const struct event_field *field = event_field(event, key->field);
+    if (field->type == JSON_ABSENT)
+        return NULL;
+    if (!key->buckets) {
+        *bytes = field->bytes;
+        return field->text;
+    }
+    double number = 0;
+    int64_t whole;
+    if (!event_field_number(event, key->field, &number, &whole))
+        return NULL;
+    int bucket = 0;
+    while (number > key->buckets[bucket].to)
+        bucket++;
+    *bytes = strlen(key->buckets[bucket].name);
+    return key->buckets[bucket].name;
+}
+
+/* A JSON string; most texts need no escapes. */
+static void append_text(struct buffer *out, const char *text, size_t bytes)
+{
+    size_t run = plain_run(text, bytes);
+    while (run < bytes && text[run] >= 0x20 && text[run] < 0x7f && text[run] != '"' &&
+           text[run] != '\\')
+        run++;
+    if (run < bytes) {
+        buffer_append_json_string(out, text, bytes);
+        return;
+    }
+    buffer_append_char(out, '"');
+    buffer_append(out, text, bytes);
+    buffer_append_char(out, '"');
+}
+
+static bool join_keys(struct event *event, const struct aggregation_group *keys,
+                      struct event_group *group)
+{
+    struct buffer *out = &group->scratch;
+    buffer_clear(out);
+    for (int i = 0; i < keys->count; i++) {
+        size_t bytes;
+        const char *text = key_text(event, &keys->keys[i], &bytes);
+        if (!text)
+            return false;
+        buffer_append_char(out, i == 0 ? '[' : ',');
+        append_text(out, text, bytes);
+    }
+    buffer_append_char(out, ']');
+    group->text = out->data;
+    group->bytes = out->bytes;
+    return true;
+}
+
+const struct event_group *event_find_group(struct event *event, int number)
+{
+    const struct aggregation_group *keys = &event->set->groups[number];
+    struct event_group *group = &event->groups[number];
+    group->seen = event->number;
+    group->text = "";
+    group->bytes = 0;
+    if (keys->count == 0)
+        group->valid = true;
+    else if (keys->count == 1)
+        group->valid = (group->text = key_text(event, &keys->keys[0], &group->bytes)) != NULL;
+    else
+        group->valid = join_keys(event, keys, group);
+    group->valid = group->valid && group->bytes <= AGGREGATION_GROUP_BYTES_MAX;
+    if (group->valid)
+        group->hash = XXH3_64bits(group->text, group->bytes);
+    return group;
+}
+
+/* -- events -- */
+
+static const char *read_time(struct event *event, int64_t record_us)
+{
+    const char *name = "event_timestamp";
+    size_t bytes;
+    const char *text =
+        event_value_text(&event->values[event->set->event_timestamp_slot], &event->scratch, &bytes);
+    if (!text)
+        return say(event, name, "is missing or no string");
+    if (!instant_parse(text, bytes, &event->time_us))
+        return say(event, name, "is not a time as RFC 3339 has it");
+    if (record_us > 0 && event->time_us > record_us + EVENT_FUTURE_MAX_US)
+        return say(event, name, "is more than seven days after the record itself");
+    return NULL;
+}
+
+/* The first rule of an audience that the event breaks; *name is its field. */
+static const char *audience_fault(struct event *event, const struct aggregation_audience *audience,
+                                  const char **name)
+{
+    for (int i = 0; i < audience->fields_count; i++) {
+        const struct event_field *field = event_field(event, audience->fields[i]);
+        if (field->fault) {
+            *name = event->set->fields[audience->fields[i]].name;
+            return field->fault;
+        }
+    }
+    return NULL;
+}
+
+/* Takes out the members of the audience whose group has no value or is too long. */
+static const char *check_groups(struct event *event, const struct aggregation_audience *audience)
+{
+    const char *fault = NULL;
+    for (uint64_t members = audience->members; members; members &= members - 1) {
+        int number = __builtin_ctzll(members);
+        const struct aggregation *aggregation = event->set->items[number];
+        if (event_group(event, aggregation->group)->valid)
+            continue;
+        event->counts &= ~(UINT64_C(1) << number);
+        event->invalid |= UINT64_C(1) << number;
+        fault = say(event, "the group", "has no value or is longer than allowed");
+    }
+    return fault;
+}
+
+static const char *judge(struct event *event)
+{
+    const struct aggregation_set *set = event->set;
+    event->counts = event->invalid = 0;
+    for (int i = 0; i < set->audiences_count; i++) {
+        const struct aggregation_audience *audience = &set->audiences[i];
+        const char *name = NULL;
+        if (!event_filter_holds(event, audience->filter))
+            continue;
+        const char *fault = audience_fault(event, audience, &name);
+        if (fault) {
+            event->invalid |= audience->members;
+            fault = say(event, name, fault);
+        } else {
+            event->counts |= audience->members;
+            fault = check_groups(event, audience);
+        }
+        if (fault && audience->invalid_is_dead_letter)
+            return fault;
+    }
+    return NULL;
+}
+
+const char *event_read(struct event *event, const struct event_record *record)
+{
+    const struct aggregation_set *set = event->set;
+    size_t bytes;
+    event->number++;
+    event->offset = record->offset;
+    event->key = record->key;
+    event->key_bytes = record->key_bytes;
+    event->counts = event->invalid = 0;
+    if (!record->value)
+        return "the record has no value";
+    const char *fault = event_scan(set->paths, record->value, record->value_bytes, event->values);
+    if (fault)
+        return fault;
+    if (!event_value_text(&event->values[set->event_type_slot], &event->scratch, &bytes) ||
+        bytes == 0)
+        return say(event, "event_type", "is missing or no text");
+    if (event->values[set->payload_slot].type != JSON_OBJECT)
+        return say(event, "payload", "is missing or no object");
+    fault = read_time(event, record->timestamp_us);
+    return fault ? fault : judge(event);
 }

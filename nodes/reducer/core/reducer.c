@@ -2,15 +2,22 @@
 /* reducer.c - see the header; tables are open addressing with powers of two. */
 #include "reducer/core/reducer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
 #define CAPACITY_FIRST 16
+#define SWEEP_SHARE 4 /* a sweep when a quarter of the rows is new */
 
-void reducer_init(struct reducer *reducer, const struct window_rules *rules)
+void reducer_init(struct reducer *reducer, const struct aggregation_set *set, int64_t tolerance_us)
 {
-    *reducer = (struct reducer){.rules = *rules};
+    *reducer = (struct reducer){.set = set, .tolerance_us = tolerance_us, .sweep_us = INT64_MAX};
+    for (int i = 0; i < set->windows_count; i++) {
+        if (set->windows[i].windowed && set->windows[i].size_us < reducer->sweep_us)
+            reducer->sweep_us = set->windows[i].size_us;
+    }
+    event_init(&reducer->event, set);
 }
 
 void reducer_fini(struct reducer *reducer)
@@ -23,8 +30,8 @@ void reducer_fini(struct reducer *reducer)
 
 /* -- lanes -- */
 
-static struct reducer_lane *lane_slot(struct reducer_lane *lanes, size_t capacity, const char *name, size_t bytes,
-                                      uint64_t hash)
+static struct reducer_lane *lane_slot(struct reducer_lane *lanes, size_t capacity, const char *name,
+                                      size_t bytes, uint64_t hash)
 {
     size_t slot = hash & (capacity - 1);
     while (lanes[slot].name[0] && (lanes[slot].hash != hash || strlen(lanes[slot].name) != bytes ||
@@ -47,21 +54,24 @@ static void grow_lanes(struct reducer_partition *partition)
     partition->lanes_capacity = capacity;
 }
 
-static const struct reducer_lane *find_lane(const struct reducer_partition *partition, const char *name, size_t bytes)
+static const struct reducer_lane *find_lane(const struct reducer_partition *partition,
+                                            const char *name, size_t bytes)
 {
     if (partition->lanes_count == 0)
         return NULL;
-    const struct reducer_lane *lane =
-        lane_slot(partition->lanes, partition->lanes_capacity, name, bytes, XXH3_64bits(name, bytes));
+    const struct reducer_lane *lane = lane_slot(partition->lanes, partition->lanes_capacity, name,
+                                                bytes, XXH3_64bits(name, bytes));
     return lane->name[0] ? lane : NULL;
 }
 
-static struct reducer_lane *make_lane(struct reducer_partition *partition, const char *name, size_t bytes)
+static struct reducer_lane *make_lane(struct reducer_partition *partition, const char *name,
+                                      size_t bytes)
 {
     if (partition->lanes_count * 2 >= partition->lanes_capacity)
         grow_lanes(partition);
     uint64_t hash = XXH3_64bits(name, bytes);
-    struct reducer_lane *lane = lane_slot(partition->lanes, partition->lanes_capacity, name, bytes, hash);
+    struct reducer_lane *lane =
+        lane_slot(partition->lanes, partition->lanes_capacity, name, bytes, hash);
     if (!lane->name[0]) {
         memcpy(lane->name, name, bytes);
         lane->name[bytes] = 0;
@@ -72,7 +82,8 @@ static struct reducer_lane *make_lane(struct reducer_partition *partition, const
     return lane;
 }
 
-void reducer_load_lane(struct reducer_partition *partition, const char *lane, size_t bytes, int64_t last_seq)
+void reducer_load_lane(struct reducer_partition *partition, const char *lane, size_t bytes,
+                       int64_t last_seq)
 {
     BUG_IF(bytes == 0 || bytes > LANE_BYTES_MAX);
     make_lane(partition, lane, bytes)->last_seq = last_seq;
@@ -86,57 +97,73 @@ int64_t reducer_lane_seq(const struct reducer_partition *partition, const char *
 
 /* -- rows -- */
 
-static uint64_t row_hash(enum aggregation_type type, int64_t start_us, const char *group, size_t bytes)
+static uint64_t row_hash(int aggregation, int64_t start_us, uint64_t group_hash)
 {
-    uint64_t seed = (uint64_t)start_us * 0x9e3779b97f4a7c15ull + (uint64_t)type;
-    return XXH3_64bits_withSeed(group, bytes, seed);
+    uint64_t mixed =
+        group_hash ^ ((uint64_t)start_us + (uint64_t)aggregation) * 0x9e3779b97f4a7c15ull;
+    return mixed ^ mixed >> 29;
 }
 
-static size_t row_slot(struct aggregate **rows, size_t capacity, uint64_t hash, enum aggregation_type type,
-                       int64_t start_us, const char *group, size_t bytes)
+/* The row's slot, or the free one where it belongs. */
+static struct reducer_slot *row_slot(struct reducer_slot *slots, size_t capacity, uint64_t hash,
+                                     int aggregation, int64_t start_us, const char *group,
+                                     size_t bytes)
 {
-    size_t slot = hash & (capacity - 1);
-    for (; rows[slot]; slot = (slot + 1) & (capacity - 1)) {
-        const struct aggregate *row = rows[slot];
-        if (row->hash == hash && row->type == type && row->start_us == start_us && row->group_bytes == bytes &&
+    size_t at = hash & (capacity - 1);
+    for (; slots[at].row; at = (at + 1) & (capacity - 1)) {
+        const struct aggregate *row = slots[at].row;
+        if (slots[at].hash == hash && row->definition->index == aggregation &&
+            row->start_us == start_us && row->group_bytes == bytes &&
             memcmp(row->group, group, bytes) == 0)
             break;
     }
-    return slot;
+    return &slots[at];
 }
 
-/* Places rows anew, without those that are given up (NULL). */
-static void place_rows(struct reducer_partition *partition, struct aggregate **old, size_t old_capacity, size_t capacity)
+/* Places rows anew; slots without a row fall out. */
+static void place_rows(struct reducer_partition *partition, size_t capacity)
 {
-    struct aggregate **rows = must_calloc(capacity, sizeof(*rows));
-    for (size_t i = 0; i < old_capacity; i++) {
-        struct aggregate *row = old[i];
-        if (row)
-            rows[row_slot(rows, capacity, row->hash, row->type, row->start_us, row->group, row->group_bytes)] = row;
+    struct reducer_slot *slots = must_calloc(capacity, sizeof(*slots));
+    for (size_t i = 0; i < partition->rows_capacity; i++) {
+        if (!partition->rows[i].row)
+            continue;
+        size_t at = partition->rows[i].hash & (capacity - 1);
+        while (slots[at].row)
+            at = (at + 1) & (capacity - 1);
+        slots[at] = partition->rows[i];
     }
-    free(old);
-    partition->rows = rows;
+    free(partition->rows);
+    partition->rows = slots;
     partition->rows_capacity = capacity;
 }
 
-struct aggregate *reducer_row(struct reducer *reducer, struct reducer_partition *partition, enum aggregation_type type,
-                              int64_t start_us, const char *group, size_t group_bytes)
+static struct aggregate *find_row(struct reducer *reducer, struct reducer_partition *partition,
+                                  int aggregation, int64_t start_us, const char *group,
+                                  size_t bytes, uint64_t group_hash)
 {
     if (partition->rows_count * 2 >= partition->rows_capacity)
-        place_rows(partition, partition->rows, partition->rows_capacity,
+        place_rows(partition,
                    partition->rows_capacity ? partition->rows_capacity * 2 : CAPACITY_FIRST);
-    uint64_t hash = row_hash(type, start_us, group, group_bytes);
-    size_t slot = row_slot(partition->rows, partition->rows_capacity, hash, type, start_us, group, group_bytes);
-    if (!partition->rows[slot]) {
-        struct aggregate *row = must_alloc(sizeof(*row));
-        int64_t end_us = aggregations[type].windowed ? start_us + reducer->rules.size_us : INT64_MAX;
-        aggregate_init(row, type, partition->number, start_us, end_us, group, group_bytes);
-        row->hash = hash;
-        partition->rows[slot] = row;
+    uint64_t hash = row_hash(aggregation, start_us, group_hash);
+    struct reducer_slot *slot = row_slot(partition->rows, partition->rows_capacity, hash,
+                                         aggregation, start_us, group, bytes);
+    if (!slot->row) {
+        slot->row = aggregate_new(reducer->set, reducer->set->items[aggregation], partition->number,
+                                  start_us, group, bytes);
+        slot->row->hash = slot->hash = hash;
         partition->rows_count++;
+        partition->rows_made++;
         reducer->rows_count++;
     }
-    return partition->rows[slot];
+    return slot->row;
+}
+
+struct aggregate *reducer_row(struct reducer *reducer, struct reducer_partition *partition,
+                              int aggregation, int64_t start_us, const char *group,
+                              size_t group_bytes)
+{
+    return find_row(reducer, partition, aggregation, start_us, group, group_bytes,
+                    XXH3_64bits(group, group_bytes));
 }
 
 static void mark_dirty(struct reducer *reducer, struct aggregate *row)
@@ -145,16 +172,18 @@ static void mark_dirty(struct reducer *reducer, struct aggregate *row)
         return;
     row->dirty = true;
     if (reducer->dirty_count == reducer->dirty_capacity) {
-        reducer->dirty_capacity = reducer->dirty_capacity ? reducer->dirty_capacity * 2 : CAPACITY_FIRST;
-        reducer->dirty = must_realloc(reducer->dirty, reducer->dirty_capacity * sizeof(struct aggregate *));
+        reducer->dirty_capacity =
+            reducer->dirty_capacity ? reducer->dirty_capacity * 2 : CAPACITY_FIRST;
+        reducer->dirty =
+            must_realloc(reducer->dirty, reducer->dirty_capacity * sizeof(struct aggregate *));
     }
     reducer->dirty[reducer->dirty_count++] = row;
 }
 
 /* -- partitions -- */
 
-struct reducer_partition *reducer_assign(struct reducer *reducer, int32_t number, int64_t epoch, int64_t next_offset,
-                                         int64_t newest_us, int64_t complete_us)
+struct reducer_partition *reducer_assign(struct reducer *reducer, int32_t number, int64_t epoch,
+                                         int64_t next_offset, int64_t newest_us, int64_t loaded_us)
 {
     BUG_IF(number < 0 || number >= PARTITIONS_MAX);
     reducer_revoke(reducer, number);
@@ -163,7 +192,7 @@ struct reducer_partition *reducer_assign(struct reducer *reducer, int32_t number
     partition->epoch = epoch;
     partition->next_offset = partition->committed_offset = next_offset;
     partition->newest_us = newest_us;
-    partition->complete_us = complete_us;
+    partition->loaded_us = loaded_us;
     partition->swept_us = WINDOW_NO_TIME;
     reducer->partitions[number] = partition;
     return partition;
@@ -185,33 +214,32 @@ void reducer_revoke(struct reducer *reducer, int32_t number)
         return;
     struct reducer_partition *partition = reducer->partitions[number];
     forget_dirty(reducer, number);
-    for (size_t i = 0; i < partition->rows_capacity; i++) {
-        if (partition->rows[i]) {
-            aggregate_fini(partition->rows[i]);
-            free(partition->rows[i]);
-        }
-    }
+    for (size_t i = 0; i < partition->rows_capacity; i++)
+        aggregate_free(partition->rows[i].row);
     reducer->rows_count -= partition->rows_count;
     free(partition->rows);
     free(partition->lanes);
-    free(partition->loaded_starts);
+    free(partition->loaded);
     free(partition);
     reducer->partitions[number] = NULL;
 }
 
-void reducer_window_loaded(struct reducer_partition *partition, int64_t start_us)
+void reducer_window_loaded(struct reducer_partition *partition, int aggregation, int64_t start_us)
 {
-    partition->loaded_starts =
-        must_realloc(partition->loaded_starts, (partition->loaded_count + 1) * sizeof(*partition->loaded_starts));
-    partition->loaded_starts[partition->loaded_count++] = start_us;
+    partition->loaded =
+        must_realloc(partition->loaded, (partition->loaded_count + 1) * sizeof(*partition->loaded));
+    partition->loaded[partition->loaded_count++] = (struct reducer_window){aggregation, start_us};
 }
 
-static bool window_in_memory(const struct reducer_partition *partition, int64_t start_us, int64_t size_us)
+static bool window_in_memory(const struct reducer_partition *partition,
+                             const struct aggregation_window *window, int aggregation,
+                             int64_t start_us)
 {
-    if (start_us + size_us > partition->complete_us)
+    if (!window_is_closed(start_us + window->size_us, partition->loaded_us, window->lateness_us))
         return true;
     for (size_t i = 0; i < partition->loaded_count; i++) {
-        if (partition->loaded_starts[i] == start_us)
+        if (partition->loaded[i].aggregation == aggregation &&
+            partition->loaded[i].start_us == start_us)
             return true;
     }
     return false;
@@ -219,7 +247,7 @@ static bool window_in_memory(const struct reducer_partition *partition, int64_t 
 
 int64_t reducer_watermark(const struct reducer *reducer, const struct reducer_partition *partition)
 {
-    return window_watermark(partition->newest_us, &reducer->rules);
+    return window_watermark(partition->newest_us, reducer->tolerance_us);
 }
 
 /* -- records -- */
@@ -245,7 +273,8 @@ struct identity {
     const char *fault;
 };
 
-static struct identity identify(const struct reducer_partition *partition, const struct reducer_record *record)
+static struct identity identify(const struct reducer_partition *partition,
+                                const struct reducer_record *record)
 {
     struct identity identity = {.last_seq = -1};
     if (!record->lane || !record->seq)
@@ -254,7 +283,8 @@ static struct identity identify(const struct reducer_partition *partition, const
     identity.seq = read_seq(record->seq, record->seq_bytes);
     if (identity.seq < 0)
         identity.fault = "the header seq is no number";
-    else if (record->lane_bytes == 0 || record->lane_bytes > LANE_BYTES_MAX || memchr(record->lane, 0, record->lane_bytes) ||
+    else if (record->lane_bytes == 0 || record->lane_bytes > LANE_BYTES_MAX ||
+             memchr(record->lane, 0, record->lane_bytes) ||
              !utf8_is_valid(record->lane, record->lane_bytes))
         identity.fault = "the header lane is not a text of 1 to 40 octets";
     else
@@ -278,25 +308,98 @@ static void advance(struct reducer_partition *partition, const struct reducer_re
     }
 }
 
-static void count_row(struct reducer *reducer, struct reducer_partition *partition, enum aggregation_type type,
+/* -- windows -- */
+
+/* The windows of one kind that the event falls into; the same for all aggregations that share it. */
+static const struct reducer_windows *windows_of(struct reducer *reducer, int number,
+                                                int64_t watermark_us)
+{
+    const struct aggregation_window *window = &reducer->set->windows[number];
+    struct reducer_windows *windows = &reducer->windows[number];
+    const struct event *event = &reducer->event;
+    if (windows->seen == event->number)
+        return windows;
+    windows->seen = event->number;
+    windows->newest_us = window_start(event->time_us, window->hop_us);
+    windows->count = 0;
+    for (int64_t start_us = windows->newest_us; start_us + window->size_us > event->time_us;
+         start_us -= window->hop_us)
+        windows->arrivals[windows->count++] =
+            window_arrival(start_us + window->size_us, watermark_us, window->lateness_us);
+    return windows;
+}
+
+/* The first window that the event changes and that is not in memory. */
+static bool needs_window(struct reducer *reducer, const struct reducer_partition *partition,
+                         int64_t watermark_us, struct reducer_outcome *outcome)
+{
+    for (uint64_t counts = reducer->event.counts; counts; counts &= counts - 1) {
+        int number = __builtin_ctzll(counts);
+        const struct aggregation_window *window =
+            &reducer->set->windows[reducer->set->items[number]->window];
+        if (!window->windowed)
+            continue;
+        const struct reducer_windows *windows =
+            windows_of(reducer, reducer->set->items[number]->window, watermark_us);
+        for (int i = 0; i < windows->count; i++) {
+            int64_t start_us = windows->newest_us - i * window->hop_us;
+            if (windows->arrivals[i] == WINDOW_TOO_LATE ||
+                window_in_memory(partition, window, number, start_us))
+                continue;
+            *outcome = (struct reducer_outcome){
+                .verdict = RECORD_NEEDS_WINDOW, .aggregation = number, .window_start_us = start_us};
+            return true;
+        }
+    }
+    return false;
+}
+
+static void count_row(struct reducer *reducer, struct reducer_partition *partition, int aggregation,
                       int64_t start_us, bool late)
 {
-    const struct event *event = &reducer->event;
-    bool by_namespace = aggregations[type].by_namespace;
-    struct aggregate *row = reducer_row(reducer, partition, type, start_us, by_namespace ? event->namespace : "",
-                                        by_namespace ? event->namespace_bytes : 0);
+    struct event *event = &reducer->event;
+    const struct event_group *group = event_group(event, reducer->set->items[aggregation]->group);
+    struct aggregate *row =
+        find_row(reducer, partition, aggregation, start_us, group->text, group->bytes, group->hash);
     aggregate_add(row, event, late);
     mark_dirty(reducer, row);
 }
 
-static void count_stamp(struct reducer *reducer, struct reducer_partition *partition, int64_t start_us,
-                        enum window_arrival arrival)
+static const char *too_late(struct reducer *reducer, int aggregation)
 {
-    for (enum aggregation_type type = 0; type < AGGREGATION_TYPES; type++) {
-        if (!aggregations[type].windowed)
-            count_row(reducer, partition, type, 0, false);
-        else if (arrival != WINDOW_TOO_LATE)
-            count_row(reducer, partition, type, start_us, arrival == WINDOW_LATE);
+    snprintf(
+        reducer->reason, sizeof(reducer->reason),
+        "the event came too late: its window of %s had ended, and the allowed lateness after it",
+        reducer->set->items[aggregation]->name);
+    return reducer->reason;
+}
+
+/* Counts the event where it belongs. */
+static void count_event(struct reducer *reducer, struct reducer_partition *partition,
+                        int64_t watermark_us, struct reducer_outcome *outcome)
+{
+    outcome->verdict = reducer->event.counts ? RECORD_COUNTED : RECORD_IGNORED;
+    for (uint64_t counts = reducer->event.counts; counts; counts &= counts - 1) {
+        int number = __builtin_ctzll(counts);
+        int kind = reducer->set->items[number]->window;
+        if (!reducer->set->windows[kind].windowed) {
+            count_row(reducer, partition, number, 0, false);
+            continue;
+        }
+        const struct reducer_windows *windows = windows_of(reducer, kind, watermark_us);
+        for (int i = 0; i < windows->count; i++) {
+            enum window_arrival arrival = windows->arrivals[i];
+            if (arrival == WINDOW_TOO_LATE && outcome->verdict != RECORD_TOO_LATE)
+                outcome->reason = too_late(reducer, number);
+            if (arrival == WINDOW_TOO_LATE)
+                outcome->verdict = RECORD_TOO_LATE;
+            else
+                count_row(reducer, partition, number,
+                          windows->newest_us - i * reducer->set->windows[kind].hop_us,
+                          arrival == WINDOW_LATE);
+            if (arrival == WINDOW_LATE && outcome->verdict == RECORD_COUNTED)
+                outcome->verdict = RECORD_LATE;
+        }
     }
 }
 
@@ -307,11 +410,27 @@ static bool proves_gap(const struct reducer_record *record, const struct identit
     return identity->has_lane && read_seq(record->prev_seq, record->prev_seq_bytes) > seen;
 }
 
+/* What the record says; NULL when it was understood. */
+static const char *read_event(struct reducer *reducer, const struct reducer_record *record)
+{
+    const struct event_record event = {
+        .offset = record->offset,
+        .timestamp_us = record->timestamp_ms * 1000,
+        .key = record->key,
+        .key_bytes = record->key_bytes,
+        .value = record->value,
+        .value_bytes = record->value_bytes,
+    };
+    return event_read(&reducer->event, &event);
+}
+
 struct reducer_outcome reducer_record(struct reducer *reducer, const struct reducer_record *record)
 {
     struct reducer_outcome outcome = {.verdict = RECORD_SKIPPED};
     struct reducer_partition *partition =
-        record->partition >= 0 && record->partition < PARTITIONS_MAX ? reducer->partitions[record->partition] : NULL;
+        record->partition >= 0 && record->partition < PARTITIONS_MAX
+            ? reducer->partitions[record->partition]
+            : NULL;
     if (!partition || record->offset < partition->next_offset)
         return outcome;
     struct identity identity = identify(partition, record);
@@ -320,39 +439,32 @@ struct reducer_outcome reducer_record(struct reducer *reducer, const struct redu
         outcome.verdict = RECORD_REPEAT;
         return outcome;
     }
-    struct event *event = &reducer->event;
-    outcome.reason = identity.fault;
-    if (!outcome.reason)
-        outcome.reason = event_read(event, record->key, record->key_bytes, record->value, record->value_bytes,
-                                    record->timestamp_ms * 1000);
+    outcome.reason = identity.fault ? identity.fault : read_event(reducer, record);
+    int64_t watermark_us = reducer_watermark(reducer, partition);
+    if (!outcome.reason && needs_window(reducer, partition, watermark_us, &outcome))
+        return outcome;
+    outcome.missing = proves_gap(record, &identity);
+    advance(partition, record, &identity);
     if (outcome.reason) {
-        outcome.missing = proves_gap(record, &identity);
-        advance(partition, record, &identity);
         outcome.verdict = RECORD_MALFORMED;
         return outcome;
     }
-    const struct window_rules *rules = &reducer->rules;
-    int64_t start_us = window_start(event->time_us, rules->size_us);
-    enum window_arrival arrival =
-        window_arrival(start_us + rules->size_us, window_watermark(partition->newest_us, rules), rules);
-    if (event->is_stamp && arrival != WINDOW_TOO_LATE && !window_in_memory(partition, start_us, rules->size_us)) {
-        outcome.verdict = RECORD_NEEDS_WINDOW;
-        outcome.window_start_us = start_us;
-        return outcome;
-    }
-    outcome.missing = proves_gap(record, &identity);
-    advance(partition, record, &identity);
-    if (event->time_us > partition->newest_us)
-        partition->newest_us = event->time_us;
-    if (!event->is_stamp) {
-        outcome.verdict = RECORD_IGNORED;
-        return outcome;
-    }
-    count_stamp(reducer, partition, start_us, arrival);
-    outcome.verdict = arrival == WINDOW_ON_TIME ? RECORD_COUNTED : arrival == WINDOW_LATE ? RECORD_LATE : RECORD_TOO_LATE;
-    if (outcome.verdict == RECORD_TOO_LATE)
-        outcome.reason = "the event came after its window's end and the allowed lateness";
+    outcome.invalid = reducer->event.invalid != 0;
+    if (reducer->event.time_us > partition->newest_us)
+        partition->newest_us = reducer->event.time_us;
+    count_event(reducer, partition, watermark_us, &outcome);
     return outcome;
+}
+
+/* What a set that is stored in pieces has now; a smaller one stands in its row. */
+static void note_stored(struct aggregate *row)
+{
+    for (int i = 0; i < row->definition->cells_count; i++) {
+        struct aggregate_set *set =
+            row->definition->cells[i].kind == CELL_DISTINCT ? row->cells[i].set : NULL;
+        if (set && set->pieces > 0)
+            distinct_mark_stored(&set->values);
+    }
 }
 
 void reducer_snapshot_taken(struct reducer *reducer)
@@ -360,8 +472,7 @@ void reducer_snapshot_taken(struct reducer *reducer)
     for (size_t i = 0; i < reducer->dirty_count; i++) {
         struct aggregate *row = reducer->dirty[i];
         row->dirty = false;
-        for (int set = 0; set < AGGREGATE_SETS; set++)
-            distinct_mark_stored(&row->sets[set]);
+        note_stored(row);
     }
     reducer->dirty_count = 0;
     for (int32_t p = 0; p < PARTITIONS_MAX; p++) {
@@ -375,20 +486,27 @@ void reducer_snapshot_taken(struct reducer *reducer)
     }
 }
 
-static void sweep_partition(struct reducer *reducer, struct reducer_partition *partition, int64_t watermark_us)
+static bool is_closed(const struct reducer *reducer, const struct aggregate *row,
+                      int64_t watermark_us)
+{
+    const struct aggregation_window *window = &reducer->set->windows[row->definition->window];
+    return window->windowed && window_is_closed(row->end_us, watermark_us, window->lateness_us);
+}
+
+static void sweep_partition(struct reducer *reducer, struct reducer_partition *partition,
+                            int64_t watermark_us)
 {
     size_t dropped = 0;
     for (size_t i = 0; i < partition->rows_capacity; i++) {
-        struct aggregate *row = partition->rows[i];
-        if (!row || row->dirty || !aggregations[row->type].windowed ||
-            !window_is_closed(row->end_us, watermark_us, &reducer->rules))
+        struct aggregate *row = partition->rows[i].row;
+        if (!row || row->dirty || !is_closed(reducer, row, watermark_us))
             continue;
-        aggregate_fini(row);
-        free(row);
-        partition->rows[i] = NULL;
+        aggregate_free(row);
+        partition->rows[i].row = NULL;
         dropped++;
     }
     partition->swept_us = watermark_us;
+    partition->rows_made = 0;
     if (dropped == 0)
         return;
     partition->rows_count -= dropped;
@@ -396,9 +514,10 @@ static void sweep_partition(struct reducer *reducer, struct reducer_partition *p
     size_t capacity = partition->rows_capacity;
     while (capacity > CAPACITY_FIRST && partition->rows_count * 4 < capacity)
         capacity /= 2;
-    place_rows(partition, partition->rows, partition->rows_capacity, capacity);
+    place_rows(partition, capacity);
 }
 
+/* Looking at all rows pays when windows have passed and many rows have come. */
 void reducer_sweep(struct reducer *reducer)
 {
     for (int32_t p = 0; p < PARTITIONS_MAX; p++) {
@@ -406,7 +525,9 @@ void reducer_sweep(struct reducer *reducer)
         if (!partition || partition->newest_us == WINDOW_NO_TIME)
             continue;
         int64_t watermark_us = reducer_watermark(reducer, partition);
-        if (partition->swept_us == WINDOW_NO_TIME || watermark_us - partition->swept_us >= reducer->rules.size_us)
+        if (partition->swept_us == WINDOW_NO_TIME ||
+            (watermark_us - partition->swept_us >= reducer->sweep_us &&
+             partition->rows_made * SWEEP_SHARE >= partition->rows_count))
             sweep_partition(reducer, partition, watermark_us);
     }
 }

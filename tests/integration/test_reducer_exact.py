@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""Every row of every aggregation against an independent reference, while reducers start, stop, are killed,
+freeze past their session and wake up.
+
+TEST_EXACT_EVENTS sets the number of records on a real Kafka (200,000; at most 2,000,000 make sense),
+TEST_SEED another course of events.
+"""
+
+import os
+import shutil
+import signal
+
+import exact
+import pytest
+from exact import contract, reference
+from harness import ROOT, scaled, wait_until
+
+CONTRACTS = ROOT / "tests" / "reference" / "contracts"
+SEED = int(os.environ.get("TEST_SEED") or 1)
+KAFKA_EVENTS = int(os.environ.get("TEST_EXACT_EVENTS") or scaled(200000))
+
+
+def add_contracts(bridge, directory) -> list:
+    """The shipped aggregations and some of our own: hopping windows, no lateness, every measure."""
+    contracts = directory / "contracts"
+    shutil.copytree(ROOT / "contracts", contracts)
+    own = [contracts / "aggregations" / path.name for path in sorted(CONTRACTS.glob("*.json"))]
+    for path in own:
+        shutil.copy(CONTRACTS / path.name, path)
+    bridge.environment["CONTRACTS_DIR"] = str(contracts)
+    return reference.SHIPPED + [contract.load(str(path)) for path in own]
+
+
+def run(bridge, directory, aggregations, plan: dict, script_of, ahead: int, seconds: float) -> None:
+    arguments = [text for name, value in plan.items() for text in (f"--{name}", str(value))]
+    stream = exact.Stream(bridge, directory, arguments, ahead)
+    follower = exact.Follower(bridge, directory / "finals")
+    script = script_of(stream)
+    try:
+        stream.start()
+        script.run()
+        truth = exact.Truth(bridge, stream.dump_topic(), aggregations)
+        script.say("the reference is ready")
+        truth.check_classes(stream.records)
+        truth.wait_quiet(seconds)
+        script.say("everything is final and told")
+        truth.check_rows()
+        script.say("rows are equal")
+        truth.check_finals(follower, seconds)
+        truth.check_dead_letters(seconds)
+        script.say("finals and dead letters are equal")
+    finally:
+        print("\n".join(script.story))
+        follower.close()
+        stream.close()
+
+
+def test_rows_finals_and_dead_letters_are_those_of_the_reference(empty_bridge, directory):
+    """100,000 events; three reducers that come and go, three kills, one that freezes."""
+    empty_bridge.environment |= {"PARTITION_IDLE_MS": "1000", "KAFKA_WORKFLOW_PARTITIONS": "32"}
+    aggregations = add_contracts(empty_bridge, directory)
+    empty_bridge.migrate()
+    empty_bridge.start_embedded_broker()
+    plan = {"events": scaled(100000), "partitions": 32, "seed": SEED}
+    quotas = {"start": 3, "stop": 1, "kill": 3, "freeze": 1}
+
+    def script(stream):
+        return exact.Script(empty_bridge, stream, SEED, quotas)
+
+    run(empty_bridge, directory, aggregations, plan, script, 20000, 60)
+
+
+def freeze_inside_transaction(process, progress, records: int) -> None:
+    """Stops it again and again until it is caught while it writes; between two attempts it commits."""
+    while True:
+        before = progress()
+        assert before < records, "everything was read before it could be caught in a transaction"
+        process.send(signal.SIGSTOP)
+        if progress.is_inside_transaction():
+            return
+        process.send(signal.SIGCONT)
+        wait_until(lambda at=before: progress() > at, 30, "the next commit", interval=0.001)
+
+
+def test_a_reducer_frozen_inside_a_transaction_is_taken_over(empty_bridge, directory):
+    """Its locks do not keep the others from its partitions, and it writes nothing when it wakes up."""
+    empty_bridge.environment |= {
+        "KAFKA_WORKFLOW_PARTITIONS": "16",
+        "MAX_AGGREGATION_QUEUE_SIZE": "20000",  # large transactions, to be caught in
+        "AGGREGATION_BATCH_SIZE": "5000",
+    }
+    empty_bridge.migrate()
+    empty_bridge.start_embedded_broker()
+    events = scaled(50000)
+    plan = ["--events", str(events), "--partitions", "16", "--seed", str(SEED)]
+    stream = exact.Stream(empty_bridge, directory, plan, events)
+    progress = exact.Progress(empty_bridge)
+    try:
+        stream.start().finish()
+        empty_bridge.start_reducer()
+        process = empty_bridge.reducer.process
+        wait_until(lambda: progress() > 0, 30, "the first rows", interval=0.001)
+        freeze_inside_transaction(process, progress, events)
+        empty_bridge.start_reducer("reducer-2")
+        wait_until(lambda: progress.owned("reducer") == 0, 60, "another one having its partitions")
+        process.send(signal.SIGCONT)
+        wait_until(lambda: progress() >= stream.records, 60, "everything being read", interval=0.1)
+        truth = exact.Truth(empty_bridge, stream.dump_topic(), reference.SHIPPED)
+        told = reference.compare(truth.reference, truth.server(), str(stream.dump), finals=False)
+        assert not told, "\n".join(told)
+    finally:
+        for server in empty_bridge.servers.values():
+            server.process.send(signal.SIGCONT)
+        stream.close()
+
+
+@pytest.mark.kafka
+def test_the_same_on_kafka_with_many_kills_and_the_broker_killed_too(
+    empty_bridge, directory, own_kafka
+):
+    """20 kills, 5 reducers that freeze past their session timeout, and kill -9 of Kafka."""
+    empty_bridge.environment |= {"PARTITION_IDLE_MS": "2000", "KAFKA_WORKFLOW_PARTITIONS": "8"}
+    aggregations = add_contracts(empty_bridge, directory)
+    empty_bridge.migrate()
+    empty_bridge.use_kafka(own_kafka)
+    plan = {"events": KAFKA_EVENTS, "partitions": 8, "seed": SEED, "span-seconds": 1200}
+    quotas = {"start": 10, "stop": 5, "kill": 20, "freeze": 5, "kill_broker": 2}
+
+    def script(stream):
+        made = exact.Script(empty_bridge, stream, SEED, quotas, KAFKA_EVENTS // 200)
+        made.broker = own_kafka
+        return made
+
+    run(empty_bridge, directory, aggregations, plan, script, KAFKA_EVENTS // 40, 300)
