@@ -363,10 +363,15 @@ bool http_trusted(const struct http_request *request)
     return http_access_trusts(&exchange->server->access, request);
 }
 
+static bool has_body(const struct http_exchange *exchange, const struct mg_request_info *info)
+{
+    return info->content_length > 0 ||
+           mg_get_header(exchange->connection, "Transfer-Encoding") != NULL;
+}
+
 static void serve(struct http_exchange *exchange, const struct mg_request_info *info)
 {
-    exchange->close = info->content_length > 0 ||
-                      mg_get_header(exchange->connection, "Transfer-Encoding") != NULL;
+    exchange->close = has_body(exchange, info);
     if (!take_path(exchange, info) || !find_route(exchange))
         return;
     const struct http_route *route = &exchange->server->routes[exchange->route];
@@ -430,6 +435,8 @@ static int on_request(struct mg_connection *connection)
     send_response(exchange, info);
     if (entered)
         leave(exchange->server);
+    if (exchange->close && has_body(exchange, info))
+        http_port_linger(exchange->server->port, info->remote_addr, info->remote_port);
     http_exchange_current = NULL;
     int status = exchange->response.status;
     exchange_end(exchange);

@@ -284,6 +284,7 @@ def test_data_that_could_not_be_read_again_is_refused(orchestra):
     for _ in range(101):
         deeper = [deeper]
     assert signal(orchestra, workflow_id, "two", deeper).status == 422
+    assert signal(orchestra, workflow_id, "one", ["x" * (1 << 20)]).status == 413
     assert signal(orchestra, workflow_id, "two", 2).status == 200
     assert signal(orchestra, workflow_id, "other", deep).status == 200
     restart(orchestra)
