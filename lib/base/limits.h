@@ -11,8 +11,10 @@
 #define HTTP_BATCH_ITEMS_MAX 1000 /* submissions in one batch request */
 #define HTTP_BODIES_BYTES_MAX                                                                      \
     (1u << 30) /* bodies of all requests of a server at one time; past it 503 */
-#define HTTP_HEADER_BYTES_MAX 16384         /* all headers of a request */
-#define HTTP_WAIT_MS_MAX 60000              /* longest ?wait= */
+#define HTTP_HEADER_BYTES_MAX 16384 /* all headers of a request */
+#define HTTP_WAIT_MS_MAX 60000      /* longest ?wait= */
+#define HTTP_THREADS_RESERVED                                                                      \
+    32 /* or half of them: never held by requests that wait for an event */
 #define HTTP_RESPONSE_BYTES_MAX (32u << 20) /* body accepted from a service */
 
 #define JSON_DEPTH_MAX 128                  /* nesting of arrays and objects */

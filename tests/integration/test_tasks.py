@@ -2,9 +2,11 @@
 """Task resources on the real stack: tokens, child workflows, signals, events of a workflow's own,
 with kill -9 of the orchestrator at each stage."""
 
+import concurrent.futures
 import json
 import shutil
 import threading
+import time
 
 import harness
 import pytest
@@ -452,6 +454,29 @@ def test_an_end_that_was_not_told_is_found(orchestra):
     orchestra.orchestrator.start()
     assert signal(orchestra, child, "end", 7).status == 200
     assert orchestra.wait_workflow(parent)["result"]["child"]["output"] == 7
+
+
+def test_clients_that_wait_leave_threads_for_children(orchestra):
+    """80 clients and 64 threads: the starts of the children they all wait for find one, and so do others."""
+    body = {"workflow": "late_parent", "input": {"kind": "good"}}
+    pool = concurrent.futures.ThreadPoolExecutor(80)
+    asks = [
+        pool.submit(orchestra.call, "POST", "/api/v1/workflows?wait=50000", body, timeout=60)
+        for _ in range(80)
+    ]
+    wait_until(lambda: any(ask.done() for ask in asks), 20, "an answer without a wait")
+    begin = time.monotonic()
+    assert orchestra.get("/health/live").status == 200
+    assert time.monotonic() - begin < 5
+    answers = [ask.result() for ask in asks]
+    assert time.monotonic() - begin < 40, "nobody waited for all of it"
+    waited = [answer for answer in answers if answer.status == 200]
+    assert len(waited) >= 32 and {a.json["state"] for a in waited} == {"COMPLETED"}
+    others = [answer for answer in answers if answer.status == 202]
+    assert len(others) == 80 - len(waited) > 0
+    assert {answer.headers["retry-after"] for answer in others} == {"1"}
+    for answer in others:
+        assert orchestra.wait_workflow(answer.json["workflow_id"])["state"] == "COMPLETED"
 
 
 def test_many_parents_have_one_child_each(orchestra):
