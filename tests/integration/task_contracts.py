@@ -179,3 +179,5 @@ state_machine:
       End: true
 """,
 }
+
+CONTRACTS["patient"] = CONTRACTS["hasty"].replace("HeartbeatSeconds: 2", "HeartbeatSeconds: 4")

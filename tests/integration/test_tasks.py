@@ -222,6 +222,30 @@ def test_time_limits_go_on_over_a_restart(orchestra):
     assert failed["result"]["failure"]["Error"] in ("States.Timeout", "States.HeartbeatTimeout")
 
 
+PATIENT_HEARTBEAT_SECONDS = 4
+
+
+def pass_time(seconds, meanwhile=lambda: None):
+    until = time.monotonic() + seconds
+    wait_until(lambda: meanwhile() or time.monotonic() > until, seconds + 30, "time to pass")
+
+
+def test_heartbeats_missed_while_we_were_down_are_not_held_against_the_task(orchestra):
+    def beat():
+        assert task(orchestra, token, "heartbeat").status == 200
+
+    workflow_id = start(orchestra, "patient", {"timeout": 3600})
+    token = asked(orchestra)
+    recorded(orchestra, workflow_id, DELIVERED)
+    beat()
+    orchestra.orchestrator.kill()
+    pass_time(PATIENT_HEARTBEAT_SECONDS + 1)
+    orchestra.orchestrator.start()
+    pass_time(PATIENT_HEARTBEAT_SECONDS + 1, beat)
+    assert task(orchestra, token, "success", {"output": 1}).status == 200
+    assert orchestra.wait_workflow(workflow_id)["result"] == 1
+
+
 def test_heartbeats_are_durable_and_counted(orchestra):
     workflow_id = start(orchestra, "hasty", {"timeout": 3600})
     token = asked(orchestra)

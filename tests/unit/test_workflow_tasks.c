@@ -58,10 +58,12 @@ START_TEST(the_token_in_the_parameters_is_the_waits)
     ck_assert_str_eq(json_string_or(json_get(body, "t"), ""), token);
     ck_assert(workflow_wait_outlasts_call(wait));
     const char *error = NULL;
-    ck_assert_int_eq(workflow_wait_limit_us(wait, &error), STORY_START_US + 10 * SECOND_US);
+    ck_assert_int_eq(workflow_wait_limit_us(wait, 0, &error), STORY_START_US + 10 * SECOND_US);
     ck_assert_str_eq(error, "States.HeartbeatTimeout");
+    ck_assert_int_eq(workflow_wait_limit_us(wait, STORY_START_US + 7 * SECOND_US, &error),
+                     STORY_START_US + 17 * SECOND_US);
     wait->heartbeat_us += 55 * SECOND_US;
-    ck_assert_int_eq(workflow_wait_limit_us(wait, &error), STORY_START_US + 60 * SECOND_US);
+    ck_assert_int_eq(workflow_wait_limit_us(wait, 0, &error), STORY_START_US + 60 * SECOND_US);
     ck_assert_str_eq(error, "States.Timeout");
     workflow_free(workflow);
     contract_free(contract);
@@ -105,7 +107,7 @@ START_TEST(a_heartbeat_moves_the_limit)
     struct contract *contract = machine(TOKEN_TASK);
     struct workflow *workflow = run(contract, "{}", "started\nbeat 1\nbeat 1", NULL, false);
     const char *error = NULL;
-    ck_assert_int_eq(workflow_wait_limit_us(workflow_wait_find(workflow, 1), &error),
+    ck_assert_int_eq(workflow_wait_limit_us(workflow_wait_find(workflow, 1), 0, &error),
                      STORY_START_US + 12 * SECOND_US);
     workflow_free(workflow);
     contract_free(contract);
