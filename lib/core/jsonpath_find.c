@@ -47,9 +47,8 @@ const struct json *part_step(const struct part *part, const struct json *value)
 /* Where parts that are all names and indexes lead. */
 static const struct json *follow(const struct parts *parts, const struct json *value)
 {
-    const struct part *end = parts->items + parts->count;
-    for (const struct part *part = parts->items; value && part < end; part++)
-        value = part_step(part, value);
+    for (size_t i = 0; value && i < parts->count; i++)
+        value = part_step(&parts->items[i], value);
     return value;
 }
 

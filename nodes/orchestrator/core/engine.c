@@ -37,6 +37,7 @@ struct engine {
     struct timers timers;
     int64_t slots, in_flight;
     int64_t live_bytes;
+    int64_t heard_us; /* since when heartbeats can be taken */
     int64_t next_seq[SHARDS_MAX];
 };
 
@@ -138,6 +139,7 @@ int64_t engine_lane_next(const struct engine *engine, int16_t shard)
     return engine->next_seq[shard];
 }
 int64_t engine_next_due_us(const struct engine *engine) { return timers_next_us(&engine->timers); }
+void engine_heard(struct engine *engine, int64_t now_us) { engine->heard_us = now_us; }
 int64_t engine_live_bytes(const struct engine *engine) { return engine->live_bytes; }
 size_t engine_live(const struct engine *engine) { return HASH_COUNT(engine->live); }
 size_t engine_pending(const struct engine *engine) { return engine->pending_count; }
@@ -197,7 +199,7 @@ static void attend(struct engine *engine, const struct uuid *id, const struct wo
 {
     const char *error;
     struct place place = {*id, wait->wait};
-    int64_t limit_us = workflow_wait_limit_us(wait, &error);
+    int64_t limit_us = workflow_wait_limit_us(wait, engine->heard_us, &error);
     if (wait->is_timer)
         set_timer(engine, wait->due_us, id, wait->wait);
     else if (wait->delivered && wait->task->waits_for_end)
@@ -336,8 +338,9 @@ static void submit(struct engine *engine, const struct engine_event *event,
     }
 }
 
-static void load(struct engine *engine, struct workflow *workflow)
+static void load(struct engine *engine, struct workflow *workflow, int64_t now_us)
 {
+    engine_heard(engine, now_us);
     struct uuid id = workflow_head(workflow)->id;
     add_live(engine, workflow);
     if (workflow_state(workflow) == WORKFLOW_PENDING) {
@@ -523,7 +526,7 @@ static void wait_due(struct engine *engine, struct workflow *workflow, struct wo
 {
     struct uuid id = workflow_head(workflow)->id;
     const char *error = NULL;
-    int64_t limit_us = workflow_wait_limit_us(wait, &error);
+    int64_t limit_us = workflow_wait_limit_us(wait, engine->heard_us, &error);
     if (limit_us <= event->now_us) {
         struct uuid child;
         struct engine_event up = {.now_us = event->now_us,
@@ -593,7 +596,7 @@ void engine_step(struct engine *engine, const struct engine_event *event,
         submit(engine, event, effects);
         break;
     case ENGINE_LOAD:
-        load(engine, event->workflow);
+        load(engine, event->workflow, event->now_us);
         break;
     case ENGINE_TASK_ENDED:
     case ENGINE_TOKEN:

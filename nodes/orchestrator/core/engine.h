@@ -106,6 +106,10 @@ int64_t engine_lane_next(const struct engine *engine, int16_t shard);
 void engine_step(struct engine *engine, const struct engine_event *event,
                  struct engine_effects *effects);
 
+/* Heartbeats can be taken again from now on: those missed before are not held against anybody. Loading a
+ * workflow says so too. */
+void engine_heard(struct engine *engine, int64_t now_us);
+
 /* Started workflows whose end is waited for, at most `max`, in turn: the next call goes on. */
 struct engine_child {
     struct uuid id; /* of the parent */

@@ -248,6 +248,16 @@ static void take_effect(struct workflow *workflow, const struct asl_effect *effe
     }
 }
 
+/* Ends the workflow in the middle of what the interpreter says: it is not asked again. */
+static void end_full(struct workflow *workflow, const struct workflow_record *record,
+                     struct workflow_outcome *outcome)
+{
+    set_text(&workflow->error, "States.Runtime");
+    set_text(&workflow->cause, "too many events to publish without waiting for anything");
+    finish(workflow, record->kind == RECORD_CANCELLED ? WORKFLOW_CANCELLED : WORKFLOW_FAILED,
+           record, outcome);
+}
+
 /* Feeds one event to the interpreter and takes what it says. */
 static enum error_code feed(struct workflow *workflow, const struct asl_event *event,
                             const struct workflow_record *record, struct workflow_outcome *outcome)
@@ -265,6 +275,11 @@ static enum error_code feed(struct workflow *workflow, const struct asl_event *e
         take_effect(workflow, &effects.items[i], record, outcome);
         if (effects.items[i].type == ASL_STATE_CAUGHT)
             i++; /* the exit that follows completes nothing */
+        if (outcome->events_numbered > EVENTS_PER_RECORD_MAX &&
+            !workflow_state_ended(workflow->state)) {
+            end_full(workflow, record, outcome);
+            break;
+        }
     }
 out:
     asl_effects_fini(&effects);

@@ -108,8 +108,10 @@ struct workflow_wait {
  * limits are the engine's. */
 bool workflow_wait_outlasts_call(const struct workflow_wait *wait);
 /* When its time is up: TimeoutSeconds or HeartbeatSeconds of one that outlasts its call; INT64_MAX when
- * neither is set. *error is the name of what has then happened. */
-int64_t workflow_wait_limit_us(const struct workflow_wait *wait, const char **error);
+ * neither is set. Before heard_us no heartbeat could be taken, so none is missed. *error is the name of
+ * what has then happened. */
+int64_t workflow_wait_limit_us(const struct workflow_wait *wait, int64_t heard_us,
+                               const char **error);
 /* The workflow that it started and whose end it waits for; false when there is none. */
 bool workflow_wait_child(const struct workflow_wait *wait, struct uuid *id);
 
