@@ -223,14 +223,6 @@ static enum error_code find_contract_or_repeat(struct orchestrator *orchestrator
     return code;
 }
 
-static int64_t live_bytes(const struct orchestrator *orchestrator)
-{
-    int64_t bytes = 0;
-    for (int i = 0; i < orchestrator->workers_count; i++)
-        bytes += worker_live_bytes(orchestrator->workers[i]);
-    return bytes;
-}
-
 /* Up to the worker's mailbox. */
 static void begin(struct orchestrator *orchestrator, struct attempt *attempt,
                   const struct json *body, const char *key, const char *traceparent, bool wants_end)
@@ -255,9 +247,9 @@ static void begin(struct orchestrator *orchestrator, struct attempt *attempt,
         code = find_key(orchestrator, attempt, shard);
     if (code != ERR_OK || attempt->duplicate)
         return;
-    if (live_bytes(orchestrator) >> 20 >= orchestrator->config->max_workflow_memory_mb) {
+    if (worker_memory_full(orchestrator)) {
         error_set(&attempt->error, ERR_LIMIT,
-                  "the workflows in memory hold %lld MiB of input already (MAX_WORKFLOW_MEMORY_MB)",
+                  "the workflows in memory hold %lld MiB already (MAX_WORKFLOW_MEMORY_MB)",
                   (long long)orchestrator->config->max_workflow_memory_mb);
         return;
     }

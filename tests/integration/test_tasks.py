@@ -4,6 +4,7 @@ with kill -9 of the orchestrator at each stage."""
 
 import concurrent.futures
 import json
+import os
 import shutil
 import threading
 import time
@@ -300,6 +301,36 @@ def test_a_signal_with_a_key_counts_once(orchestra):
     assert kinds(orchestra, workflow_id).count(SIGNAL) == 1
     assert signal(orchestra, workflow_id, "one").status == 200
     assert orchestra.wait_workflow(workflow_id)["result"] == {"one": None, "two": 2}
+
+
+def test_what_waits_in_memory_is_bounded_and_read_again_in_parts(orchestra):
+    """Kept signals and answers count as inputs do; what is small and ends a wait is always taken."""
+    orchestra.orchestrator.stop()
+    orchestra.start_orchestrator(MAX_WORKFLOW_MEMORY_MB="16")
+    workflows = [start(orchestra, "listener", {"n": n}) for n in range(4)]
+    approvals = [start(orchestra, "approval") for _ in range(2)]
+    tokens = [asked(orchestra, n + 1) for n in range(2)]
+    large, kept = [os.urandom(450_000).hex()], 0
+    while (answer := signal(orchestra, workflows[kept % 3], "two", large, f"key {kept}")).status == 200:
+        kept += 1
+    assert (answer.status, answer.json["code"]) == (429, "limit_reached"), answer
+    assert "MAX_WORKFLOW_MEMORY_MB" in answer.json["detail"] and int(answer.headers["Retry-After"]) >= 1
+    assert 17 <= kept <= 19, "of 900,000 octets each"
+    assert signal(orchestra, workflows[0], "two", large, "key 0").status == 200, "a repeat"
+    held = orchestra.metric("workflow_live_bytes")
+    assert held >= 16 << 20
+    restart(orchestra)
+    wait_until(lambda: orchestra.metric("workflow_live_bytes") == held, 20, "as much after a restart")
+    assert task(orchestra, tokens[0], "success", {"output": "x" * 100_000}).status == 429
+    assert task(orchestra, tokens[0], "success", {"output": "small"}).status == 200
+    assert signal(orchestra, workflows[3], "three").status == 429, "nobody waits for it"
+    assert signal(orchestra, workflows[3], "one").status == 200
+    assert orchestra.call("POST", f"/api/v1/workflows/{workflows[0]}/cancel").status == 200
+    assert task(orchestra, tokens[1], "success", {"output": "x" * 100_000}).status == 200
+    assert signal(orchestra, workflows[3], "three").status == 200
+    for workflow_id in approvals:
+        assert orchestra.wait_workflow(workflow_id)["state"] == "COMPLETED"
+    assert orchestra.metric("workflow_live_bytes") < held
 
 
 def test_data_that_could_not_be_read_again_is_refused(orchestra):

@@ -163,7 +163,7 @@ static void add_live(struct engine *engine, struct workflow *workflow)
     struct live *live = must_calloc(1, sizeof *live);
     live->id = workflow_head(workflow)->id;
     live->workflow = workflow;
-    engine->live_bytes += workflow_head(workflow)->input_bytes;
+    engine->live_bytes += workflow_weight(workflow);
     HASH_ADD(hh, engine->live, id, sizeof live->id, live);
 }
 
@@ -171,7 +171,7 @@ static void remove_live(struct engine *engine, const struct uuid *id)
 {
     struct live *live = find_live(engine, id);
     HASH_DEL(engine->live, live);
-    engine->live_bytes -= workflow_head(live->workflow)->input_bytes;
+    engine->live_bytes -= workflow_weight(live->workflow);
     free(live);
 }
 
@@ -239,6 +239,7 @@ static bool record(struct engine *engine, struct workflow *workflow, struct work
     int16_t shard = workflow_head(workflow)->shard;
     enum workflow_state before = workflow_state(workflow);
     int64_t calls_before = workflow_calls(workflow);
+    int64_t weight_before = workflow_weight(workflow);
     record->n = workflow_records(workflow);
     if (record->at_us < workflow_last_us(workflow))
         record->at_us =
@@ -248,6 +249,7 @@ static bool record(struct engine *engine, struct workflow *workflow, struct work
         return false;
     }
     engine->in_flight -= calls_before - workflow_calls(workflow);
+    engine->live_bytes += workflow_weight(workflow) - weight_before;
     effect->workflow = workflow;
     effect->id = workflow_head(workflow)->id;
     effect->record = *record;

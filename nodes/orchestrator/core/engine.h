@@ -122,7 +122,7 @@ size_t engine_children(struct engine *engine, struct engine_child *children, siz
 int64_t engine_next_due_us(
     const struct engine *engine); /* of the earliest timer; INT64_MAX when none */
 size_t engine_live(const struct engine *engine);
-int64_t engine_live_bytes(const struct engine *engine); /* of their inputs */
+int64_t engine_live_bytes(const struct engine *engine); /* what they hold, as text */
 size_t engine_pending(const struct engine *engine);     /* accepted, not started */
 size_t engine_in_flight(const struct engine *engine);
 struct workflow *engine_find(struct engine *engine, const struct uuid *id);

@@ -400,6 +400,8 @@ static enum error_code note(struct workflow *workflow, const struct workflow_rec
     workflow_wait_set_called(workflow, wait, false);
     wait->delivered = true;
     wait->delivery = json_hold(record->payload);
+    wait->delivery_bytes = record->payload == NULL ? 0 : json_text_bytes(record->payload);
+    workflow->weight.delivered_bytes += wait->delivery_bytes;
     return ERR_OK;
 }
 
@@ -453,6 +455,7 @@ enum error_code workflow_apply(struct workflow *workflow, const struct workflow_
                               .cause = record->cause,
                               .random = record->random};
     enum error_code code = ERR_OK;
+    size_t kept_bytes = workflow->signals.kept_bytes;
     switch (record->kind) {
     case RECORD_ACCEPTED:
         change_state(workflow, WORKFLOW_PENDING, record, outcome);
@@ -485,6 +488,7 @@ enum error_code workflow_apply(struct workflow *workflow, const struct workflow_
     if (code == ERR_OK) {
         workflow->records++;
         workflow->last_us = record->at_us;
+        workflow_weigh(workflow, record, kept_bytes);
     }
     return code;
 }

@@ -140,6 +140,7 @@ void workflow_wait_close(struct workflow *workflow, struct workflow_wait *wait)
         return;
     if (!wait->delivered)
         workflow_wait_set_called(workflow, wait, false);
+    workflow->weight.delivered_bytes -= wait->delivery_bytes;
     free_texts(wait);
     *wait = (struct workflow_wait){.wait = wait->wait, .closed = true};
     workflow->waits_open--;
