@@ -11,8 +11,10 @@
 #define HTTP_BATCH_ITEMS_MAX 1000 /* submissions in one batch request */
 #define HTTP_BODIES_BYTES_MAX                                                                      \
     (1u << 30) /* bodies of all requests of a server at one time; past it 503 */
-#define HTTP_HEADER_BYTES_MAX 16384         /* all headers of a request */
-#define HTTP_WAIT_MS_MAX 60000              /* longest ?wait= */
+#define HTTP_HEADER_BYTES_MAX 16384 /* all headers of a request */
+#define HTTP_WAIT_MS_MAX 60000      /* longest ?wait= */
+#define HTTP_THREADS_RESERVED                                                                      \
+    32 /* or half of them: never held by requests that wait for an event */
 #define HTTP_RESPONSE_BYTES_MAX (32u << 20) /* body accepted from a service */
 
 #define JSON_DEPTH_MAX 128                  /* nesting of arrays and objects */
@@ -30,7 +32,8 @@
 #define ASL_BRANCHES_MAX 1000              /* branches of one Parallel state */
 #define ASL_TRANSITIONS_IN_A_ROW_MAX 10000 /* states in a row without waiting for anything */
 #define ASL_TRANSITIONS_PER_STEP_MAX                                                               \
-    400000 /* the same, all branches and items of a workflow together */
+    400000                           /* the same, all branches and items of a workflow together */
+#define ASL_CALLS_PER_STEP_MAX 20000 /* tasks that these may begin */
 #define ASL_STEP_MADE_BYTES_MAX (256u << 20) /* memory for data that these may make */
 #define ASL_STEP_WALKED_BYTES_MAX (1u << 30) /* data that these may look through */
 #define ASL_TRANSITIONS_MAX 1000000          /* states entered by one workflow in its life */
@@ -54,10 +57,10 @@
 #define SIGNAL_BYTES_MAX (1u << 20)            /* data of one signal, or a task's answer by token */
 #define LOCAL_TASKS_PER_RECORD_MAX 5000        /* tasks answered at once within one record */
 #define LOCAL_BYTES_PER_RECORD_MAX (64u << 20) /* payloads of the events they publish */
-#define EVENTS_PER_RECORD_MAX 20000            /* events of one record, before a task adds more */
-#define TASK_TOKEN_BYTES_MAX 128               /* text of a task token, the NUL included */
-#define ASL_SECONDS_MAX 99999999               /* largest number of seconds in a definition */
-#define ASL_MAX_DELAY_SECONDS_MAX 31622400     /* largest MaxDelaySeconds, 366 days */
+#define EVENTS_PER_RECORD_MAX 30000        /* events of one record, those of its end not counted */
+#define TASK_TOKEN_BYTES_MAX 128           /* text of a task token, the NUL included */
+#define ASL_SECONDS_MAX 99999999           /* largest number of seconds in a definition */
+#define ASL_MAX_DELAY_SECONDS_MAX 31622400 /* largest MaxDelaySeconds, 366 days */
 
 #define NAME_BYTES_MAX 128 /* contract, state, service, signal names */
 #define NAMESPACE_BYTES_MAX 255
@@ -77,7 +80,8 @@
 
 _Static_assert(ASL_TRANSITIONS_PER_STEP_MAX >= 4 * ASL_MAP_ITEMS_MAX, "all items in one go");
 _Static_assert(ASL_DATA_DEPTH_MAX + 16 <= JSON_DEPTH_MAX, "stored data must be readable again");
-_Static_assert(EVENTS_PER_RECORD_MAX + ASL_FRAMES_MAX <= 32767, "seq_count is a smallint");
+_Static_assert(EVENTS_PER_RECORD_MAX + 8 <= 32767, "seq_count is a smallint");
+_Static_assert(ASL_CALLS_PER_STEP_MAX >= ASL_FRAMES_MAX, "all that run at once may begin at once");
 _Static_assert(CONTENT_BYTES_MAX < HTTP_BODY_BYTES_MAX, "content must fit a request");
 _Static_assert(HTTP_BODY_BYTES_MAX <= STATE_DATA_BYTES_MAX, "an accepted input must fit a state");
 

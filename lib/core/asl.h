@@ -133,6 +133,9 @@ void asl_execution_limit_data(struct asl_execution *execution, size_t bytes_max)
 enum error_code asl_step(struct asl_execution *execution, const struct asl_event *event,
                          struct asl_effects *effects) MUST_USE;
 bool asl_execution_ended(const struct asl_execution *execution);
+/* About the text of what it holds besides its input: data and variables of the outermost state, and what its
+ * branches and items have collected. Those under way are not looked into. */
+size_t asl_execution_data_bytes(const struct asl_execution *execution);
 /* Name of a state being executed now (the outermost), "" when ended; lent until the next step. */
 const char *asl_execution_current(const struct asl_execution *execution);
 

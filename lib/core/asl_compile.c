@@ -149,13 +149,19 @@ struct asl_template *asl_template_field(struct asl_compiler *compiler, const str
     return template;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const struct asl_state *const *)a)->name,
+                  (*(const struct asl_state *const *)b)->name);
+}
+
 static struct asl_state *state_find(const struct asl_scope *scope, const char *name)
 {
-    for (size_t i = 0; i < scope->count; i++) {
-        if (strcmp(scope->states[i].name, name) == 0)
-            return &scope->states[i];
-    }
-    return NULL;
+    const struct asl_state wanted = {.name = (char *)(uintptr_t)name}, *key = &wanted;
+    struct asl_state **found = scope->by_name ? bsearch(&key, scope->by_name, scope->count,
+                                                        sizeof *scope->by_name, by_name)
+                                              : NULL;
+    return found ? *found : NULL;
 }
 
 struct asl_state *asl_compile_target(struct asl_compiler *compiler, const struct json *document,
@@ -257,8 +263,9 @@ static void states_layout(struct asl_compiler *compiler, struct asl_scope *scope
 {
     scope->count = json_size(states);
     scope->states = must_calloc(scope->count, sizeof *scope->states);
+    scope->by_name = must_calloc(scope->count, sizeof(struct asl_state *));
     for (size_t i = 0; i < scope->count; i++) {
-        struct asl_state *state = &scope->states[i];
+        struct asl_state *state = scope->by_name[i] = &scope->states[i];
         size_t bytes = 0;
         const char *name = json_name_at(states, i, &bytes);
         state->name = must_strndup(name, bytes);
@@ -272,6 +279,7 @@ static void states_layout(struct asl_compiler *compiler, struct asl_scope *scope
                           "the name of a state must have 1 to %d characters",
                           ASL_STATE_NAME_CHARACTERS_MAX);
     }
+    qsort(scope->by_name, scope->count, sizeof(struct asl_state *), by_name);
 }
 
 static bool name_is_one_of(const char *name, const char *const *names)
@@ -396,6 +404,8 @@ void asl_scope_compile(struct asl_compiler *compiler, struct asl_scope *scope,
     states_compile(compiler, scope, states);
     scope->frames = frames_of(scope);
     scope->start = asl_compile_target(compiler, document, "StartAt");
+    free(scope->by_name);
+    scope->by_name = NULL;
     if (scope->start && compiler->findings->errors == errors_before)
         asl_graph_check(compiler, scope);
     compiler->scope = (struct asl_scope *)(uintptr_t)scope->outer;
@@ -412,12 +422,6 @@ static size_t names_collect(const struct asl_scope *scope, const struct asl_stat
             count = names_collect(&scope->states[i].branches[b], names, count);
     }
     return count;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp((*(const struct asl_state *const *)a)->name,
-                  (*(const struct asl_state *const *)b)->name);
 }
 
 /* State names are unique in the whole machine, branches included. */

@@ -230,6 +230,19 @@ void asl_execution_limit_data(struct asl_execution *execution, size_t bytes_max)
 
 bool asl_execution_ended(const struct asl_execution *execution) { return execution->ended; }
 
+size_t asl_execution_data_bytes(const struct asl_execution *execution)
+{
+    const struct asl_frame *root = execution->root;
+    size_t bytes = 0;
+    if (root == NULL)
+        return bytes;
+    if (root->raw.json != NULL && root->raw.json != execution->input)
+        bytes += json_text_bytes(root->raw.json);
+    if (root->variables != NULL)
+        bytes += json_text_bytes(root->variables);
+    return root->team == NULL ? bytes : bytes + root->team->results_bound.bytes;
+}
+
 const char *asl_execution_current(const struct asl_execution *execution)
 {
     const struct asl_frame *root = execution->root;

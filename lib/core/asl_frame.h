@@ -83,6 +83,7 @@ struct asl_execution {
     int64_t now_us;
     double random;
     uint32_t transitions;
+    uint32_t calls;
     struct asl_effects *effects;
 };
 

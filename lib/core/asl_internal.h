@@ -220,6 +220,7 @@ struct asl_scope {
     struct json *variables;        /* names that an Assign of these states gives a value to */
     struct asl_state *states;
     size_t count;
+    struct asl_state **by_name; /* only while it is compiled */
     struct asl_state *start;
     size_t frames; /* that run at once in it at most, one item of each Map state counted */
     char *path;    /* "", "gather/1/", or "each/" followed by a star and a slash for a Map state */

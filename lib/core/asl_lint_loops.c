@@ -14,8 +14,8 @@ typedef const char *loop_rule(const struct asl_loops *loops, size_t loop);
 
 static bool is_told(const struct checker *checker, const struct asl_loops *loops, size_t loop)
 {
-    for (size_t i = 0; i < checker->scope->count; i++) {
-        if (loops->loop_of[i] == loop && checker->told[i])
+    for (size_t m = loops->first[loop]; m < loops->first[loop + 1]; m++) {
+        if (checker->told[loops->members[m]])
             return true;
     }
     return false;
@@ -25,12 +25,13 @@ static void loop_report(struct checker *checker, const struct asl_loops *loops, 
                         const char *code, const char *text)
 {
     struct buffer names = {0};
-    asl_loops_describe(loops, loop, &names);
+    if (checker->lint->findings->count < FINDINGS_MAX) /* those past it are counted only */
+        asl_loops_describe(loops, loop, &names);
     asl_lint_report(checker->lint, asl_loops_first(loops, loop)->pointer, "", code,
                     "the loop %s %s", buffer_text(&names), text);
     buffer_fini(&names);
-    for (size_t i = 0; i < checker->scope->count; i++)
-        checker->told[i] = checker->told[i] || loops->loop_of[i] == loop;
+    for (size_t m = loops->first[loop]; m < loops->first[loop + 1]; m++)
+        checker->told[loops->members[m]] = true;
 }
 
 /* Reports each loop, of those that remain without some states, for which the rule gives a text. */
@@ -56,10 +57,8 @@ static bool stays(const struct asl_loops *loops, size_t loop, const struct outli
 
 static const char *never_left(const struct asl_loops *loops, size_t loop)
 {
-    for (size_t i = 0; i < loops->scope->count; i++) {
-        const struct outline_state *state = &loops->scope->states[i];
-        if (loops->loop_of[i] != loop)
-            continue;
+    for (size_t m = loops->first[loop]; m < loops->first[loop + 1]; m++) {
+        const struct outline_state *state = &loops->scope->states[loops->members[m]];
         if (state->ends)
             return NULL;
         for (size_t e = 0; e < state->edges_count; e++) {
@@ -99,9 +98,9 @@ static const char *changes_nothing(const struct asl_loops *loops, size_t loop)
 static void loop_writes(const struct asl_loops *loops, size_t loop, bool only_counting,
                         struct touches *touches)
 {
-    for (size_t i = 0; i < loops->scope->count; i++) {
-        const struct outline_state *state = &loops->scope->states[i];
-        for (size_t e = 0; loops->loop_of[i] == loop && e < state->edges_count; e++) {
+    for (size_t m = loops->first[loop]; m < loops->first[loop + 1]; m++) {
+        const struct outline_state *state = &loops->scope->states[loops->members[m]];
+        for (size_t e = 0; e < state->edges_count; e++) {
             const struct outline_edge *edge = &state->edges[e];
             bool counts = state->type == OUTLINE_PASS || json_get(state->document, "Assign") ||
                           json_get(edge->document, "Assign");
@@ -109,6 +108,7 @@ static void loop_writes(const struct asl_loops *loops, size_t loop, bool only_co
                 touches_write(touches, state, edge);
         }
     }
+    touches_sort(touches);
 }
 
 /* Every way out is by a Choice, and what that looks at is changed by no state of the loop. */
@@ -117,10 +117,8 @@ static const char *choices_are_deaf(const struct asl_loops *loops, size_t loop)
     struct touches writes = {0};
     loop_writes(loops, loop, false, &writes);
     bool deaf = true;
-    for (size_t i = 0; i < loops->scope->count && deaf; i++) {
-        const struct outline_state *state = &loops->scope->states[i];
-        if (loops->loop_of[i] != loop)
-            continue;
+    for (size_t m = loops->first[loop]; m < loops->first[loop + 1] && deaf; m++) {
+        const struct outline_state *state = &loops->scope->states[loops->members[m]];
         bool leaves = state->ends;
         for (size_t e = 0; e < state->edges_count; e++)
             leaves = leaves || !stays(loops, loop, &state->edges[e]);
@@ -144,9 +142,9 @@ static bool is_bounded(const struct asl_loops *loops, size_t loop)
     struct touches counted = {0};
     bool bounded = false;
     loop_writes(loops, loop, true, &counted);
-    for (size_t i = 0; i < loops->scope->count && !bounded; i++) {
-        const struct outline_state *state = &loops->scope->states[i];
-        if (loops->loop_of[i] != loop || state->type != OUTLINE_CHOICE)
+    for (size_t m = loops->first[loop]; m < loops->first[loop + 1] && !bounded; m++) {
+        const struct outline_state *state = &loops->scope->states[loops->members[m]];
+        if (state->type != OUTLINE_CHOICE)
             continue;
         struct touches reads = {0};
         touches_read(&reads, state);
@@ -162,9 +160,9 @@ static const char *asks_the_same(const struct asl_loops *loops, size_t loop)
     struct touches writes = {0};
     bool same = true, tasks = false;
     loop_writes(loops, loop, false, &writes);
-    for (size_t i = 0; i < loops->scope->count && same; i++) {
-        const struct outline_state *state = &loops->scope->states[i];
-        if (loops->loop_of[i] != loop || state->type != OUTLINE_TASK)
+    for (size_t m = loops->first[loop]; m < loops->first[loop + 1] && same; m++) {
+        const struct outline_state *state = &loops->scope->states[loops->members[m]];
+        if (state->type != OUTLINE_TASK)
             continue;
         struct touches reads = {0};
         touches_read(&reads, state);

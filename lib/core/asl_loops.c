@@ -88,10 +88,28 @@ static void search_from(struct search *search, size_t first)
     }
 }
 
+static void members_list(struct asl_loops *loops)
+{
+    size_t states = loops->scope->count;
+    loops->members = must_calloc(states + 1, sizeof *loops->members);
+    loops->first = must_calloc(loops->count + 2, sizeof *loops->first);
+    for (size_t i = 0; i < states; i++) {
+        if (loops->loop_of[i] != NO_LOOP)
+            loops->first[loops->loop_of[i] + 2]++;
+    }
+    for (size_t loop = 2; loop < loops->count + 2; loop++)
+        loops->first[loop] += loops->first[loop - 1];
+    for (size_t i = 0; i < states; i++) {
+        if (loops->loop_of[i] != NO_LOOP)
+            loops->members[loops->first[loops->loop_of[i] + 1]++] = i;
+    }
+}
+
 void asl_loops_find(struct asl_loops *loops, const struct outline_scope *scope,
                     const bool *left_out)
 {
-    *loops = (struct asl_loops){scope, must_calloc(scope->count + 1, sizeof *loops->loop_of), 0};
+    *loops = (struct asl_loops){.scope = scope,
+                                .loop_of = must_calloc(scope->count + 1, sizeof *loops->loop_of)};
     struct search search = {.loops = loops,
                             .left_out = left_out,
                             .visits = must_calloc(scope->count + 1, sizeof *search.visits),
@@ -103,6 +121,7 @@ void asl_loops_find(struct asl_loops *loops, const struct outline_scope *scope,
         if (search.visits[i].order == 0 && !(left_out && left_out[i]))
             search_from(&search, i);
     }
+    members_list(loops);
     free(search.visits);
     free(search.path);
     free(search.stack);
@@ -111,15 +130,14 @@ void asl_loops_find(struct asl_loops *loops, const struct outline_scope *scope,
 void asl_loops_fini(struct asl_loops *loops)
 {
     free(loops->loop_of);
+    free(loops->members);
+    free(loops->first);
     *loops = (struct asl_loops){0};
 }
 
 const struct outline_state *asl_loops_first(const struct asl_loops *loops, size_t loop)
 {
-    size_t i = 0;
-    while (loops->loop_of[i] != loop)
-        i++;
-    return &loops->scope->states[i];
+    return &loops->scope->states[loops->members[loops->first[loop]]];
 }
 
 static void names_append(const struct asl_loops *loops, const size_t *before, size_t last,

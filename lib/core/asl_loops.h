@@ -21,6 +21,8 @@ struct asl_loops {
     const struct outline_scope *scope;
     size_t *loop_of; /* by the number of a state; NO_LOOP */
     size_t count;
+    size_t *members; /* numbers of states, loop by loop, each in the order of the file */
+    size_t *first;   /* by loop, into members; one more at the end */
 };
 
 /* `left_out` (by number; NULL: none) takes states away before loops are looked for. */

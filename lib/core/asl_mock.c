@@ -8,10 +8,12 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "core/asl_internal.h"
 
 /* Identity of every execution here, so that UUIDs and random numbers are the same each time. */
 #define EXECUTION_ID "00000000-0000-7000-8000-000000000001"
-#define JITTER 0.5 /* the random number of every retry delay */
+#define ENTRY_BYTES 160 /* of memory, about, for each entry in the list of states */
+#define JITTER 0.5      /* the random number of every retry delay */
 
 /* -- mocks: by the state they name, and those that name none -- */
 
@@ -119,6 +121,8 @@ struct play {
     bool *abandoned; /* by wait */
     size_t abandoned_capacity;
     struct json *entered, *exited; /* the two texts, shared by all entries */
+    size_t states_bytes;           /* of the list of states so far, about */
+    int64_t states_left_out;
     int64_t now_us;
     bool timed_out;
 };
@@ -190,10 +194,27 @@ static bool is_abandoned(const struct play *play, uint32_t wait)
 
 static void state_add(struct play *play, const struct asl_effect *effect, bool entered)
 {
+    if (play->states_bytes <= ASL_MOCK_STATES_BYTES_MAX)
+        play->states_bytes += ENTRY_BYTES + asl_bound_of(effect->data).bytes;
+    if (play->states_bytes > ASL_MOCK_STATES_BYTES_MAX) {
+        play->states_left_out++;
+        return;
+    }
     struct json *entry = json_object();
     json_object_set(entry, "name", json_text(effect->state));
     json_object_set(entry, "event", json_hold(entered ? play->entered : play->exited));
     json_object_set(entry, entered ? "input" : "output", json_hold(effect->data));
+    json_array_append(play->result->states, entry);
+}
+
+static void states_end(struct play *play)
+{
+    if (play->states_left_out == 0)
+        return;
+    struct json *entry = json_object();
+    json_object_set(entry, "name", json_text(""));
+    json_object_set(entry, "event", json_text("LeftOut"));
+    json_object_set(entry, "entries", json_int(play->states_left_out));
     json_array_append(play->result->states, entry);
 }
 
@@ -346,6 +367,7 @@ void asl_mock_run(const struct asl_machine *machine, const struct asl_mock_optio
     while (!asl_execution_ended(play.execution) &&
            (answer_next(&play) || fire_next(&play, deadline_us)))
         continue;
+    states_end(&play);
     result->end_us = play.now_us;
     asl_execution_free(play.execution);
     asl_effects_fini(&play.effects);

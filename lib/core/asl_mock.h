@@ -18,7 +18,8 @@
 
 #include "core/asl.h"
 
-#define ASL_MOCK_START_US 1767225600000000 /* 2026-01-01T00:00:00Z, a clock to start with */
+#define ASL_MOCK_STATES_BYTES_MAX (64u << 20) /* of the list of states, about */
+#define ASL_MOCK_START_US 1767225600000000    /* 2026-01-01T00:00:00Z, a clock to start with */
 
 struct asl_mock_options {
     const struct json *input; /* NULL: {} */
@@ -44,7 +45,9 @@ struct asl_mock_result {
     enum asl_mock_status status;
     struct json *output; /* of SUCCEEDED */
     char *error, *cause; /* of the others; NULL when the failure names none */
-    struct json *states; /* [{name, event: "Entered"|"Exited", input|output}] in order */
+    /* [{name, event: "Entered"|"Exited", input|output}] in order. Past ASL_MOCK_STATES_BYTES_MAX they
+     * are counted only, and the last one is {name: "", event: "LeftOut", entries}. */
+    struct json *states;
     size_t mocks_used;
     int64_t end_us;
 };

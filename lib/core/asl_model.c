@@ -26,6 +26,9 @@ static void name_add(struct asl_model_errors *names, const char *name)
         if (strcmp(names->items[i], name) == 0)
             return;
     }
+    names->too_many = names->count > ASL_MODEL_ERRORS_MAX; /* ERROR_OTHER still has room */
+    if (names->too_many)
+        return;
     names->items = must_realloc(names->items, (names->count + 1) * sizeof *names->items);
     names->items[names->count++] = name;
 }
@@ -36,6 +39,8 @@ static void names_add_list(struct asl_model_errors *names, const struct json *li
         const struct json *equals = json_get(json_at(list, i), "ErrorEquals");
         for (size_t k = 0; k < json_size(equals); k++) {
             const char *name = json_string_or(json_at(equals, k), ASL_ERROR_ALL);
+            if (names->too_many)
+                return;
             if (!stands_for_others(name))
                 name_add(names, name);
             if (strcmp(name, ASL_ERROR_TASK_FAILED) == 0)
@@ -62,7 +67,8 @@ void asl_model_errors_collect(struct asl_model_errors *names, const struct asl_o
 {
     *names = (struct asl_model_errors){0};
     outline_scopes_visit(&outline->scope, scope_names_add, names);
-    name_add(names, ERROR_OTHER);
+    if (!names->too_many)
+        name_add(names, ERROR_OTHER);
 }
 
 void asl_model_errors_fini(struct asl_model_errors *names) { free(names->items); }

@@ -17,8 +17,8 @@
  *
  * Owns      A result owns its faults; release it with asl_model_fini. Outline and pairs are lent.
  * Threads   Any.
- * Errors    None: a model with more than ASL_MODEL_PLACES_MAX places is explored so far, and
- *           result->complete is false.
+ * Errors    None: a model with more than ASL_MODEL_PLACES_MAX places, or past another
+ *           bound, is explored so far, and result->complete is false.
  */
 #ifndef CORE_ASL_MODEL_H
 #define CORE_ASL_MODEL_H
@@ -28,7 +28,9 @@
 
 #define ASL_MODEL_PLACES_MAX 200000
 #define ASL_MODEL_PAIRS_MAX 16
-#define ASL_MODEL_ITEMS 2 /* of a Map */
+#define ASL_MODEL_ERRORS_MAX 1000          /* names of errors that are told apart */
+#define ASL_MODEL_COMPARISONS_MAX 20000000 /* of errors with the names of catchers */
+#define ASL_MODEL_ITEMS 2                  /* of a Map */
 
 struct asl_model_pair {
     const struct outline_state *undo, *done;

@@ -50,6 +50,7 @@ struct explorer {
     size_t ways_count, ways_capacity;
     size_t at;          /* the place whose ways are being looked at */
     struct buffer step; /* what happened */
+    size_t comparisons; /* of errors with names */
     bool told[ASL_MODEL_FAULT_TYPES][ASL_MODEL_PAIRS_MAX];
 };
 
@@ -139,6 +140,18 @@ static void fail(struct explorer *explorer, const struct outline_state *state, c
     sink(explorer, &move, context);
 }
 
+/* False past the bound: what the failures of a Task lead to is looked for in the lists of its catchers. */
+static bool failures_are_affordable(struct explorer *explorer, const struct outline_state *state)
+{
+    size_t names = 1;
+    for (size_t e = 0; e < state->edges_count; e++)
+        names += 1 + json_size(json_get(state->edges[e].document, "ErrorEquals"));
+    explorer->comparisons += names * explorer->names.count;
+    if (explorer->comparisons > ASL_MODEL_COMPARISONS_MAX)
+        explorer->result->complete = false;
+    return explorer->comparisons <= ASL_MODEL_COMPARISONS_MAX;
+}
+
 static void task_moves(struct explorer *explorer, const struct outline_state *state, uint32_t owed,
                        move_sink *sink, void *context)
 {
@@ -146,7 +159,8 @@ static void task_moves(struct explorer *explorer, const struct outline_state *st
     step_tell(explorer, state, "succeeds", "");
     succeed(explorer, &move, state);
     sink(explorer, &move, context);
-    for (size_t i = explorer->names.count; i-- > 0;) {
+    size_t failures = failures_are_affordable(explorer, state) ? explorer->names.count : 0;
+    for (size_t i = failures; i-- > 0;) {
         step_tell(explorer, state, "fails with ", explorer->names.items[i]);
         fail(explorer, state, explorer->names.items[i], false, false, owed, sink, context);
     }
@@ -540,6 +554,7 @@ void asl_model_explore(const struct asl_model *model, struct asl_model_result *r
         .by_serial = must_calloc(states + 1, sizeof *explorer.by_serial),
         .buckets = must_calloc(2 * ASL_MODEL_PLACES_MAX, sizeof *explorer.buckets)};
     asl_model_errors_collect(&explorer.names, model->outline);
+    result->complete = !explorer.names.too_many;
     mark_around(&explorer, &model->outline->scope, NULL);
     for (size_t p = 0; p < model->pairs_count; p++) {
         mark_around(&explorer, &model->outline->scope, model->pairs[p].undo);

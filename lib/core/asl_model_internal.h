@@ -14,6 +14,7 @@
 struct asl_model_errors {
     const char **items;
     size_t count;
+    bool too_many; /* more than ASL_MODEL_ERRORS_MAX */
 };
 
 /* Every name that the machine's Retry, Catch and Fail tell apart; the last one is ERROR_OTHER. */

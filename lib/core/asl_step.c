@@ -215,6 +215,11 @@ static bool may_go_on(struct asl_execution *execution, struct asl_frame *frame,
                         "The branches and items entered more than %d states without waiting for "
                         "anything, the last one \"%s\".",
                         ASL_TRANSITIONS_PER_STEP_MAX, frame->state->name);
+    else if (execution->calls >= ASL_CALLS_PER_STEP_MAX)
+        asl_failure_set(failure, ASL_ERROR_RUNTIME,
+                        "The branches and items began %d tasks without waiting for the end of one, "
+                        "the last state was \"%s\".",
+                        ASL_CALLS_PER_STEP_MAX, frame->state->name);
     else if (execution->transitions_life > ASL_TRANSITIONS_MAX)
         asl_failure_set(failure, ASL_ERROR_RUNTIME,
                         "More than %d states were entered, the last one \"%s\".",
@@ -336,7 +341,7 @@ enum error_code asl_step(struct asl_execution *execution, const struct asl_event
     execution->now_us = event->now_us;
     execution->random = event->random;
     if (!event->at_once) {
-        execution->transitions = 0;
+        execution->transitions = execution->calls = 0;
         execution->meter.made_bytes = execution->meter.walked_bytes = 0;
     }
     execution->effects = effects;

@@ -207,20 +207,53 @@ void touches_write(struct touches *touches, const struct outline_state *state,
         expression_add(touches, result_path);
 }
 
-/* a is b, or b lies within a. */
-static bool within(const char *a, const char *b)
+static int by_text(const void *a, const void *b)
 {
-    size_t bytes = strlen(a);
-    return strncmp(a, b, bytes) == 0 && (b[bytes] == '\0' || b[bytes] == '.');
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-bool touches_meet(const struct touches *a, const struct touches *b)
+void touches_sort(struct touches *touches)
+{
+    if (touches->count > 1)
+        qsort(touches->places, touches->count, sizeof *touches->places, by_text);
+}
+
+/* The first place that does not come before the text. */
+static const char *place_from(const struct touches *sorted, const char *text)
+{
+    size_t low = 0, high = sorted->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(sorted->places[middle], text) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < sorted->count ? sorted->places[low] : "";
+}
+
+/* A place of the set is this one, or around it, or within it. */
+static bool place_meets(const char *place, const struct touches *sorted)
+{
+    struct buffer part = {0};
+    bool meets = false;
+    for (const char *at = place; !meets && *at; at++) {
+        buffer_append_char(&part, *at);
+        if (at[1] == '\0' || at[1] == '.')
+            meets = strcmp(place_from(sorted, buffer_text(&part)), buffer_text(&part)) == 0;
+    }
+    buffer_append_char(&part, '.');
+    meets = meets ||
+            strncmp(place_from(sorted, buffer_text(&part)), buffer_text(&part), part.bytes) == 0;
+    buffer_fini(&part);
+    return meets;
+}
+
+bool touches_meet(const struct touches *a, const struct touches *sorted)
 {
     for (size_t i = 0; i < a->count; i++) {
-        for (size_t k = 0; k < b->count; k++) {
-            if (within(a->places[i], b->places[k]) || within(b->places[k], a->places[i]))
-                return true;
-        }
+        if (place_meets(a->places[i], sorted))
+            return true;
     }
     return false;
 }

@@ -28,7 +28,9 @@ void touches_read(struct touches *touches, const struct outline_state *state);
  * */
 void touches_write(struct touches *touches, const struct outline_state *state,
                    const struct outline_edge *edge);
-/* True when one place lies within a place of the other set. */
-bool touches_meet(const struct touches *a, const struct touches *b);
+/* For touches_meet, once all are there. */
+void touches_sort(struct touches *touches);
+/* True when one place lies within a place of the other set, which is sorted. */
+bool touches_meet(const struct touches *a, const struct touches *sorted);
 
 #endif

@@ -60,6 +60,7 @@ static void task_work(struct asl_execution *execution, struct asl_frame *frame,
     }
     struct asl_effect *effect = asl_frame_effect(execution, ASL_CALL, frame);
     effect->wait = asl_wait_open(execution, frame);
+    execution->calls++;
     effect->resource = state->resource;
     effect->timeout_ms = timeout_ms;
     effect->heartbeat_ms = heartbeat_ms;

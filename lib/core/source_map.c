@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/source_map.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ struct source_map {
     struct source_entry *entries;
     size_t count;
     size_t capacity;
+    size_t *slots; /* twice the capacity: the number of an entry, from 1; the last of equal ones */
 };
 
 struct source_map *source_map_new(const char *file)
@@ -32,6 +34,7 @@ void source_map_free(struct source_map *map)
     for (size_t i = 0; i < map->count; i++)
         free(map->entries[i].pointer);
     free(map->entries);
+    free(map->slots);
     free(map->base);
     free(map->file);
     free(map);
@@ -47,33 +50,53 @@ void source_map_set_base(struct source_map *map, const char *pointer)
 
 const char *source_map_base(const struct source_map *map) { return map->base ? map->base : ""; }
 
+/* The slot of the pointer, or the empty one where it belongs. */
+static size_t *slot_of(const struct source_map *map, const char *pointer, size_t bytes)
+{
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+    for (size_t i = 0; i < bytes; i++)
+        hash = (hash ^ (unsigned char)pointer[i]) * UINT64_C(1099511628211);
+    size_t count = 2 * map->capacity, slot = (size_t)(hash ^ (hash >> 29)) % count;
+    while (map->slots[slot]) {
+        const char *other = map->entries[map->slots[slot] - 1].pointer;
+        if (strncmp(other, pointer, bytes) == 0 && other[bytes] == '\0')
+            break;
+        slot = (slot + 1) % count;
+    }
+    return &map->slots[slot];
+}
+
+static void entry_index(struct source_map *map, size_t i)
+{
+    const char *pointer = map->entries[i].pointer;
+    *slot_of(map, pointer, strlen(pointer)) = i + 1;
+}
+
 void source_map_add(struct source_map *map, const char *pointer, int line, int column)
 {
     if (map->count == map->capacity) {
         map->capacity = map->capacity ? map->capacity * 2 : 64;
         map->entries = must_realloc(map->entries, map->capacity * sizeof *map->entries);
+        free(map->slots);
+        map->slots = must_calloc(2 * map->capacity, sizeof *map->slots);
+        for (size_t i = 0; i < map->count; i++)
+            entry_index(map, i);
     }
-    map->entries[map->count++] = (struct source_entry){must_strdup(pointer), line, column};
+    map->entries[map->count] = (struct source_entry){must_strdup(pointer), line, column};
+    entry_index(map, map->count++);
 }
 
 bool source_map_find(const struct source_map *map, const char *pointer, int *line, int *column)
 {
-    const struct source_entry *best = NULL;
-    size_t best_bytes = 0;
-    for (size_t i = 0; i < map->count; i++) {
-        const struct source_entry *entry = &map->entries[i];
-        size_t bytes = strlen(entry->pointer);
-        bool inside = strncmp(entry->pointer, pointer, bytes) == 0 &&
-                      (pointer[bytes] == '\0' || pointer[bytes] == '/');
-        if (inside && (!best || bytes >= best_bytes)) {
-            best = entry;
-            best_bytes = bytes;
-        }
+    size_t bytes = strlen(pointer), found = 0;
+    while (map->count > 0 && !(found = *slot_of(map, pointer, bytes)) && bytes > 0) {
+        while (pointer[--bytes] != '/' && bytes > 0)
+            ;
     }
-    if (!best)
+    if (!found)
         return false;
-    *line = best->line;
-    *column = best->column;
+    *line = map->entries[found - 1].line;
+    *column = map->entries[found - 1].column;
     return true;
 }
 

@@ -97,6 +97,10 @@ enum error_code http_port_check(const char *address, int port, struct error *err
 /* Ends the reading side of all connections on the port, or of the one from remote_port (not 0) alone:
  * idle ones close at once, answers under way are still written. */
 void http_port_hang_up(int port, int remote_port);
+/* After an answer to a request that was not read to its end: ends the writing side of the connection,
+ * then reads and drops what still comes, 16 MiB and 2 s at most. Octets that are unread when a socket
+ * is closed make TCP reset the connection, and the client then loses the answer. */
+void http_port_linger(int port, const char *remote_address, int remote_port);
 /* The library's listening thread looks at its stop flag every two seconds; this wakes it. It then
  * spins until the flag is set, so the stop must follow at once. */
 void http_port_stop_listening(int port);

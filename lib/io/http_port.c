@@ -3,16 +3,20 @@
 #include <dirent.h>
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "io/clock.h"
 #include "io/http_internal.h"
 
 #define TCP_STATE_LISTEN 10u /* in /proc/net/tcp */
 #define HOLDER_INODES_MAX 16
+#define LINGER_MS 2000
+#define LINGER_BYTES_MAX ((size_t)16 << 20)
 
 /* Inodes of the sockets that listen on the port, from /proc/net/tcp or tcp6. */
 static int listening_inodes(const char *file, int port, unsigned long *inodes, int max)
@@ -165,3 +169,51 @@ static void shut(int port, int remote_port, bool listeners)
 
 void http_port_hang_up(int port, int remote_port) { shut(port, remote_port, false); }
 void http_port_stop_listening(int port) { shut(port, 0, true); }
+
+static bool is_from(int fd, const char *remote_address)
+{
+    struct sockaddr_storage address;
+    socklen_t bytes = sizeof address;
+    char text[NI_MAXHOST];
+    return getpeername(fd, (struct sockaddr *)&address, &bytes) == 0 &&
+           getnameinfo((struct sockaddr *)&address, bytes, text, sizeof text, NULL, 0,
+                       NI_NUMERICHOST) == 0 &&
+           strcmp(text, remote_address) == 0;
+}
+
+/* -1 when there is none. */
+static int find_connection(int port, const char *remote_address, int remote_port)
+{
+    DIR *descriptors = opendir("/proc/self/fd");
+    if (descriptors == NULL)
+        return -1;
+    int found = -1;
+    for (struct dirent *entry; found < 0 && (entry = readdir(descriptors)) != NULL;) {
+        int fd = atoi(entry->d_name);
+        if (entry->d_name[0] != '.' && is_meant(fd, port, remote_port) &&
+            is_from(fd, remote_address))
+            found = fd;
+    }
+    closedir(descriptors);
+    return found;
+}
+
+void http_port_linger(int port, const char *remote_address, int remote_port)
+{
+    int fd = find_connection(port, remote_address, remote_port);
+    if (fd < 0 || shutdown(fd, SHUT_WR) != 0)
+        return;
+    char dropped[8192];
+    size_t bytes = 0;
+    int64_t end_us = clock_monotonic_us() + (int64_t)LINGER_MS * 1000;
+    while (bytes < LINGER_BYTES_MAX) {
+        int64_t left_ms = (end_us - clock_monotonic_us()) / 1000;
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        if (left_ms <= 0 || poll(&wait, 1, (int)left_ms) <= 0)
+            return;
+        ssize_t got = recv(fd, dropped, sizeof dropped, MSG_DONTWAIT);
+        if (got <= 0)
+            return;
+        bytes += (size_t)got;
+    }
+}

@@ -36,7 +36,9 @@ struct http_server {
     atomic_bool stopping;
     atomic_int handling; /* requests that the stop waits for */
     pthread_mutex_t idle_lock;
-    pthread_cond_t idle;        /* stopping, and handling has become 0 */
+    pthread_cond_t idle; /* stopping, and handling has become 0 */
+    int waiting_max;
+    atomic_int waiting;         /* requests between http_wait_begin and http_wait_end */
     atomic_size_t bodies_bytes; /* of all requests being read or handled */
 };
 
@@ -120,6 +122,7 @@ static void exchange_begin(struct http_exchange *exchange, struct http_server *s
     };
     exchange->response.status = 200;
     exchange->response.content_type = "application/json";
+    exchange->response.close = false;
 }
 
 static void exchange_end(struct http_exchange *exchange)
@@ -189,7 +192,7 @@ static void append_cors(struct http_exchange *exchange, struct buffer *out)
 /* What civetweb does after the request must be what our Connection header says. */
 static bool keeps_alive(struct http_exchange *exchange, const struct mg_request_info *info)
 {
-    if (exchange->close || exchange->response.status == 401)
+    if (exchange->close || exchange->response.close || exchange->response.status == 401)
         return false; /* civetweb closes after a 401 */
     const char *wish = mg_get_header(exchange->connection, "Connection");
     bool is_11 = info->http_version != NULL && strcmp(info->http_version, "1.1") == 0;
@@ -357,16 +360,35 @@ static bool may_enter(struct http_exchange *exchange, const struct http_route *r
     return true;
 }
 
+bool http_wait_begin(const struct http_request *request)
+{
+    struct http_server *server = ((const struct http_exchange *)request->internal)->server;
+    if (atomic_fetch_add(&server->waiting, 1) < server->waiting_max)
+        return true;
+    atomic_fetch_sub(&server->waiting, 1);
+    return false;
+}
+
+void http_wait_end(const struct http_request *request)
+{
+    atomic_fetch_sub(&((const struct http_exchange *)request->internal)->server->waiting, 1);
+}
+
 bool http_trusted(const struct http_request *request)
 {
     const struct http_exchange *exchange = request->internal;
     return http_access_trusts(&exchange->server->access, request);
 }
 
+static bool has_body(const struct http_exchange *exchange, const struct mg_request_info *info)
+{
+    return info->content_length > 0 ||
+           mg_get_header(exchange->connection, "Transfer-Encoding") != NULL;
+}
+
 static void serve(struct http_exchange *exchange, const struct mg_request_info *info)
 {
-    exchange->close = info->content_length > 0 ||
-                      mg_get_header(exchange->connection, "Transfer-Encoding") != NULL;
+    exchange->close = has_body(exchange, info);
     if (!take_path(exchange, info) || !find_route(exchange))
         return;
     const struct http_route *route = &exchange->server->routes[exchange->route];
@@ -430,6 +452,8 @@ static int on_request(struct mg_connection *connection)
     send_response(exchange, info);
     if (entered)
         leave(exchange->server);
+    if (exchange->close && has_body(exchange, info))
+        http_port_linger(exchange->server->port, info->remote_addr, info->remote_port);
     http_exchange_current = NULL;
     int status = exchange->response.status;
     exchange_end(exchange);
@@ -585,6 +609,9 @@ static enum error_code start(struct http_server **result, const struct http_serv
     struct http_server *server = must_calloc(1, sizeof *server);
     server->context = options->context;
     server->counted = counted;
+    server->waiting_max =
+        options->threads - (options->threads < 2 * HTTP_THREADS_RESERVED ? options->threads / 2
+                                                                         : HTTP_THREADS_RESERVED);
     http_access_init(&server->access, options->config);
     server->access.credential_header = options->credential_header;
     server->access.credential = options->credential;

@@ -38,6 +38,7 @@ struct http_response {
     const char *content_type; /* literal; application/json unless set */
     struct buffer body;
     struct buffer headers; /* extra header lines "Name: value\r\n"; use http_response_header */
+    bool close;            /* the connection after it, which frees its thread for others */
 };
 
 typedef void http_handler(struct http_request *request, struct http_response *response,
@@ -81,7 +82,12 @@ void http_server_reload_keys(struct http_server *server, const struct config *co
 
 /* Request access. Texts live until the handler returns. */
 const char *http_header(const struct http_request *request,
-                        const char *name);             /* NULL when absent */
+                        const char *name); /* NULL when absent */
+/* A handler asks before it waits for something that other requests may bring about, and tells when it
+ * has done so. False: so many wait that only the threads kept for everything else are left, and it must
+ * answer without waiting. */
+bool http_wait_begin(const struct http_request *request) MUST_USE;
+void http_wait_end(const struct http_request *request);
 bool http_trusted(const struct http_request *request); /* it shows the server's own credential */
 const char *http_path_parameter(const struct http_request *request, const char *name);
 const char *http_query(struct http_request *request,

@@ -14,6 +14,7 @@
 #define ACCEPT_TIMEOUT_US 10000000 /* longest wait for the commit; past it the outcome is unknown */
 #define WATCH_POLL_US 5000 /* between looks at a workflow that ends on its way to the database */
 #define OWNED_ID_TRIES 1000
+#define NO_WAIT_RETRY_SECONDS 1
 
 int16_t orchestrator_shard(const struct orchestrator *orchestrator, const char *namespace,
                            const char *key)
@@ -222,14 +223,6 @@ static enum error_code find_contract_or_repeat(struct orchestrator *orchestrator
     return code;
 }
 
-static int64_t live_bytes(const struct orchestrator *orchestrator)
-{
-    int64_t bytes = 0;
-    for (int i = 0; i < orchestrator->workers_count; i++)
-        bytes += worker_live_bytes(orchestrator->workers[i]);
-    return bytes;
-}
-
 /* Up to the worker's mailbox. */
 static void begin(struct orchestrator *orchestrator, struct attempt *attempt,
                   const struct json *body, const char *key, const char *traceparent, bool wants_end)
@@ -254,9 +247,9 @@ static void begin(struct orchestrator *orchestrator, struct attempt *attempt,
         code = find_key(orchestrator, attempt, shard);
     if (code != ERR_OK || attempt->duplicate)
         return;
-    if (live_bytes(orchestrator) >> 20 >= orchestrator->config->max_workflow_memory_mb) {
+    if (worker_memory_full(orchestrator)) {
         error_set(&attempt->error, ERR_LIMIT,
-                  "the workflows in memory hold %lld MiB of input already (MAX_WORKFLOW_MEMORY_MB)",
+                  "the workflows in memory hold %lld MiB already (MAX_WORKFLOW_MEMORY_MB)",
                   (long long)orchestrator->config->max_workflow_memory_mb);
         return;
     }
@@ -376,6 +369,13 @@ static struct json *read_body(struct http_request *request, struct http_response
     return body;
 }
 
+/* Nobody waited though that was asked for: when to ask again. */
+static void tell_no_wait(struct http_response *response)
+{
+    http_retry_after(response, NO_WAIT_RETRY_SECONDS);
+    response->close = true;
+}
+
 void api_submit(struct http_request *request, struct http_response *response, void *context)
 {
     static const char *const known[] = {"wait", NULL};
@@ -396,10 +396,16 @@ void api_submit(struct http_request *request, struct http_response *response, vo
     }
     if (http_trusted(request))
         attempt.parent = http_header(request, TASK_HEADER_PARENT);
+    /* The end waited for may need other requests: starts of children, answers by token. */
+    bool waits = wait_ms > 0 && http_wait_begin(request);
     begin(orchestrator, &attempt, body, http_header(request, "Idempotency-Key"),
-          http_header(request, "traceparent"), wait_ms > 0);
+          http_header(request, "traceparent"), waits);
     await_acceptance(&attempt);
-    struct json *answer = finish(orchestrator, &attempt, wait_ms, &status);
+    struct json *answer = finish(orchestrator, &attempt, waits ? wait_ms : 0, &status);
+    if (waits)
+        http_wait_end(request);
+    else if (wait_ms > 0 && status == 202 && attempt.error.code == ERR_OK)
+        tell_no_wait(response);
     if (attempt.error.code == ERR_OK) {
         set_location(response, &attempt.id);
         http_json(response, status, answer);

@@ -34,6 +34,10 @@ static enum error_code ask(struct orchestrator *orchestrator, struct ticket *tic
     if (*stage == TICKET_OPEN)
         return error_set(error, ERR_OUTCOME_UNKNOWN,
                          "the database has not confirmed the command in time");
+    if (*stage == TICKET_REFUSED && code == ERR_LIMIT && worker_memory_full(orchestrator))
+        return error_set(error, code,
+                         "the workflows in memory hold %lld MiB already (MAX_WORKFLOW_MEMORY_MB)",
+                         (long long)orchestrator->config->max_workflow_memory_mb);
     return *stage == TICKET_REFUSED ? error_set(error, code, "%s", error_code_text(code)) : ERR_OK;
 }
 
@@ -248,7 +252,7 @@ static enum error_code send_signal(struct orchestrator *orchestrator, struct htt
     ticket->key = key == NULL ? NULL : must_strdup(key);
     ticket->data = json_hold(data);
     code = ask(orchestrator, ticket, stage, state, error);
-    if (code == ERR_LIMIT)
+    if (code == ERR_LIMIT && !worker_memory_full(orchestrator))
         return error_set(error, code, "the workflow keeps %d signals already, or %u bytes of them",
                          SIGNALS_KEPT_MAX, SIGNALS_KEPT_BYTES_MAX);
     if (code == ERR_OK && *stage == TICKET_NOT_LIVE) { /* it ended on the signal's way */

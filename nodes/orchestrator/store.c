@@ -195,6 +195,7 @@ static void add_event(struct store_batch *batch, const struct engine_effect *eff
     const char *step = workflow_current_step(effect->workflow);
     struct postgres_value *column = batch->events;
     postgres_push_uuid(column++, &head->id);
+    BUG_IF(effect->outcome.events_count > INT16_MAX); /* EVENTS_PER_RECORD_MAX */
     postgres_push_int4(column++, record->n);
     postgres_push_int2(column++, head->shard);
     postgres_push_int8(column++, effect->seq);

@@ -6,8 +6,9 @@
 #include "io/log.h"
 #include "orchestrator/store.h"
 
-#define LOAD_CHUNK 500             /* workflows read at a time */
-#define LOAD_CHUNK_BYTES (4 << 20) /* of their inputs as stored, unless one alone is larger */
+#define LOAD_CHUNK 500 /* workflows read at a time */
+#define LOAD_CHUNK_BYTES                                                                           \
+    (4 << 20) /* of their inputs and records as stored, unless one alone is larger */
 
 /* Materialised, so that the index of live workflows is used: for the order alone the planner would read
  * every workflow there ever was by its key. */
@@ -22,6 +23,10 @@ static const char sql_heads[] =
     "SELECT id, shard, run, correlation_id, workflow_type, contract_version, namespace, input, "
     "metadata, traceparent, created_at, parent_token "
     "FROM workflow_executions WHERE id = ANY($1) AND id BETWEEN $2 AND $3 ORDER BY id";
+static const char sql_record_sizes[] =
+    "SELECT workflow_id, coalesce(sum(pg_column_size(payload)), 0)::bigint FROM workflow_events "
+    "WHERE workflow_id = ANY($1) AND workflow_id BETWEEN $2 AND $3 "
+    "GROUP BY workflow_id ORDER BY workflow_id";
 static const char sql_records[] =
     "SELECT workflow_id, n, seq, kind, wait, attempt, duration_us, at, random, error, cause, "
     "payload, seq_count "
@@ -182,25 +187,79 @@ static enum error_code read_chunk(const struct reading *reading,
     return code;
 }
 
-/* Of the workflows named, with the sizes of their inputs, those from *next on: so many that no answer grows
- * past LOAD_CHUNK workflows or LOAD_CHUNK_BYTES of input. */
-static enum error_code read_next(const struct reading *reading, const struct postgres_rows *named,
-                                 int *next, struct error *error)
+/* Workflows to read, by id, with the sizes of their inputs. The sizes of their records are asked for so many
+ * at a time, ahead of reading them. */
+struct naming {
+    struct postgres_rows *named;
+    int next;
+    int sized; /* up to this one; the sizes are those of the last LOAD_CHUNK before it */
+    int64_t sizes[LOAD_CHUNK];
+};
+
+static void fill_chunk(const struct naming *naming, int count,
+                       struct postgres_value chunk[CHUNK_VALUES])
+{
+    struct uuid first = postgres_rows_uuid(naming->named, naming->next, 0);
+    struct uuid last = postgres_rows_uuid(naming->named, naming->next + count - 1, 0);
+    postgres_array_start(&chunk[0], PG_UUID);
+    for (int i = 0; i < count; i++) {
+        struct uuid id = postgres_rows_uuid(naming->named, naming->next + i, 0);
+        postgres_push_uuid(&chunk[0], &id);
+    }
+    postgres_set_uuid(&chunk[1], &first);
+    postgres_set_uuid(&chunk[2], &last);
+}
+
+static int64_t *size_of(struct naming *naming, int place)
+{
+    return &naming->sizes[place % LOAD_CHUNK];
+}
+
+static enum error_code ask_sizes(const struct reading *reading, struct naming *naming,
+                                 struct error *error)
+{
+    int left = postgres_rows_count(naming->named) - naming->next;
+    int count = left < LOAD_CHUNK ? left : LOAD_CHUNK, row = 0;
+    struct postgres_value chunk[CHUNK_VALUES] = {{0}};
+    struct postgres_rows *rows = NULL;
+    fill_chunk(naming, count, chunk);
+    enum error_code code =
+        postgres_query(reading->postgres, sql_record_sizes, chunk, CHUNK_VALUES, &rows, error);
+    for (int i = naming->next; code == ERR_OK && i < naming->next + count; i++) {
+        struct uuid id = postgres_rows_uuid(naming->named, i, 0), of;
+        *size_of(naming, i) = postgres_rows_int(naming->named, i, 1);
+        if (row == postgres_rows_count(rows))
+            continue;
+        of = postgres_rows_uuid(rows, row, 0);
+        if (uuid_equal(&of, &id))
+            *size_of(naming, i) += postgres_rows_int(rows, row++, 1);
+    }
+    if (code == ERR_OK)
+        naming->sized = naming->next + count;
+    postgres_rows_free(rows);
+    for (int i = 0; i < CHUNK_VALUES; i++)
+        postgres_value_fini(&chunk[i]);
+    return code;
+}
+
+/* Reads so many that no answer grows past LOAD_CHUNK workflows or LOAD_CHUNK_BYTES. */
+static enum error_code read_next(const struct reading *reading, struct naming *naming,
+                                 struct error *error)
 {
     struct postgres_value chunk[CHUNK_VALUES] = {{0}};
-    int total = postgres_rows_count(named);
+    int count = 0;
     int64_t bytes = 0;
-    struct uuid id = postgres_rows_uuid(named, *next, 0);
-    postgres_array_start(&chunk[0], PG_UUID);
-    postgres_set_uuid(&chunk[1], &id);
-    do {
-        id = postgres_rows_uuid(named, *next, 0);
-        bytes += postgres_rows_int(named, *next, 1);
-        postgres_push_uuid(&chunk[0], &id);
-        (*next)++;
-    } while (*next < total && chunk[0].count < LOAD_CHUNK &&
-             bytes + postgres_rows_int(named, *next, 1) <= LOAD_CHUNK_BYTES);
-    postgres_set_uuid(&chunk[2], &id);
+    if (naming->next == naming->sized) {
+        enum error_code code = ask_sizes(reading, naming, error);
+        if (code != ERR_OK)
+            return code;
+    }
+    do
+        bytes += *size_of(naming, naming->next + count++);
+    while (naming->next + count < naming->sized &&
+           bytes + *size_of(naming, naming->next + count) <= LOAD_CHUNK_BYTES);
+    fill_chunk(naming, count, chunk);
+    naming->next += count;
     enum error_code code = read_chunk(reading, chunk, error);
     for (int i = 0; i < CHUNK_VALUES; i++)
         postgres_value_fini(&chunk[i]);
@@ -210,19 +269,19 @@ static enum error_code read_next(const struct reading *reading, const struct pos
 static enum error_code read_ids(const struct reading *reading, const struct postgres_value *ids,
                                 struct error *error)
 {
-    struct postgres_rows *named = NULL;
-    enum error_code code = postgres_query(reading->postgres, sql_sizes, ids, 1, &named, error);
-    int total = code == ERR_OK ? postgres_rows_count(named) : 0;
-    for (int next = 0; next < total && code == ERR_OK;)
-        code = read_next(reading, named, &next, error);
-    postgres_rows_free(named);
+    struct naming naming = {0};
+    enum error_code code =
+        postgres_query(reading->postgres, sql_sizes, ids, 1, &naming.named, error);
+    int total = code == ERR_OK ? postgres_rows_count(naming.named) : 0;
+    while (naming.next < total && code == ERR_OK)
+        code = read_next(reading, &naming, error);
+    postgres_rows_free(naming.named);
     return code;
 }
 
 struct store_loading {
     struct reading reading;
-    struct postgres_rows *named;
-    int next;
+    struct naming naming;
 };
 
 enum error_code store_loading_open(struct store_loading **out, struct postgres *postgres,
@@ -241,7 +300,8 @@ enum error_code store_loading_open(struct store_loading **out, struct postgres *
     postgres_array_start(&value, PG_INT2);
     for (int i = 0; i < count; i++)
         postgres_push_int2(&value, shards[i]);
-    enum error_code code = postgres_query(postgres, sql_live, &value, 1, &loading->named, error);
+    enum error_code code =
+        postgres_query(postgres, sql_live, &value, 1, &loading->naming.named, error);
     postgres_value_fini(&value);
     if (code == ERR_OK) {
         *out = loading;
@@ -253,19 +313,19 @@ enum error_code store_loading_open(struct store_loading **out, struct postgres *
 
 bool store_loading_ended(const struct store_loading *loading)
 {
-    return loading->next == postgres_rows_count(loading->named);
+    return loading->naming.next == postgres_rows_count(loading->naming.named);
 }
 
 enum error_code store_loading_next(struct store_loading *loading, struct error *error)
 {
-    return read_next(&loading->reading, loading->named, &loading->next, error);
+    return read_next(&loading->reading, &loading->naming, error);
 }
 
 void store_loading_free(struct store_loading *loading)
 {
     if (loading == NULL)
         return;
-    postgres_rows_free(loading->named);
+    postgres_rows_free(loading->naming.named);
     free(loading);
 }
 

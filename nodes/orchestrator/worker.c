@@ -17,6 +17,7 @@
 #define EPOLL_POSTGRES (UINT64_MAX - 1)
 #define EPOLL_EVENTS 64
 #define TIMEOUT_MS_MAX 1000
+#define SMALL_ANSWER_BYTES 65536
 
 /* -- mailbox -- */
 
@@ -87,8 +88,15 @@ bool worker_database_up(const struct worker *worker)
 }
 bool worker_serving(const struct worker *worker) { return atomic_load(&worker->serving); }
 bool worker_settled(const struct worker *worker) { return atomic_load(&worker->settled); }
-int64_t worker_live_bytes(const struct worker *worker) { return atomic_load(&worker->live_bytes); }
 int64_t worker_live(const struct worker *worker) { return atomic_load(&worker->live); }
+
+bool worker_memory_full(const struct orchestrator *orchestrator)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < orchestrator->workers_count; i++)
+        bytes += atomic_load(&orchestrator->workers[i]->live_bytes);
+    return bytes >> 20 >= orchestrator->config->max_workflow_memory_mb;
+}
 
 /* -- the loop -- */
 
@@ -134,6 +142,22 @@ static void take_submission(struct worker *worker, struct ticket *ticket)
     worker_step(worker, &event, ticket);
 }
 
+/* When the memory is full nothing comes in that would be kept. What ends a wait helps to end a workflow,
+ * which makes room, so it comes in while it is small. */
+static bool is_too_heavy(struct worker *worker, const struct ticket *ticket)
+{
+    bool signal = ticket->question == TICKET_SIGNAL;
+    if ((!signal && ticket->question != TICKET_TOKEN) || ticket->data == NULL ||
+        !worker_memory_full(worker->orchestrator))
+        return false;
+    struct workflow *workflow = engine_find(worker->engine, &ticket->id);
+    if (workflow == NULL ||
+        (signal && ticket->key != NULL && workflow_signal_known(workflow, ticket->key)))
+        return false;
+    return (signal && workflow_signal_wait(workflow, ticket->name) == 0) ||
+           json_text_bytes(ticket->data) > SMALL_ANSWER_BYTES;
+}
+
 /* A signal, a token's answer or a child's end, for a workflow of a shard that should be ours. */
 static void take_message(struct worker *worker, struct ticket *ticket)
 {
@@ -145,6 +169,7 @@ static void take_message(struct worker *worker, struct ticket *ticket)
     enum error_code refusal = worker->stop                       ? ERR_STOPPING
                               : !worker->owned[ticket->at_shard] ? ERR_NOT_OWNER
                               : !worker_database_up(worker)      ? ERR_DATABASE
+                              : is_too_heavy(worker, ticket)     ? ERR_LIMIT
                                                                  : ERR_OK;
     if (refusal != ERR_OK) {
         worker_refuse(ticket, refusal);

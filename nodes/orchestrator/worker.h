@@ -29,10 +29,11 @@ void worker_post(struct worker *worker, struct ticket *ticket);
 /* The shards are ours: take them, load their workflows and go on. The array is copied. */
 void worker_take(struct worker *worker, const struct worker_lane *lanes, int count);
 bool worker_database_up(const struct worker *worker);
-bool worker_serving(const struct worker *worker);       /* all shards handed to it are ours */
-bool worker_settled(const struct worker *worker);       /* and their workflows loaded */
-int64_t worker_live(const struct worker *worker);       /* workflows in memory */
-int64_t worker_live_bytes(const struct worker *worker); /* of their inputs */
+bool worker_serving(const struct worker *worker); /* all shards handed to it are ours */
+bool worker_settled(const struct worker *worker); /* and their workflows loaded */
+int64_t worker_live(const struct worker *worker); /* workflows in memory */
+/* All workers' workflows hold MAX_WORKFLOW_MEMORY_MB. */
+bool worker_memory_full(const struct orchestrator *orchestrator);
 /* Finishes the transaction in flight, lets the shards go, ends the thread. Whoever asks from now on is
  * refused with ERR_STOPPING, so HTTP threads may still hold the worker; worker_free when none does. */
 void worker_halt(struct worker *worker);

@@ -456,6 +456,14 @@ static enum error_code look_up_outcome(struct worker *worker, bool *is_in, struc
     return code;
 }
 
+static void database_back(struct worker *worker)
+{
+    if (atomic_exchange(&worker->database_up, true))
+        return;
+    engine_heard(worker->engine, clock_now_us());
+    log_info("database is back", LOG_INT("worker", worker->index));
+}
+
 static void fenced(struct worker *worker, const char *text)
 {
     log_error("fenced: this instance no longer owns its shards and stops writing",
@@ -528,8 +536,7 @@ static void resend(struct worker *worker)
         fenced(worker, error.text);
     if (code != ERR_OK)
         return;
-    if (!atomic_exchange(&worker->database_up, true))
-        log_info("database is back", LOG_INT("worker", worker->index));
+    database_back(worker);
     worker->outcome_unknown = false;
     if (is_in)
         after_commit(worker);
@@ -562,9 +569,8 @@ static bool reconnect(struct worker *worker, int64_t now_us)
     worker->retry_us = now_us + RESEND_US;
     if (postgres_connect(worker->postgres, NULL) != ERR_OK)
         return false;
-    atomic_store(&worker->database_up, true);
+    database_back(worker);
     worker_watch_postgres(worker, false);
-    log_info("database is back", LOG_INT("worker", worker->index));
     return true;
 }
 

@@ -162,6 +162,7 @@ static void loaded(struct worker *worker)
              LOG_INT("workflows", (int64_t)engine_live(worker->engine)),
              LOG_INT("duration_us", clock_monotonic_us() - worker->loading_us));
     worker_loading_drop(worker);
+    engine_heard(worker->engine, clock_now_us());
     pthread_mutex_lock(&worker->lock);
     if (worker->takes_count == 0)
         atomic_store(&worker->settled, true);

@@ -143,8 +143,12 @@ bool service_wait_after(struct service *service, struct http_request *request,
                                           WAIT_MS_DEFAULT, &timeout_ms, &error);
     if (!code)
         code = read_tokens(service, request->query_string, &tokens, &error);
-    if (!code && tokens.count > 0)
-        code = wait_for(service, &tokens, timeout_ms, &error);
+    if (!code && tokens.count > 0) {
+        bool waits = http_wait_begin(request);
+        code = wait_for(service, &tokens, waits ? timeout_ms : 0, &error);
+        if (waits)
+            http_wait_end(request);
+    }
     for (int i = 0; i < 4; i++)
         postgres_value_fini(&tokens.values[i]);
     if (code)

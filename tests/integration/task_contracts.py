@@ -133,6 +133,17 @@ state_machine:
       ResultPath: $.child
       End: true
 """,
+    "late_parent": """state_machine:
+  StartAt: Wait
+  States:
+    Wait: { Type: Wait, Seconds: 2, Next: Start }
+    Start:
+      Type: Task
+      Resource: onex:workflow:start.sync
+      Parameters: { workflow_type: child, input: { kind.$: $.kind } }
+      ResultPath: $.child
+      End: true
+""",
     "crowd": """state_machine:
   StartAt: All
   States:
@@ -168,3 +179,5 @@ state_machine:
       End: true
 """,
 }
+
+CONTRACTS["patient"] = CONTRACTS["hasty"].replace("HeartbeatSeconds: 2", "HeartbeatSeconds: 4")

@@ -172,6 +172,38 @@ def test_a_body_too_large_is_refused_without_reading_it(start, announced):
     assert status == 413 and headers["connection"] == "close" and b'"too_large"' in body
 
 
+@pytest.mark.parametrize("path", ["/query", "/nothing"])
+def test_a_refusal_reaches_a_client_that_sends_on(start, path):
+    """Octets that are unread when a connection is closed would take the answer with them."""
+    server = start(HTTP_THREADS="4")
+    size = 8 << 20
+    for _ in range(20):
+        raw = Raw(server)
+        raw.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n")
+        raw.send(b"x" * size)
+        status, headers, body = raw.answer()
+        assert status == (413 if path == "/query" else 404) and headers["connection"] == "close"
+        assert b'"code"' in body and raw.is_closed()
+
+
+def test_a_refused_client_cannot_hold_a_thread(start):
+    """Neither by silence nor by sending for ever."""
+    server = start(HTTP_THREADS="4")
+    silent = [Raw(server) for _ in range(2)]
+    eager = [Raw(server) for _ in range(2)]
+    for raw in silent + eager:
+        raw.send("POST /query HTTP/1.1\r\nHost: x\r\nContent-Length: 70000000000\r\n\r\n")
+    for raw in eager:
+        with pytest.raises(OSError):
+            while True:
+                raw.send(b"x" * 65536)
+    begin = time.monotonic()
+    assert web.get(server.url + "/health").status == 200
+    assert time.monotonic() - begin < 5
+    for raw in silent:
+        assert raw.answer()[0] == 413 and raw.is_closed()
+
+
 def test_a_body_with_two_lengths_is_refused(start):
     raw = Raw(start())
     raw.send("POST /query HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")

@@ -325,6 +325,7 @@ int main(void)
 {
     Suite *suite = suite_create("asl_model");
     TCase *rules = tcase_create("rules");
+    tcase_set_timeout(rules, 60); /* all places of a large model, on a busy machine */
     tcase_add_loop_test(rules, test_faults, 0, (int)(sizeof cases / sizeof *cases));
     tcase_add_test(rules, test_sentences);
     tcase_add_test(rules, test_branches_add_up);

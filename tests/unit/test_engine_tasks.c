@@ -245,10 +245,12 @@ static void load(const char *definition, bool delivered)
 
 START_TEST(recovery_calls_what_was_not_delivered)
 {
-    load(token_task, false);
+    load(token_retried, false);
     check_told("call 1/1 A#1\n");
-    tick_at(10);
-    check_told("failed 1 seq 0+2 ended\nabandon 1/1\n");
+    tick_at(4);
+    check_told("");
+    tick_at(5); /* a time limit does not care who was away */
+    check_told("failed 1 seq 0+0\nabandon 1/1\n");
 }
 END_TEST
 
@@ -261,6 +263,35 @@ START_TEST(recovery_calls_nothing_that_was_delivered)
     tick_at(10);
     check_told("heartbeat 1 seq 0+0\n");
     tick_at(14);
+    check_told("failed 1 seq 0+2 ended\n");
+}
+END_TEST
+
+START_TEST(heartbeats_that_could_not_be_taken_are_not_missed)
+{
+    load(token_task, true);
+    tick_at(10); /* 10 s after the last heartbeat, 6 s after the load */
+    check_told("");
+    now_us += 3 * SECOND_US; /* the database was away */
+    engine_heard(engine, now_us);
+    tick_at(14);
+    check_told("");
+    tick_at(22);
+    check_told("");
+    ck_assert_int_eq(engine_next_due_us(engine), STORY_START_US + 23 * SECOND_US);
+    tick_at(23);
+    check_told("failed 1 seq 0+2 ended\n");
+}
+END_TEST
+
+START_TEST(a_time_limit_goes_on_while_heartbeats_could_not_be_taken)
+{
+    load(token_task, true);
+    now_us += 50 * SECOND_US;
+    engine_heard(engine, now_us);
+    tick_at(59);
+    check_told("");
+    tick_at(60);
     check_told("failed 1 seq 0+2 ended\n");
 }
 END_TEST
@@ -292,6 +323,8 @@ int main(void)
     tcase_add_test(tests, a_signal_that_does_not_come_times_out);
     tcase_add_test(tests, recovery_calls_what_was_not_delivered);
     tcase_add_test(tests, recovery_calls_nothing_that_was_delivered);
+    tcase_add_test(tests, heartbeats_that_could_not_be_taken_are_not_missed);
+    tcase_add_test(tests, a_time_limit_goes_on_while_heartbeats_could_not_be_taken);
     tcase_add_test(tests, recovery_looks_for_children);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -58,10 +58,12 @@ START_TEST(the_token_in_the_parameters_is_the_waits)
     ck_assert_str_eq(json_string_or(json_get(body, "t"), ""), token);
     ck_assert(workflow_wait_outlasts_call(wait));
     const char *error = NULL;
-    ck_assert_int_eq(workflow_wait_limit_us(wait, &error), STORY_START_US + 10 * SECOND_US);
+    ck_assert_int_eq(workflow_wait_limit_us(wait, 0, &error), STORY_START_US + 10 * SECOND_US);
     ck_assert_str_eq(error, "States.HeartbeatTimeout");
+    ck_assert_int_eq(workflow_wait_limit_us(wait, STORY_START_US + 7 * SECOND_US, &error),
+                     STORY_START_US + 17 * SECOND_US);
     wait->heartbeat_us += 55 * SECOND_US;
-    ck_assert_int_eq(workflow_wait_limit_us(wait, &error), STORY_START_US + 60 * SECOND_US);
+    ck_assert_int_eq(workflow_wait_limit_us(wait, 0, &error), STORY_START_US + 60 * SECOND_US);
     ck_assert_str_eq(error, "States.Timeout");
     workflow_free(workflow);
     contract_free(contract);
@@ -105,7 +107,7 @@ START_TEST(a_heartbeat_moves_the_limit)
     struct contract *contract = machine(TOKEN_TASK);
     struct workflow *workflow = run(contract, "{}", "started\nbeat 1\nbeat 1", NULL, false);
     const char *error = NULL;
-    ck_assert_int_eq(workflow_wait_limit_us(workflow_wait_find(workflow, 1), &error),
+    ck_assert_int_eq(workflow_wait_limit_us(workflow_wait_find(workflow, 1), 0, &error),
                      STORY_START_US + 12 * SECOND_US);
     workflow_free(workflow);
     contract_free(contract);
@@ -331,6 +333,72 @@ START_TEST(what_one_record_may_publish_is_bounded)
 }
 END_TEST
 
+/* Publishes an event for each of `items`; then goes round in circles, each time beginning tasks, with an
+ * event for each, that are given up at once since one branch fails. */
+static struct contract *round_and_round(void)
+{
+    struct buffer text = {0}, events = {0};
+    buffer_append_text(&text,
+                       "    A:\n      Type: Map\n      ItemsPath: $.items\n      Next: P\n"
+                       "      ResultPath: null\n"
+                       "      ItemProcessor:\n        StartAt: B\n        States:\n"
+                       "          B: { Type: Task, Resource: onex:event:publish, End: true,\n"
+                       "               Parameters: { event_type: told, payload: {} } }\n"
+                       "    P:\n      Type: Parallel\n      End: true\n"
+                       "      Catch: [ { ErrorEquals: [States.ALL], Next: P } ]\n"
+                       "      Branches:\n");
+    buffer_append_text(&events, "events:\n  steps:\n    B: { requested: { type: b1 }, "
+                                "completed: { type: b2 } }\n");
+    for (int i = 0; i < 35; i++) {
+        buffer_append_format(&text,
+                             "        - { StartAt: T%d, States: { T%d: { Type: Task, "
+                             "Resource: onex:http:invoke, End: true } } }\n",
+                             i, i);
+        buffer_append_format(&events, "    T%d: { requested: { type: asked } }\n", i);
+    }
+    buffer_append_text(&text, "        - { StartAt: F, States: { F: { Type: Fail } } }\n");
+    buffer_append_text(&text, buffer_text(&events));
+    struct contract *contract = machine(buffer_text(&text));
+    buffer_fini(&text);
+    buffer_fini(&events);
+    return contract;
+}
+
+static void check_round(int items, bool silent, const char *cause)
+{
+    struct contract *contract = round_and_round();
+    struct buffer input = {0};
+    buffer_append_text(&input, "{\"items\":[");
+    for (int i = 0; i < items; i++)
+        buffer_append_text(&input, i == 0 ? "1" : ",1");
+    buffer_append_text(&input, "]}");
+    struct workflow *workflow = begin(contract, buffer_text(&input));
+    struct workflow_outcome outcome = {.silent = silent};
+    struct workflow_record started = {.kind = RECORD_STARTED, .at_us = STORY_START_US};
+    ck_assert_int_eq(workflow_apply(workflow, &started, &outcome), ERR_OK);
+    ck_assert_int_eq(workflow_state(workflow), WORKFLOW_FAILED);
+    ck_assert_str_eq(workflow_error(workflow), "States.Runtime");
+    ck_assert_msg(strstr(workflow_cause(workflow), cause) != NULL, "%s", workflow_cause(workflow));
+    ck_assert_uint_le(outcome.events_numbered, 32767); /* a record's count is a smallint */
+    if (!silent)
+        ck_assert_str_eq(outcome.events[outcome.events_count - 1].type, "workflow_failed");
+    ck_assert_uint_eq(outcome.opened_count, 0);
+    ck_assert_uint_eq(workflow_waits(workflow), 0);
+    workflow_outcome_fini(&outcome);
+    workflow_free(workflow);
+    buffer_fini(&input);
+    contract_free(contract);
+}
+
+START_TEST(tasks_begun_and_given_up_in_one_record_are_bounded)
+{
+    for (int silent = 0; silent < 2; silent++) {
+        check_round(0, silent, "tasks without waiting");
+        check_round(LOCAL_TASKS_PER_RECORD_MAX - 100, silent, "too many events");
+    }
+}
+END_TEST
+
 START_TEST(an_event_with_a_token_waits_for_its_answer)
 {
     struct contract *contract =
@@ -444,6 +512,7 @@ int main(void)
     tcase_add_test(tests, an_event_that_cannot_be_published_fails_its_task);
     tcase_add_test(tests, an_endless_loop_of_events_ends);
     tcase_add_test(tests, what_one_record_may_publish_is_bounded);
+    tcase_add_test(tests, tasks_begun_and_given_up_in_one_record_are_bounded);
     tcase_add_test(tests, an_event_with_a_token_waits_for_its_answer);
     tcase_add_test(tests, a_child_that_nobody_waits_for_is_named);
     tcase_add_test(tests, records_that_do_not_fit_are_refused);

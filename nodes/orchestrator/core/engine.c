@@ -37,6 +37,7 @@ struct engine {
     struct timers timers;
     int64_t slots, in_flight;
     int64_t live_bytes;
+    int64_t heard_us; /* since when heartbeats can be taken */
     int64_t next_seq[SHARDS_MAX];
 };
 
@@ -138,6 +139,7 @@ int64_t engine_lane_next(const struct engine *engine, int16_t shard)
     return engine->next_seq[shard];
 }
 int64_t engine_next_due_us(const struct engine *engine) { return timers_next_us(&engine->timers); }
+void engine_heard(struct engine *engine, int64_t now_us) { engine->heard_us = now_us; }
 int64_t engine_live_bytes(const struct engine *engine) { return engine->live_bytes; }
 size_t engine_live(const struct engine *engine) { return HASH_COUNT(engine->live); }
 size_t engine_pending(const struct engine *engine) { return engine->pending_count; }
@@ -161,7 +163,7 @@ static void add_live(struct engine *engine, struct workflow *workflow)
     struct live *live = must_calloc(1, sizeof *live);
     live->id = workflow_head(workflow)->id;
     live->workflow = workflow;
-    engine->live_bytes += workflow_head(workflow)->input_bytes;
+    engine->live_bytes += workflow_weight(workflow);
     HASH_ADD(hh, engine->live, id, sizeof live->id, live);
 }
 
@@ -169,7 +171,7 @@ static void remove_live(struct engine *engine, const struct uuid *id)
 {
     struct live *live = find_live(engine, id);
     HASH_DEL(engine->live, live);
-    engine->live_bytes -= workflow_head(live->workflow)->input_bytes;
+    engine->live_bytes -= workflow_weight(live->workflow);
     free(live);
 }
 
@@ -197,7 +199,7 @@ static void attend(struct engine *engine, const struct uuid *id, const struct wo
 {
     const char *error;
     struct place place = {*id, wait->wait};
-    int64_t limit_us = workflow_wait_limit_us(wait, &error);
+    int64_t limit_us = workflow_wait_limit_us(wait, engine->heard_us, &error);
     if (wait->is_timer)
         set_timer(engine, wait->due_us, id, wait->wait);
     else if (wait->delivered && wait->task->waits_for_end)
@@ -237,6 +239,7 @@ static bool record(struct engine *engine, struct workflow *workflow, struct work
     int16_t shard = workflow_head(workflow)->shard;
     enum workflow_state before = workflow_state(workflow);
     int64_t calls_before = workflow_calls(workflow);
+    int64_t weight_before = workflow_weight(workflow);
     record->n = workflow_records(workflow);
     if (record->at_us < workflow_last_us(workflow))
         record->at_us =
@@ -246,6 +249,7 @@ static bool record(struct engine *engine, struct workflow *workflow, struct work
         return false;
     }
     engine->in_flight -= calls_before - workflow_calls(workflow);
+    engine->live_bytes += workflow_weight(workflow) - weight_before;
     effect->workflow = workflow;
     effect->id = workflow_head(workflow)->id;
     effect->record = *record;
@@ -336,8 +340,9 @@ static void submit(struct engine *engine, const struct engine_event *event,
     }
 }
 
-static void load(struct engine *engine, struct workflow *workflow)
+static void load(struct engine *engine, struct workflow *workflow, int64_t now_us)
 {
+    engine_heard(engine, now_us);
     struct uuid id = workflow_head(workflow)->id;
     add_live(engine, workflow);
     if (workflow_state(workflow) == WORKFLOW_PENDING) {
@@ -523,7 +528,7 @@ static void wait_due(struct engine *engine, struct workflow *workflow, struct wo
 {
     struct uuid id = workflow_head(workflow)->id;
     const char *error = NULL;
-    int64_t limit_us = workflow_wait_limit_us(wait, &error);
+    int64_t limit_us = workflow_wait_limit_us(wait, engine->heard_us, &error);
     if (limit_us <= event->now_us) {
         struct uuid child;
         struct engine_event up = {.now_us = event->now_us,
@@ -593,7 +598,7 @@ void engine_step(struct engine *engine, const struct engine_event *event,
         submit(engine, event, effects);
         break;
     case ENGINE_LOAD:
-        load(engine, event->workflow);
+        load(engine, event->workflow, event->now_us);
         break;
     case ENGINE_TASK_ENDED:
     case ENGINE_TOKEN:

@@ -106,6 +106,10 @@ int64_t engine_lane_next(const struct engine *engine, int16_t shard);
 void engine_step(struct engine *engine, const struct engine_event *event,
                  struct engine_effects *effects);
 
+/* Heartbeats can be taken again from now on: those missed before are not held against anybody. Loading a
+ * workflow says so too. */
+void engine_heard(struct engine *engine, int64_t now_us);
+
 /* Started workflows whose end is waited for, at most `max`, in turn: the next call goes on. */
 struct engine_child {
     struct uuid id; /* of the parent */
@@ -118,7 +122,7 @@ size_t engine_children(struct engine *engine, struct engine_child *children, siz
 int64_t engine_next_due_us(
     const struct engine *engine); /* of the earliest timer; INT64_MAX when none */
 size_t engine_live(const struct engine *engine);
-int64_t engine_live_bytes(const struct engine *engine); /* of their inputs */
+int64_t engine_live_bytes(const struct engine *engine); /* what they hold, as text */
 size_t engine_pending(const struct engine *engine);     /* accepted, not started */
 size_t engine_in_flight(const struct engine *engine);
 struct workflow *engine_find(struct engine *engine, const struct uuid *id);

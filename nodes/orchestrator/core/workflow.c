@@ -248,6 +248,16 @@ static void take_effect(struct workflow *workflow, const struct asl_effect *effe
     }
 }
 
+/* Ends the workflow in the middle of what the interpreter says: it is not asked again. */
+static void end_full(struct workflow *workflow, const struct workflow_record *record,
+                     struct workflow_outcome *outcome)
+{
+    set_text(&workflow->error, "States.Runtime");
+    set_text(&workflow->cause, "too many events to publish without waiting for anything");
+    finish(workflow, record->kind == RECORD_CANCELLED ? WORKFLOW_CANCELLED : WORKFLOW_FAILED,
+           record, outcome);
+}
+
 /* Feeds one event to the interpreter and takes what it says. */
 static enum error_code feed(struct workflow *workflow, const struct asl_event *event,
                             const struct workflow_record *record, struct workflow_outcome *outcome)
@@ -265,6 +275,11 @@ static enum error_code feed(struct workflow *workflow, const struct asl_event *e
         take_effect(workflow, &effects.items[i], record, outcome);
         if (effects.items[i].type == ASL_STATE_CAUGHT)
             i++; /* the exit that follows completes nothing */
+        if (outcome->events_numbered > EVENTS_PER_RECORD_MAX &&
+            !workflow_state_ended(workflow->state)) {
+            end_full(workflow, record, outcome);
+            break;
+        }
     }
 out:
     asl_effects_fini(&effects);
@@ -385,6 +400,8 @@ static enum error_code note(struct workflow *workflow, const struct workflow_rec
     workflow_wait_set_called(workflow, wait, false);
     wait->delivered = true;
     wait->delivery = json_hold(record->payload);
+    wait->delivery_bytes = record->payload == NULL ? 0 : json_text_bytes(record->payload);
+    workflow->weight.delivered_bytes += wait->delivery_bytes;
     return ERR_OK;
 }
 
@@ -438,6 +455,7 @@ enum error_code workflow_apply(struct workflow *workflow, const struct workflow_
                               .cause = record->cause,
                               .random = record->random};
     enum error_code code = ERR_OK;
+    size_t kept_bytes = workflow->signals.kept_bytes;
     switch (record->kind) {
     case RECORD_ACCEPTED:
         change_state(workflow, WORKFLOW_PENDING, record, outcome);
@@ -470,6 +488,7 @@ enum error_code workflow_apply(struct workflow *workflow, const struct workflow_
     if (code == ERR_OK) {
         workflow->records++;
         workflow->last_us = record->at_us;
+        workflow_weigh(workflow, record, kept_bytes);
     }
     return code;
 }

@@ -78,7 +78,7 @@ struct workflow_head {
     char *parent_token;   /* of the parent's step that waits for this workflow's end, or NULL */
     struct json *input;
     struct json *metadata; /* or NULL */
-    int64_t input_bytes;   /* of the input's text: what the workflow weighs in memory */
+    int64_t input_bytes;   /* of the input's text */
     int64_t created_us;
 };
 
@@ -103,13 +103,16 @@ struct workflow_wait {
     const char *signal_name; /* of one that waits for a signal; lent by parameters */
     struct json *parameters;
     struct json *delivery; /* what the call answered, when delivered */
+    size_t delivery_bytes; /* its text */
 };
 /* Ends by something else than the answer of a call of ours: it holds no slot meanwhile, and its time
  * limits are the engine's. */
 bool workflow_wait_outlasts_call(const struct workflow_wait *wait);
 /* When its time is up: TimeoutSeconds or HeartbeatSeconds of one that outlasts its call; INT64_MAX when
- * neither is set. *error is the name of what has then happened. */
-int64_t workflow_wait_limit_us(const struct workflow_wait *wait, const char **error);
+ * neither is set. Before heard_us no heartbeat could be taken, so none is missed. *error is the name of
+ * what has then happened. */
+int64_t workflow_wait_limit_us(const struct workflow_wait *wait, int64_t heard_us,
+                               const char **error);
 /* The workflow that it started and whose end it waits for; false when there is none. */
 bool workflow_wait_child(const struct workflow_wait *wait, struct uuid *id);
 
@@ -161,6 +164,8 @@ int32_t workflow_records(const struct workflow *workflow); /* how many were appl
 int64_t workflow_started_us(const struct workflow *workflow);
 int64_t workflow_completed_us(const struct workflow *workflow);
 int64_t workflow_last_us(const struct workflow *workflow); /* of its last record, or its creation */
+/* About the text of what it holds: input, kept signals, results. Branches under way are not counted. */
+int64_t workflow_weight(const struct workflow *workflow);
 int64_t workflow_deadline_us(const struct workflow *workflow);
 const char *workflow_current_step(const struct workflow *workflow);  /* "" when none */
 const struct json *workflow_result(const struct workflow *workflow); /* of COMPLETED */

@@ -4,6 +4,7 @@
  *     workflow.c         life, records, the interpreter's effects
  *     workflow_wait.c    what is waited for
  *     workflow_local.c   tasks that need no call: events to publish, signals
+ *     workflow_weight.c  what it holds in memory
  */
 #ifndef ORCHESTRATOR_CORE_WORKFLOW_INTERNAL_H
 #define ORCHESTRATOR_CORE_WORKFLOW_INTERNAL_H
@@ -28,6 +29,12 @@ struct signals {
     size_t keys_count, keys_capacity;
 };
 
+struct workflow_weight {
+    size_t delivered_bytes; /* of open waits */
+    size_t counted_bytes;   /* of the data between states, when it was counted last */
+    size_t added_bytes;     /* recorded since */
+};
+
 struct workflow {
     const struct contract *contract;
     const struct workflow_environment *environment;
@@ -41,6 +48,7 @@ struct workflow {
     size_t local_count, local_capacity;
     size_t local_bytes; /* payloads of the events they published, of one record */
     struct signals signals;
+    struct workflow_weight weight;
     int32_t records;
     uint32_t steps_completed;
     int64_t timeout_ms;
@@ -64,6 +72,11 @@ void workflow_number_push(uint32_t **numbers, size_t *count, size_t *capacity, u
 /* Takes payload and own_type. */
 void workflow_outcome_publish(struct workflow_outcome *outcome, const char *type, char *own_type,
                               struct json *payload);
+
+/* workflow_weight.c */
+/* After a record that was applied; with what the kept signals weighed before. */
+void workflow_weigh(struct workflow *workflow, const struct workflow_record *record,
+                    size_t kept_bytes_before);
 
 /* workflow_local.c */
 /* Deals with one local task: true when *event answers its wait now; release event->result. The texts of

@@ -65,17 +65,19 @@ bool workflow_wait_outlasts_call(const struct workflow_wait *wait)
            (wait->task->local || wait->task->kind == TASK_WORKFLOW || wait->task->waits_for_token);
 }
 
-int64_t workflow_wait_limit_us(const struct workflow_wait *wait, const char **error)
+int64_t workflow_wait_limit_us(const struct workflow_wait *wait, int64_t heard_us,
+                               const char **error)
 {
     int64_t limit_us = INT64_MAX;
+    int64_t beat_us = wait->heartbeat_us > heard_us ? wait->heartbeat_us : heard_us;
     if (!workflow_wait_outlasts_call(wait))
         return limit_us;
     if (wait->timeout_ms > 0) {
         limit_us = wait->opened_us + wait->timeout_ms * 1000;
         *error = "States.Timeout";
     }
-    if (wait->heartbeat_ms > 0 && wait->heartbeat_us + wait->heartbeat_ms * 1000 < limit_us) {
-        limit_us = wait->heartbeat_us + wait->heartbeat_ms * 1000;
+    if (wait->heartbeat_ms > 0 && beat_us + wait->heartbeat_ms * 1000 < limit_us) {
+        limit_us = beat_us + wait->heartbeat_ms * 1000;
         *error = "States.HeartbeatTimeout";
     }
     return limit_us;
@@ -138,6 +140,7 @@ void workflow_wait_close(struct workflow *workflow, struct workflow_wait *wait)
         return;
     if (!wait->delivered)
         workflow_wait_set_called(workflow, wait, false);
+    workflow->weight.delivered_bytes -= wait->delivery_bytes;
     free_texts(wait);
     *wait = (struct workflow_wait){.wait = wait->wait, .closed = true};
     workflow->waits_open--;
