@@ -12,7 +12,7 @@ import signal
 
 import exact
 import pytest
-from exact import contract, reference
+from exact import compare, contract, reference
 from harness import ROOT, scaled, wait_until
 
 CONTRACTS = ROOT / "tests" / "reference" / "contracts"
@@ -106,7 +106,7 @@ def test_a_reducer_frozen_inside_a_transaction_is_taken_over(empty_bridge, direc
         process.send(signal.SIGCONT)
         wait_until(lambda: progress() >= stream.records, 60, "everything being read", interval=0.1)
         truth = exact.Truth(empty_bridge, stream.dump_topic(), reference.SHIPPED)
-        told = reference.compare(truth.reference, truth.server(), str(stream.dump), finals=False)
+        told = compare.compare(truth.reference, truth.server(), str(stream.dump), finals=False)
         assert not told, "\n".join(told)
     finally:
         for server in empty_bridge.servers.values():
