@@ -398,8 +398,8 @@ enum error_code store_assign(struct store *store, const int32_t *partitions, int
     }
     bool complete = postgres_rows_count(rows) == count;
     postgres_rows_free(rows);
-    for (int i = 0; complete && i < count && !code; i++)
-        code = store_note_counted(store, &assignments[i], error);
+    if (complete)
+        code = store_note_counted(store, assignments, count, error);
     return complete ? code
                     : error_set(error, ERR_INTERNAL,
                                 "some partitions have no row in reducer_partitions");

@@ -42,8 +42,8 @@ struct store {
 /* store_past.c: which aggregations are not counted in a partition yet although they ask for its past. */
 uint64_t store_pending(const struct store *store, const struct postgres_rows *rows, int row,
                        int column, const struct store_assignment *assignment);
-enum error_code store_note_counted(struct store *store, const struct store_assignment *assignment,
-                                   struct error *error) MUST_USE;
+enum error_code store_note_counted(struct store *store, const struct store_assignment *assignments,
+                                   int count, struct error *error) MUST_USE;
 /* store_load.c: rows for all time, and windows that were open at the watermark, of these aggregations. */
 enum error_code store_load_rows(struct store *store, struct reducer *reducer,
                                 struct reducer_partition *partition, uint64_t aggregations,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* store_past.c - aggregations that came later and ask for the topic's past: which are counted where. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "reducer/store_internal.h"
@@ -37,35 +38,59 @@ static void push_ids(const struct store *store, struct postgres_value *value, ui
     }
 }
 
-static enum error_code add_counted(struct store *store, int32_t partition, int64_t epoch,
-                                   uint64_t aggregations, struct error *error)
+/* Where an aggregation is noted already nothing is written. *noted: partitions that were. */
+static enum error_code add_counted(struct store *store, const int32_t *partitions,
+                                   const int64_t *epochs, int count, uint64_t aggregations,
+                                   int *noted, struct error *error)
 {
     static const char sql[] =
-        "UPDATE reducer_partitions SET counted = ARRAY(SELECT unnest(counted) UNION"
+        "UPDATE reducer_partitions p SET counted = ARRAY(SELECT unnest(p.counted) UNION"
         " SELECT unnest($5::int4[]) ORDER BY 1)"
-        " WHERE cluster_id = $1 AND topic = $2 AND partition = $3 AND epoch = $4 RETURNING 1::int4";
+        " FROM unnest($3::int4[], $4::int8[]) AS u (partition, epoch)"
+        " WHERE p.cluster_id = $1 AND p.topic = $2 AND p.partition = u.partition"
+        " AND p.epoch = u.epoch AND (p.counted IS NULL OR NOT p.counted @> $5) RETURNING 1::int4";
     struct postgres_value values[5] = {0};
     struct postgres_rows *rows = NULL;
     postgres_set_string(&values[0], store->cluster_id);
     postgres_set_string(&values[1], store->topic);
-    postgres_set_int4(&values[2], partition);
-    postgres_set_int8(&values[3], epoch);
+    postgres_array_start(&values[2], PG_INT4);
+    postgres_array_start(&values[3], PG_INT8);
+    for (int i = 0; i < count; i++) {
+        postgres_push_int4(&values[2], partitions[i]);
+        postgres_push_int8(&values[3], epochs[i]);
+    }
     push_ids(store, &values[4], aggregations);
     enum error_code code = postgres_query(store->load, sql, values, 5, &rows, error);
     for (int i = 0; i < 5; i++)
         postgres_value_fini(&values[i]);
-    if (!code && postgres_rows_count(rows) != 1)
-        code =
-            error_set(error, ERR_FENCED, "partition %d belongs to another reducer", (int)partition);
+    if (!code)
+        *noted = postgres_rows_count(rows);
     postgres_rows_free(rows);
     return code;
 }
 
-enum error_code store_note_counted(struct store *store, const struct store_assignment *assignment,
-                                   struct error *error)
+/* One statement for the partitions that lack nothing, as nearly always; one for each of the others. */
+enum error_code store_note_counted(struct store *store, const struct store_assignment *assignments,
+                                   int count, struct error *error)
 {
-    return add_counted(store, assignment->partition, assignment->epoch, ~assignment->pending,
-                       error);
+    int32_t *partitions = must_calloc((size_t)count + 1, sizeof(*partitions));
+    int64_t *epochs = must_calloc((size_t)count + 1, sizeof(*epochs));
+    enum error_code code = ERR_OK;
+    int complete = 0, noted;
+    for (int i = 0; i < count && !code; i++) {
+        if (assignments[i].pending) {
+            code = add_counted(store, &assignments[i].partition, &assignments[i].epoch, 1,
+                               ~assignments[i].pending, &noted, error);
+        } else {
+            partitions[complete] = assignments[i].partition;
+            epochs[complete++] = assignments[i].epoch;
+        }
+    }
+    if (!code && complete > 0)
+        code = add_counted(store, partitions, epochs, complete, UINT64_MAX, &noted, error);
+    free(partitions);
+    free(epochs);
+    return code;
 }
 
 enum error_code store_join(struct store *store, struct reducer *reducer,
@@ -74,8 +99,13 @@ enum error_code store_join(struct store *store, struct reducer *reducer,
 {
     enum error_code code = store_load_rows(store, reducer, partition, aggregations,
                                            reducer_watermark(reducer, partition), error);
+    int noted = 0;
     if (!code)
-        code = add_counted(store, partition->number, partition->epoch, aggregations, error);
+        code = add_counted(store, &partition->number, &partition->epoch, 1, aggregations, &noted,
+                           error);
+    if (!code && noted != 1)
+        code = error_set(error, ERR_FENCED, "partition %d belongs to another reducer",
+                         (int)partition->number);
     if (!code)
         partition->counting |= aggregations;
     return code;
