@@ -72,6 +72,14 @@ class Progress:
             == "inside"
         )
 
+    def is_publishing(self) -> bool:
+        """Of a reducer that is stopped: it keeps the lock under which the outbox is published."""
+        return self.ask(
+            "SELECT count(*) > 0 FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE locktype = 'advisory' AND granted AND datname = current_database()"
+            " AND application_name = 'bridge-reducer outbox'"
+        )
+
 
 class Stream:
     """Publishes the generated records, never more than `ahead` records past the gate.
