@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Back to the columns of three aggregations. Rows of all others are dropped.
 DROP VIEW bridge_states;
+DROP FUNCTION reducer_hold(text, text, integer[], bigint[]);
 ALTER TABLE reducer_partitions DROP COLUMN counted;
 
 -- The bits of a double, big-endian.

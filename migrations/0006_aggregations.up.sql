@@ -132,6 +132,23 @@ DROP TABLE aggregation_finals_before;
 -- the topic's beginning when it asks for that. Null: not noted yet, all of them were.
 ALTER TABLE reducer_partitions ADD COLUMN counted integer[];
 
+-- First statement of the transactions that count the past of a new definition: raises when any partition is
+-- no longer ours. The lock lets a new owner wait for what is under way.
+CREATE FUNCTION reducer_hold(p_cluster text, p_topic text, p_partitions integer[], p_epochs bigint[])
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    matched integer;
+BEGIN
+    SELECT count(*) INTO matched FROM (
+        SELECT FROM reducer_partitions p JOIN unnest(p_partitions, p_epochs) AS u (partition, epoch)
+            ON p.partition = u.partition AND p.epoch = u.epoch
+         WHERE p.cluster_id = p_cluster AND p.topic = p_topic FOR SHARE OF p) AS held;
+    IF matched <> cardinality(p_partitions) THEN
+        RAISE EXCEPTION 'fenced: % of % partitions have another epoch',
+            cardinality(p_partitions) - matched, cardinality(p_partitions) USING ERRCODE = 'OB001';
+    END IF;
+END $$;
+
 -- People query bridge_states; it shows one row per aggregation, window and group, partitions merged.
 CREATE VIEW bridge_states AS
 SELECT md5(d.name || '|' || d.version || '|' || r.window_ms || '|' || extract(epoch FROM r.window_start)::text

@@ -144,7 +144,7 @@ static enum error_code consumer_conf(rd_kafka_conf_t *conf,
     };
     enum error_code code = ERR_OK;
     for (size_t i = 0; !code && i < sizeof(settings) / sizeof(settings[0]); i++)
-        code = kafka_conf_put(conf, settings[i][0], settings[i][1], error);
+        code = settings[i][1] == NULL ? ERR_OK : kafka_conf_put(conf, settings[i][0], settings[i][1], error);
     return code;
 }
 
@@ -188,7 +188,7 @@ enum error_code kafka_consumer_new(struct kafka_consumer **consumer, const struc
         static const uint64_t one = 1;
         rd_kafka_queue_io_event_enable(made->queue, options->event_fd, &one, sizeof(one));
     }
-    code = subscribe(made, error);
+    code = options->instance_id ? subscribe(made, error) : ERR_OK;
     if (code) {
         kafka_consumer_free(made);
         return code;
@@ -362,6 +362,17 @@ enum error_code kafka_pause(struct kafka_consumer *consumer, const int32_t *part
                                        : rd_kafka_resume_partitions(consumer->handle, list);
     rd_kafka_topic_partition_list_destroy(list);
     return answer ? error_set(error, ERR_BROKER, "pausing partitions failed: %s",
+                              rd_kafka_err2str(answer))
+                  : ERR_OK;
+}
+
+enum error_code kafka_read_from(struct kafka_consumer *consumer, const int32_t *partitions,
+                                const int64_t *offsets, int count, struct error *error)
+{
+    rd_kafka_topic_partition_list_t *list = partition_list(consumer, partitions, offsets, count);
+    rd_kafka_resp_err_t answer = rd_kafka_assign(consumer->handle, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return answer ? error_set(error, ERR_BROKER, "reading from given offsets failed: %s",
                               rd_kafka_err2str(answer))
                   : ERR_OK;
 }

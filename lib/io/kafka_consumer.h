@@ -26,7 +26,7 @@ struct kafka_consumer;
 struct kafka_consumer_options {
     const char *topic;
     const char *group;
-    const char *instance_id; /* static membership */
+    const char *instance_id; /* static membership; NULL: no member, reads what kafka_read_from says */
     const char *client_id;
     int event_fd; /* eventfd that becomes readable when something waits to be consumed; -1: none */
 };
@@ -71,6 +71,10 @@ void kafka_record_headers(const struct kafka_record *record, const char *const *
 bool kafka_rebalance_next(struct kafka_consumer *consumer, struct kafka_rebalance *rebalance);
 enum error_code kafka_assign(struct kafka_consumer *consumer, const int64_t *offsets, struct error *error) MUST_USE;
 enum error_code kafka_unassign(struct kafka_consumer *consumer, struct error *error) MUST_USE;
+
+/* Of a consumer that is no member: the partitions that it reads, and where each begins. */
+enum error_code kafka_read_from(struct kafka_consumer *consumer, const int32_t *partitions, const int64_t *offsets,
+                                int count, struct error *error) MUST_USE;
 
 enum error_code kafka_pause(struct kafka_consumer *consumer, const int32_t *partitions, int count, bool pause,
                             struct error *error) MUST_USE;

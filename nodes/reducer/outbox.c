@@ -18,6 +18,7 @@
 #define RETRY_MS 500
 #define FLUSH_MS 200
 #define LOCK_KEY 0x6f6e65786f7574ll /* of the advisory lock: one publisher at a time */
+#define APPLICATION_NAME "bridge-reducer outbox"
 
 struct page {
     struct postgres_rows *rows;
@@ -210,6 +211,30 @@ static enum error_code publish_page(struct outbox *outbox, bool *left, struct er
     return code;
 }
 
+/* A publisher that was stopped would keep the lock for as long as it is. One that has asked the database
+ * nothing for ten seconds loses its session: it is stopped, or waits for a broker that nobody can reach. What
+ * it published and did not forget comes again under the same id. */
+static enum error_code end_stopped_publisher(struct outbox *outbox, struct error *error)
+{
+    static const char sql[] =
+        "SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+        " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1"
+        " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        " AND (l.classid::int8 << 32 | l.objid::int8) = $1"
+        " AND a.application_name = '" APPLICATION_NAME "' AND a.usename = current_user"
+        " AND a.state_change < clock_timestamp() - interval '10 s'";
+    struct postgres_value key = {0};
+    struct postgres_rows *rows = NULL;
+    postgres_set_int8(&key, LOCK_KEY);
+    enum error_code code = postgres_query(outbox->postgres, sql, &key, 1, &rows, error);
+    if (!code && postgres_rows_count(rows) > 0)
+        log_warning("ended the session of a publisher that has stopped",
+                    LOG_INT("count", postgres_rows_count(rows)));
+    postgres_rows_free(rows);
+    postgres_value_fini(&key);
+    return code;
+}
+
 static enum error_code drain(struct outbox *outbox, bool *busy, struct error *error)
 {
     struct postgres_value key = {0};
@@ -223,6 +248,8 @@ static enum error_code drain(struct outbox *outbox, bool *busy, struct error *er
         *busy = !postgres_rows_bool(rows, 0, 0);
         postgres_rows_free(rows);
     }
+    if (!code && *busy)
+        code = end_stopped_publisher(outbox, error);
     if (!code && !*busy) {
         while (!code && left && !is_stopping(outbox))
             code = publish_page(outbox, &left, error);
@@ -256,7 +283,7 @@ enum error_code outbox_start(struct outbox **outbox, const struct config *config
     struct outbox *made = must_calloc(1, sizeof(*made));
     pthread_condattr_t monotonic;
     made->config = config;
-    made->postgres = postgres_new(database_url, "bridge-reducer outbox", NULL);
+    made->postgres = postgres_new(database_url, APPLICATION_NAME, NULL);
     postgres_set_reply_timeout(made->postgres, 30000);
     pthread_mutex_init(&made->lock, NULL);
     pthread_mutex_init(&made->producer_lock, NULL);

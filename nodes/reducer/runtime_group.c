@@ -8,6 +8,7 @@
 #include "base/metrics.h"
 #include "io/clock.h"
 #include "io/log.h"
+#include "reducer/backfill.h"
 #include "reducer/outbox.h"
 #include "reducer/runtime_internal.h"
 
@@ -72,6 +73,8 @@ enum error_code runtime_open(struct runtime *runtime, struct error *error)
 
 void runtime_close(struct runtime *runtime)
 {
+    backfill_stop(runtime->backfill);
+    runtime->backfill = NULL;
     for (int32_t i = 0; i < PARTITIONS_MAX; i++)
         reducer_revoke(&runtime->reducer, i);
     count_partitions(runtime);
@@ -125,6 +128,7 @@ static enum error_code take_on(struct runtime *runtime, const struct kafka_rebal
         if (!code)
             code = store_load(runtime->store, &runtime->reducer, &assignments[i], error);
         offsets[i] = assignments[i].next_offset;
+        runtime->pending[move->partitions[i]] = code ? 0 : assignments[i].pending;
         runtime->quiet_since_us[move->partitions[i]] = clock_monotonic_us();
         runtime->hole_end[move->partitions[i]] = 0;
     }
@@ -188,8 +192,11 @@ void runtime_rebalance(struct runtime *runtime)
             give_up(runtime, &move);
         moved = true;
     }
-    if (moved)
-        count_partitions(runtime);
+    if (!moved)
+        return;
+    count_partitions(runtime);
+    if (!runtime->restart)
+        runtime_start_past(runtime);
 }
 
 /* -- what happens by time -- */
@@ -295,6 +302,7 @@ void runtime_tick(struct runtime *runtime, int64_t now_us)
         runtime->tick_at_us = now_us + TICK_MS * 1000;
         update_lag(runtime);
         runtime_report_progress(runtime);
+        runtime_follow_past(runtime);
         check_broker(runtime);
         if (kafka_consumer_fatal(runtime->consumer))
             runtime->restart = true;

@@ -53,6 +53,8 @@ struct runtime {
     int64_t quiet_since_us[PARTITIONS_MAX]; /* monotonic time of the last record or assignment */
     int64_t hole_end[PARTITIONS_MAX]; /* offset after a hole that was looked at twice; 0: none */
     uint64_t progress_commits;        /* commits that the group was told of */
+    struct backfill *backfill;        /* counts the past of new aggregations; NULL: nothing to do */
+    uint64_t pending[PARTITIONS_MAX]; /* a bit for each aggregation whose past is not counted yet */
     bool windows_open;                /* some windows may not be final */
     int64_t tick_at_us, finalize_at_us;
 
@@ -71,6 +73,10 @@ void runtime_close(struct runtime *runtime);
 void runtime_rebalance(struct runtime *runtime);
 void runtime_tick(struct runtime *runtime, int64_t now_us);
 void runtime_report_progress(struct runtime *runtime);
+
+/* runtime_past.c */
+void runtime_start_past(struct runtime *runtime);
+void runtime_follow_past(struct runtime *runtime);
 
 /* runtime_records.c */
 void runtime_take_records(struct runtime *runtime, struct kafka_record *records, int count);

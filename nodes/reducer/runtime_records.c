@@ -76,6 +76,8 @@ static void take(struct runtime *runtime, const struct reducer_record *record)
         log_error("events of a lane are missing", LOG_INT("partition", record->partition),
                   LOG_INT("offset", record->offset));
     }
+    if (outcome.invalid)
+        metrics_add(METRIC_INVALID_EVENTS, 0, 0, 1);
     if (outcome.verdict == RECORD_REPEAT)
         metrics_add(METRIC_DUPLICATE_EVENTS, 0, 0, 1);
     else if (outcome.verdict == RECORD_LATE)

@@ -16,6 +16,7 @@
 #define PIECES_MAX 64 /* pieces of a distinct set in the store before they are joined */
 
 static const char sql_fence[] = "SELECT reducer_fence($1, $2, $3, $4, $5, $6, $7)";
+static const char sql_hold[] = "SELECT reducer_hold($1, $2, $3, $4)";
 static const char sql_lanes[] =
     "INSERT INTO reducer_lanes (topic, partition, lane, last_seq)"
     " SELECT $1, u.* FROM unnest($2::int4[], $3::text[], $4::int8[]) AS u"
@@ -273,12 +274,15 @@ static enum error_code add_if_any(struct store *store, const char *sql,
                                     : postgres_batch_add(store->write, sql, values, count, error);
 }
 
-enum error_code store_send(struct store *store, struct error *error)
+/* The transaction as a batch that was not sent yet. */
+static enum error_code fill_batch(struct store *store, struct error *error)
 {
     enum error_code code = postgres_batch_begin(store->write, error);
-    if (!code)
+    if (!code && store->of_the_past)
+        code = postgres_batch_add(store->write, sql_hold, store->fence, HOLD_COLUMNS, error);
+    else if (!code)
         code = postgres_batch_add(store->write, sql_fence, store->fence, FENCE_COLUMNS, error);
-    if (!code)
+    if (!code && !store->of_the_past)
         code = add_if_any(store, sql_lanes, store->lanes, LANE_COLUMNS, 1, error);
     if (!code)
         code = add_if_any(store, sql_rows, store->rows, ROW_COLUMNS, 0, error);
@@ -288,8 +292,22 @@ enum error_code store_send(struct store *store, struct error *error)
         code = add_if_any(store, sql_add_values, store->adds, ADD_COLUMNS, 0, error);
     if (!code)
         code = add_if_any(store, sql_messages, store->messages, MESSAGE_COLUMNS, 0, error);
+    return code;
+}
+
+enum error_code store_send(struct store *store, struct error *error)
+{
+    enum error_code code = fill_batch(store, error);
     return code ? code : postgres_batch_start(store->write, -1, error);
 }
+
+enum error_code store_commit(struct store *store, struct error *error)
+{
+    enum error_code code = fill_batch(store, error);
+    return code ? code : postgres_batch_run(store->write, -1, NULL, error);
+}
+
+void store_count_the_past(struct store *store) { store->of_the_past = true; }
 
 enum error_code store_poll(struct store *store, bool *done, bool *wants_write, struct error *error)
 {
@@ -348,7 +366,8 @@ enum error_code store_assign(struct store *store, const int32_t *partitions, int
         " SELECT $1, $2, n, 1, $3 FROM unnest($4::int4[]) AS n ORDER BY n"
         " ON CONFLICT (cluster_id, topic, partition) DO UPDATE"
         " SET epoch = p.epoch + 1, owner = excluded.owner, idle_at = NULL, updated_at = now()"
-        " RETURNING p.partition, p.epoch, p.next_offset, p.newest_event_at";
+        " RETURNING p.partition, p.epoch, p.next_offset, p.newest_event_at,"
+        " ',' || array_to_string(p.counted, ',') || ','";
     struct postgres_value values[4] = {0};
     struct postgres_rows *rows = NULL;
     postgres_set_string(&values[0], store->cluster_id);
@@ -371,6 +390,7 @@ enum error_code store_assign(struct store *store, const int32_t *partitions, int
             .newest_us = postgres_rows_null(rows, row, 3) ? WINDOW_NO_TIME
                                                           : postgres_rows_instant(rows, row, 3),
         };
+        found.pending = store_pending(store, rows, row, 4, &found);
         for (int i = 0; i < count; i++) {
             if (partitions[i] == found.partition)
                 assignments[i] = found;
@@ -378,7 +398,9 @@ enum error_code store_assign(struct store *store, const int32_t *partitions, int
     }
     bool complete = postgres_rows_count(rows) == count;
     postgres_rows_free(rows);
-    return complete ? ERR_OK
+    if (complete)
+        code = store_note_counted(store, assignments, count, error);
+    return complete ? code
                     : error_set(error, ERR_INTERNAL,
                                 "some partitions have no row in reducer_partitions");
 }
@@ -462,6 +484,8 @@ static const char sql_finalize[] =
     "   FROM aggregation_rows r JOIN aggregation_definitions d ON d.id = r.definition, low"
     "   WHERE r.is_open AND r.window_end <= low.at"
     "   AND r.window_end <= low.at - d.lateness_ms * interval '1 ms'"
+    "   AND NOT EXISTS (SELECT FROM reducer_partitions p WHERE p.cluster_id = $1 AND p.topic = $2"
+    "     AND p.counted IS NOT NULL AND NOT d.id = ANY (p.counted))"
     "   ORDER BY 1, 4, 5, 6 LIMIT 1000),"
     " made AS (INSERT INTO aggregation_finals (definition, window_ms, window_start, group_key)"
     "   SELECT definition, window_ms, window_start, group_key FROM due ON CONFLICT DO NOTHING "

@@ -29,6 +29,7 @@ struct store_assignment {
     int64_t epoch;
     int64_t next_offset;
     int64_t newest_us; /* WINDOW_NO_TIME: none */
+    uint64_t pending;  /* a bit for each aggregation whose past is to be counted first */
 };
 
 /* The set must outlive the store. */
@@ -48,6 +49,20 @@ enum error_code store_assign(struct store *store, const int32_t *partitions, int
 /* Hands the partition to the core with its lanes, totals and open windows. */
 enum error_code store_load(struct store *store, struct reducer *reducer,
                            const struct store_assignment *assignment, struct error *error) MUST_USE;
+/* Of a partition that is read to its next_offset and committed: the past of these aggregations is counted up
+ * to there, so they count with the others from now on. ERR_FENCED: the partition is another's. */
+enum error_code store_join(struct store *store, struct reducer *reducer,
+                           struct reducer_partition *partition, uint64_t aggregations,
+                           struct error *error) MUST_USE;
+
+/* A store that counts the past, beside another one that moves the offsets: its snapshots write rows only. */
+void store_count_the_past(struct store *store);
+/* Drops what an earlier attempt left of the aggregations that the reducer's partitions count. */
+enum error_code store_clear(struct store *store, const struct reducer *reducer,
+                            struct error *error) MUST_USE;
+/* Sends the snapshot and waits for its outcome. */
+enum error_code store_commit(struct store *store, struct error *error) MUST_USE;
+
 /* Rows of one older window of an aggregation. */
 enum error_code store_load_window(struct store *store, struct reducer *reducer,
                                   struct reducer_partition *partition, int aggregation,

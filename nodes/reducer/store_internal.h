@@ -7,6 +7,7 @@
 
 enum {
     FENCE_COLUMNS = 7,
+    HOLD_COLUMNS = 4, /* the first ones of the fence */
     LANE_COLUMNS = 4,
     ROW_COLUMNS = 9,
     DROP_COLUMNS = 6,
@@ -23,6 +24,7 @@ struct store {
     const struct aggregation_set *set;
     int32_t ids[AGGREGATIONS_MAX]; /* of the set's definitions in aggregation_definitions */
     bool registered;
+    bool of_the_past; /* counts what came before: holds partitions, moves no offsets and no lanes */
     /* The snapshot: parameters of the statements of one transaction. */
     struct postgres_value fence[FENCE_COLUMNS];
     struct postgres_value lanes[LANE_COLUMNS];
@@ -36,5 +38,15 @@ struct store {
     struct postgres_value next_messages[MESSAGE_COLUMNS]; /* of the snapshot to come */
     struct buffer scratch;
 };
+
+/* store_past.c: which aggregations are not counted in a partition yet although they ask for its past. */
+uint64_t store_pending(const struct store *store, const struct postgres_rows *rows, int row,
+                       int column, const struct store_assignment *assignment);
+enum error_code store_note_counted(struct store *store, const struct store_assignment *assignments,
+                                   int count, struct error *error) MUST_USE;
+/* store_load.c: rows for all time, and windows that were open at the watermark, of these aggregations. */
+enum error_code store_load_rows(struct store *store, struct reducer *reducer,
+                                struct reducer_partition *partition, uint64_t aggregations,
+                                int64_t watermark_us, struct error *error) MUST_USE;
 
 #endif

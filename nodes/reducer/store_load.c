@@ -171,10 +171,9 @@ static void push_keys(struct store *store, struct postgres_value values[KEYS], i
         postgres_push_instant(&values[3], at_us);
 }
 
-/* Rows for all time, and windows that were open when the partition's watermark was at watermark_us. */
-static enum error_code load_open(struct store *store, struct reducer *reducer,
-                                 struct reducer_partition *partition, int64_t watermark_us,
-                                 struct error *error)
+enum error_code store_load_rows(struct store *store, struct reducer *reducer,
+                                struct reducer_partition *partition, uint64_t aggregations,
+                                int64_t watermark_us, struct error *error)
 {
     static const char rows_sql[] =
         ROW_SELECT " AND (u.at IS NULL OR r.window_start > u.at) WHERE r.partition = $1";
@@ -186,6 +185,8 @@ static enum error_code load_open(struct store *store, struct reducer *reducer,
         const struct aggregation_window *window =
             &store->set->windows[store->set->items[i]->window];
         bool all = !window->windowed || watermark_us == WINDOW_NO_TIME;
+        if (!(aggregations >> i & 1))
+            continue;
         push_keys(store, values, i,
                   all ? WINDOW_NO_TIME : watermark_us - window->lateness_us - window->size_us);
     }
@@ -211,7 +212,9 @@ enum error_code store_load(struct store *store, struct reducer *reducer,
                        assignment->newest_us, watermark_us);
     code = load_lanes(store, partition, error);
     if (!code)
-        code = load_open(store, reducer, partition, watermark_us, error);
+        code =
+            store_load_rows(store, reducer, partition, ~assignment->pending, watermark_us, error);
+    partition->counting = ~assignment->pending;
     if (code)
         reducer_revoke(reducer, assignment->partition);
     return code;

@@ -25,6 +25,7 @@ from process import Failure, deadline_factor
 
 sys.path.insert(0, str(ROOT / "tests" / "reference"))
 
+import compare  # noqa: E402  (tests/reference/compare.py)
 import contract  # noqa: E402,F401  (tests/reference/contract.py)
 import generate  # noqa: E402  (tests/reference/generate.py)
 import reference  # noqa: E402  (tests/reference/reference.py)
@@ -66,7 +67,18 @@ class Progress:
                 " WHERE application_name = 'bridge-reducer write' AND datname = current_database()"
             )
 
-        return wait_until(settled, 30, "the stopped reducer's statement to end", interval=0.001) == "inside"
+        return (
+            wait_until(settled, 30, "the stopped reducer's statement to end", interval=0.001)
+            == "inside"
+        )
+
+    def is_publishing(self) -> bool:
+        """Of a reducer that is stopped: it keeps the lock under which the outbox is published."""
+        return self.ask(
+            "SELECT count(*) > 0 FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE locktype = 'advisory' AND granted AND datname = current_database()"
+            " AND application_name = 'bridge-reducer outbox'"
+        )
 
 
 class Stream:
@@ -84,7 +96,13 @@ class Stream:
         self.moved = threading.Condition()
         self.fault: Exception | None = None
         told = subprocess.run(
-            [sys.executable, ROOT / "tests" / "reference" / "generate.py", "--feed", self.feed, *plan],
+            [
+                sys.executable,
+                ROOT / "tests" / "reference" / "generate.py",
+                "--feed",
+                self.feed,
+                *plan,
+            ],
             capture_output=True,
             check=True,
             timeout=600 * deadline_factor(),
@@ -96,7 +114,13 @@ class Stream:
     def start(self) -> "Stream":
         program = f"build/{MODE}/tests/bench/publish_lines"
         subprocess.run(["make", "-s", f"MODE={MODE}", program], cwd=ROOT, check=True, timeout=300)
-        command = [ROOT / program, "--bootstrap", self.bridge.broker.address, "--topic", WORKFLOW_TOPIC]
+        command = [
+            ROOT / program,
+            "--bootstrap",
+            self.bridge.broker.address,
+            "--topic",
+            WORKFLOW_TOPIC,
+        ]
         self.process = subprocess.Popen(
             command,
             env={**os.environ, **sanitizer_options()},
@@ -121,7 +145,9 @@ class Stream:
                             self.moved.wait_for(lambda at=number: at < self.gate + self.ahead)
                     self.process.stdin.write(line)
             self.process.stdin.close()
-            told = json.loads(self.process.stdout.read().splitlines()[-1])  # after what the log said
+            told = json.loads(
+                self.process.stdout.read().splitlines()[-1]
+            )  # after what the log said
             assert self.process.wait(60) == 0 and told["delivered"] == self.records, told
         except Exception as error:  # shown by the test's own thread
             self.fault = error
@@ -153,7 +179,9 @@ class Stream:
             )
         chains = [0] * len(self.counts["chains"])
         for record in reference.read_dump(str(self.dump)):
-            value = None if record.value is None else record.value.encode("utf-8", "surrogateescape")
+            value = (
+                None if record.value is None else record.value.encode("utf-8", "surrogateescape")
+            )
             chains[record.partition] = generate.chain(chains[record.partition], record.key, value)
         assert chains == self.counts["chains"], "the topic does not hold what was published"
         return self.dump
@@ -169,7 +197,9 @@ class Follower:
         self.start()
 
     def start(self) -> None:
-        self.ids: dict[reference.Key, set] = collections.defaultdict(set)  # ids of the events of a row
+        self.ids: dict[reference.Key, set] = collections.defaultdict(
+            set
+        )  # ids of the events of a row
         self.place = 0
         with open(self.path, "wb") as target:
             self.process = subprocess.Popen(self.command, stdout=target, stderr=subprocess.DEVNULL)
@@ -224,7 +254,9 @@ class Script:
         ]
 
     def say(self, text: str) -> None:
-        self.story.append(f"{time.monotonic() - self.began:6.1f} s, record {self.progress()}: {text}")
+        self.story.append(
+            f"{time.monotonic() - self.began:6.1f} s, record {self.progress()}: {text}"
+        )
 
     def launch(self, name: str) -> None:
         self.say(f"start {name}")
@@ -276,7 +308,9 @@ class Script:
             name = self.random.choice(running)
             self.say(f"stop {name}")
             server = self.bridge.servers[name]
-            fine = (0,) if web.is_ready(server.url) else (0, -signal.SIGTERM)  # before it hears signals
+            fine = (
+                (0,) if web.is_ready(server.url) else (0, -signal.SIGTERM)
+            )  # before it hears signals
             assert server.stop() in fine, server.process.log_tail()
 
     def kill(self) -> None:
@@ -294,7 +328,9 @@ class Script:
         while len(self.running()) < 2:
             self.start()
         owners = wait_until(
-            lambda: [name for name in self.running() if self.progress.owned(name)], STALL_SECONDS, "an owner"
+            lambda: [name for name in self.running() if self.progress.owned(name)],
+            STALL_SECONDS,
+            "an owner",
         )
         name = self.random.choice(owners)
         process = self.bridge.servers[name].process
@@ -303,7 +339,9 @@ class Script:
         try:
             self.stream.open_gate(self.progress() + self.stream.ahead)
             wait_until(
-                lambda: self.progress.owned(name) == 0, STALL_SECONDS, f"others having the partitions of {name}"
+                lambda: self.progress.owned(name) == 0,
+                STALL_SECONDS,
+                f"others having the partitions of {name}",
             )
         finally:
             process.send(signal.SIGCONT)
@@ -333,7 +371,9 @@ class Truth:
     def __init__(self, bridge: Bridge, dump: pathlib.Path, aggregations):
         self.bridge = bridge
         self.dump = dump
-        self.reference = reference.Reference(aggregations=aggregations).read(reference.read_dump(str(dump)))
+        self.reference = reference.Reference(aggregations=aggregations).read(
+            reference.read_dump(str(dump))
+        )
 
     def server(self) -> str:
         """The URL of a reducer that answers."""
@@ -347,16 +387,25 @@ class Truth:
     def check_classes(self, events: int) -> None:
         """The stream had everything that it should have had."""
         counts = self.reference.counts
-        for name, share in (("repeats", 0.03), ("late", 0.02), ("too late", 0.0005), ("malformed", 0.0005)):
+        for name, share in (
+            ("repeats", 0.03),
+            ("late", 0.02),
+            ("too late", 0.0005),
+            ("malformed", 0.0005),
+        ):
             assert counts[name] >= events * share, (name, counts)
 
     def check_rows(self) -> None:
-        told = reference.compare(self.reference, self.server(), str(self.dump))
+        told = compare.compare(self.reference, self.server(), str(self.dump))
         assert not told, "\n" + "\n".join(told)
 
     def wait_quiet(self, seconds: float) -> None:
         """Every row is final and everything is told."""
-        wait_until(lambda: self.left() == (0, 0), seconds, f"no open window and an empty outbox: {self.left()}")
+        wait_until(
+            lambda: self.left() == (0, 0),
+            seconds,
+            f"no open window and an empty outbox: {self.left()}",
+        )
 
     def left(self) -> tuple:
         return self.bridge.sql(
@@ -386,14 +435,22 @@ class Truth:
         ids: dict[tuple, str] = {}
         for record in records:
             place = (record.value["original_partition"], record.value["original_offset"])
-            assert letters.setdefault(place, record.value) == record.value, "a repeat is the same letter"
+            assert (
+                letters.setdefault(place, record.value) == record.value
+            ), "a repeat is the same letter"
             assert ids.setdefault(place, record.headers["ce_id"]) == record.headers["ce_id"], place
         for place in sorted(letters.keys() ^ expected.keys()):
-            where = "is no dead letter" if place in expected else f"is a dead letter: {letters[place]}"
+            where = (
+                "is no dead letter" if place in expected else f"is a dead letter: {letters[place]}"
+            )
             raise AssertionError(f"record {place} {where}; expected {expected.get(place)}")
         for place, reason in expected.items():
             is_late = "late" in letters[place]["failure_reason"]
-            assert is_late == (reason == "too late"), (place, reason, letters[place]["failure_reason"])
+            assert is_late == (reason == "too late"), (
+                place,
+                reason,
+                letters[place]["failure_reason"],
+            )
         self.check_originals(letters)
 
     def check_originals(self, letters: dict) -> None:

@@ -281,3 +281,54 @@ def test_the_way_down_and_up_changes_nothing(empty_bridge):
     empty_bridge.bridgectl("migrate", "up", "--to", "6")
     empty_bridge.bridgectl("migrate", "down", "--to", "5")
     assert [empty_bridge.sql(statement) for statement in (ROWS, TOTAL, VALUES)] == before
+
+
+def counted_by(bridge, kind: str) -> dict:
+    return {
+        (milliseconds_of(row["window_start"]), row["group"]): (row["values"]["stamps"], row["values"]["files"])
+        for row in windows(bridge, f"type={kind}")
+    }
+
+
+def test_a_later_aggregation_counts_the_past_beside_the_others(contracts, empty_bridge):
+    """The same definition twice: from the start, and added later with `backfill`. Their rows are equal, and
+    the others' are what they were, through a kill in the middle."""
+    (contracts / "type_by_second.yaml").write_text(ORDERS)
+    empty_bridge.migrate()
+    empty_bridge.start_embedded_broker()
+    empty_bridge.start_reducer()
+    records = [
+        stamp("ns", 37 * n % 9000, content_type=f"type/{n % 5}", file_size=90 + n % 60) for n in range(2000)
+    ]
+    produce(empty_bridge, records[:1000])
+    empty_bridge.wait_total("ns", 1000)
+    before = counted_by(empty_bridge, "type_by_second")
+    empty_bridge.reducer.stop()
+    later = ORDERS.replace("type_by_second", "type_added_later") + "backfill: true\n"
+    (contracts / "later.yaml").write_text(later)
+    (contracts / "from_now.yaml").write_text(ORDERS.replace("type_by_second", "type_from_now"))
+    empty_bridge.start_reducer()
+    empty_bridge.reducer.kill()
+    empty_bridge.start_reducer()
+    produce(empty_bridge, records[1000:])
+    empty_bridge.wait_total("ns", 2000)
+    after = counted_by(empty_bridge, "type_by_second")
+    wait_until(
+        lambda: counted_by(empty_bridge, "type_added_later") == after, 60, "the past to be counted", interval=0.5
+    )
+    assert after != before
+    from_now = counted_by(empty_bridge, "type_from_now")
+    assert 0 < sum(stamps for stamps, _ in from_now.values()) < sum(stamps for stamps, _ in after.values())
+    joined = (
+        "SELECT bool_and(d.id = ANY (p.counted)) FROM reducer_partitions p, aggregation_definitions d"
+        " WHERE d.name = 'type_added_later'"
+    )
+    wait_until(lambda: empty_bridge.sql(joined) == [(True,)], 30, "every partition to be joined")
+    produce(empty_bridge, [stamp("ns", 100, content_type="type/0", file_size=200)])
+    empty_bridge.wait_total("ns", 2001)
+    assert counted_by(empty_bridge, "type_added_later") == counted_by(empty_bridge, "type_by_second")
+    finals = "SELECT name, count(*) FROM aggregation_finals f JOIN aggregation_definitions d ON d.id = f.definition"
+    finals += " WHERE name IN ('type_by_second', 'type_added_later') GROUP BY 1"
+    wait_until(
+        lambda: {count for _, count in empty_bridge.sql(finals)} == {len(after)}, 60, "all finals of both"
+    )

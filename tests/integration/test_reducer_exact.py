@@ -7,12 +7,14 @@ TEST_SEED another course of events.
 """
 
 import os
+import random
 import shutil
 import signal
+import time
 
 import exact
 import pytest
-from exact import contract, reference
+from exact import compare, contract, reference
 from harness import ROOT, scaled, wait_until
 
 CONTRACTS = ROOT / "tests" / "reference" / "contracts"
@@ -70,48 +72,63 @@ def test_rows_finals_and_dead_letters_are_those_of_the_reference(empty_bridge, d
     run(empty_bridge, directory, aggregations, plan, script, 20000, 60)
 
 
-def freeze_inside_transaction(process, progress, records: int) -> None:
-    """Stops it again and again until it is caught while it writes; between two attempts it commits."""
+def freeze_while(condition, process, progress, records: int) -> None:
+    """Stops it at moments drawn at random until it is caught."""
+    draw = random.Random(SEED)
     while True:
-        before = progress()
-        assert before < records, "everything was read before it could be caught in a transaction"
+        assert progress() < records, "everything was read before it could be caught"
         process.send(signal.SIGSTOP)
-        if progress.is_inside_transaction():
+        if condition():
             return
         process.send(signal.SIGCONT)
-        wait_until(lambda at=before: progress() > at, 30, "the next commit", interval=0.001)
+        time.sleep(draw.uniform(0, 0.005))
+
+
+def check_frozen(bridge, directory, condition: str) -> None:
+    """A reducer stops where it hurts most; another one takes over, and all is told before it wakes up."""
+    bridge.environment |= {"KAFKA_WORKFLOW_PARTITIONS": "32", "PARTITION_IDLE_MS": "1000"}
+    bridge.migrate()
+    bridge.start_embedded_broker()
+    events = scaled(80000)
+    plan = ["--events", str(events), "--partitions", "32", "--seed", str(SEED)]
+    stream = exact.Stream(bridge, directory, plan, events)
+    follower = exact.Follower(bridge, directory / "finals")
+    progress = exact.Progress(bridge)
+    try:
+        stream.start().finish()
+        bridge.start_reducer()
+        process = bridge.reducer.process
+        wait_until(lambda: progress() > 0, 30, "the first rows", interval=0.001)
+        freeze_while(getattr(progress, condition), process, progress, events)
+        bridge.start_reducer("reducer-2")
+        wait_until(lambda: progress.owned("reducer") == 0, 60, "another one having its partitions")
+        wait_until(lambda: progress() >= stream.records, 60, "everything being read", interval=0.1)
+        truth = exact.Truth(bridge, stream.dump_topic(), reference.SHIPPED)
+        truth.wait_quiet(60)
+        process.send(signal.SIGCONT)
+        bridge.reducer.wait_ready()
+        told = compare.compare(truth.reference, bridge.reducer.url, str(stream.dump))
+        assert not told, "\n".join(told)
+        truth.check_finals(follower, 30)
+        truth.check_dead_letters(30)
+    finally:
+        for server in bridge.servers.values():
+            server.process.send(signal.SIGCONT)
+        follower.close()
+        stream.close()
 
 
 def test_a_reducer_frozen_inside_a_transaction_is_taken_over(empty_bridge, directory):
     """Its locks do not keep the others from its partitions, and it writes nothing when it wakes up."""
-    empty_bridge.environment |= {
-        "KAFKA_WORKFLOW_PARTITIONS": "16",
-        "MAX_AGGREGATION_QUEUE_SIZE": "20000",  # large transactions, to be caught in
+    empty_bridge.environment |= {  # large transactions, to be caught in
+        "MAX_AGGREGATION_QUEUE_SIZE": "20000",
         "AGGREGATION_BATCH_SIZE": "5000",
     }
-    empty_bridge.migrate()
-    empty_bridge.start_embedded_broker()
-    events = scaled(50000)
-    plan = ["--events", str(events), "--partitions", "16", "--seed", str(SEED)]
-    stream = exact.Stream(empty_bridge, directory, plan, events)
-    progress = exact.Progress(empty_bridge)
-    try:
-        stream.start().finish()
-        empty_bridge.start_reducer()
-        process = empty_bridge.reducer.process
-        wait_until(lambda: progress() > 0, 30, "the first rows", interval=0.001)
-        freeze_inside_transaction(process, progress, events)
-        empty_bridge.start_reducer("reducer-2")
-        wait_until(lambda: progress.owned("reducer") == 0, 60, "another one having its partitions")
-        process.send(signal.SIGCONT)
-        wait_until(lambda: progress() >= stream.records, 60, "everything being read", interval=0.1)
-        truth = exact.Truth(empty_bridge, stream.dump_topic(), reference.SHIPPED)
-        told = reference.compare(truth.reference, truth.server(), str(stream.dump), finals=False)
-        assert not told, "\n".join(told)
-    finally:
-        for server in empty_bridge.servers.values():
-            server.process.send(signal.SIGCONT)
-        stream.close()
+    check_frozen(empty_bridge, directory, "is_inside_transaction")
+
+
+def test_a_reducer_frozen_while_it_publishes_does_not_silence_the_others(empty_bridge, directory):
+    check_frozen(empty_bridge, directory, "is_publishing")
 
 
 @pytest.mark.kafka

@@ -3,7 +3,7 @@
 
 import json
 
-from exact import contract, generate, reference
+from exact import compare, contract, generate, reference
 
 START_US = int((generate.START - generate.EPOCH).total_seconds()) * 1_000_000
 
@@ -63,7 +63,9 @@ def test_repeats_late_ones_and_those_past_the_lateness():
     first = row(read, "namespace_grouping", 0, "ns")
     assert [event.ran for event in first.events] == [1, 2, 4, 6] and first.revision == 2
     assert row(read, "namespace_grouping", 5000, "ns").revision == 1
-    assert [event.ran for event in row(read, "namespace_total", None, "ns").events] == list(range(1, 9))
+    assert [event.ran for event in row(read, "namespace_total", None, "ns").events] == list(
+        range(1, 9)
+    )
 
 
 def test_time_is_that_of_the_partition_and_garbage_has_none():
@@ -97,7 +99,11 @@ def test_the_values_of_a_row():
 
 def test_a_row_of_a_workflow_follows_event_time_then_offset():
     def event(at_ms: int, **payload) -> dict:
-        return {**stamp(at_ms, None), "event_type": "any", "payload": {"workflow_id": "w", **payload}}
+        return {
+            **stamp(at_ms, None),
+            "event_type": "any",
+            "payload": {"workflow_id": "w", **payload},
+        }
 
     topic = records(
         event(3, workflow_state="processing"),
@@ -106,7 +112,11 @@ def test_a_row_of_a_workflow_follows_event_time_then_offset():
         event(5, workflow_state="processing", run=2, step_order=1),
         event(6, step_order=2),
     )
-    values = reference.Reference().read(topic).values()[reference.Key("workflow_grouping", START_US, "w")]
+    values = (
+        reference.Reference()
+        .read(topic)
+        .values()[reference.Key("workflow_grouping", START_US, "w")]
+    )
     assert values == {
         "workflow_id": "w",
         "total_steps": 2,
@@ -130,7 +140,9 @@ def test_a_contract_with_hopping_windows():
         },
         "window": {"type": "hopping", "size_ms": 4000, "hop_ms": 2000, "lateness_ms": 0},
     })  # fmt: skip
-    topic = records(stamp(1000, 4), stamp(3000, 5), stamp(3000, 5, file_size=1), stamp(7000, 9), stamp(1500, 9))
+    topic = records(
+        stamp(1000, 4), stamp(3000, 5), stamp(3000, 5, file_size=1), stamp(7000, 9), stamp(1500, 9)
+    )
     read = reference.Reference(aggregations=[given]).read(topic)
     assert read.dead_letters == {(0, 4): "too late"}  # both of its windows have ended
     counts = {
@@ -146,11 +158,18 @@ def test_a_contract_with_hopping_windows():
 def test_differences_are_found_and_told():
     read = reference.Reference().read(records(stamp(0, 1), stamp(7, 3)))
     shipped = next(given for given in read.aggregations if given.name == "time_window")
-    ((key, values),) = ((key, value) for key, value in read.values().items() if key.aggregation == "time_window")
+    ((key, values),) = (
+        (key, value) for key, value in read.values().items() if key.aggregation == "time_window"
+    )
     right = {**reference.show(values)}
 
     def wrong(revision: int = 1, final: bool = True, **more) -> list[str]:
-        return [text for _, text in reference.differences(read, shipped, [(key, revision, final, {**right, **more})])]
+        return [
+            text
+            for _, text in compare.differences(
+                read, shipped, [(key, revision, final, {**right, **more})]
+            )
+        ]
 
     assert wrong() == []
     assert wrong(revision=2) == ["revision is 2, expected 1"]
@@ -159,7 +178,7 @@ def test_differences_are_found_and_told():
     assert wrong(p95_latency_ms=3.02) == [] and wrong(p95_latency_ms=3.04) != []
     assert wrong(avg_latency_ms=None) == ["avg_latency_ms is None, expected 2.0"]
     assert wrong(more=1) == ["more is 1, and is not expected at all"]
-    assert [text for _, text in reference.differences(read, shipped, [])][0].startswith("is missing")
+    assert [text for _, text in compare.differences(read, shipped, [])][0].startswith("is missing")
 
 
 def test_the_same_seed_makes_the_same_topic():

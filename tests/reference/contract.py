@@ -155,7 +155,9 @@ class Contract(Aggregation):
 
     def __init__(self, given: dict):
         known(given, MEMBERS)
-        self.declared = {name: Field(name, field) for name, field in given.get("fields", {}).items()}
+        self.declared = {
+            name: Field(name, field) for name, field in given.get("fields", {}).items()
+        }
         self.filter = given.get("filter", [])
         self.is_dead_letter = given.get("invalid", "skip") == "dead_letter"
         self.keys = [self.key(key) for key in given.get("group_by", [])]
@@ -201,7 +203,9 @@ class Contract(Aggregation):
         return True
 
     def fault(self, event: Event) -> str | None:
-        return next((fault for field in self.declared.values() if (fault := field.fault(event))), None)
+        return next(
+            (fault for field in self.declared.values() if (fault := field.fault(event))), None
+        )
 
     def refuse(self, event: Event) -> None:
         if self.is_dead_letter and self.holds(self.filter, event) and (fault := self.fault(event)):
@@ -259,7 +263,11 @@ class Contract(Aggregation):
         events = [event for event in row.events if where is None or self.holds(where, event)]
         if kind == "share":
             among = [event for event in events if of is None or self.holds(of, event)]
-            return Near(sum(self.holds(what, event) for event in among) / len(among)) if among else None
+            return (
+                Near(sum(self.holds(what, event) for event in among) / len(among))
+                if among
+                else None
+            )
         if kind == "ratio":
             above, below = (so_far[name] for name in what)
             return None if above is None or not below else Near(above / below)
@@ -280,7 +288,11 @@ class Contract(Aggregation):
 
     def measure_sum(self, _row, events, what):
         values = self.numbers(events, what)
-        return sum(values) if all(isinstance(value, int) for value in values) else Near(math.fsum(values))
+        return (
+            sum(values)
+            if all(isinstance(value, int) for value in values)
+            else Near(math.fsum(values))
+        )
 
     def measure_avg(self, _row, events, what):
         return average(self.numbers(events, what))

@@ -143,7 +143,11 @@ class Workflow:
     def started(self):
         more = {"workflow_state": "processing"}
         if self.is_stamping:
-            more |= {"file_path": f"docs/{self.id[:8]}.txt", "intelligence_enabled": True, "mode": "durable"}
+            more |= {
+                "file_path": f"docs/{self.id[:8]}.txt",
+                "intelligence_enabled": True,
+                "mode": "durable",
+            }
         return (self.name("workflow_started"), more)
 
     def requested(self):
@@ -157,9 +161,19 @@ class Workflow:
             return
         hashed = {"step_type": "hash_generation", "duration_ms": 1.25, "file_hash": self.file_hash}
         yield self.completed_step("hash_generation", [("blake3_hash_generated", hashed)])
-        known = {"analysis_time_ms": 4.5, "analysis_result": {"namespace": "a decoy", "file_size": "another"}}
-        yield self.completed_step("onextree_intelligence", [("onextree_intelligence_received", known)])
-        made = {"stamp_id": "s-" + self.id, "file_hash": self.file_hash, "file_size": self.size, "version": 1}
+        known = {
+            "analysis_time_ms": 4.5,
+            "analysis_result": {"namespace": "a decoy", "file_size": "another"},
+        }
+        yield self.completed_step(
+            "onextree_intelligence", [("onextree_intelligence_received", known)]
+        )
+        made = {
+            "stamp_id": "s-" + self.id,
+            "file_hash": self.file_hash,
+            "file_size": self.size,
+            "version": 1,
+        }
         yield self.completed_step("stamp_creation", [("metadata_stamp_created", made)])
 
     def ended(self, state: str):
@@ -287,7 +301,9 @@ class World:
             value = plain(event)
         return self.publish(workflow.lane, workflow.partition, workflow.id, value)
 
-    def envelope(self, kind: str, time: str, key: str, payload: dict, namespace: str | None) -> dict:
+    def envelope(
+        self, kind: str, time: str, key: str, payload: dict, namespace: str | None
+    ) -> dict:
         about = {"event_category": "workflow_orchestration", "node_type": "orchestrator"}
         return {
             "envelope_version": "1.0",
@@ -318,13 +334,21 @@ class World:
             "workflow_state": "completed",
             "processing_time_ms": self.processing_time_ms(),
         }
-        return self.envelope("stamp_workflow_completed", self.clock.text(time_us), key, payload, None)
+        return self.envelope(
+            "stamp_workflow_completed", self.clock.text(time_us), key, payload, None
+        )
 
     def foreign_stamp(self, time_us: int) -> Record:
         """Without a lane; what may be left out sometimes is, or is null."""
         event = self.stamp(time_us)
         key, payload = event["partition_key"], event["payload"]
-        for name in ("namespace", "content_type", "processing_time_ms", "workflow_id", "workflow_state"):
+        for name in (
+            "namespace",
+            "content_type",
+            "processing_time_ms",
+            "workflow_id",
+            "workflow_state",
+        ):
             kind = self.random.random()
             if kind < 0.1:
                 del payload[name]
@@ -497,7 +521,9 @@ def records(plan, counts: collections.Counter | None = None):
         else:
             yield from commit(world, active, at_us)
         if draw.random() < run_share:
-            yield from world.repeat(draw.randrange(LANES), 1 if draw.random() < 0.5 else draw.randrange(2, RUN_MAX))
+            yield from world.repeat(
+                draw.randrange(LANES), 1 if draw.random() < 0.5 else draw.randrange(2, RUN_MAX)
+            )
         if world.beginning and world.counts["records"] > plan.events * 0.6:
             for sent in world.beginning:
                 world.counts["repeats"] += 1
@@ -546,10 +572,14 @@ def chain(before: int, key: str | None, value: bytes | None) -> int:
 
 def read_plan(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--events", type=int, default=100000, help="records, repeats and garbage included")
+    parser.add_argument(
+        "--events", type=int, default=100000, help="records, repeats and garbage included"
+    )
     parser.add_argument("--partitions", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--span-seconds", type=int, default=400, help="event time from the first to the last")
+    parser.add_argument(
+        "--span-seconds", type=int, default=400, help="event time from the first to the last"
+    )
     parser.add_argument("--topic", default="dev.omninode_bridge.onex.workflows.v1")
     parser.add_argument("--feed", help="file for publish_lines; - is standard output")
     parser.add_argument("--dump", help="file of JSON lines as kcat -J prints them")
@@ -572,7 +602,10 @@ def main() -> int:
     for target in (feed, dump):
         if target:
             target.close() if target is not sys.stdout.buffer else target.flush()
-    print(json.dumps({**counts, "chains": chains}), file=sys.stderr if plan.feed == "-" else sys.stdout)
+    print(
+        json.dumps({**counts, "chains": chains}),
+        file=sys.stderr if plan.feed == "-" else sys.stdout,
+    )
     return 0
 
 

@@ -21,8 +21,6 @@ import json
 import math
 import re
 import sys
-import urllib.parse
-import urllib.request
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
@@ -38,9 +36,16 @@ LANE_BYTES_MAX = 40
 DISTINCT_EXACT_MAX = 10_000
 DISTINCT_ERROR = 0.016 * 4  # four times the standard error
 PERCENTILE_ERROR = 0.01
-SIZE_BUCKETS = [("small", 1048576), ("medium", 10485760), ("large", 104857600), ("xlarge", math.inf)]
+SIZE_BUCKETS = [
+    ("small", 1048576),
+    ("medium", 10485760),
+    ("large", 104857600),
+    ("xlarge", math.inf),
+]
 
-Rules = collections.namedtuple("Rules", "window_ms tolerance_ms lateness_ms", defaults=(5000, 1000, 60000))
+Rules = collections.namedtuple(
+    "Rules", "window_ms tolerance_ms lateness_ms", defaults=(5000, 1000, 60000)
+)
 Record = collections.namedtuple("Record", "partition offset timestamp_ms headers key value")
 Key = collections.namedtuple("Key", "aggregation start_us group")  # start_us None: all time
 
@@ -222,7 +227,11 @@ def interned(value):
 def namespace_of(envelope: dict, payload: dict) -> str:
     metadata = envelope.get("metadata")
     second = metadata.get("namespace") if isinstance(metadata, dict) else None
-    return interned(text_of((payload.get("namespace"), second, NAMESPACE_DEFAULT), "namespace", NAMESPACE_BYTES_MAX))
+    return interned(
+        text_of(
+            (payload.get("namespace"), second, NAMESPACE_DEFAULT), "namespace", NAMESPACE_BYTES_MAX
+        )
+    )
 
 
 def read_workflow(event: Event, envelope: dict, payload: dict) -> None:
@@ -249,9 +258,15 @@ def read_stamp(event: Event, envelope: dict, payload: dict) -> None:
     event.namespace = namespace_of(envelope, payload)
     event.workflow_id = text_of((payload.get("workflow_id"), event.key), "workflow_id")
     event.file_hash = text_of((payload.get("file_hash"),), "file_hash")
-    event.content_type = text_of((payload.get("content_type"), CONTENT_TYPE_DEFAULT), "content_type")
+    event.content_type = text_of(
+        (payload.get("content_type"), CONTENT_TYPE_DEFAULT), "content_type"
+    )
     event.file_size = payload.get("file_size")
-    if not isinstance(event.file_size, int) or isinstance(event.file_size, bool) or event.file_size < 0:
+    if (
+        not isinstance(event.file_size, int)
+        or isinstance(event.file_size, bool)
+        or event.file_size < 0
+    ):
         raise Malformed("file_size is no whole number from 0 up")
     if event.ran is not None and (not is_number(event.ran) or event.ran < 0):
         raise Malformed("processing_time_ms is no number from 0 up")
@@ -347,7 +362,9 @@ def file_type_values(row: Row) -> dict:
 
 
 def size_bucket_of(event: Event):
-    return next(name for name, to in SIZE_BUCKETS if event.file_size <= to) if event.is_stamp else None
+    return (
+        next(name for name, to in SIZE_BUCKETS if event.file_size <= to) if event.is_stamp else None
+    )
 
 
 def size_bucket_values(row: Row) -> dict:
@@ -370,7 +387,9 @@ def last(row: Row, name: str):
 def workflow_values(row: Row) -> dict:
     steps = sum(event.is_step for event in row.events)
     runs = {1 if event.run is None else event.run for event in row.events}
-    ends = [event.state for event in row.events if event.state in ("completed", "failed", "cancelled")]
+    ends = [
+        event.state for event in row.events if event.state in ("completed", "failed", "cancelled")
+    ]
     return {
         "workflow_id": row.key.group,
         "total_steps": steps,
@@ -492,7 +511,9 @@ class Reference:
                     verdict = "late" if end_us + lateness_us > watermark_us else "too late"
                 if end_us is not None:
                     verdicts.add(verdict)
-                self.add(Key(aggregation.name, start_us, group), end_us, aggregation.kept(event), verdict)
+                self.add(
+                    Key(aggregation.name, start_us, group), end_us, aggregation.kept(event), verdict
+                )
         event.envelope = None  # what is needed of it is kept
         if "too late" in verdicts:
             self.dead_letters[event.partition, event.offset] = "too late"
@@ -518,124 +539,10 @@ class Reference:
         return {key: by_name[key.aggregation].values(row) for key, row in self.rows.items()}
 
 
-# -- comparing with the reducer --
-
-
-def differs(expected, got, exact_counts: bool) -> bool:
-    if isinstance(expected, Instant):
-        try:
-            return read_instant(got) != int(expected)
-        except Malformed:
-            return True
-    if expected is None or isinstance(expected, str):
-        return got != expected or type(got) is not type(expected)
-    if not is_number(got):
-        return True
-    if isinstance(expected, Percentile):
-        return abs(got - expected) > PERCENTILE_ERROR * expected * 1.000001 + 1e-6
-    if isinstance(expected, Distinct) and expected > DISTINCT_EXACT_MAX and not exact_counts:
-        return abs(got - expected) > DISTINCT_ERROR * expected
-    if isinstance(expected, float):
-        return not math.isclose(got, expected, rel_tol=1e-9, abs_tol=1e-9)
-    return got != expected
-
-
-def fetch(url: str, timeout: float = 60):
-    with urllib.request.urlopen(url, timeout=timeout) as answer:
-        return json.load(answer)
-
-
-def fetch_pages(url: str):
-    """Every item of a list."""
-    cursor = ""
-    while cursor is not None:
-        page = fetch(url + (f"&cursor={urllib.parse.quote(cursor, safe='')}" if cursor else ""))
-        yield from page["items"]
-        cursor = page["next_cursor"]
-
-
-def fetch_rows(url: str, aggregation) -> list[tuple]:
-    """(key, revision, final, values) of every row that the reducer has of one aggregation."""
-    if aggregation.name == NAMESPACE_TOTAL:
-        return [
-            (Key(NAMESPACE_TOTAL, None, item["namespace"]), None, None, item["values"])
-            for item in fetch_pages(f"{url}/api/v1/namespaces?limit=1000")
-        ]
-    rows = []
-    for item in fetch_pages(f"{url}/api/v1/aggregations?type={aggregation.name}&limit=1000"):
-        start_us = read_instant(item["window_start"]) if aggregation.windowed else None
-        key = Key(item["type"], start_us, item["group"])
-        final = item["final"] if aggregation.windowed else None
-        rows.append((key, item["revision"], final, item["values"]))
-    return rows
-
-
-def row_differences(row: Row, expected: dict, got: tuple, finals: bool):
-    """What is wrong with one row, field by field."""
-    _, revision, final, values = got
-    if revision is not None and revision != row.revision:
-        yield f"revision is {revision}, expected {row.revision}"
-    if finals and final is False:
-        yield "is not final"
-    exact_counts = values.get("unique_counts_exact", True)
-    for name, wanted in expected.items():
-        if name not in values:
-            yield f"{name} is not there, expected {wanted}"
-        elif differs(wanted, values[name], exact_counts):
-            yield f"{name} is {values[name]!r}, expected {wanted}"
-    for name in values.keys() - expected.keys():
-        if not name.endswith("_exact"):
-            yield f"{name} is {values[name]!r}, and is not expected at all"
-
-
-def differences(reference: Reference, aggregation, found: list[tuple], finals: bool = True):
-    """(key, what is wrong) for each row of one aggregation, missing and surplus ones included."""
-    expected = {key: row for key, row in reference.rows.items() if key.aggregation == aggregation.name}
-    seen = set()
-    for got in found:
-        key = got[0]
-        if key in seen:
-            yield key, "comes twice"
-        elif key not in expected:
-            yield key, f"is not expected at all: {got[3]}"
-        else:
-            for text in row_differences(expected[key], aggregation.values(expected[key]), got, finals):
-                yield key, text
-        seen.add(key)
-    for key in expected.keys() - seen:
-        yield key, f"is missing; expected {show(aggregation.values(expected[key]))}"
-
-
 def show(values: dict) -> dict:
-    return {name: str(value) if isinstance(value, Instant) else value for name, value in values.items()}
-
-
-def tell(reference: Reference, key: Key, text: str, dump: str | None) -> str:
-    """A difference, for people: window, group, field, and the records that count in the row."""
-    window = "all time" if key.start_us is None else f"the window from {Instant(key.start_us)}"
-    lines = [f"{key.aggregation}, {window}, group {key.group!r}: {text}"]
-    if dump is not None:
-        again = Reference(reference.rules, reference.aggregations, watch=key).read(read_dump(dump))
-        for partition in sorted({place[0] for place in again.watched}):
-            places = [(offset, verdict) for where, offset, verdict in again.watched if where == partition]
-            texts = [str(offset) + ("" if verdict == "in time" else f" ({verdict})") for offset, verdict in places]
-            more = f", ... {len(texts)} in all" if len(texts) > 12 else ""
-            lines.append(f"  partition {partition}, offsets {', '.join(texts[:12])}{more}")
-    return "\n".join(lines)
-
-
-def compare(reference: Reference, url: str, dump: str | None = None, *, finals: bool = True) -> list[str]:
-    """Differences of all aggregations with a reducer's answers; the first of each is explained."""
-    told = []
-    for aggregation in reference.aggregations:
-        wrong = list(differences(reference, aggregation, fetch_rows(url, aggregation), finals))
-        wrong.sort(key=lambda item: (item[0].start_us or 0, item[0].group))
-        if wrong:
-            told.append(tell(reference, *wrong[0], dump))
-            told += [tell(reference, *item, None) for item in wrong[1:5]]
-        if len(wrong) > 5:
-            told.append(f"{aggregation.name}: {len(wrong)} differences in all")
-    return told
+    return {
+        name: str(value) if isinstance(value, Instant) else value for name, value in values.items()
+    }
 
 
 def main() -> int:
@@ -644,7 +551,9 @@ def main() -> int:
     parser.add_argument("--compare", metavar="URL", help="a reducer to compare with")
     parser.add_argument("--not-final", action="store_true", help="rows need not be final yet")
     parser.add_argument("--dead-letters", action="store_true")
-    parser.add_argument("--contract", action="append", default=[], metavar="FILE", help="an aggregation, as JSON")
+    parser.add_argument(
+        "--contract", action="append", default=[], metavar="FILE", help="an aggregation, as JSON"
+    )
     parser.add_argument("--only", action="append", metavar="NAME", help="only these aggregations")
     for name, value in Rules()._asdict().items():
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=value)
@@ -655,13 +564,17 @@ def main() -> int:
 
         aggregations = SHIPPED + [contract.load(path) for path in given.contract]
     if given.only:
-        aggregations = [aggregation for aggregation in aggregations if aggregation.name in given.only]
+        aggregations = [
+            aggregation for aggregation in aggregations if aggregation.name in given.only
+        ]
     rules = Rules(given.window_ms, given.tolerance_ms, given.lateness_ms)
     reference = Reference(rules, aggregations).read(read_dump(given.dump))
     if given.dead_letters:
         for (partition, offset), reason in sorted(reference.dead_letters.items()):
             print(f"{partition}:{offset} {reason}")
     elif given.compare:
+        from compare import compare  # it builds on this file
+
         told = compare(reference, given.compare, given.dump, finals=not given.not_final)
         print("\n".join(told) if told else f"all {len(reference.rows)} rows are equal")
         return 1 if told else 0
@@ -669,7 +582,11 @@ def main() -> int:
         for key, values in reference.values().items():
             start = None if key.start_us is None else str(Instant(key.start_us))
             row = {"type": key.aggregation, "window_start": start, "group": key.group}
-            print(json.dumps({**row, "revision": reference.rows[key].revision, "values": show(values)}))
+            print(
+                json.dumps(
+                    {**row, "revision": reference.rows[key].revision, "values": show(values)}
+                )
+            )
     print(dict(reference.counts), file=sys.stderr)
     return 0
 

@@ -194,6 +194,7 @@ struct reducer_partition *reducer_assign(struct reducer *reducer, int32_t number
     partition->newest_us = newest_us;
     partition->loaded_us = loaded_us;
     partition->swept_us = WINDOW_NO_TIME;
+    partition->counting = UINT64_MAX;
     reducer->partitions[number] = partition;
     return partition;
 }
@@ -441,6 +442,7 @@ struct reducer_outcome reducer_record(struct reducer *reducer, const struct redu
     }
     outcome.reason = identity.fault ? identity.fault : read_event(reducer, record);
     int64_t watermark_us = reducer_watermark(reducer, partition);
+    reducer->event.counts &= partition->counting;
     if (!outcome.reason && needs_window(reducer, partition, watermark_us, &outcome))
         return outcome;
     outcome.missing = proves_gap(record, &identity);

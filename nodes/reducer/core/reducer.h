@@ -60,6 +60,7 @@ struct reducer_partition {
     int64_t
         loaded_us; /* rows of windows that were open at this watermark are in memory; others must
                                  be loaded. WINDOW_NO_TIME: all are in memory */
+    uint64_t counting; /* a bit for each aggregation that is counted here; all of them at first */
     bool dirty;
     struct reducer_slot *rows; /* open addressing */
     size_t rows_count, rows_capacity;
