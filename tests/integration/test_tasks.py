@@ -311,6 +311,28 @@ def test_a_signal_with_a_key_counts_once(orchestra):
     assert orchestra.wait_workflow(workflow_id)["result"] == {"one": None, "two": 2}
 
 
+def test_type_name_and_key_of_what_comes_in_are_checked(orchestra):
+    workflow_id = start(orchestra, "listener")
+    start(orchestra, "approval")
+    token = asked(orchestra)
+    paths = [f"/api/v1/workflows/{workflow_id}/signals/one"]
+    paths += [f"/api/v1/tasks/{token}/{what}" for what in ("success", "failure", "heartbeat")]
+    for path in paths:
+        for wrong in ("text/plain", "multipart/form-data; boundary=x", "application/json5"):
+            answer = orchestra.call("POST", path, "{}", {"Content-Type": wrong})
+            assert (answer.status, answer.json["code"]) == (415, "unsupported_media_type"), answer
+    for name in (".", "..", "%2e%2e", "...", "a%20b"):
+        assert signal(orchestra, workflow_id, name).status in (404, 422), name
+    for key in ("\xff", "x" * 256):
+        answer = signal(orchestra, workflow_id, "one", 1, key)
+        assert (answer.status, answer.json["field"]) == (422, "Idempotency-Key"), answer
+    assert kinds(orchestra, workflow_id).count(SIGNAL) == 0
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    assert orchestra.call("POST", paths[0], "1", headers).status == 200
+    assert task(orchestra, token, "heartbeat").status == 200
+    assert orchestra.call("POST", paths[1], "{}").status == 200, "without a type"
+
+
 def test_what_waits_in_memory_is_bounded_and_read_again_in_parts(orchestra):
     """Kept signals and answers count as inputs do; what is small and ends a wait is always taken."""
     orchestra.orchestrator.stop()
