@@ -42,20 +42,21 @@
 #define ASL_MAP_CONCURRENCY_MAX 1000         /* a larger MaxConcurrency runs so many at once */
 #define ASL_FRAMES_MAX 10000                 /* branches and iterations that run at once */
 #define ASL_VARIABLE_NAME_CHARACTERS_MAX 80
-#define ASL_VARIABLES_BYTES_MAX (16u << 20)    /* all variables of one scope, as text */
-#define JSONPATH_BYTES_MAX 16384               /* text of one path */
-#define JSONPATH_PARTS_MAX 128                 /* names, indexes, ... of one path */
-#define JSONPATH_UNION_MAX 256                 /* names or indexes of one part */
-#define JSONPATH_FILTER_NESTING_MAX 16         /* filters, parentheses and ! within each other */
-#define JSONPATH_RESULTS_MAX 1000000           /* values that one path may find */
-#define JSONPATH_RESULT_BYTES_MAX (64u << 20)  /* their text, where a path finds parts repeatedly */
-#define JSONPATH_VISITS_MAX 10000000           /* values that it looks at meanwhile */
-#define JSONPATH_DEPTH_MAX 512                 /* nesting of that search */
-#define SIGNALS_KEPT_MAX 1000                  /* signals that came before anybody waits for them */
-#define SIGNALS_KEPT_BYTES_MAX (16u << 20)     /* data of the signals that one workflow keeps */
-#define SIGNAL_KEYS_MAX 100000                 /* idempotency keys of signals of one workflow */
-#define SIGNAL_BYTES_MAX (1u << 20)            /* data of one signal, or a task's answer by token */
-#define LOCAL_TASKS_PER_RECORD_MAX 5000        /* tasks answered at once within one record */
+#define ASL_VARIABLES_BYTES_MAX (16u << 20)   /* all variables of one scope, as text */
+#define JSONPATH_BYTES_MAX 16384              /* text of one path */
+#define JSONPATH_PARTS_MAX 128                /* names, indexes, ... of one path */
+#define JSONPATH_UNION_MAX 256                /* names or indexes of one part */
+#define JSONPATH_FILTER_NESTING_MAX 16        /* filters, parentheses and ! within each other */
+#define JSONPATH_RESULTS_MAX 1000000          /* values that one path may find */
+#define JSONPATH_RESULT_BYTES_MAX (64u << 20) /* their text, where a path finds parts repeatedly */
+#define JSONPATH_VISITS_MAX 10000000          /* values that it looks at meanwhile */
+#define JSONPATH_DEPTH_MAX 512                /* nesting of that search */
+#define SIGNALS_KEPT_MAX 1000                 /* signals that came before anybody waits for them */
+#define SIGNALS_KEPT_BYTES_MAX (16u << 20)    /* data of the signals that one workflow keeps */
+#define SIGNAL_KEYS_MAX 100000                /* idempotency keys of signals of one workflow */
+#define SIGNAL_BYTES_MAX (1u << 20)           /* data of one signal, or a task's answer by token */
+#define HEARTBEAT_RECORD_MS 1000        /* between two recorded heartbeats of a task, at least */
+#define LOCAL_TASKS_PER_RECORD_MAX 5000 /* tasks answered at once within one record */
 #define LOCAL_BYTES_PER_RECORD_MAX (64u << 20) /* payloads of the events they publish */
 #define EVENTS_PER_RECORD_MAX 30000        /* events of one record, those of its end not counted */
 #define TASK_TOKEN_BYTES_MAX 128           /* text of a task token, the NUL included */

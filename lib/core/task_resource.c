@@ -64,7 +64,8 @@ bool task_name_is_valid(const char *name)
     for (const char *p = name; *p != '\0'; p++)
         if (!isalnum((unsigned char)*p) && strchr("._-", *p) == NULL)
             return false;
-    return bytes > 0 && bytes <= NAME_BYTES_MAX;
+    /* "." and ".." would be folded away where a name is part of a path. */
+    return bytes > strspn(name, ".") && bytes <= NAME_BYTES_MAX;
 }
 
 const struct json *task_parameter(const struct json *parameters, const char *name,

@@ -38,7 +38,7 @@ void task_parameters_check(const struct task_resource *resource, const struct js
 
 /* Event types with these beginnings belong to the life of workflows: nobody else may publish them. */
 bool task_event_type_reserved(const char *type);
-/* Letters, digits, dots, - and _; 1 to NAME_BYTES_MAX of them: names of events and signals. */
+/* Letters, digits, dots, - and _; 1 to NAME_BYTES_MAX of them, not dots alone: names of events and signals. */
 bool task_name_is_valid(const char *name);
 
 /* A member by its name or, when there is none, by its other name. */

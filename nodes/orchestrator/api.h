@@ -41,6 +41,8 @@ void api_task_heartbeat(struct http_request *request, struct http_response *resp
 void api_signal(struct http_request *request, struct http_response *response, void *context);
 
 /* api_contracts.c */
+/* Is the media type, without its parameters, one of the names? They are ended by NULL. */
+bool api_type_is(const char *content_type, const char *const *names);
 void api_contracts(struct http_request *request, struct http_response *response, void *context);
 void api_contract(struct http_request *request, struct http_response *response, void *context);
 void api_contract_version(struct http_request *request, struct http_response *response,

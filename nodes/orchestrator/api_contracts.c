@@ -234,8 +234,7 @@ static bool ends_with(const char *text, const char *ending)
     return bytes > ending_bytes && strcmp(text + bytes - ending_bytes, ending) == 0;
 }
 
-/* A media type without its parameters. */
-static bool is_type(const char *content_type, const char *const *names)
+bool api_type_is(const char *content_type, const char *const *names)
 {
     size_t bytes = strcspn(content_type, "; \t");
     for (; *names != NULL; names++)
@@ -353,9 +352,9 @@ void api_contract_publish(struct http_request *request, struct http_response *re
     struct orchestrator *orchestrator = context;
     struct publishing publishing = {0};
     struct error error = {0};
-    bool is_json = is_type(request->content_type, json_types);
+    bool is_json = api_type_is(request->content_type, json_types);
     int result = PUBLISH_INVALID;
-    if (!is_json && !is_type(request->content_type, yaml_types)) {
+    if (!is_json && !api_type_is(request->content_type, yaml_types)) {
         error_set_field(&error, ERR_INVALID, "Content-Type",
                         "Content-Type is \"%.64s\"; it must be application/yaml or "
                         "application/json",

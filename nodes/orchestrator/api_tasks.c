@@ -4,6 +4,7 @@
 #include "base/metrics.h"
 #include "io/clock.h"
 #include "orchestrator/api.h"
+#include "orchestrator/core/submission.h"
 #include "orchestrator/core/task.h"
 #include "orchestrator/worker.h"
 
@@ -39,6 +40,21 @@ static enum error_code ask(struct orchestrator *orchestrator, struct ticket *tic
                          "the workflows in memory hold %lld MiB already (MAX_WORKFLOW_MEMORY_MB)",
                          (long long)orchestrator->config->max_workflow_memory_mb);
     return *stage == TICKET_REFUSED ? error_set(error, code, "%s", error_code_text(code)) : ERR_OK;
+}
+
+/* False after answering 415: there is a body, and it says that it is something else than JSON. */
+static bool is_json(const struct http_request *request, struct http_response *response)
+{
+    static const char *const types[] = {"application/json", NULL};
+    struct error error = {0};
+    if (request->body_bytes == 0 || *request->content_type == '\0' ||
+        api_type_is(request->content_type, types))
+        return true;
+    error_set_field(&error, ERR_INVALID, "Content-Type",
+                    "Content-Type is \"%.64s\"; it must be application/json",
+                    request->content_type);
+    http_problem_with(response, &error, 415, "unsupported_media_type", NULL);
+    return false;
 }
 
 /* The parsed body, null when there is none. NULL with *error. */
@@ -153,7 +169,7 @@ static void token_call(struct http_request *request, struct http_response *respo
     struct error error = {0};
     enum ticket_stage stage = TICKET_OPEN;
     enum workflow_state state = WORKFLOW_NONE;
-    if (!read_token(request, response, orchestrator, &token)) {
+    if (!read_token(request, response, orchestrator, &token) || !is_json(request, response)) {
         metrics_add(METRIC_TASK_TOKENS, (int)call, TOKEN_REFUSED, 1);
         return;
     }
@@ -205,16 +221,16 @@ enum signal_outcome { SIGNAL_ACCEPTED, SIGNAL_REPEATED, SIGNAL_FULL, SIGNAL_REFU
 
 static enum error_code check_signal(const char *name, const char *key, struct error *error)
 {
-    size_t bytes = key == NULL ? 1 : strlen(key);
     if (name == NULL || !task_name_is_valid(name))
         return error_set_field(error, ERR_INVALID, "signal_name",
-                               "the signal's name must be 1 to %d letters, digits, dots, - and _",
+                               "the signal's name must be 1 to %d letters, digits, dots, - and _, "
+                               "not dots alone",
                                NAME_BYTES_MAX);
-    if (bytes == 0 || bytes > IDEMPOTENCY_KEY_BYTES_MAX ||
-        (key != NULL && !utf8_is_valid(key, bytes)))
-        return error_set_field(error, ERR_INVALID, "Idempotency-Key",
-                               "Idempotency-Key must be 1 to %d bytes of UTF-8",
-                               IDEMPOTENCY_KEY_BYTES_MAX);
+    if (key != NULL && !submission_key_is_valid(key))
+        return error_set_field(
+            error, ERR_INVALID, "Idempotency-Key",
+            "Idempotency-Key has %zu bytes; it must be 1 to %d visible characters", strlen(key),
+            IDEMPOTENCY_KEY_BYTES_MAX);
     return ERR_OK;
 }
 
@@ -275,6 +291,10 @@ void api_signal(struct http_request *request, struct http_response *response, vo
     enum workflow_state state = WORKFLOW_NONE;
     if (!api_path_id(request, response, &id))
         return;
+    if (!is_json(request, response)) {
+        metrics_add(METRIC_SIGNALS, SIGNAL_REFUSED, 0, 1);
+        return;
+    }
     struct json *data = read_body(request, &error);
     enum error_code code = data == NULL
                                ? error.code

@@ -34,10 +34,12 @@ struct ticket {
         TICKET_HEARTBEAT, /* wait */
         TICKET_CHILD,     /* wait, data or name and cause: the end of a child */
         TICKET_LIVES,     /* wait, child: it lives; is its end still waited for? */
-        TICKET_SIGNAL     /* name, key, data */
+        TICKET_SIGNAL,    /* name, key, data */
+        TICKET_ORPHAN     /* parent, wait: which no longer waits for the end of the workflow */
     } question;
-    int16_t at_shard; /* of the workflow; the five above */
+    int16_t at_shard; /* of the workflow; not of the first three, nor of TICKET_ORPHAN */
     uint32_t wait;
+    struct uuid parent;
     struct uuid child; /* of TICKET_LIVES; loaded: it was there when the shards were loaded */
     bool loaded;
     char *name;        /* of the signal, or of the error */

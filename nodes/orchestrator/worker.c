@@ -209,6 +209,9 @@ static void take_ticket(struct worker *worker, struct ticket *ticket)
     case TICKET_SIGNAL:
         take_message(worker, ticket);
         break;
+    case TICKET_ORPHAN:
+        worker_child_orphaned(worker, ticket);
+        break;
     case TICKET_SUBMIT:
         take_submission(worker, ticket);
         break;

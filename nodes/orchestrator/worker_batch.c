@@ -197,7 +197,7 @@ static bool take_effect(struct worker *worker, const struct engine_effect *effec
         worker_abandon(worker, &effect->id, effect->wait);
         break;
     case ENGINE_ORPHAN:
-        worker_orphan(worker, &effect->id);
+        worker_orphan(worker, &(struct engine_child){effect->parent, effect->wait, effect->id});
         break;
     case ENGINE_DUPLICATE:
         reply = push_reply(&worker->gathering, ticket, TICKET_DUPLICATE);
@@ -205,6 +205,9 @@ static bool take_effect(struct worker *worker, const struct engine_effect *effec
         reply->same_body = effect->same_body;
         if (ticket->question == TICKET_SUBMIT)
             atomic_fetch_sub(&worker->orchestrator->queued, 1);
+        return true;
+    case ENGINE_HEARD:
+        describe(push_reply(&worker->gathering, ticket, TICKET_ACCEPTED), effect);
         return true;
     case ENGINE_UNKNOWN:
         worker_reply_not_live(worker, ticket);

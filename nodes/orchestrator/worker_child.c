@@ -110,7 +110,7 @@ void worker_child_loaded(struct worker *worker, const struct workflow *workflow)
     worker->links[worker->links_count++] = link;
 }
 
-void worker_orphan(struct worker *worker, const struct uuid *id)
+void worker_orphan(struct worker *worker, const struct engine_child *orphan)
 {
     struct batch *batch = &worker->gathering;
     if (batch->orphans_count == batch->orphans_capacity) {
@@ -118,30 +118,48 @@ void worker_orphan(struct worker *worker, const struct uuid *id)
         batch->orphans =
             must_realloc(batch->orphans, batch->orphans_capacity * sizeof *batch->orphans);
     }
-    batch->orphans[batch->orphans_count++] = *id;
+    batch->orphans[batch->orphans_count++] = *orphan;
 }
 
 /* The shard of a child is not known here, so every worker is asked; those without it do nothing. */
-static void cancel_orphan(struct worker *worker, const struct uuid *id)
+static void cancel_orphan(struct worker *worker, const struct engine_child *orphan)
 {
     for (int i = 0; i < worker->orchestrator->workers_count; i++) {
         struct ticket *ticket = ticket_new();
-        ticket->question = TICKET_CANCEL;
-        ticket->id = *id;
-        ticket->cause = must_strdup("the workflow that started it no longer waits for its end");
+        ticket->question = TICKET_ORPHAN;
+        ticket->id = orphan->child;
+        ticket->parent = orphan->id;
+        ticket->wait = orphan->wait;
         worker_post(worker->orchestrator->workers[i], ticket);
         ticket_release(ticket);
     }
+}
+
+/* Only who started it may cancel it: an idempotency key leads to workflows of others, too. */
+void worker_child_orphaned(struct worker *worker, struct ticket *ticket)
+{
+    struct task_token parent;
+    const struct workflow *workflow = engine_find(worker->engine, &ticket->id);
+    if (workflow != NULL && parent_of(worker, workflow, &parent) &&
+        uuid_equal(&parent.workflow_id, &ticket->parent) && parent.wait == ticket->wait)
+        worker_step(worker,
+                    &(struct engine_event){
+                        .type = ENGINE_CANCEL,
+                        .now_us = clock_now_us(),
+                        .id = ticket->id,
+                        .cause = "the workflow that started it no longer waits for its end"},
+                    NULL);
+    ticket_release(ticket);
 }
 
 /* Nobody waits for the child when its parent's wait is closed, or the parent has ended. One that was there
  * when the shards were loaded is asked for in the database first: its parent may have been left out. */
 void worker_child_lives(struct worker *worker, struct ticket *ticket)
 {
-    struct workflow *parent = engine_find(worker->engine, &ticket->id);
-    bool waits = parent == NULL ? ticket->loaded : workflow_wait_find(parent, ticket->wait) != NULL;
-    if (!waits)
-        cancel_orphan(worker, &ticket->child);
+    struct engine_child child = {ticket->id, ticket->wait, ticket->child};
+    bool unknown = engine_find(worker->engine, &ticket->id) == NULL && ticket->loaded;
+    if (!unknown && !engine_child_started(worker->engine, &child))
+        cancel_orphan(worker, &child);
     ticket_release(ticket);
 }
 
@@ -276,7 +294,8 @@ static void look_for_orphans(struct worker *worker)
     for (size_t i = first; i < worker->links_count; i++) {
         const struct child_link *link = &worker->links[i];
         if (has_row(rows, &link->parent.workflow_id)) {
-            cancel_orphan(worker, &link->child);
+            cancel_orphan(worker, &(struct engine_child){link->parent.workflow_id,
+                                                         link->parent.wait, link->child});
             continue;
         }
         struct ticket *ticket = life_sign(&link->child, &link->parent);

@@ -50,8 +50,8 @@ struct batch {
     size_t replies_count, replies_capacity;
     struct batch_end *ends;
     size_t ends_count, ends_capacity;
-    struct ticket *told;  /* starts and ends of children, for their parents' workers */
-    struct uuid *orphans; /* workflows to cancel: nobody waits for their end any more */
+    struct ticket *told;          /* starts and ends of children, for their parents' workers */
+    struct engine_child *orphans; /* workflows to cancel: nobody waits for their end any more */
     size_t orphans_count, orphans_capacity;
     uint64_t accepted, unqueued; /* workflows accepted; those that are no longer PENDING */
     bool touched[SHARDS_MAX];
@@ -166,7 +166,8 @@ void worker_child_started(struct worker *worker, const struct workflow *workflow
 void worker_child_ended(struct worker *worker, const struct workflow *workflow);
 void worker_child_loaded(struct worker *worker, const struct workflow *workflow);
 void worker_child_lives(struct worker *worker, struct ticket *ticket);
-void worker_orphan(struct worker *worker, const struct uuid *id);
+void worker_orphan(struct worker *worker, const struct engine_child *orphan);
+void worker_child_orphaned(struct worker *worker, struct ticket *ticket);
 void worker_children_after_commit(struct worker *worker, struct batch *batch);
 void worker_children_drop(struct batch *batch);
 void worker_children_look(struct worker *worker);

@@ -181,3 +181,6 @@ state_machine:
 }
 
 CONTRACTS["patient"] = CONTRACTS["hasty"].replace("HeartbeatSeconds: 2", "HeartbeatSeconds: 4")
+CONTRACTS["named_parent"] = CONTRACTS["parent"].replace(
+    "{ workflow_type: child, ", "{ workflow_type: child, idempotency_key.$: $.name, "
+)

@@ -250,12 +250,20 @@ def test_heartbeats_missed_while_we_were_down_are_not_held_against_the_task(orch
 def test_heartbeats_are_durable_and_counted(orchestra):
     workflow_id = start(orchestra, "hasty", {"timeout": 3600})
     token = asked(orchestra)
-    assert task(orchestra, token, "heartbeat").status == 200
-    recorded(orchestra, workflow_id, HEARTBEAT)
+    accepted = 0
+    while HEARTBEAT not in kinds(orchestra, workflow_id):
+        assert task(orchestra, token, "heartbeat").status == 200
+        accepted += 1
+    since = time.monotonic()
+    for _ in range(200):
+        assert task(orchestra, token, "heartbeat").status == 200
+    apart = 0.5  # a quarter of HeartbeatSeconds
+    most = 2 + (time.monotonic() - since) / apart
+    assert kinds(orchestra, workflow_id).count(HEARTBEAT) <= most
     assert task(orchestra, token, "success", {"output": 1}).status == 200
     assert task(orchestra, token, "heartbeat").status == 409
     assert orchestra.wait_workflow(workflow_id)["result"] == 1
-    assert orchestra.metric("task_token_calls_total", call="heartbeat", result="accepted") == 1
+    assert orchestra.metric("task_token_calls_total", call="heartbeat", result="accepted") == accepted + 200
     assert orchestra.metric("task_token_calls_total", call="heartbeat", result="ended") == 1
 
 
@@ -301,6 +309,28 @@ def test_a_signal_with_a_key_counts_once(orchestra):
     assert kinds(orchestra, workflow_id).count(SIGNAL) == 1
     assert signal(orchestra, workflow_id, "one").status == 200
     assert orchestra.wait_workflow(workflow_id)["result"] == {"one": None, "two": 2}
+
+
+def test_type_name_and_key_of_what_comes_in_are_checked(orchestra):
+    workflow_id = start(orchestra, "listener")
+    start(orchestra, "approval")
+    token = asked(orchestra)
+    paths = [f"/api/v1/workflows/{workflow_id}/signals/one"]
+    paths += [f"/api/v1/tasks/{token}/{what}" for what in ("success", "failure", "heartbeat")]
+    for path in paths:
+        for wrong in ("text/plain", "multipart/form-data; boundary=x", "application/json5"):
+            answer = orchestra.call("POST", path, "{}", {"Content-Type": wrong})
+            assert (answer.status, answer.json["code"]) == (415, "unsupported_media_type"), answer
+    for name in (".", "..", "%2e%2e", "...", "a%20b"):
+        assert signal(orchestra, workflow_id, name).status in (404, 422), name
+    for key in ("\xff", "x" * 256):
+        answer = signal(orchestra, workflow_id, "one", 1, key)
+        assert (answer.status, answer.json["field"]) == (422, "Idempotency-Key"), answer
+    assert kinds(orchestra, workflow_id).count(SIGNAL) == 0
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    assert orchestra.call("POST", paths[0], "1", headers).status == 200
+    assert task(orchestra, token, "heartbeat").status == 200
+    assert orchestra.call("POST", paths[1], "{}").status == 200, "without a type"
 
 
 def test_what_waits_in_memory_is_bounded_and_read_again_in_parts(orchestra):
@@ -464,6 +494,52 @@ def test_a_cancelled_parent_cancels_its_child(orchestra):
     recorded(orchestra, parent, DELIVERED)
     assert orchestra.call("POST", f"/api/v1/workflows/{parent}/cancel").status == 200
     assert orchestra.wait_workflow(child)["state"] == "CANCELLED"
+
+
+def test_a_parent_cancels_only_what_it_started(orchestra):
+    fields = {"workflow": "child", "input": {"kind": "wait"}}
+    key = {"Idempotency-Key": "mine"}
+    mine = orchestra.call("POST", "/api/v1/workflows", fields, key).json["workflow_id"]
+    first = start(orchestra, "named_parent", {"kind": "wait", "name": "mine"})
+    recorded(orchestra, first, DELIVERED)
+    assert len(children(orchestra)) == 1
+    assert orchestra.call("POST", f"/api/v1/workflows/{first}/cancel").status == 200
+    # What the first cancel did, it did before this one.
+    second = start(orchestra, "named_parent", {"kind": "wait", "name": "its own"})
+    recorded(orchestra, second, DELIVERED)
+    assert orchestra.call("POST", f"/api/v1/workflows/{second}/cancel").status == 200
+    wait_until(
+        lambda: [row[1] for row in children(orchestra)].count("CANCELLED") == 1, 20, "the child's end"
+    )
+    assert orchestra.workflow(mine)["state"] == "PROCESSING"
+
+
+def test_no_child_is_left_behind_by_a_cancel_in_between(orchestra):
+    def cancel_at_once(number):
+        parent = start(orchestra, "parent", {"kind": "wait"})
+        pass_time(number % 20 / 1000)
+        answer = orchestra.call("POST", f"/api/v1/workflows/{parent}/cancel")
+        assert answer.status == 200, answer
+
+    numbers = iter(range(scaled(300)))
+    lock = threading.Lock()
+
+    def work():
+        while True:
+            with lock:
+                number = next(numbers, None)
+            if number is None:
+                return
+            cancel_at_once(number)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wait_until(
+        lambda: not [row for row in children(orchestra) if row[1] != "CANCELLED"], 30, "no child"
+    )
 
 
 def test_an_orphan_is_found_after_a_crash(orchestra):

@@ -75,8 +75,8 @@ __attribute__((unused)) static unsigned number_of(const struct uuid *id)
 __attribute__((unused)) static void tell(const struct engine_effect *effect)
 {
     static const char *const records[RECORD_KINDS] = {
-        "accepted", "started", "succeeded", "failed", "fired", "cancelled", "timed-out",
-        "delivered", "heartbeat", "signal"};
+        "accepted",  "started",   "succeeded", "failed",    "fired",
+        "cancelled", "timed-out", "delivered", "heartbeat", "signal"};
     unsigned number = number_of(&effect->id);
     switch (effect->type) {
     case ENGINE_RECORDED:
@@ -103,11 +103,15 @@ __attribute__((unused)) static void tell(const struct engine_effect *effect)
     case ENGINE_STALE:
         buffer_append_format(&told, "stale %u\n", number);
         break;
+    case ENGINE_HEARD:
+        buffer_append_format(&told, "heard %u\n", number);
+        break;
     case ENGINE_FULL:
         buffer_append_format(&told, "full %u\n", number);
         break;
     case ENGINE_ORPHAN:
-        buffer_append_format(&told, "orphan %u\n", number);
+        buffer_append_format(&told, "orphan %u of %u/%u\n", number, number_of(&effect->parent),
+                             effect->wait);
         break;
     }
 }

@@ -119,6 +119,45 @@ START_TEST(heartbeats_put_the_limit_off)
 }
 END_TEST
 
+START_TEST(few_heartbeats_are_recorded_and_all_count)
+{
+    open_engine(token_task, 1);
+    submit(1);
+    event(ENGINE_DELIVERED, 1, 1, NULL);
+    buffer_clear(&told);
+    for (int i = 1; i <= 40; i++) {
+        now_us += SECOND_US / 10;
+        event(ENGINE_HEARTBEAT, 1, 1, NULL);
+    }
+    const char *heard = "heard 1\nheard 1\nheard 1\nheard 1\nheard 1\nheard 1\nheard 1\n"
+                        "heard 1\nheard 1\nheartbeat 1 seq 2+0\n";
+    struct buffer expected = {0};
+    for (int i = 0; i < 4; i++)
+        buffer_append_text(&expected, heard);
+    check_told(buffer_text(&expected));
+    buffer_fini(&expected);
+    now_us += SECOND_US / 2;
+    event(ENGINE_HEARTBEAT, 1, 1, NULL);
+    check_told("heard 1\n");
+    tick_at(14);
+    check_told("");
+    tick_at(15);
+    check_told("failed 1 seq 2+2 ended\n");
+}
+END_TEST
+
+START_TEST(heartbeats_that_mean_nothing_are_not_recorded)
+{
+    open_engine(token_retried, 1);
+    submit(1);
+    event(ENGINE_DELIVERED, 1, 1, NULL);
+    buffer_clear(&told);
+    now_us += 4 * SECOND_US;
+    event(ENGINE_HEARTBEAT, 1, 1, NULL);
+    check_told("heard 1\n");
+}
+END_TEST
+
 START_TEST(a_time_limit_ends_the_attempt_and_the_next_one_has_its_own)
 {
     open_engine(token_retried, 1);
@@ -154,7 +193,7 @@ START_TEST(what_is_not_taken_is_called_again_later)
     check_told("call 1/1 A#1\n");
     event(ENGINE_AGAIN, 1, 1, NULL);
     tick_at(60);
-    check_told("failed 1 seq 4+2 ended\norphan 20\nfailed 2 seq 6+2 ended\n");
+    check_told("failed 1 seq 4+2 ended\norphan 20 of 2/1\nfailed 2 seq 6+2 ended\n");
 }
 END_TEST
 
@@ -175,11 +214,41 @@ START_TEST(children_are_looked_for_while_they_are_waited_for)
     event(ENGINE_CHILD, 2, 1, NULL);
     check_told("succeeded 2 seq 6+3 ended\n");
     cancel(1);
-    check_told("cancelled 1 seq 9+2 ended\norphan 11\n");
+    check_told("cancelled 1 seq 9+2 ended\norphan 11 of 1/1\n");
     ck_assert_uint_eq(engine_children(engine, children, 4), 1);
     event(ENGINE_CHILD, 3, 1, "States.TaskFailed");
     ck_assert_uint_eq(engine_children(engine, children, 4), 0);
     ck_assert(!engine_waits_for_children(engine));
+}
+END_TEST
+
+static bool life_sign(unsigned number, uint32_t wait, unsigned child)
+{
+    struct engine_child sign = {story_id(number), wait, story_id(child)};
+    return engine_child_started(engine, &sign);
+}
+
+START_TEST(a_child_that_was_seen_is_not_left_behind)
+{
+    open_engine(child_task, 4);
+    for (unsigned i = 1; i <= 4; i++)
+        submit(i);
+    buffer_clear(&told);
+    for (unsigned i = 1; i <= 4; i++)
+        ck_assert(life_sign(i, 1, 10 + i));
+    cancel(1);
+    check_told("cancelled 1 seq 8+2 ended\nabandon 1/1\norphan 11 of 1/1\n");
+    event(ENGINE_TASK_ENDED, 2, 1, "Lost");
+    check_told("orphan 12 of 2/1\nfailed 2 seq 10+2 ended\n");
+    child_started(3, 13);
+    cancel(3);
+    check_told("delivered 3 seq 12+0\ncancelled 3 seq 12+2 ended\norphan 13 of 3/1\n");
+    event(ENGINE_CHILD, 4, 1, "States.TaskFailed");
+    check_told("failed 4 seq 14+2 ended\nabandon 4/1\n");
+    ck_assert(!life_sign(1, 1, 11));
+    ck_assert(!life_sign(9, 1, 11));
+    submit(5);
+    ck_assert(!life_sign(5, 2, 11));
 }
 END_TEST
 
@@ -315,9 +384,12 @@ int main(void)
     tcase_add_test(tests, a_token_that_is_early_abandons_the_call);
     tcase_add_test(tests, plain_calls_take_no_token);
     tcase_add_test(tests, heartbeats_put_the_limit_off);
+    tcase_add_test(tests, few_heartbeats_are_recorded_and_all_count);
+    tcase_add_test(tests, heartbeats_that_mean_nothing_are_not_recorded);
     tcase_add_test(tests, a_time_limit_ends_the_attempt_and_the_next_one_has_its_own);
     tcase_add_test(tests, what_is_not_taken_is_called_again_later);
     tcase_add_test(tests, children_are_looked_for_while_they_are_waited_for);
+    tcase_add_test(tests, a_child_that_was_seen_is_not_left_behind);
     tcase_add_test(tests, signals_are_taken_kept_and_known_again);
     tcase_add_test(tests, signals_past_the_bound_are_refused_but_for_those_waited_for);
     tcase_add_test(tests, a_signal_that_does_not_come_times_out);

@@ -118,6 +118,7 @@ static const struct {
     {"{\"content\":\"x\",\"idempotency_key\":7}", NULL, "idempotency_key", "1 to 255"},
     {"{\"content\":\"x\"}", "", "Idempotency-Key", "has 0 bytes; it must be 1 to 255"},
     {"{\"content\":\"x\"}", "a\tb", "Idempotency-Key", "1 to 255 visible characters"},
+    {"{\"content\":\"x\"}", " a", "Idempotency-Key", "1 to 255 visible characters"},
     {"{\"content\":\"x\"}", "\xff", "Idempotency-Key", "1 to 255 visible characters"},
 };
 

@@ -83,6 +83,8 @@ static const struct {
     {"onex:signal:wait", "{ signal_name: go }", NULL},
     {"onex:signal:wait", "{ Name.$: $.n }", NULL},
     {"onex:signal:wait", "{}", "TASK_MISSING_PARAMETER: the parameter signal_name is missing"},
+    {"onex:signal:wait", "{ signal_name: '..' }", "the signal name .. must be letters"},
+    {"onex:signal:wait", "{ signal_name: '...a' }", NULL},
     {"onex:signal:wait", "{ signal_name: 'g/o' }", "the signal name g/o must be letters"},
 };
 
@@ -265,9 +267,15 @@ END_TEST
 
 START_TEST(what_cannot_be_started_says_why)
 {
-    static const char *const wrong[] = {"{}", "{\"workflow_type\":\"\"}", "{\"workflow_type\":1}",
+    static const char *const wrong[] = {"{}",
+                                        "{\"workflow_type\":\"\"}",
+                                        "{\"workflow_type\":1}",
                                         "{\"workflow_type\":\"w\",\"namespace\":{}}",
-                                        "{\"workflow_type\":\"w\",\"Name\":\"two\\nlines\"}"};
+                                        "{\"workflow_type\":\"w\",\"Name\":\"two\\nlines\"}",
+                                        "{\"workflow_type\":\"w\",\"Name\":\"\"}",
+                                        "{\"workflow_type\":\"w\",\"Name\":\" \"}",
+                                        "{\"workflow_type\":\"w\",\"idempotency_key\":\" a\"}",
+                                        "{\"workflow_type\":\"w\",\"idempotency_key\":\"a \"}"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct http_task_request request = {0};
         struct http_task_failure failure = {0};

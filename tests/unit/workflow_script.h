@@ -123,7 +123,7 @@ __attribute__((unused)) static void tell(struct buffer *out, struct workflow *wo
     for (size_t i = 0; i < outcome->abandoned_count; i++)
         buffer_append_format(out, "  -%u\n", outcome->abandoned[i]);
     for (size_t i = 0; i < outcome->children_count; i++)
-        buffer_append_format(out, "  child %u abandoned\n", outcome->children[i].octets[15]);
+        buffer_append_format(out, "  child %u abandoned\n", outcome->children[i].id.octets[15]);
 }
 
 /* Applies the lines from `first` to before `stop`; tells them when there is an `out`. */

@@ -210,6 +210,15 @@ static void attend(struct engine *engine, const struct uuid *id, const struct wo
         set_timer(engine, limit_us, id, wait->wait);
 }
 
+static void push_orphan(struct engine_effects *effects, const struct uuid *child,
+                        const struct uuid *parent, uint32_t wait)
+{
+    struct engine_effect *effect = effect_push(effects, ENGINE_ORPHAN);
+    effect->id = *child;
+    effect->parent = *parent;
+    effect->wait = wait;
+}
+
 static void take_outcome(struct engine *engine, struct workflow *workflow,
                          const struct workflow_outcome *outcome, struct engine_effects *effects)
 {
@@ -227,7 +236,7 @@ static void take_outcome(struct engine *engine, struct workflow *workflow,
         effect->wait = outcome->abandoned[i];
     }
     for (size_t i = 0; i < outcome->children_count; i++)
-        effect_push(effects, ENGINE_ORPHAN)->id = outcome->children[i];
+        push_orphan(effects, &outcome->children[i].id, &id, outcome->children[i].wait);
 }
 
 /* Applies one record and emits it. False when the workflow would not have it. */
@@ -422,6 +431,9 @@ static void task_ended(struct engine *engine, const struct engine_event *event,
         end_wait(engine, workflow, wait, event, effects);
         return;
     }
+    struct uuid child;
+    if (event->error != NULL && workflow_wait_child(wait, &child)) /* its start was not answered */
+        push_orphan(effects, &child, &event->id, event->wait);
     struct workflow_record answer = {
         .kind = event->error == NULL ? RECORD_TASK_SUCCEEDED : RECORD_TASK_FAILED,
         .at_us = event->now_us,
@@ -467,13 +479,29 @@ static void again(struct engine *engine, const struct engine_event *event,
     set_timer(engine, wait->again_us, &event->id, event->wait);
 }
 
+/* One now and then is enough: after a restart nobody is late before a whole HeartbeatSeconds. */
+static bool is_worth_recording(const struct workflow_wait *wait, int64_t now_us)
+{
+    int64_t apart_ms = wait->heartbeat_ms / 4;
+    if (apart_ms > HEARTBEAT_RECORD_MS)
+        apart_ms = HEARTBEAT_RECORD_MS;
+    return wait->heartbeat_ms > 0 && now_us - wait->heartbeat_us >= apart_ms * 1000;
+}
+
 static void heartbeat(struct engine *engine, const struct engine_event *event,
                       struct engine_effects *effects)
 {
     struct workflow *workflow;
-    const struct workflow_wait *wait = find_wait(engine, event, &workflow, effects);
+    struct workflow_wait *wait = find_wait(engine, event, &workflow, effects);
     if (wait == NULL)
         return;
+    if (!is_worth_recording(wait, event->now_us)) {
+        struct engine_effect *effect = effect_push(effects, ENGINE_HEARD);
+        wait->beat_us = event->now_us;
+        effect->workflow = workflow;
+        effect->id = event->id;
+        return;
+    }
     struct workflow_record beat = {.kind = RECORD_HEARTBEAT,
                                    .at_us = event->now_us,
                                    .wait = event->wait,
@@ -537,7 +565,7 @@ static void wait_due(struct engine *engine, struct workflow *workflow, struct wo
                                   .error = error,
                                   .cause = "its time is up"};
         if (workflow_wait_child(wait, &child))
-            effect_push(effects, ENGINE_ORPHAN)->id = child;
+            push_orphan(effects, &child, &id, wait->wait);
         end_wait(engine, workflow, wait, &up, effects);
     } else if (wait->again_us != 0 && wait->again_us <= event->now_us) {
         wait->again_us = 0;
@@ -625,6 +653,18 @@ void engine_step(struct engine *engine, const struct engine_event *event,
         break;
     }
     dispatch(engine, event->now_us, effects);
+}
+
+bool engine_child_started(struct engine *engine, const struct engine_child *child)
+{
+    struct workflow *workflow = engine_find(engine, &child->id);
+    struct workflow_wait *wait =
+        workflow == NULL ? NULL : workflow_wait_find(workflow, child->wait);
+    if (wait == NULL || wait->task == NULL || !wait->task->waits_for_end)
+        return false;
+    wait->started = true;
+    wait->child = child->child;
+    return true;
 }
 
 bool engine_waits_for_children(const struct engine *engine) { return engine->children.count > 0; }

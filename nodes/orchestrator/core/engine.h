@@ -71,8 +71,10 @@ enum engine_effect_type {
                          signal with this key is recorded already */
     ENGINE_UNKNOWN,   /* answer of a command: no live workflow has this id */
     ENGINE_STALE,     /* an answer came for something nobody waits for */
+    ENGINE_HEARD,     /* answer of ENGINE_HEARTBEAT: taken, and not recorded; workflow */
     ENGINE_FULL,      /* answer of ENGINE_SIGNAL: no more are kept */
-    ENGINE_ORPHAN,    /* nobody waits for the end of the workflow `id` any more: cancel it */
+    ENGINE_ORPHAN, /* the wait (parent, wait) no longer waits for the end of the workflow `id`, which
+                         is to be cancelled if it was started by that wait */
 };
 
 struct engine_effect {
@@ -87,6 +89,7 @@ struct engine_effect {
     bool ended;
     bool same_body;
     uint32_t wait;
+    struct uuid parent;
 };
 
 struct engine_effects {
@@ -116,6 +119,9 @@ struct engine_child {
     uint32_t wait;
     struct uuid child;
 };
+/* It was started by this wait: remembered until the call of the wait is answered. False when nobody waits
+ * for its end. */
+bool engine_child_started(struct engine *engine, const struct engine_child *child);
 bool engine_waits_for_children(const struct engine *engine);
 size_t engine_children(struct engine *engine, struct engine_child *children, size_t max);
 

@@ -44,6 +44,13 @@ static bool is_visible(const char *text, size_t bytes)
     return true;
 }
 
+bool submission_key_is_valid(const char *key)
+{
+    size_t bytes = strlen(key);
+    return bytes > 0 && bytes <= IDEMPOTENCY_KEY_BYTES_MAX && is_visible(key, bytes) &&
+           utf8_is_valid(key, bytes) && key[0] != ' ' && key[bytes - 1] != ' ';
+}
+
 /* An optional text of 1 to bytes_max octets without control characters. */
 static enum error_code read_text(const struct json *value, const char *field, size_t bytes_max,
                                  char **text, struct error *error)
@@ -162,12 +169,10 @@ static void hash_body(struct submission *submission)
 static enum error_code read_key(struct submission *submission, const struct json *body,
                                 const char *key, struct error *error)
 {
-    size_t bytes = key == NULL ? 0 : strlen(key);
-    if (key != NULL && (bytes == 0 || bytes > IDEMPOTENCY_KEY_BYTES_MAX ||
-                        !is_visible(key, bytes) || !utf8_is_valid(key, bytes)))
+    if (key != NULL && !submission_key_is_valid(key))
         return error_set_field(
             error, ERR_INVALID, "Idempotency-Key",
-            "Idempotency-Key has %zu bytes; it must be 1 to %d visible characters", bytes,
+            "Idempotency-Key has %zu bytes; it must be 1 to %d visible characters", strlen(key),
             IDEMPOTENCY_KEY_BYTES_MAX);
     if (key != NULL) {
         submission->key = must_strdup(key);

@@ -29,6 +29,10 @@ struct submission {
         [BODY_HASH_BYTES]; /* of workflow, version, input, namespace, metadata; member order does not count */
 };
 
+/* 1 to IDEMPOTENCY_KEY_BYTES_MAX octets of UTF-8 without control characters, and no blank at either end:
+ * HTTP cuts those off. */
+bool submission_key_is_valid(const char *key);
+
 /* `key` is the Idempotency-Key header or NULL. */
 enum error_code submission_read(struct submission *submission, const struct json *body,
                                 const char *key, const char *default_namespace,

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/limits.h"
+#include "orchestrator/core/submission.h"
 #include "orchestrator/core/task.h"
 #include "orchestrator/core/workflow.h"
 
@@ -47,9 +49,11 @@ bool task_workflow_build(struct http_task_request *request, const struct json *p
     if (type == NULL || *type == '\0')
         return http_task_fail(failure, HTTP_TASK_BAD_PARAMETERS,
                               "the parameter workflow_type is missing");
-    if (key != NULL && strpbrk(key, "\r\n") != NULL)
+    if (key != NULL && !submission_key_is_valid(key))
         return http_task_fail(failure, HTTP_TASK_BAD_PARAMETERS,
-                              "idempotency_key must be one line");
+                              "idempotency_key must be 1 to %d visible characters without blanks "
+                              "at its ends",
+                              IDEMPOTENCY_KEY_BYTES_MAX);
     const char *colon = strrchr(type, ':');
     struct json *body = json_object();
     set_text(body, "workflow", colon == NULL ? type : colon + 1);

@@ -94,10 +94,13 @@ struct workflow_wait {
     const struct task_resource *task; /* NULL of a timer */
     int64_t due_us;                   /* of a timer */
     int64_t opened_us;
-    int64_t heartbeat_us; /* of the last one; opened_us before */
+    int64_t heartbeat_us; /* of the last recorded one; opened_us before */
+    int64_t beat_us;      /* the engine's: of the last one that was not recorded, or 0 */
     int64_t timeout_ms;   /* 0: the state names none */
     int64_t heartbeat_ms; /* likewise */
     int64_t again_us;     /* the engine's: when a call that was not taken is made again, or 0 */
+    bool started;         /* the engine's: child started, before its call was answered */
+    struct uuid child;
     char *state;
     char *state_path;
     const char *signal_name; /* of one that waits for a signal; lent by parameters */
@@ -116,6 +119,12 @@ int64_t workflow_wait_limit_us(const struct workflow_wait *wait, int64_t heard_u
 /* The workflow that it started and whose end it waits for; false when there is none. */
 bool workflow_wait_child(const struct workflow_wait *wait, struct uuid *id);
 
+/* A started workflow, and the wait that waits for its end. */
+struct workflow_child {
+    struct uuid id;
+    uint32_t wait;
+};
+
 struct workflow_published {
     const char *type; /* of the contract, or own_type */
     char *own_type;   /* of an event that a Task publishes, else NULL */
@@ -131,7 +140,7 @@ struct workflow_outcome {
     size_t opened_count, opened_capacity;
     uint32_t *abandoned; /* numbers of calls that nobody waits for any more */
     size_t abandoned_count, abandoned_capacity;
-    struct uuid *children; /* started workflows whose end nobody waits for any more */
+    struct workflow_child *children; /* started workflows whose end nobody waits for any more */
     size_t children_count, children_capacity;
     bool silent;            /* set by the caller, kept by clear: events are not wanted */
     size_t events_numbered; /* like events_count, silent or not */

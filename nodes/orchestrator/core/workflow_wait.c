@@ -70,6 +70,8 @@ int64_t workflow_wait_limit_us(const struct workflow_wait *wait, int64_t heard_u
 {
     int64_t limit_us = INT64_MAX;
     int64_t beat_us = wait->heartbeat_us > heard_us ? wait->heartbeat_us : heard_us;
+    if (wait->beat_us > beat_us)
+        beat_us = wait->beat_us;
     if (!workflow_wait_outlasts_call(wait))
         return limit_us;
     if (wait->timeout_ms > 0) {
@@ -151,13 +153,15 @@ void workflow_wait_close(struct workflow *workflow, struct workflow_wait *wait)
 bool workflow_wait_child(const struct workflow_wait *wait, struct uuid *id)
 {
     size_t bytes = 0;
+    if (wait->started)
+        *id = wait->child;
     if (wait->task == NULL || !wait->task->waits_for_end || !wait->delivered)
-        return false;
+        return wait->started;
     const char *text = json_string_value(json_get(wait->delivery, "workflow_id"), &bytes);
     return text != NULL && uuid_parse(text, bytes, id);
 }
 
-static void push_child(struct workflow_outcome *outcome, const struct uuid *id)
+static void push_child(struct workflow_outcome *outcome, const struct workflow_child *child)
 {
     if (outcome->children_count == outcome->children_capacity) {
         outcome->children_capacity =
@@ -165,20 +169,21 @@ static void push_child(struct workflow_outcome *outcome, const struct uuid *id)
         outcome->children =
             must_realloc(outcome->children, outcome->children_capacity * sizeof *outcome->children);
     }
-    outcome->children[outcome->children_count++] = *id;
+    outcome->children[outcome->children_count++] = *child;
 }
 
 /* A timer that is no longer wanted is nobody's to stop: it finds nothing when it comes up. */
 void workflow_wait_abandon(struct workflow *workflow, struct workflow_wait *wait,
                            struct workflow_outcome *outcome)
 {
-    struct uuid child;
+    struct workflow_child child;
     if (wait == NULL)
         return;
+    child.wait = wait->wait;
     if (!wait->is_timer && !wait->task->local && !wait->delivered)
         workflow_number_push(&outcome->abandoned, &outcome->abandoned_count,
                              &outcome->abandoned_capacity, wait->wait);
-    else if (workflow_wait_child(wait, &child))
+    if (workflow_wait_child(wait, &child.id))
         push_child(outcome, &child);
     workflow_wait_close(workflow, wait);
 }
