@@ -16,6 +16,12 @@ static const char signal_task[] =
     MACHINE("    A: { Type: Task, Resource: onex:signal:wait, TimeoutSeconds: 30, End: true,\n"
             "         Parameters: { signal_name: go } }\n");
 
+static const char signals_for_ever[] =
+    MACHINE("    A: { Type: Task, Resource: onex:signal:wait, ResultPath: $.go, Next: A,\n"
+            "         Parameters: { signal_name: go },\n"
+            "         Catch: [ { ErrorEquals: [States.Timeout], Next: B } ] }\n"
+            "    B: { Type: Succeed }\n");
+
 static void event(enum engine_event_type type, unsigned number, uint32_t wait, const char *error)
 {
     struct json *result = json_object();
@@ -36,6 +42,18 @@ static void give_signal(unsigned number, const char *name, const char *key)
     give((struct engine_event){
         .type = ENGINE_SIGNAL, .id = story_id(number), .signal = name, .key = key, .result = data});
     json_release(data);
+}
+
+static void give_large_signal(const char *name, size_t bytes)
+{
+    char *text = must_alloc(bytes + 1);
+    memset(text, 'x', bytes);
+    text[bytes] = '\0';
+    struct json *data = json_text(text);
+    give((struct engine_event){
+        .type = ENGINE_SIGNAL, .id = story_id(1), .signal = name, .result = data});
+    json_release(data);
+    free(text);
 }
 
 static void child_started(unsigned number, unsigned child)
@@ -71,6 +89,26 @@ START_TEST(a_delivered_task_holds_no_slot)
     event(ENGINE_HEARTBEAT, 1, 1, NULL);
     check_told("stale 1\nstale 1\n");
     check_counts(1, 0, 1);
+}
+END_TEST
+
+START_TEST(what_is_kept_and_recorded_weighs)
+{
+    open_engine(signals_for_ever, 1);
+    submit(1);
+    int64_t bytes = engine_live_bytes(engine);
+    give_large_signal("other", 100000); /* kept */
+    ck_assert_int_eq(engine_live_bytes(engine), bytes + 100002);
+    give_large_signal("go", 300000); /* recorded, and from now on in the data */
+    ck_assert_int_ge(engine_live_bytes(engine), bytes + 400002);
+    ck_assert_int_le(engine_live_bytes(engine), bytes + 402000);
+    for (int i = 0; i < 50; i++) /* each takes the place of the one before */
+        give_large_signal("go", 300000);
+    ck_assert_int_ge(engine_live_bytes(engine), bytes + 400002);
+    ck_assert_int_le(engine_live_bytes(engine), bytes + 900000);
+    cancel(1);
+    check_counts(0, 0, 0);
+    ck_assert_int_eq(engine_live_bytes(engine), 0);
 }
 END_TEST
 
@@ -382,6 +420,7 @@ int main(void)
     tcase_add_checked_fixture(tests, NULL, teardown);
     tcase_add_test(tests, a_delivered_task_holds_no_slot);
     tcase_add_test(tests, a_token_that_is_early_abandons_the_call);
+    tcase_add_test(tests, what_is_kept_and_recorded_weighs);
     tcase_add_test(tests, plain_calls_take_no_token);
     tcase_add_test(tests, heartbeats_put_the_limit_off);
     tcase_add_test(tests, few_heartbeats_are_recorded_and_all_count);
