@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/metrics.h"
@@ -6,15 +7,17 @@
 #include "orchestrator/api.h"
 #include "orchestrator/core/submission.h"
 #include "orchestrator/core/task.h"
+#include "orchestrator/task_past.h"
 #include "orchestrator/worker.h"
 
 #define COMMAND_TIMEOUT_US 10000000
 #define ERROR_NAME_BYTES_MAX 256
 #define CAUSE_BYTES_MAX 32768
 
-/* Posts the question and waits for the commit of what it did. ERR_OK: *stage says what became of it. */
+/* Posts the question and waits for the commit of what it did. ERR_OK: *stage says what became of
+ * it; *same: of a duplicate, that it said the same. */
 static enum error_code ask(struct orchestrator *orchestrator, struct ticket *ticket,
-                           enum ticket_stage *stage, enum workflow_state *state,
+                           enum ticket_stage *stage, enum workflow_state *state, bool *same,
                            struct error *error)
 {
     struct worker *worker = orchestrator->workers[ticket->at_shard % orchestrator->workers_count];
@@ -29,6 +32,7 @@ static enum error_code ask(struct orchestrator *orchestrator, struct ticket *tic
     ticket_lock(ticket);
     *stage = ticket->stage;
     *state = ticket->state;
+    *same = ticket->same_body;
     enum error_code code = ticket->code;
     ticket_unlock(ticket);
     ticket_release(ticket);
@@ -99,12 +103,29 @@ static bool read_token(struct http_request *request, struct http_response *respo
     return false;
 }
 
-static void refuse_ended(struct http_response *response)
+/* Says what ended the task: the caller may have been it, and have lost the answer. */
+static void refuse_ended(struct orchestrator *orchestrator, const struct task_token *token,
+                         struct http_response *response)
 {
+    static const char *const ends[] = {
+        [TASK_GIVEN_UP] = "abandoned", [TASK_SUCCEEDED] = "success", [TASK_FAILURE] = "failure"};
+    struct task_end end = {0};
     struct error error = {0};
-    error_set(&error, ERR_CONFLICT,
-              "nobody waits for this task any more: it was answered, timed out or abandoned");
-    http_problem_with(response, &error, 409, "task_ended", NULL);
+    if (task_past_end(orchestrator, token, &end, &error) != ERR_OK) {
+        api_fail(response, &error);
+        return;
+    }
+    struct json *extra = json_object();
+    json_object_set(extra, "ended_by", json_text(ends[end.kind]));
+    if (end.kind == TASK_FAILURE)
+        json_object_set(extra, "task_error", json_text(end.error));
+    error_set(&error, ERR_CONFLICT, "nobody waits for this task any more: %s%.256s",
+              end.kind == TASK_SUCCEEDED ? "it was answered with success"
+              : end.kind == TASK_FAILURE ? "it failed with "
+                                         : "it was abandoned",
+              end.kind == TASK_FAILURE ? end.error : "");
+    http_problem_with(response, &error, 409, "task_ended", extra);
+    free(end.error);
 }
 
 /* A text of the body; what is missing stays NULL. */
@@ -169,6 +190,7 @@ static void token_call(struct http_request *request, struct http_response *respo
     struct error error = {0};
     enum ticket_stage stage = TICKET_OPEN;
     enum workflow_state state = WORKFLOW_NONE;
+    bool same = false;
     if (!read_token(request, response, orchestrator, &token) || !is_json(request, response)) {
         metrics_add(METRIC_TASK_TOKENS, (int)call, TOKEN_REFUSED, 1);
         return;
@@ -182,7 +204,7 @@ static void token_call(struct http_request *request, struct http_response *respo
     enum error_code code = body == NULL ? error.code : read_answer(body, call, ticket, &error);
     json_release(body);
     if (code == ERR_OK) {
-        code = ask(orchestrator, ticket, &stage, &state, &error);
+        code = ask(orchestrator, ticket, &stage, &state, &same, &error);
     } else {
         ticket_release(ticket);
         ticket_release(ticket);
@@ -197,7 +219,7 @@ static void token_call(struct http_request *request, struct http_response *respo
     else if (stage == TICKET_ACCEPTED)
         answer(response, &token.workflow_id, state);
     else
-        refuse_ended(response);
+        refuse_ended(orchestrator, &token, response);
 }
 
 void api_task_success(struct http_request *request, struct http_response *response, void *context)
@@ -242,6 +264,32 @@ static enum error_code fail_signal(enum workflow_state state, struct error *erro
     return error_set(error, ERR_UNAVAILABLE, "the workflow cannot take signals at the moment");
 }
 
+static enum error_code refuse_key(const char *key, struct error *error)
+{
+    return error_set(error, ERR_KEY_REUSED,
+                     "the idempotency key %.255s was used with another name or data", key);
+}
+
+/* The workflow has ended: fine when this signal is one that it took, else refused. */
+static enum error_code look_back(struct orchestrator *orchestrator, const struct uuid *id,
+                                 const char *name, const char *key, const struct json *data,
+                                 enum workflow_state state, enum ticket_stage *stage,
+                                 struct error *error)
+{
+    enum task_signal_past past = TASK_SIGNAL_NEW;
+    enum error_code code =
+        key == NULL || !workflow_state_ended(state)
+            ? ERR_OK
+            : task_past_signal(orchestrator, id, key, workflow_signal_content(name, data), &past,
+                               error);
+    if (code != ERR_OK)
+        return code;
+    if (past == TASK_SIGNAL_NEW)
+        return fail_signal(state, error);
+    *stage = TICKET_DUPLICATE;
+    return past == TASK_SIGNAL_SAME ? ERR_OK : refuse_key(key, error);
+}
+
 /* Sends it to the workflow's worker. */
 static enum error_code send_signal(struct orchestrator *orchestrator, struct http_request *request,
                                    const struct uuid *id, struct json *data,
@@ -251,13 +299,14 @@ static enum error_code send_signal(struct orchestrator *orchestrator, struct htt
     const char *name = http_path_parameter(request, "signal_name");
     const char *key = http_header(request, "Idempotency-Key");
     struct workflow_view view = {0};
+    bool same = false;
     enum error_code code = check_signal(name, key, error);
     if (code == ERR_OK)
         code = workflow_view_read(orchestrator, id, false, &view, error);
     json_release(view.object);
     *state = view.state;
     if (code == ERR_OK && workflow_state_ended(view.state))
-        code = fail_signal(view.state, error);
+        return look_back(orchestrator, id, name, key, data, view.state, stage, error);
     if (code != ERR_OK)
         return code;
     struct ticket *ticket = ticket_new();
@@ -267,7 +316,7 @@ static enum error_code send_signal(struct orchestrator *orchestrator, struct htt
     ticket->name = must_strdup(name);
     ticket->key = key == NULL ? NULL : must_strdup(key);
     ticket->data = json_hold(data);
-    code = ask(orchestrator, ticket, stage, state, error);
+    code = ask(orchestrator, ticket, stage, state, &same, error);
     if (code == ERR_LIMIT && !worker_memory_full(orchestrator))
         return error_set(error, code, "the workflow keeps %d signals already, or %u bytes of them",
                          SIGNALS_KEPT_MAX, SIGNALS_KEPT_BYTES_MAX);
@@ -276,10 +325,14 @@ static enum error_code send_signal(struct orchestrator *orchestrator, struct htt
         code = workflow_view_read(orchestrator, id, false, &view, error);
         json_release(view.object);
         *state = view.state;
-        return code != ERR_OK ? code : fail_signal(view.state, error);
+        return code != ERR_OK
+                   ? code
+                   : look_back(orchestrator, id, name, key, data, view.state, stage, error);
     }
     if (code == ERR_OK && *stage == TICKET_DUPLICATE)
         *state = view.state;
+    if (code == ERR_OK && *stage == TICKET_DUPLICATE && !same)
+        return refuse_key(key, error);
     return code;
 }
 

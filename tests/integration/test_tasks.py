@@ -303,10 +303,52 @@ def test_a_signal_with_a_key_counts_once(orchestra):
     for _ in range(3):
         assert signal(orchestra, workflow_id, "two", 2, key="k").status == 200
     restart(orchestra)
-    assert signal(orchestra, workflow_id, "two", 3, key="k").status == 200
+    assert signal(orchestra, workflow_id, "two", 2, key="k").status == 200
     assert kinds(orchestra, workflow_id).count(SIGNAL) == 1
     assert signal(orchestra, workflow_id, "one").status == 200
     assert orchestra.wait_workflow(workflow_id)["result"] == {"one": None, "two": 2}
+
+
+def test_a_signal_key_says_one_thing(orchestra):
+    workflow_id = start(orchestra, "listener")
+    before = {"x": 1.50, "y": "\u00fc"}
+    assert signal(orchestra, workflow_id, "early", before, key='k"1').status == 200
+    restart(orchestra)
+    assert signal(orchestra, workflow_id, "early", before, key='k"1').status == 200
+    for name, data in (("late", before), ("early", {"x": 2})):
+        answer = signal(orchestra, workflow_id, name, data, key='k"1')
+        assert (answer.status, answer.json["code"]) == (409, "idempotency_key_reused")
+    assert kinds(orchestra, workflow_id).count(SIGNAL) == 1
+    # What the workflow took is known after its end, too.
+    assert orchestra.call("POST", f"/api/v1/workflows/{workflow_id}/cancel").status == 200
+    again = signal(orchestra, workflow_id, "early", before, key='k"1')
+    assert (again.status, again.json["state"]) == (200, "CANCELLED")
+    other = signal(orchestra, workflow_id, "early", {"x": 2}, key='k"1')
+    assert (other.status, other.json["code"]) == (409, "idempotency_key_reused")
+    for key in ("k2", None):
+        late = signal(orchestra, workflow_id, "early", before, key=key)
+        assert (late.status, late.json["code"]) == (409, "workflow_ended")
+
+
+def test_a_token_that_is_late_hears_what_ended_the_task(orchestra):
+    def late(token):
+        answer = task(orchestra, token, "success")
+        assert (answer.status, answer.json["code"]) == (409, "task_ended")
+        return answer.json["ended_by"], answer.json.get("task_error")
+
+    answered = start(orchestra, "approval")
+    token = asked(orchestra)
+    assert task(orchestra, token, "success", {"output": 1}).status == 200
+    assert late(token) == ("success", None)
+    orchestra.wait_workflow(answered)
+    quiet = start(orchestra, "hasty", {"timeout": 3600})
+    token = asked(orchestra, 2)
+    orchestra.wait_workflow(quiet)
+    assert late(token) == ("failure", "States.HeartbeatTimeout")
+    cancelled = start(orchestra, "approval")
+    token = asked(orchestra, 3)
+    assert orchestra.call("POST", f"/api/v1/workflows/{cancelled}/cancel").status == 200
+    assert late(token) == ("abandoned", None)
 
 
 def test_data_that_could_not_be_read_again_is_refused(orchestra):

@@ -36,9 +36,9 @@ static void event(enum engine_event_type type, unsigned number, uint32_t wait, c
     json_release(result);
 }
 
-static void give_signal(unsigned number, const char *name, const char *key)
+static void give_signal_of(unsigned number, const char *name, const char *key, const char *text)
 {
-    struct json *data = json_int(7);
+    struct json *data = story_json(text);
     give((struct engine_event){
         .type = ENGINE_SIGNAL, .id = story_id(number), .signal = name, .key = key, .result = data});
     json_release(data);
@@ -54,6 +54,11 @@ static void give_large_signal(const char *name, size_t bytes)
         .type = ENGINE_SIGNAL, .id = story_id(1), .signal = name, .result = data});
     json_release(data);
     free(text);
+}
+
+static void give_signal(unsigned number, const char *name, const char *key)
+{
+    give_signal_of(number, name, key, "7");
 }
 
 static void child_started(unsigned number, unsigned child)
@@ -299,7 +304,10 @@ START_TEST(signals_are_taken_kept_and_known_again)
     give_signal(1, "other", "k");
     give_signal(1, "other", "k");
     give_signal(9, "go", NULL);
-    check_told("signal 1 seq 2+0\nduplicate 1 other\nunknown 9\n");
+    check_told("signal 1 seq 2+0\nduplicate 1 same\nunknown 9\n");
+    give_signal_of(1, "other", "k", "8");
+    give_signal(1, "go", "k");
+    check_told("duplicate 1 other\nduplicate 1 other\n");
     give_signal(1, "go", NULL);
     check_told("signal 1 seq 2+3 ended\n");
     give_signal(1, "go", NULL);

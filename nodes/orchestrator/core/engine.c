@@ -521,7 +521,12 @@ static void take_signal(struct engine *engine, const struct engine_event *event,
     if (refusal == ENGINE_RECORDED && number == 0 && !workflow_signal_fits(workflow, event->result))
         refusal = ENGINE_FULL;
     if (refusal != ENGINE_RECORDED) {
-        effect_push(effects, refusal)->id = event->id;
+        struct engine_effect *effect = effect_push(effects, refusal);
+        effect->id = event->id;
+        effect->same_body =
+            refusal == ENGINE_DUPLICATE &&
+            workflow_signal_repeats(workflow, event->key,
+                                    workflow_signal_content(event->signal, event->result));
         return;
     }
     struct json *payload = json_object();

@@ -68,7 +68,7 @@ enum engine_effect_type {
     ENGINE_CALL,      /* make the call of workflow's open wait, after the commit */
     ENGINE_ABANDON,   /* stop the call of (id, wait) */
     ENGINE_DUPLICATE, /* answer of ENGINE_SUBMIT: id has the key; same_body. Of ENGINE_SIGNAL: the
-                         signal with this key is recorded already */
+                         signal with this key is recorded already, same_body: and it said the same */
     ENGINE_UNKNOWN,   /* answer of a command: no live workflow has this id */
     ENGINE_STALE,     /* an answer came for something nobody waits for */
     ENGINE_HEARD,     /* answer of ENGINE_HEARTBEAT: taken, and not recorded; workflow */

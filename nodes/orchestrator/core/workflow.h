@@ -196,7 +196,10 @@ void workflow_wait_token(const struct workflow *workflow, uint32_t wait,
 
 /* -- signals -- */
 bool workflow_signal_known(const struct workflow *workflow, const char *key); /* of one recorded */
-uint32_t workflow_signal_wait(struct workflow *workflow, const char *name);   /* oldest; 0: none */
+/* A hash of what a signal says: a repeat under the same key must say the same. */
+uint64_t workflow_signal_content(const char *name, const struct json *data);
+bool workflow_signal_repeats(const struct workflow *workflow, const char *key, uint64_t content);
+uint32_t workflow_signal_wait(struct workflow *workflow, const char *name); /* oldest; 0: none */
 bool workflow_signal_fits(const struct workflow *workflow, const struct json *data); /* one more */
 
 /* The deterministic id of the event number `index` of record n: the same after any crash. */

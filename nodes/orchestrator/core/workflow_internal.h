@@ -20,6 +20,7 @@ struct kept_signal {
 
 struct signal_key {
     uint64_t high, low;
+    uint64_t content; /* workflow_signal_content */
 };
 
 struct signals {

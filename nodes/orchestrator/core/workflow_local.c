@@ -58,12 +58,22 @@ static size_t key_place(const struct signals *signals, const struct signal_key *
 static struct signal_key hash_key(const char *key)
 {
     XXH128_hash_t hash = XXH3_128bits(key, strlen(key));
-    return (struct signal_key){hash.high64, hash.low64};
+    return (struct signal_key){.high = hash.high64, .low = hash.low64};
 }
 
-static void remember_key(struct signals *signals, const char *text)
+uint64_t workflow_signal_content(const char *name, const struct json *data)
+{
+    struct buffer text = {0};
+    json_write(data, &text);
+    uint64_t content = XXH3_64bits_withSeed(text.data, text.bytes, XXH3_64bits(name, strlen(name)));
+    buffer_fini(&text);
+    return content;
+}
+
+static void remember_key(struct signals *signals, const char *text, uint64_t content)
 {
     struct signal_key key = hash_key(text);
+    key.content = content;
     bool found;
     size_t place = key_place(signals, &key, &found);
     if (found)
@@ -84,6 +94,14 @@ bool workflow_signal_known(const struct workflow *workflow, const char *key)
     bool found;
     (void)key_place(&workflow->signals, &hash, &found);
     return found;
+}
+
+bool workflow_signal_repeats(const struct workflow *workflow, const char *key, uint64_t content)
+{
+    struct signal_key hash = hash_key(key);
+    bool found;
+    size_t place = key_place(&workflow->signals, &hash, &found);
+    return found && workflow->signals.keys[place].content == content;
 }
 
 uint32_t workflow_signal_wait(struct workflow *workflow, const char *name)
@@ -111,7 +129,8 @@ enum error_code workflow_signal_take(struct workflow *workflow,
     if (name == NULL || workflow_signal_wait(workflow, name) != record->wait)
         return ERR_CONFLICT;
     if (key != NULL)
-        remember_key(&workflow->signals, key);
+        remember_key(&workflow->signals, key,
+                     workflow_signal_content(name, json_get(record->payload, "data")));
     if (record->wait == 0)
         keep(&workflow->signals, name, json_get(record->payload, "data"));
     return ERR_OK;
