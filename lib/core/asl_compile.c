@@ -257,6 +257,25 @@ static size_t characters(const char *text, size_t bytes)
     return count;
 }
 
+/* A / in a name would make two places look the same: written as in a JSON pointer. */
+static void path_append(struct buffer *path, const char *name)
+{
+    for (; *name; name++) {
+        if (*name == '~' || *name == '/')
+            buffer_append_text(path, *name == '~' ? "~0" : "~1");
+        else
+            buffer_append_char(path, *name);
+    }
+}
+
+static bool has_control_character(const char *name)
+{
+    for (; *name; name++)
+        if ((unsigned char)*name < 0x20 || *name == 0x7F)
+            return true;
+    return false;
+}
+
 /* Lays the states out with names and numbers, so that Next can name those that come later. */
 static void states_layout(struct asl_compiler *compiler, struct asl_scope *scope,
                           const struct json *states)
@@ -271,13 +290,16 @@ static void states_layout(struct asl_compiler *compiler, struct asl_scope *scope
         state->name = must_strndup(name, bytes);
         struct buffer path = {0};
         buffer_append_text(&path, scope->path);
-        buffer_append_text(&path, state->name);
+        path_append(&path, state->name);
         state->path = buffer_take(&path);
         state->index = compiler->machine->states_count++;
         if (bytes == 0 || characters(name, bytes) > ASL_STATE_NAME_CHARACTERS_MAX)
             asl_report_at(compiler, state->name, "ASL_BAD_NAME",
                           "the name of a state must have 1 to %d characters",
                           ASL_STATE_NAME_CHARACTERS_MAX);
+        else if (has_control_character(state->name))
+            asl_report_at(compiler, state->name, "ASL_BAD_NAME",
+                          "the name of a state must have no control characters");
     }
     qsort(scope->by_name, scope->count, sizeof(struct asl_state *), by_name);
 }

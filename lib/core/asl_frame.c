@@ -167,7 +167,8 @@ struct asl_effect *asl_frame_effect(struct asl_execution *execution, enum asl_ef
     effect->attempt = frame->attempt;
     if (frame->prefix) {
         struct buffer path = {0};
-        buffer_append_format(&path, "%s%s", frame->prefix, frame->state->name);
+        buffer_append_format(&path, "%s%s", frame->prefix,
+                             frame->state->path + strlen(frame->scope->path));
         effect->own = buffer_take(&path);
         effect->state_path = effect->own;
     }

@@ -198,7 +198,7 @@ static char *child_prefix(const struct asl_frame *frame, size_t branch, bool is_
         return NULL;
     struct buffer prefix = {0};
     buffer_append_format(&prefix, "%s%s/%zu/", frame->prefix ? frame->prefix : frame->scope->path,
-                         frame->state->name, branch);
+                         frame->state->path + strlen(frame->scope->path), branch);
     return buffer_take(&prefix);
 }
 

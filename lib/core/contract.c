@@ -193,6 +193,11 @@ static struct schema *schema_take(struct contract_loader *loader, const char *na
 
 /* -- whole contracts -- */
 
+static bool is_text(const struct contract_loader *loader, const char *name)
+{
+    return json_type_of(json_get(loader->document, name)) == JSON_STRING;
+}
+
 static void head_read(struct contract_loader *loader)
 {
     struct contract *contract = loader->contract;
@@ -200,12 +205,12 @@ static void head_read(struct contract_loader *loader)
     contract->name = text_take(loader, "name", "/name", true);
     contract->version = text_take(loader, "version", "/version", true);
     contract->description = text_take(loader, "description", "/description", false);
-    if (*contract->name && !contract_name_is_valid(contract->name))
+    if (is_text(loader, "name") && !contract_name_is_valid(contract->name))
         finding_add(loader->findings, FINDING_ERROR, loader->map, "/name", "CONTRACT_BAD_NAME",
                     "the name \"%s\" must be 1 to %d letters, digits, dots, - and _",
                     contract->name, NAME_BYTES_MAX);
-    if (*contract->version &&
-        (strlen(contract->version) > NAME_BYTES_MAX || !contract_version_is_valid(contract->version)))
+    if (is_text(loader, "version") && (strlen(contract->version) > NAME_BYTES_MAX ||
+                                       !contract_version_is_valid(contract->version)))
         finding_add(loader->findings, FINDING_ERROR, loader->map, "/version",
                     "CONTRACT_BAD_VERSION", "\"%s\" is no semantic version like 1.2.3",
                     contract->version);

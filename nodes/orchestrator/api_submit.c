@@ -30,8 +30,10 @@ struct attempt {
     struct ticket *ticket; /* ours, once posted */
     bool duplicate;        /* the workflow was there before */
     const char *parent;    /* token of the step that started it, or NULL; lent by the request */
-    struct uuid id;        /* of the workflow */
-    struct error error;    /* code is ERR_OK while all is well */
+    bool
+        is_child; /* started by a workflow of ours, which must not wait for room that it takes itself */
+    struct uuid id;     /* of the workflow */
+    struct error error; /* code is ERR_OK while all is well */
 };
 
 static void attempt_fini(struct attempt *attempt)
@@ -247,7 +249,7 @@ static void begin(struct orchestrator *orchestrator, struct attempt *attempt,
         code = find_key(orchestrator, attempt, shard);
     if (code != ERR_OK || attempt->duplicate)
         return;
-    if (worker_memory_full(orchestrator)) {
+    if (!attempt->is_child && worker_memory_full(orchestrator)) {
         error_set(&attempt->error, ERR_LIMIT,
                   "the workflows in memory hold %lld MiB already (MAX_WORKFLOW_MEMORY_MB)",
                   (long long)orchestrator->config->max_workflow_memory_mb);
@@ -394,7 +396,8 @@ void api_submit(struct http_request *request, struct http_response *response, vo
         count_refusal(ERR_SYNTAX);
         return;
     }
-    if (http_trusted(request))
+    attempt.is_child = http_trusted(request);
+    if (attempt.is_child)
         attempt.parent = http_header(request, TASK_HEADER_PARENT);
     /* The end waited for may need other requests: starts of children, answers by token. */
     bool waits = wait_ms > 0 && http_wait_begin(request);

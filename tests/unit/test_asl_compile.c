@@ -55,6 +55,7 @@ static const struct {
     /* state types and their fields */
     {ONE("Type: Nothing"), "ASL_UNKNOWN_STATE_TYPE /States/A/Type\n"},
     {ONE("Comment: x"), "ASL_MISSING_FIELD /States/A\n"},
+    {"{StartAt: \"a\\nb\", States: {\"a\\nb\": {Type: Succeed}}}", "ASL_BAD_NAME /States/a\nb\n"},
     {ONE("Type: Map, End: true"), "ASL_MISSING_FIELD /States/A\n"},
     {ONE("Type: Map" END ", ItemProcessor: " EACH), ""},
     {ONE("Type: Map" END ", Iterator: " EACH ", Parameters: {x.$: $}"), ""},

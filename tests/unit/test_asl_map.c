@@ -60,6 +60,13 @@ static const struct {
      "enter M [[5,6]]\nenter N [5,6]\nenter T 5\ncall 1 M/0/N/0/T 0.1 r 5\nenter T 6\n"
      "call 2 M/0/N/1/T 1.1 r 6\nexit T 6\nexit T 5\nexit N [5,6]\nenter Q [5,6]\nenter B [5,6]\n"
      "call 3 M/0/Q/0/B 0.1 s {\"i\":0}\nexit B 0\nexit Q [0]\nexit M [[0]]\nsucceeded [[0]]\n"},
+    /* a / in a name does not make two places look the same */
+    {"{StartAt: M, States: {M: {Type: Map, Next: M/0/T, ItemProcessor: {StartAt: T, States: {T: "
+     "{Type: "
+     "Task, Resource: r, End: true}}}}, M/0/T: {Type: Task, Resource: r, End: true}}}",
+     "[1]", "ok 1 1\nok 2 2",
+     "enter M [1]\nenter T 1\ncall 1 M/0/T 0.1 r 1\nexit T 1\nexit M [1]\nenter M/0/T [1]\n"
+     "call 2 M~10~1T 0.1 r [1]\nexit M/0/T 2\nsucceeded 2\n"},
     /* a selector that cannot be evaluated fails the Map state, also in the middle */
     {MAP("MaxConcurrency: 1, ItemSelector: {x.$: $$.Map.Item.Value.a}, ItemProcessor: " EACH_TASK),
      "[{\"a\":1},{\"b\":2}]", "ok 1 0",

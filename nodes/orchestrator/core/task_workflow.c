@@ -5,6 +5,7 @@
  * Parameters: workflow_type (or StateMachineArn, whose last part it is), version, input, namespace (the
  * parent's unless given), idempotency_key (or Name).
  */
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -16,6 +17,7 @@
 #define AGAIN_US_MIN 200000
 #define AGAIN_US_MAX 30000000
 #define AGAIN_US_DEFAULT 1000000
+#define CHILD_CAUSE_BYTES_MAX 8192 /* of a failed child's cause in its parent's; the rest is cut */
 #define ERROR_START "Workflow.StartFailed"
 
 /* The text of a member; NULL when it is absent. False when it is something else. */
@@ -107,7 +109,11 @@ void task_workflow_ended(const char *workflow_id, const char *state, const struc
         return;
     }
     set_text(object, "error", error);
-    set_text(object, "cause", cause);
+    char *short_cause = cause == NULL ? NULL : must_strndup(cause, CHILD_CAUSE_BYTES_MAX);
+    if (short_cause != NULL)
+        error_trim(short_cause, CHILD_CAUSE_BYTES_MAX + 1);
+    set_text(object, "cause", short_cause);
+    free(short_cause);
     answer->kind = TASK_FAILED;
     answer->failure.error = "States.TaskFailed";
     buffer_clear(&answer->failure.cause);

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
 
 #include "orchestrator/core/workflow_internal.h"
+
+#define KEY_PATH_BYTES_MAX                                                                         \
+    150 /* of a state path in an idempotency key; a longer one goes by its hash */
 
 void workflow_number_push(uint32_t **numbers, size_t *count, size_t *capacity, uint32_t number)
 {
@@ -49,12 +54,33 @@ void workflow_wait_token(const struct workflow *workflow, uint32_t wait,
     task_token_write(workflow->environment->token_secret, &of, token);
 }
 
+/* As an HTTP header takes it: a long path by its hash, what is not visible ASCII as %XX. */
+static void append_path(struct buffer *key, const char *path)
+{
+    struct buffer visible = {0};
+    for (const char *at = path; *at != '\0'; at++) {
+        if (*at > ' ' && *at < 0x7F && *at != '%')
+            buffer_append_char(&visible, *at);
+        else
+            buffer_append_format(&visible, "%%%02X", (unsigned char)*at);
+    }
+    if (visible.bytes > KEY_PATH_BYTES_MAX) {
+        XXH128_hash_t hash = XXH3_128bits(path, strlen(path));
+        buffer_append_format(key, "~%016llx%016llx", (unsigned long long)hash.high64,
+                             (unsigned long long)hash.low64);
+    } else {
+        buffer_append(key, visible.data, visible.bytes);
+    }
+    buffer_fini(&visible);
+}
+
 void workflow_wait_key(const struct workflow *workflow, const struct workflow_wait *wait,
                        struct buffer *key)
 {
     char id[UUID_TEXT_BYTES];
-    buffer_append_format(key, "%s:%s:%u", uuid_format(&workflow->head.id, id), wait->state_path,
-                         wait->visit);
+    buffer_append_format(key, "%s:", uuid_format(&workflow->head.id, id));
+    append_path(key, wait->state_path);
+    buffer_append_format(key, ":%u", wait->visit);
     if (wait->attempt > 1 && (wait->task->waits_for_token || wait->task->waits_for_end))
         buffer_append_format(key, ":%u", wait->attempt);
 }
