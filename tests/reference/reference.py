@@ -415,7 +415,6 @@ def status_values(row: Row) -> dict:
         "namespace": namespace,
         "workflow_state": state,
         "workflow_status_counts": len(row.events),
-        "unique_workflows": row.different("workflow_id"),
     }
 
 
