@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* runtime_past.c - aggregations that came later: their past is counted beside the reducer, then taken over. */
+#include <stdlib.h>
+
 #include "io/log.h"
 #include "reducer/backfill.h"
 #include "reducer/runtime_internal.h"
@@ -10,7 +12,7 @@
 /* After each move of the group: the partitions that are ours now, and what of them is not counted yet. */
 void runtime_start_past(struct runtime *runtime)
 {
-    static _Thread_local struct backfill_partition wanted[PARTITIONS_MAX];
+    struct backfill_partition *wanted = must_calloc(PARTITIONS_MAX, sizeof(*wanted));
     int count = 0;
     backfill_stop(runtime->backfill);
     runtime->backfill = NULL;
@@ -26,10 +28,11 @@ void runtime_start_past(struct runtime *runtime)
                 .limit = partition->next_offset,
             };
     }
-    if (count == 0)
-        return;
-    runtime->backfill = backfill_start(&runtime->options, wanted, count);
-    log_info("counting the past of new aggregations", LOG_INT("partitions", count));
+    if (count > 0) {
+        runtime->backfill = backfill_start(&runtime->options, wanted, count);
+        log_info("counting the past of new aggregations", LOG_INT("partitions", count));
+    }
+    free(wanted);
 }
 
 /* Both at the same place, nothing gathered: the rows of the past are those of this place. */

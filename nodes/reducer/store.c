@@ -475,7 +475,8 @@ static enum error_code note_idle(struct store *store, const int32_t *idle, const
     return code;
 }
 
-/* One statement: the finals of windows that are closed, their rows no longer open, the announcements. */
+/* One statement: the finals of windows that are closed, their rows no longer open, the announcements. An
+ * aggregation whose past is still being counted ($8: those that ask for it) has no finals yet. */
 static const char sql_finalize[] =
     "WITH low AS MATERIALIZED (SELECT reducer_low_watermark($1, $2, $3::int8 * interval '1 ms', "
     "$4::int8 * interval '1 ms') AS at),"
@@ -484,8 +485,8 @@ static const char sql_finalize[] =
     "   FROM aggregation_rows r JOIN aggregation_definitions d ON d.id = r.definition, low"
     "   WHERE r.is_open AND r.window_end <= low.at"
     "   AND r.window_end <= low.at - d.lateness_ms * interval '1 ms'"
-    "   AND NOT EXISTS (SELECT FROM reducer_partitions p WHERE p.cluster_id = $1 AND p.topic = $2"
-    "     AND p.counted IS NOT NULL AND NOT d.id = ANY (p.counted))"
+    "   AND NOT (d.id = ANY ($8::int4[]) AND EXISTS (SELECT FROM reducer_partitions p"
+    "     WHERE p.cluster_id = $1 AND p.topic = $2 AND NOT d.id = ANY (p.counted)))"
     "   ORDER BY 1, 4, 5, 6 LIMIT 1000),"
     " made AS (INSERT INTO aggregation_finals (definition, window_ms, window_start, group_key)"
     "   SELECT definition, window_ms, window_start, group_key FROM due ON CONFLICT DO NOTHING "
@@ -526,7 +527,7 @@ enum error_code store_finalize(struct store *store, const struct store_rules *ru
 {
     enum error_code code =
         idle_count > 0 ? note_idle(store, idle, epochs, idle_count, error) : ERR_OK;
-    struct postgres_value values[7] = {0};
+    struct postgres_value values[8] = {0};
     postgres_set_string(&values[0], store->cluster_id);
     postgres_set_string(&values[1], store->topic);
     postgres_set_int8(&values[2], rules->tolerance_ms);
@@ -534,11 +535,16 @@ enum error_code store_finalize(struct store *store, const struct store_rules *ru
     postgres_set_string(&values[4], rules->final_topic);
     postgres_set_string(&values[5], rules->node_id);
     postgres_set_string(&values[6], rules->environment);
+    postgres_array_start(&values[7], PG_INT4);
+    for (int i = 0; i < store->set->count; i++) {
+        if (store->set->items[i]->backfill)
+            postgres_push_int4(&values[7], store->ids[i]);
+    }
     *announced = 0;
     int64_t due = 1;
     while (!code && due > 0) {
         struct postgres_rows *rows = NULL;
-        code = postgres_query(store->load, sql_finalize, values, 7, &rows, error);
+        code = postgres_query(store->load, sql_finalize, values, 8, &rows, error);
         if (code)
             break;
         due = postgres_rows_int(rows, 0, 0);
@@ -546,6 +552,6 @@ enum error_code store_finalize(struct store *store, const struct store_rules *ru
         *open = postgres_rows_bool(rows, 0, 2);
         postgres_rows_free(rows);
     }
-    values_fini(values, 7);
+    values_fini(values, 8);
     return code;
 }

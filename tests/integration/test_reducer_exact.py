@@ -41,7 +41,7 @@ def run(bridge, directory, aggregations, plan: dict, script_of, ahead: int, seco
     try:
         stream.start()
         script.run()
-        truth = exact.Truth(bridge, stream.dump_topic(), aggregations)
+        truth = exact.Truth(bridge, stream, aggregations)
         script.say("the reference is ready")
         truth.check_classes(stream.records)
         truth.wait_quiet(seconds)
@@ -103,7 +103,7 @@ def check_frozen(bridge, directory, condition: str) -> None:
         bridge.start_reducer("reducer-2")
         wait_until(lambda: progress.owned("reducer") == 0, 60, "another one having its partitions")
         wait_until(lambda: progress() >= stream.records, 60, "everything being read", interval=0.1)
-        truth = exact.Truth(bridge, stream.dump_topic(), reference.SHIPPED)
+        truth = exact.Truth(bridge, stream, reference.SHIPPED)
         truth.wait_quiet(60)
         process.send(signal.SIGCONT)
         bridge.reducer.wait_ready()

@@ -17,6 +17,7 @@ The shipped aggregations are spelt out below. --contract FILE adds others, writt
 import argparse
 import collections
 import datetime
+import gc
 import json
 import math
 import re
@@ -414,7 +415,6 @@ def status_values(row: Row) -> dict:
         "namespace": namespace,
         "workflow_state": state,
         "workflow_status_counts": len(row.events),
-        "unique_workflows": row.different("workflow_id"),
     }
 
 
@@ -457,8 +457,12 @@ class Reference:
         self.counts = collections.Counter()
 
     def read(self, records) -> "Reference":
-        for record in records:
-            self.record(record)
+        gc.disable()  # nothing here is cyclic, and looking for that again and again takes most of the time
+        try:
+            for record in records:
+                self.record(record)
+        finally:
+            gc.enable()
         return self
 
     def record(self, record: Record) -> None:

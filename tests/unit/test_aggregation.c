@@ -392,6 +392,22 @@ START_TEST(broken_rules_skip_or_make_dead_letters)
 }
 END_TEST
 
+START_TEST(a_partition_counts_only_what_it_is_told_to)
+{
+    add_text(set, "orders.yaml", HEAD COUNT_ONE);
+    add_text(set, "all.yaml", "name: everything\nversion: 1.0.0\n" COUNT_ONE);
+    begin();
+    reducer.partitions[1]->counting = 2;
+    ck_assert_int_eq(give(1, 0, "{}").verdict, RECORD_COUNTED);
+    reducer.partitions[1]->counting = 0;
+    ck_assert_int_eq(give(1, 0, "{}").verdict, RECORD_IGNORED);
+    ck_assert_int_eq(give(2, 0, "{}").verdict, RECORD_COUNTED);
+    ck_assert_int_eq(row_of(1, 0, "")->events, 0);
+    ck_assert_int_eq(row_of(2, 0, "")->events, 1);
+    ck_assert_int_eq(reducer_row(&reducer, reducer.partitions[1], 1, BASE_US, "", 0)->events, 1);
+}
+END_TEST
+
 START_TEST(small_sets_stand_in_their_row_and_large_ones_do_not)
 {
     char payload[64];
@@ -430,6 +446,7 @@ int main(void)
                         (int)(sizeof(conditions) / sizeof(conditions[0])));
     tcase_add_test(tests, groups_of_several_keys_are_lists);
     tcase_add_loop_test(tests, broken_rules_skip_or_make_dead_letters, 0, 2);
+    tcase_add_test(tests, a_partition_counts_only_what_it_is_told_to);
     tcase_add_test(tests, small_sets_stand_in_their_row_and_large_ones_do_not);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
