@@ -6,11 +6,8 @@
 #include "bridgectl.h"
 #include "io/contract_files.h"
 
-#define CALL_TIMEOUT_MS 30000
-
 /* Files are checked together: two of one name are a fault. */
-static int check_all(const struct command *command, const struct documents *documents,
-                     bool as_json)
+static int check_all(const struct command *command, const struct documents *documents, bool as_json)
 {
     const struct aggregation_defaults defaults = {.size_ms = 5000, .lateness_ms = 60000};
     struct aggregation_set *set = aggregation_set_new(&defaults);
@@ -113,27 +110,8 @@ static void print_definitions(const struct ctl *ctl, const struct json *items)
 
 static int run_list(const struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
-    bool as_json = false;
-    struct text_list none = {0};
-    const struct argument table[] = {
-        {"--json", ARGUMENT_FLAG, &as_json, NULL, "print a JSON array", 0, 0}, {.name = NULL}};
-    int outcome = arguments_parse(command, table, argc, argv, 0, 0, &none);
-    text_list_fini(&none);
-    if (outcome != EXIT_GO_ON)
-        return outcome;
-    struct api_answer answer = {0};
-    struct error error = {0};
-    struct api *api = api_new(ctl, ctl->config->reducer_url);
-    outcome = EXIT_FINE;
-    if (api_get(api, "GET", "/api/v1/aggregations/definitions", CALL_TIMEOUT_MS, &answer, &error))
-        outcome = fail(&error);
-    else if (as_json)
-        print_json(json_get(answer.body, "items"));
-    else
-        print_definitions(ctl, json_get(answer.body, "items"));
-    api_answer_fini(&answer);
-    api_free(api);
-    return outcome;
+    return run_items_list(ctl, command, argc, argv, ctl->config->reducer_url,
+                          "/api/v1/aggregations/definitions", print_definitions);
 }
 
 const struct command aggregation_commands[] = {

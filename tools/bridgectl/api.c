@@ -6,6 +6,8 @@
 #include "bridgectl.h"
 #include "io/http_client.h"
 
+#define ITEMS_TIMEOUT_MS 30000
+
 struct api {
     const char *base_url;
     char *key_header; /* NULL without an API key */
@@ -148,4 +150,31 @@ void append_query(struct buffer *path, const char *name, const char *value)
         return;
     buffer_append_format(path, "%c%s=", strchr(buffer_text(path), '?') != NULL ? '&' : '?', name);
     append_encoded(path, value);
+}
+
+int run_items_list(const struct ctl *ctl, const struct command *command, int argc, char **argv,
+                   const char *url, const char *path,
+                   void (*print)(const struct ctl *ctl, const struct json *items))
+{
+    bool as_json = false;
+    struct text_list none = {0};
+    const struct argument table[] = {
+        {"--json", ARGUMENT_FLAG, &as_json, NULL, "print a JSON array", 0, 0}, {.name = NULL}};
+    int outcome = arguments_parse(command, table, argc, argv, 0, 0, &none);
+    text_list_fini(&none);
+    if (outcome != EXIT_GO_ON)
+        return outcome;
+    struct api_answer answer = {0};
+    struct error error = {0};
+    struct api *api = api_new(ctl, url);
+    outcome = EXIT_FINE;
+    if (api_get(api, "GET", path, ITEMS_TIMEOUT_MS, &answer, &error) != ERR_OK)
+        outcome = fail(&error);
+    else if (as_json)
+        print_json(json_get(answer.body, "items"));
+    else
+        print(ctl, json_get(answer.body, "items"));
+    api_answer_fini(&answer);
+    api_free(api);
+    return outcome;
 }

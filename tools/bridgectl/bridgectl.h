@@ -144,6 +144,10 @@ enum error_code api_send(struct api *api, const char *method, const char *path,
 /* The same for answers that must be 2xx: another one is an error with the problem's sentence. */
 enum error_code api_get(struct api *api, const char *method, const char *path, int timeout_ms,
                         struct api_answer *answer, struct error *error) MUST_USE;
+/* A command that shows the `items` of what url and path answer: as a table, or as JSON with --json. */
+int run_items_list(const struct ctl *ctl, const struct command *command, int argc, char **argv,
+                   const char *url, const char *path,
+                   void (*print)(const struct ctl *ctl, const struct json *items));
 /* The sentence of a problem document, or the status. */
 void api_problem(const struct api_answer *answer, struct error *error);
 /* Appends text percent-encoded for a path segment or a query value. */

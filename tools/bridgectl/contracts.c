@@ -7,8 +7,6 @@
 #include "contracts_run.h"
 #include "io/contract_files.h"
 
-#define CALL_TIMEOUT_MS 30000
-
 static const char *path_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -120,27 +118,8 @@ static void print_contracts(const struct ctl *ctl, const struct json *items)
 
 static int run_list(const struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
-    bool as_json = false;
-    struct text_list none = {0};
-    const struct argument table[] = {
-        {"--json", ARGUMENT_FLAG, &as_json, NULL, "print a JSON array", 0, 0}, {.name = NULL}};
-    int outcome = arguments_parse(command, table, argc, argv, 0, 0, &none);
-    text_list_fini(&none);
-    if (outcome != EXIT_GO_ON)
-        return outcome;
-    struct api_answer answer = {0};
-    struct error error = {0};
-    struct api *api = api_new(ctl, ctl->config->orchestrator_url);
-    outcome = EXIT_FINE;
-    if (api_get(api, "GET", "/api/v1/contracts", CALL_TIMEOUT_MS, &answer, &error) != ERR_OK)
-        outcome = fail(&error);
-    else if (as_json)
-        print_json(json_get(answer.body, "items"));
-    else
-        print_contracts(ctl, json_get(answer.body, "items"));
-    api_answer_fini(&answer);
-    api_free(api);
-    return outcome;
+    return run_items_list(ctl, command, argc, argv, ctl->config->orchestrator_url,
+                          "/api/v1/contracts", print_contracts);
 }
 
 const struct command contract_commands[] = {

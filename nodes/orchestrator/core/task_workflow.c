@@ -109,9 +109,11 @@ void task_workflow_ended(const char *workflow_id, const char *state, const struc
         return;
     }
     set_text(object, "error", error);
-    char *short_cause = cause == NULL ? NULL : must_strndup(cause, CHILD_CAUSE_BYTES_MAX);
-    if (short_cause != NULL)
+    char *short_cause = NULL;
+    if (cause != NULL) {
+        short_cause = must_strndup(cause, strnlen(cause, CHILD_CAUSE_BYTES_MAX));
         error_trim(short_cause, CHILD_CAUSE_BYTES_MAX + 1);
+    }
     set_text(object, "cause", short_cause);
     free(short_cause);
     answer->kind = TASK_FAILED;
