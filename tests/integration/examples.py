@@ -175,7 +175,8 @@ class Stage:
 
 # Kinds of records that come once for each thing that happened outside; whether a start is accepted
 # before, and whether a child's start is told apart from its end, depends on the moment.
-RECORDED = {2: "succeeded", 3: "failed", 4: "timer", 5: "cancelled", 8: "heartbeat", 9: "signal"}
+# Of heartbeats only some are recorded, as time goes by.
+RECORDED = {2: "succeeded", 3: "failed", 4: "timer", 5: "cancelled", 9: "signal"}
 
 Account = collections.namedtuple(
     "Account", "state result error workflows recorded stamps calls events"
