@@ -69,11 +69,24 @@ static struct ticket *life_sign(const struct uuid *child, const struct task_toke
     return ticket;
 }
 
+static void add_link(struct worker *worker, const struct child_link *link)
+{
+    if (worker->links_count == worker->links_capacity) {
+        worker->links_capacity = worker->links_capacity == 0 ? 16 : worker->links_capacity * 2;
+        worker->links = must_realloc(worker->links, worker->links_capacity * sizeof *worker->links);
+    }
+    worker->links[worker->links_count++] = *link;
+}
+
+/* The parent hears of it at once, and is asked once more a few seconds later: it may have stopped to
+ * wait in the very moment of the start. */
 void worker_child_started(struct worker *worker, const struct workflow *workflow)
 {
-    struct task_token parent;
-    if (parent_of(worker, workflow, &parent))
-        tell_later(worker, life_sign(&workflow_head(workflow)->id, &parent));
+    struct child_link link = {.child = workflow_head(workflow)->id};
+    if (!parent_of(worker, workflow, &link.parent))
+        return;
+    tell_later(worker, life_sign(&link.child, &link.parent));
+    add_link(worker, &link);
 }
 
 void worker_child_ended(struct worker *worker, const struct workflow *workflow)
@@ -100,14 +113,9 @@ void worker_child_ended(struct worker *worker, const struct workflow *workflow)
 
 void worker_child_loaded(struct worker *worker, const struct workflow *workflow)
 {
-    struct child_link link = {.child = workflow_head(workflow)->id};
-    if (!parent_of(worker, workflow, &link.parent))
-        return;
-    if (worker->links_count == worker->links_capacity) {
-        worker->links_capacity = worker->links_capacity == 0 ? 16 : worker->links_capacity * 2;
-        worker->links = must_realloc(worker->links, worker->links_capacity * sizeof *worker->links);
-    }
-    worker->links[worker->links_count++] = link;
+    struct child_link link = {.child = workflow_head(workflow)->id, .ripe = true};
+    if (parent_of(worker, workflow, &link.parent))
+        add_link(worker, &link);
 }
 
 void worker_orphan(struct worker *worker, const struct engine_child *orphan)
@@ -277,13 +285,37 @@ static bool has_row(const struct postgres_rows *rows, const struct uuid *id)
     return false;
 }
 
-/* Loaded children are seen to when all shards are loaded: a crash may have come between the end of a
- * parent's wait and the cancel of its child. */
+/* Leaves out the children that have ended; the ripe ones come last. */
+static size_t ripe_links(struct worker *worker)
+{
+    size_t count = 0, ripe = 0;
+    for (size_t i = 0; i < worker->links_count; i++)
+        if (engine_find(worker->engine, &worker->links[i].child) != NULL)
+            worker->links[count++] = worker->links[i];
+    worker->links_count = count;
+    for (size_t i = 0; i + ripe < count;) {
+        struct child_link link = worker->links[i];
+        if (!link.ripe) {
+            worker->links[i++].ripe = true;
+            continue;
+        }
+        ripe++;
+        worker->links[i] = worker->links[count - ripe];
+        worker->links[count - ripe] = link;
+    }
+    return ripe;
+}
+
+/* Children are seen to when all shards are loaded: a crash may have come between the end of a parent's
+ * wait and the cancel of its child. */
 static void look_for_orphans(struct worker *worker)
 {
     struct postgres_value ids = {0};
-    size_t first = worker->links_count > LOOK_MAX ? worker->links_count - LOOK_MAX : 0;
     if (worker->links_count == 0 || !all_settled(worker->orchestrator))
+        return;
+    size_t ripe = ripe_links(worker);
+    size_t first = worker->links_count - (ripe > LOOK_MAX ? LOOK_MAX : ripe);
+    if (first == worker->links_count)
         return;
     postgres_array_start(&ids, PG_UUID);
     for (size_t i = first; i < worker->links_count; i++)

@@ -70,6 +70,7 @@ struct watchers {
 struct child_link {
     struct uuid child;
     struct task_token parent;
+    bool ripe; /* it is looked after at the next look; a child just started at the one after */
 };
 
 struct call_key {
@@ -130,7 +131,7 @@ struct worker {
     struct batch_call *waiting; /* calls of our own API that wait for their turn */
     size_t waiting_count, waiting_capacity;
     int64_t children_us; /* when ends of children are looked for next, while any are waited for */
-    struct child_link *links; /* of loaded children: it is to be seen whether they are orphans */
+    struct child_link *links; /* of children loaded or started: are they orphans? */
     size_t links_count, links_capacity;
 };
 
