@@ -111,7 +111,8 @@ def test_a_map_of_many_items(scale_bridge, stub):
         )
     assert len(calls) == ITEMS + ITEMS // 10, "each item is called once"
     assert service.most == CONCURRENCY
-    assert large["cpu_us_per_item"] <= 1.5 * small["cpu_us_per_item"] + 100
+    if small["items"] >= 1000:  # fewer cost less than the clock of the CPU can tell
+        assert large["cpu_us_per_item"] <= 1.5 * small["cpu_us_per_item"] + 100
     if not SANITIZED:
         assert large["peak_mib"] - before_mib <= MAP_MIB_MAX
 
