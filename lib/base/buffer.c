@@ -194,3 +194,17 @@ void buffer_append_json_text(struct buffer *buffer, const char *text)
     else
         buffer_append_json_string(buffer, text, strlen(text));
 }
+
+size_t utf8_characters(const char *text, size_t bytes)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < bytes; i++)
+        count += ((unsigned char)text[i] & 0xC0) != 0x80;
+    return count;
+}
+
+bool text_ends_with(const char *text, const char *ending)
+{
+    size_t bytes = strlen(text), ending_bytes = strlen(ending);
+    return bytes >= ending_bytes && strcmp(text + bytes - ending_bytes, ending) == 0;
+}

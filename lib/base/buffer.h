@@ -44,5 +44,7 @@ void buffer_append_json_text(struct buffer *buffer, const char *text); /* NULL b
 
 /* true when the octets are UTF-8 as RFC 3629 has it (no surrogates, no overlong forms). */
 bool utf8_is_valid(const char *text, size_t bytes);
+size_t utf8_characters(const char *text, size_t bytes); /* of valid UTF-8 */
+bool text_ends_with(const char *text, const char *ending);
 
 #endif

@@ -249,14 +249,6 @@ struct asl_template *asl_compile_assign(struct asl_compiler *compiler, const str
 
 /* -- scopes -- */
 
-static size_t characters(const char *text, size_t bytes)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < bytes; i++)
-        count += ((unsigned char)text[i] & 0xC0) != 0x80;
-    return count;
-}
-
 /* A / in a name would make two places look the same: written as in a JSON pointer. */
 static void path_append(struct buffer *path, const char *name)
 {
@@ -293,7 +285,7 @@ static void states_layout(struct asl_compiler *compiler, struct asl_scope *scope
         path_append(&path, state->name);
         state->path = buffer_take(&path);
         state->index = compiler->machine->states_count++;
-        if (bytes == 0 || characters(name, bytes) > ASL_STATE_NAME_CHARACTERS_MAX)
+        if (bytes == 0 || utf8_characters(name, bytes) > ASL_STATE_NAME_CHARACTERS_MAX)
             asl_report_at(compiler, state->name, "ASL_BAD_NAME",
                           "the name of a state must have 1 to %d characters",
                           ASL_STATE_NAME_CHARACTERS_MAX);

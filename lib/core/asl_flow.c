@@ -5,8 +5,6 @@
 
 #include "base/instant.h"
 
-#define MEMBER_BYTES 32 /* of memory, about, for each member of a container that is made */
-
 /* -- sizes -- */
 
 void asl_data_fini(struct asl_data *data)
@@ -168,7 +166,7 @@ bool asl_flow_combine(struct asl_execution *execution, const struct asl_frame *f
         *data = (struct asl_data){json_hold(raw->json), raw->bound};
         return true;
     }
-    asl_meter_made(&execution->meter, jsonpath_put_members(path, raw->json) * MEMBER_BYTES);
+    asl_meter_made(&execution->meter, jsonpath_put_members(path, raw->json) * ASL_MEMBER_BYTES);
     struct json *combined = jsonpath_put(path, raw->json, data->json);
     data->json = combined;
     data->bound.bytes += raw->bound.bytes + strlen(jsonpath_text(path)) * 6 + 4;
@@ -253,7 +251,7 @@ bool asl_flow_assign(struct asl_execution *execution, struct asl_frame *frame,
         json_release(variables);
         return false;
     }
-    asl_meter_made(&execution->meter, json_size(variables) * MEMBER_BYTES);
+    asl_meter_made(&execution->meter, json_size(variables) * ASL_MEMBER_BYTES);
     json_release(frame->assigned);
     frame->assigned = variables;
     return true;

@@ -6,14 +6,6 @@
 #include "base/uuid.h"
 #include "core/asl_functions.h"
 
-static size_t characters(const char *text, size_t bytes)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < bytes; i++)
-        count += ((unsigned char)text[i] & 0xC0) != 0x80;
-    return count;
-}
-
 #define PARSED_BYTES 16   /* of memory, at most about, for an octet of JSON: [1,1,1] */
 #define PIECE_BYTES_MIN 4 /* of a text in an array of texts */
 
@@ -98,7 +90,7 @@ struct json *asl_function_json_to_string(const struct asl_values *values,
 static const char *limited_text(const struct asl_values *values, size_t *bytes)
 {
     const char *text = json_string_value(values->items[0], bytes);
-    return text && characters(text, *bytes) <= ASL_FUNCTION_TEXT_CHARACTERS_MAX ? text : NULL;
+    return text && utf8_characters(text, *bytes) <= ASL_FUNCTION_TEXT_CHARACTERS_MAX ? text : NULL;
 }
 
 struct json *asl_function_base64_encode(const struct asl_values *values,
@@ -188,7 +180,7 @@ struct json *asl_function_hash(const struct asl_values *values, struct asl_failu
     unsigned char octets[EVP_MAX_MD_SIZE];
     unsigned count = 0;
     struct json *value = NULL;
-    if (characters(buffer_text(&data), data.bytes) > ASL_FUNCTION_TEXT_CHARACTERS_MAX)
+    if (utf8_characters(buffer_text(&data), data.bytes) > ASL_FUNCTION_TEXT_CHARACTERS_MAX)
         asl_function_fail(values, failure, "the data have more than 10000 characters");
     else if (EVP_Digest(buffer_text(&data), data.bytes, octets, &count, kind, NULL) != 1)
         asl_function_fail(values, failure, "this machine does not allow the algorithm");

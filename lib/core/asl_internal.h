@@ -75,6 +75,7 @@ struct asl_meter {
 /* asl_bound_of a value on the way; where it is far over the limit on data it is not looked through to
  * its end, and the bound says so. The meter may be NULL. */
 struct asl_bound asl_measure(struct asl_meter *meter, const struct json *value);
+#define ASL_MEMBER_BYTES 32 /* of memory, about, for each member of a container that is made */
 void asl_meter_made(struct asl_meter *meter, size_t bytes);
 /* False, with the failure, when the step has done too much. */
 bool asl_meter_fits(const struct asl_meter *meter, struct asl_failure *failure) MUST_USE;

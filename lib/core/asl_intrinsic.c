@@ -5,8 +5,6 @@
 #include "core/asl_functions.h"
 
 #define INTRINSIC_DEPTH_MAX 10
-#define MEMBER_BYTES 64 /* of memory, about, for each member of a container that is made */
-
 struct argument {
     struct json *constant;
     char *raw; /* a literal text as written between its quotes */
@@ -293,7 +291,7 @@ static bool result_fits(const struct asl_values *values, struct json *result,
     if (json_string_value(result, &bytes))
         asl_meter_made(meter, bytes);
     else
-        asl_meter_made(meter, (json_size(result) + 1) * MEMBER_BYTES);
+        asl_meter_made(meter, (json_size(result) + 1) * 2 * ASL_MEMBER_BYTES);
     *bound = asl_measure(meter, result);
     return asl_data_within(meter, result, bound, failure, "The data made by the function",
                            values->function->name) &&

@@ -44,12 +44,6 @@ static void next_compile(struct asl_compiler *compiler, struct asl_state *state,
 
 /* -- one function for each kind of state -- */
 
-static bool ends_with(const char *text, const char *ending)
-{
-    size_t bytes = strlen(text), ending_bytes = strlen(ending);
-    return bytes >= ending_bytes && strcmp(text + bytes - ending_bytes, ending) == 0;
-}
-
 static void conflict_check(struct asl_compiler *compiler, const struct json *document,
                            const char *one, const char *other)
 {
@@ -71,7 +65,7 @@ static void task_compile(struct asl_compiler *compiler, struct asl_state *state,
              !compiler->resource_known(state->resource, compiler->resource_context))
         asl_report_at(compiler, "Resource", "ASL_UNKNOWN_RESOURCE",
                       "the resource \"%s\" is not known", state->resource);
-    state->has_token = state->resource && ends_with(state->resource, ".waitForTaskToken");
+    state->has_token = state->resource && text_ends_with(state->resource, ".waitForTaskToken");
     state->timeout_ms = asl_seconds_field(compiler, document, "TimeoutSeconds", 1, 0) * 1000;
     state->timeout_path =
         asl_path_field(compiler, document, "TimeoutSecondsPath", ASL_REFERENCE_PATH, NULL);

@@ -4,8 +4,6 @@
 
 #include "core/asl_compile.h"
 
-#define MEMBER_BYTES 32 /* of memory, about, for each member of a container that is made */
-
 enum template_type {
     TEMPLATE_CONSTANT,
     TEMPLATE_PATH,
@@ -185,7 +183,7 @@ static struct json *container_run(const struct asl_template *template, const str
                                   const struct asl_bound *data, struct asl_bound *bound,
                                   struct asl_failure *failure)
 {
-    asl_meter_made(view->meter, (template->count + 2) * MEMBER_BYTES);
+    asl_meter_made(view->meter, (template->count + 2) * ASL_MEMBER_BYTES);
     struct json *result = json_blank(template->constant);
     struct asl_bound total = template->constant_bound;
     for (size_t i = 0; i < template->count; i++) {

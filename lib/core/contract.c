@@ -253,19 +253,13 @@ static void contract_read(struct contract_loader *loader)
     contract_verify_check(loader);
 }
 
-static bool ends_with(const char *text, const char *ending)
-{
-    size_t bytes = strlen(text), ending_bytes = strlen(ending);
-    return bytes >= ending_bytes && strcmp(text + bytes - ending_bytes, ending) == 0;
-}
-
 static void plain_machine_read(struct contract_loader *loader, const char *file)
 {
     static const char *const endings[] = {".json", ".yaml", ".yml", ".asl"};
     const char *slash = strrchr(file, '/');
     char *stem = must_strdup(slash ? slash + 1 : file);
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        if (ends_with(stem, endings[i]))
+        if (text_ends_with(stem, endings[i]))
             stem[strlen(stem) - strlen(endings[i])] = '\0';
     }
     loader->contract->name = stem;
@@ -299,7 +293,7 @@ struct json *json_document_parse(const char *file, const char *text, size_t byte
 /* Is the document a state machine alone? */
 static bool is_plain_machine(const struct contract_loader *loader, const char *file)
 {
-    return ends_with(file, ".asl.json") ||
+    return text_ends_with(file, ".asl.json") ||
            (loader->mocked && json_get(loader->document, "StartAt") &&
             !json_get(loader->document, "state_machine"));
 }
@@ -318,7 +312,7 @@ static struct contract *parse(const char *file, const char *text, size_t bytes,
         source_map_free(map);
         return NULL;
     }
-    struct json *document = ends_with(file, ".json")
+    struct json *document = text_ends_with(file, ".json")
                                 ? json_document_parse(file, text, bytes, &map, findings)
                                 : yaml_parse(file, text, bytes, &map, findings);
     struct contract *contract = must_calloc(1, sizeof *contract);

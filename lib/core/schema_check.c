@@ -195,14 +195,6 @@ static bool number_check(struct checker *checker, const struct schema_node *node
     return true;
 }
 
-static size_t characters(const char *text, size_t bytes)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < bytes; i++)
-        count += ((unsigned char)text[i] & 0xC0) != 0x80;
-    return count;
-}
-
 static bool pattern_fits(const pcre2_code *pattern, const char *text, size_t bytes)
 {
     pcre2_match_data *data = pcre2_match_data_create(1, NULL);
@@ -221,7 +213,7 @@ static bool text_check(struct checker *checker, const struct schema_node *node,
     size_t bytes = 0;
     const char *text = json_string_value(value, &bytes);
     if (node->min_length.set || node->max_length.set) {
-        size_t count = characters(text, bytes);
+        size_t count = utf8_characters(text, bytes);
         if (node->min_length.set && count < node->min_length.value)
             return fault(checker, "has %zu characters; it must have at least %" PRIu64, count,
                          node->min_length.value);

@@ -12,6 +12,7 @@
 #include "io/kafka_consumer.h"
 #include "io/log.h"
 #include "reducer/core/reducer.h"
+#include "reducer/record.h"
 #include "reducer/store.h"
 
 #define CONSUME_MAX 1024
@@ -20,8 +21,6 @@
 #define COMMIT_EVERY_US 200000
 #define RETRY_MS 500
 #define BROKER_TIMEOUT_MS 3000
-
-enum { HEADER_LANE, HEADER_SEQ, HEADER_PREV_SEQ, HEADERS };
 
 struct backfill {
     const struct runtime_options *options;
@@ -115,24 +114,7 @@ static enum error_code read_from_the_beginning(struct backfill *backfill, struct
 
 static void take(struct backfill *backfill, const struct kafka_record *from)
 {
-    static const char *const names[HEADERS] = {"lane", "seq", "prev_seq"};
-    struct kafka_text headers[HEADERS];
-    kafka_record_headers(from, names, headers, HEADERS);
-    const struct reducer_record record = {
-        .partition = from->partition,
-        .offset = from->offset,
-        .timestamp_ms = from->timestamp_ms,
-        .key = from->key,
-        .key_bytes = from->key_bytes,
-        .value = from->value,
-        .value_bytes = from->value_bytes,
-        .lane = headers[HEADER_LANE].data,
-        .lane_bytes = headers[HEADER_LANE].bytes,
-        .seq = headers[HEADER_SEQ].data,
-        .seq_bytes = headers[HEADER_SEQ].bytes,
-        .prev_seq = headers[HEADER_PREV_SEQ].data,
-        .prev_seq_bytes = headers[HEADER_PREV_SEQ].bytes,
-    };
+    const struct reducer_record record = record_read(from);
     (void)reducer_record(&backfill->reducer, &record);
 }
 

@@ -8,11 +8,10 @@
 #include "io/clock.h"
 #include "io/log.h"
 #include "reducer/dead_letter.h"
+#include "reducer/record.h"
 #include "reducer/runtime_internal.h"
 
 enum { DEAD_MALFORMED, DEAD_TOO_LATE, DEAD_OTHER };
-enum { HEADER_LANE, HEADER_SEQ, HEADER_PREV_SEQ, HEADERS };
-
 static void add_dead_letter(struct runtime *runtime, const struct reducer_record *record,
                             const char *reason, int kind)
 {
@@ -108,7 +107,6 @@ static bool passes_hole(struct runtime *runtime, const struct kafka_record *reco
 static void take_record(struct runtime *runtime, const struct kafka_record *from, bool *passed,
                         int64_t now_us)
 {
-    static const char *const names[HEADERS] = {"lane", "seq", "prev_seq"};
     if (from->code == ERR_CONFLICT || from->code == ERR_NOT_FOUND) {
         log_error("the next record is no longer on the broker",
                   LOG_INT("partition", from->partition));
@@ -120,23 +118,7 @@ static void take_record(struct runtime *runtime, const struct kafka_record *from
         passed[from->partition] = true;
         return;
     }
-    struct kafka_text headers[HEADERS];
-    kafka_record_headers(from, names, headers, HEADERS);
-    struct reducer_record record = {
-        .partition = from->partition,
-        .offset = from->offset,
-        .timestamp_ms = from->timestamp_ms,
-        .key = from->key,
-        .key_bytes = from->key_bytes,
-        .value = from->value,
-        .value_bytes = from->value_bytes,
-        .lane = headers[HEADER_LANE].data,
-        .lane_bytes = headers[HEADER_LANE].bytes,
-        .seq = headers[HEADER_SEQ].data,
-        .seq_bytes = headers[HEADER_SEQ].bytes,
-        .prev_seq = headers[HEADER_PREV_SEQ].data,
-        .prev_seq_bytes = headers[HEADER_PREV_SEQ].bytes,
-    };
+    struct reducer_record record = record_read(from);
     runtime->quiet_since_us[from->partition] = now_us;
     take(runtime, &record);
 }

@@ -7,8 +7,10 @@
 #include "io/contract_files.h"
 
 /* Files are checked together: two of one name are a fault. */
-static int check_all(const struct command *command, const struct documents *documents, bool as_json)
+static int check_all(const struct command *command, const struct documents *documents, bool named,
+                     bool as_json)
 {
+    (void)named; /* one file is checked whatever its name */
     const struct aggregation_defaults defaults = {.size_ms = 5000, .lateness_ms = 60000};
     struct aggregation_set *set = aggregation_set_new(&defaults);
     struct findings findings = {0};
@@ -34,26 +36,7 @@ static int check_all(const struct command *command, const struct documents *docu
 
 static int run_check(const struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
-    bool as_json = false;
-    struct text_list paths = {0};
-    const struct argument table[] = {
-        {"--json", ARGUMENT_FLAG, &as_json, NULL, "print one JSON object with the findings", 0, 0},
-        {.name = NULL}};
-    int outcome = arguments_parse(command, table, argc, argv, 0, SIZE_MAX, &paths);
-    if (outcome == EXIT_GO_ON) {
-        struct documents documents = {0};
-        struct buffer standard = {0};
-        buffer_append_format(&standard, "%s/aggregations", ctl->config->contracts_dir);
-        if (paths.count == 0)
-            documents_add(&documents, buffer_text(&standard));
-        for (size_t i = 0; i < paths.count; i++)
-            documents_add(&documents, paths.items[i]);
-        outcome = check_all(command, &documents, as_json);
-        documents_fini(&documents);
-        buffer_fini(&standard);
-    }
-    text_list_fini(&paths);
-    return outcome;
+    return run_files_check(ctl, command, argc, argv, "aggregations", check_all);
 }
 
 /* "tumbling 5 s", "hopping 60 s every 10 s", "all time" */

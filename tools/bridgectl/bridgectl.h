@@ -86,6 +86,12 @@ int usage_fault(const struct command *command, const char *format, ...) PRINTF_L
 
 bool is_contract_file(const char *path); /* .yaml, .yml or .json, and no .test. file */
 void print_findings(const struct findings *findings, size_t files, size_t missing, bool as_json);
+struct documents;
+/* A command that checks the files named, or those of CONTRACTS_DIR/<directory>; `named`: paths were given. */
+int run_files_check(const struct ctl *ctl, const struct command *command, int argc, char **argv,
+                    const char *directory,
+                    int (*check)(const struct command *command, const struct documents *documents,
+                                 bool named, bool as_json));
 
 /* -- output (output.c) -- */
 

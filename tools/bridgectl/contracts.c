@@ -68,7 +68,10 @@ static int check_all(const struct command *command, const struct documents *docu
     return outcome;
 }
 
-static int run_check(const struct ctl *ctl, const struct command *command, int argc, char **argv)
+int run_files_check(const struct ctl *ctl, const struct command *command, int argc, char **argv,
+                    const char *directory,
+                    int (*check)(const struct command *command, const struct documents *documents,
+                                 bool named, bool as_json))
 {
     bool as_json = false;
     struct text_list paths = {0};
@@ -79,17 +82,22 @@ static int run_check(const struct ctl *ctl, const struct command *command, int a
     if (outcome == EXIT_GO_ON) {
         struct documents documents = {0};
         struct buffer standard = {0};
-        buffer_append_format(&standard, "%s/workflows", ctl->config->contracts_dir);
+        buffer_append_format(&standard, "%s/%s", ctl->config->contracts_dir, directory);
         if (paths.count == 0)
             documents_add(&documents, buffer_text(&standard));
         for (size_t i = 0; i < paths.count; i++)
             documents_add(&documents, paths.items[i]);
-        outcome = check_all(command, &documents, paths.count > 0, as_json);
+        outcome = check(command, &documents, paths.count > 0, as_json);
         documents_fini(&documents);
         buffer_fini(&standard);
     }
     text_list_fini(&paths);
     return outcome;
+}
+
+static int run_check(const struct ctl *ctl, const struct command *command, int argc, char **argv)
+{
+    return run_files_check(ctl, command, argc, argv, "workflows", check_all);
 }
 
 static void print_contracts(const struct ctl *ctl, const struct json *items)

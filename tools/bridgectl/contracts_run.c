@@ -12,12 +12,6 @@
 
 /* -- reading -- */
 
-static bool has_ending(const char *path, const char *ending)
-{
-    size_t bytes = strlen(path), ending_bytes = strlen(ending);
-    return bytes >= ending_bytes && strcmp(path + bytes - ending_bytes, ending) == 0;
-}
-
 static void unreadable(const char *file, const struct error *error, struct findings *findings)
 {
     struct source_map *map = source_map_new(file);
@@ -47,7 +41,7 @@ struct json *document_load(const char *file, struct source_map **map, struct fin
     if (read_whole(file, CONTENT_BYTES_MAX, &text, &error) != ERR_OK) {
         *map = source_map_new(file);
         unreadable(file, &error, findings);
-    } else if (has_ending(file, ".yaml") || has_ending(file, ".yml")) {
+    } else if (text_ends_with(file, ".yaml") || text_ends_with(file, ".yml")) {
         document = yaml_parse(file, buffer_text(&text), text.bytes, map, findings);
     } else {
         document = json_document_parse(file, buffer_text(&text), text.bytes, map, findings);
