@@ -19,8 +19,8 @@
 #include "io/postgres.h"
 
 /* The schema versions that programs of this release run on. */
-#define SCHEMA_VERSION_NEWEST 6
-#define SCHEMA_VERSION_OLDEST 6
+#define SCHEMA_VERSION_NEWEST 7
+#define SCHEMA_VERSION_OLDEST 7
 
 /* Called after each step (before it would be done, in a dry run). */
 typedef void migrate_step(void *context, const struct migration *migration, bool up, bool dry_run);

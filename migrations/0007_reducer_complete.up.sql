@@ -1,0 +1,23 @@
+-- SPDX-License-Identifier: MIT
+-- The reducer, complete: gaps with their bounds.
+
+-- Records that the broker dropped before they were counted. Written in the transaction that moves the
+-- partition's offset past them; what was in them can be counted from the transition log afterwards.
+CREATE TABLE reducer_gaps (
+    cluster_id text NOT NULL,
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    from_offset bigint NOT NULL,   -- the first record that was gone
+    to_offset bigint NOT NULL,     -- the first one after it that was still there
+    noted_at timestamptz NOT NULL DEFAULT now(),
+    lanes text[] NOT NULL,         -- of the partition, with the last number of each that was counted by then
+    last_seqs bigint[] NOT NULL,
+    newest_event_at timestamptz,   -- highest event time before the gap; null: no event was counted
+    filled_at timestamptz,         -- null: what was in it is not counted
+    filled_events bigint,          -- counted when it was filled
+    PRIMARY KEY (cluster_id, topic, partition, from_offset),
+    CHECK (to_offset > from_offset),
+    CHECK (cardinality(lanes) = cardinality(last_seqs)),
+    CHECK ((filled_at IS NULL) = (filled_events IS NULL))
+);
+CREATE INDEX reducer_gaps_unfilled ON reducer_gaps (noted_at) WHERE filled_at IS NULL;
