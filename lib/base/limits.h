@@ -57,8 +57,9 @@
 #define SIGNALS_KEPT_BYTES_MAX (16u << 20)    /* data of the signals that one workflow keeps */
 #define SIGNAL_KEYS_MAX 100000                /* idempotency keys of signals of one workflow */
 #define SIGNAL_BYTES_MAX (1u << 20)           /* data of one signal, or a task's answer by token */
-#define HEARTBEAT_RECORD_MS 1000        /* between two recorded heartbeats of a task, at least */
-#define LOCAL_TASKS_PER_RECORD_MAX 5000 /* tasks answered at once within one record */
+#define AGAIN_DOUBLINGS_MAX 4    /* the pause before a refused start is made again grows 16 times */
+#define HEARTBEAT_RECORD_MS 1000 /* between two recorded heartbeats of a task, at least */
+#define LOCAL_TASKS_PER_RECORD_MAX 5000        /* tasks answered at once within one record */
 #define LOCAL_BYTES_PER_RECORD_MAX (64u << 20) /* payloads of the events they publish */
 #define EVENTS_PER_RECORD_MAX 30000        /* events of one record, those of its end not counted */
 #define TASK_TOKEN_BYTES_MAX 128           /* text of a task token, the NUL included */

@@ -219,6 +219,7 @@ START_TEST(a_time_limit_ends_the_attempt_and_the_next_one_has_its_own)
 }
 END_TEST
 
+/* With growing pauses: 3 s, 6 s, ... */
 START_TEST(what_is_not_taken_is_called_again_later)
 {
     open_engine(child_task, 1);
@@ -235,8 +236,13 @@ START_TEST(what_is_not_taken_is_called_again_later)
     tick_at(3);
     check_told("call 1/1 A#1\n");
     event(ENGINE_AGAIN, 1, 1, NULL);
+    tick_at(8);
+    check_told("");
+    tick_at(9);
+    check_told("call 1/1 A#1\n");
+    event(ENGINE_AGAIN, 1, 1, NULL);
     tick_at(60);
-    check_told("failed 1 seq 4+2 ended\norphan 20 of 2/1\nfailed 2 seq 6+2 ended\n");
+    check_told("failed 1 seq 4+2 ended\ntimed-out 2 seq 6+2 ended\norphan 20 of 2/1\n");
 }
 END_TEST
 

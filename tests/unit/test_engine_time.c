@@ -222,6 +222,35 @@ START_TEST(recovery_finds_what_is_overdue)
 }
 END_TEST
 
+START_TEST(a_start_records_the_time_limit)
+{
+    open_engine(one_call, 1);
+    struct engine_event event = {
+        .type = ENGINE_SUBMIT,
+        .now_us = now_us,
+        .workflow = story_workflow(contract, 1, 0, "{}", STORY_START_US, TIMEOUT_MS)};
+    engine_step(engine, &event, &effects);
+    ck_assert_int_eq(effects.items[0].type, ENGINE_RECORDED);
+    ck_assert_int_eq(effects.items[0].record.kind, RECORD_STARTED);
+    ck_assert_int_eq(effects.items[0].record.duration_us, (int64_t)TIMEOUT_MS * 1000);
+}
+END_TEST
+
+/* The limit that its start recorded, whatever the node's is now. */
+START_TEST(a_running_workflow_keeps_its_time_limit)
+{
+    const struct workflow_record records[] = {
+        {.kind = RECORD_STARTED, .at_us = STORY_START_US, .duration_us = 90 * SECOND_US}};
+    open_engine(one_call, 1);
+    load(recovered(1, records, 1));
+    buffer_clear(&told);
+    tick_at(89);
+    check_told("");
+    tick_at(90);
+    check_told("timed-out 1 seq 0+2 ended\nabandon 1/1\n");
+}
+END_TEST
+
 START_TEST(recovery_ignores_nothing_that_waits_for_a_slot)
 {
     const struct workflow_record records[] = {
@@ -260,6 +289,8 @@ int main(void)
     tcase_add_test(tests, lane_numbers_have_no_gaps);
     tcase_add_test(tests, recovery_makes_the_open_calls_again);
     tcase_add_test(tests, recovery_finds_what_is_overdue);
+    tcase_add_test(tests, a_start_records_the_time_limit);
+    tcase_add_test(tests, a_running_workflow_keeps_its_time_limit);
     tcase_add_test(tests, recovery_ignores_nothing_that_waits_for_a_slot);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -283,7 +283,10 @@ static bool start_next(struct engine *engine, int64_t now_us, struct engine_effe
         if (workflow == NULL || workflow_state(workflow) != WORKFLOW_PENDING)
             continue;
         (void)record(engine, workflow,
-                     &(struct workflow_record){.kind = RECORD_STARTED, .at_us = now_us}, effects);
+                     &(struct workflow_record){.kind = RECORD_STARTED,
+                                               .at_us = now_us,
+                                               .duration_us = workflow_limit_us(workflow)},
+                     effects);
         return true;
     }
     return false;
@@ -338,7 +341,8 @@ static void submit(struct engine *engine, const struct engine_event *event,
     bool at_once = engine->pending_count == 0 &&
                    engine->in_flight + (int64_t)engine->ready.count < engine->slots;
     struct workflow_record first = {.kind = at_once ? RECORD_STARTED : RECORD_ACCEPTED,
-                                    .at_us = event->now_us};
+                                    .at_us = event->now_us,
+                                    .duration_us = at_once ? workflow_limit_us(workflow) : 0};
     struct place place = {.id = head->id};
     add_live(engine, workflow); /* before its timers are set: a sweep asks who lives */
     bool lives = record(engine, workflow, &first, effects);
@@ -475,7 +479,9 @@ static void again(struct engine *engine, const struct engine_event *event,
         return;
     workflow_wait_set_called(workflow, wait, false);
     engine->in_flight--;
-    wait->again_us = event->now_us + event->after_us;
+    wait->again_us = event->now_us + (event->after_us << wait->again_count);
+    if (wait->again_count < AGAIN_DOUBLINGS_MAX)
+        wait->again_count++;
     set_timer(engine, wait->again_us, &event->id, event->wait);
 }
 

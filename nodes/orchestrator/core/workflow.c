@@ -122,6 +122,12 @@ int64_t workflow_deadline_us(const struct workflow *workflow)
     return workflow->started_us + workflow->timeout_ms * 1000;
 }
 
+int64_t workflow_limit_us(const struct workflow *workflow)
+{
+    bool named = asl_machine_timeout_ms(workflow->contract->machine) > 0;
+    return named ? 0 : workflow->timeout_ms * 1000;
+}
+
 static void set_text(char **text, const char *value)
 {
     free(*text);
@@ -346,6 +352,10 @@ static enum error_code start(struct workflow *workflow, const struct workflow_re
                              struct workflow_outcome *outcome)
 {
     char id[UUID_TEXT_BYTES];
+    struct workflow_record now = *record;
+    now.duration_us = 0; /* the start takes no time */
+    if (record->duration_us > 0)
+        workflow->timeout_ms = record->duration_us / 1000;
     struct asl_identity identity = {
         .execution_id = uuid_format(&workflow->head.id, id),
         .execution_name = id,
@@ -357,10 +367,10 @@ static enum error_code start(struct workflow *workflow, const struct workflow_re
     };
     workflow->started_us = record->at_us;
     outcome->deadline_us = workflow_deadline_us(workflow);
-    change_state(workflow, WORKFLOW_PROCESSING, record, outcome);
+    change_state(workflow, WORKFLOW_PROCESSING, &now, outcome);
     workflow->execution =
         asl_execution_new(workflow->contract->machine, &identity, workflow->head.input);
-    return step(workflow, &(struct asl_event){.type = ASL_START, .now_us = record->at_us}, record,
+    return step(workflow, &(struct asl_event){.type = ASL_START, .now_us = record->at_us}, &now,
                 outcome);
 }
 

@@ -61,7 +61,7 @@ struct workflow_record {
     int64_t at_us;
     uint32_t wait;
     uint32_t attempt;
-    int64_t duration_us;
+    int64_t duration_us; /* of a call; of RECORD_STARTED: workflow_limit_us */
     double random;
     const char *error;
     const char *cause;
@@ -99,6 +99,7 @@ struct workflow_wait {
     int64_t timeout_ms;   /* 0: the state names none */
     int64_t heartbeat_ms; /* likewise */
     int64_t again_us;     /* the engine's: when a call that was not taken is made again, or 0 */
+    uint8_t again_count;  /* the engine's: how often the call was not taken */
     bool started;         /* the engine's: child started, before its call was answered */
     struct uuid child;
     char *state;
@@ -165,6 +166,10 @@ void workflow_free(struct workflow *workflow);
 
 enum error_code workflow_apply(struct workflow *workflow, const struct workflow_record *record,
                                struct workflow_outcome *outcome) MUST_USE;
+
+/* The time limit that the record which starts it must say, so that later settings do not change it; 0 when
+ * its contract names one. */
+int64_t workflow_limit_us(const struct workflow *workflow);
 
 const struct workflow_head *workflow_head(const struct workflow *workflow);
 const struct contract *workflow_contract(const struct workflow *workflow);
