@@ -21,3 +21,11 @@ CREATE TABLE reducer_gaps (
     CHECK ((filled_at IS NULL) = (filled_events IS NULL))
 );
 CREATE INDEX reducer_gaps_unfilled ON reducer_gaps (noted_at) WHERE filled_at IS NULL;
+
+-- A definition as its file said, so that what it counted can still be read when the file is gone or has
+-- another version. Null: no reducer has had the file since.
+ALTER TABLE aggregation_definitions ADD COLUMN document json;
+
+-- Rows of a definition by their windows: how lists of rows walk through them, both ways.
+DROP INDEX aggregation_rows_newest;
+CREATE INDEX aggregation_rows_by_start ON aggregation_rows (definition, window_start, group_key, window_ms);

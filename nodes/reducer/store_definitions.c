@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* store_definitions.c - the loaded definitions as rows of aggregation_definitions. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "reducer/store_internal.h"
 
-enum { DEFINITION_VALUES = 8 };
+enum { DEFINITION_VALUES = 9 };
 
 /* The row of a definition, made or kept; of a known one only what does not change what counts is renewed. */
 static const char sql_register[] =
     "INSERT INTO aggregation_definitions AS d (name, version, content_hash, keys, measures, cells,"
-    " lateness_ms, retention_days)"
-    " VALUES ($1, $2, $3, $4::text[], $5::text[], $6::int4[], $7, $8)"
+    " lateness_ms, retention_days, document)"
+    " VALUES ($1, $2, $3, $4::text[], $5::text[], $6::int4[], $7, $8, $9::json)"
     " ON CONFLICT (name, version) DO UPDATE SET"
     " content_hash = coalesce(d.content_hash, excluded.content_hash),"
     " keys = CASE WHEN d.content_hash IS NULL THEN excluded.keys ELSE d.keys END,"
     " measures = CASE WHEN d.content_hash IS NULL THEN excluded.measures ELSE d.measures END,"
     " cells = CASE WHEN d.content_hash IS NULL THEN excluded.cells ELSE d.cells END,"
-    " lateness_ms = excluded.lateness_ms, retention_days = excluded.retention_days"
+    " lateness_ms = excluded.lateness_ms, retention_days = excluded.retention_days,"
+    " document = CASE WHEN coalesce(d.content_hash, excluded.content_hash) = excluded.content_hash"
+    " THEN excluded.document ELSE d.document END"
     " RETURNING d.id, d.content_hash";
 
 /* The cell of a measure that is shown as it stands; -1 when it is made of others. */
@@ -65,6 +68,9 @@ static void describe(const struct aggregation_set *set, const struct aggregation
     }
     postgres_set_int8(&values[6], set->windows[definition->window].lateness_us / 1000);
     postgres_set_int4(&values[7], (int32_t)definition->retention_days);
+    char *document = json_to_text(definition->document);
+    postgres_set_string(&values[8], document);
+    free(document);
 }
 
 static enum error_code register_one(struct store *store, int number, struct error *error)
