@@ -85,4 +85,21 @@ static inline size_t plain_ascii_run(const char *text, size_t bytes)
     return plain_run_of(text, bytes, false, true);
 }
 
+/* Whether two texts of that length are equal; for short ones, where a call of memcmp would cost more. */
+static inline bool plain_same(const char *a, const char *b, size_t bytes)
+{
+    if (bytes >= 8) {
+        for (size_t i = 0; i + 8 < bytes; i += 8) {
+            if (plain_word(a + i) != plain_word(b + i))
+                return false;
+        }
+        return plain_word(a + bytes - 8) == plain_word(b + bytes - 8);
+    }
+    for (size_t i = 0; i < bytes; i++) {
+        if (a[i] != b[i])
+            return false;
+    }
+    return true;
+}
+
 #endif

@@ -13,7 +13,7 @@
 #define NUMBER_BYTES_MAX 64   /* longer numbers are copied to the heap before strtod */
 #define DECIMAL_BYTES_MAX 16  /* so many octets with a dot have at most 15 digits */
 #define FINITE_DIGITS_MAX 300 /* a number with fewer digits and no exponent is finite */
-#define HEADS 32              /* chains of an object's wanted members, by length and first octet */
+#define HEADS 64              /* chains of an object's wanted members */
 #define NOWHERE (-1)          /* an object that holds nothing wanted */
 #define TOP 0                 /* the envelope itself */
 
@@ -35,16 +35,9 @@ struct event_paths {
 
 struct scan {
     const struct event_paths *paths;
-    const char *p;
     const char *end;
     const char *fault;
     struct event_value *values;
-};
-
-struct token {
-    const char *data;
-    size_t bytes;
-    bool escaped;
 };
 
 /* -- paths -- */
@@ -77,15 +70,18 @@ const char *event_paths_text(const struct event_paths *paths, int slot)
 
 static size_t head_of(const char *name, size_t bytes)
 {
-    return (bytes * 5 + (unsigned char)name[0]) % HEADS;
+    return (bytes + (size_t)(unsigned char)name[0] * 7 +
+            (size_t)(unsigned char)name[bytes - 1] * 13) %
+           HEADS;
 }
 
 /* The wanted member of that name; 0: there is none. */
-static int find_member(const struct event_paths *paths, int object, const char *name, size_t bytes)
+static inline int find_member(const struct event_paths *paths, int object, const char *name,
+                              size_t bytes)
 {
     int slot = bytes == 0 ? 0 : paths->nodes[object].heads[head_of(name, bytes)];
     while (slot && (paths->nodes[slot].name_bytes != bytes ||
-                    memcmp(paths->nodes[slot].name, name, bytes) != 0))
+                    !plain_same(paths->nodes[slot].name, name, bytes)))
         slot = paths->nodes[slot].next;
     return slot;
 }
@@ -128,23 +124,29 @@ int event_paths_add(struct event_paths *paths, const char *path, size_t bytes)
     return object;
 }
 
-/* -- the walker -- */
+/* -- the walker: each step begins at p and gives where it ended, NULL when there is a fault -- */
 
-static bool fail(struct scan *scan, const char *fault)
+static const char *fail(struct scan *scan, const char *fault)
 {
     if (!scan->fault)
         scan->fault = fault;
-    return false;
+    return NULL;
 }
 
-static inline void skip_space(struct scan *scan)
+static const char *skip_space(const char *p, const char *end)
 {
-    const char *p = scan->p;
-    if (p < scan->end && (unsigned char)*p > ' ')
-        return; /* as nearly always */
-    while (p < scan->end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
+    while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
         p++;
-    scan->p = p;
+    return p;
+}
+
+/* At the next octet when it is this one; space before it is rare. NULL: it is another. */
+static inline const char *find_next(const char *p, const char *end, char wanted)
+{
+    if (p < end && *p == wanted)
+        return p;
+    p = skip_space(p, end);
+    return p < end && *p == wanted ? p : NULL;
 }
 
 static int hex_digit(char c)
@@ -218,23 +220,20 @@ static size_t utf8_character(const char *text, const char *end)
     return bytes;
 }
 
-/* At the opening quote; leaves p after the closing one. */
-static bool scan_string(struct scan *scan, struct token *token)
+/* The rest of a string from its first octet that is not plain; gives its closing quote. */
+static const char *scan_marked(struct scan *scan, const char *p, bool *escaped)
 {
-    const char *p = scan->p + 1;
-    const char *start = p;
     uint32_t ignored;
-    token->escaped = false;
     for (;;) {
         p += plain_run(p, (size_t)(scan->end - p));
         if (p >= scan->end)
             return fail(scan, "a string has no end");
         unsigned char c = (unsigned char)*p;
         if (c == '"')
-            break;
+            return p;
         size_t step = 1;
         if (c == '\\') {
-            token->escaped = true;
+            *escaped = true;
             step = read_escape(p, scan->end, &ignored);
             if (!step)
                 return fail(scan, "a string has an escape that JSON does not know");
@@ -247,10 +246,23 @@ static bool scan_string(struct scan *scan, struct token *token)
         }
         p += step;
     }
-    token->data = start;
-    token->bytes = (size_t)(p - start);
-    scan->p = p + 1;
-    return true;
+}
+
+/* p at the opening quote. */
+static inline const char *scan_string(struct scan *scan, const char *p, struct event_value *value)
+{
+    const char *start = p + 1;
+    value->escaped = false;
+    p = start + plain_run(start, (size_t)(scan->end - start));
+    if (p >= scan->end || *p != '"') {
+        p = scan_marked(scan, p, &value->escaped);
+        if (!p)
+            return NULL;
+    }
+    value->type = JSON_STRING;
+    value->data = start;
+    value->bytes = (size_t)(p - start);
+    return p + 1;
 }
 
 /* A number of at most 15 digits without exponent: whole / 10^places, both exact, so the quotient is the
@@ -301,9 +313,8 @@ static const char *skip_digits(const char *p, const char *end)
     return p;
 }
 
-static bool scan_number(struct scan *scan, struct token *token)
+static const char *scan_number(struct scan *scan, const char *p, struct event_value *value)
 {
-    const char *p = scan->p;
     const char *end = scan->end;
     const char *start = p;
     bool exponent = false;
@@ -329,38 +340,33 @@ static bool scan_number(struct scan *scan, struct token *token)
         if (p == digits)
             return fail(scan, "a number is malformed");
     }
-    *token = (struct token){.data = start, .bytes = (size_t)(p - start)};
-    if ((exponent || token->bytes > FINITE_DIGITS_MAX) &&
-        !isfinite(to_double(token->data, token->bytes)))
+    *value = (struct event_value){.type = JSON_NUMBER, .data = start, .bytes = (size_t)(p - start)};
+    if ((exponent || value->bytes > FINITE_DIGITS_MAX) &&
+        !isfinite(to_double(value->data, value->bytes)))
         return fail(scan, "a number is too large");
-    scan->p = p;
-    return true;
+    return p;
 }
 
-static bool scan_word(struct scan *scan, const char *word, size_t bytes, struct token *token)
+static const char *scan_word(struct scan *scan, const char *p, enum json_type type,
+                             const char *word, size_t bytes, struct event_value *value)
 {
-    if ((size_t)(scan->end - scan->p) < bytes || memcmp(scan->p, word, bytes) != 0)
+    if ((size_t)(scan->end - p) < bytes || memcmp(p, word, bytes) != 0)
         return fail(scan, "a value is no JSON");
-    *token = (struct token){.data = scan->p, .bytes = bytes};
-    scan->p += bytes;
-    return true;
+    *value = (struct event_value){.type = type, .data = p, .bytes = bytes};
+    return p + bytes;
 }
-
-static bool scan_value(struct scan *scan, int inside, int depth, enum json_type *type,
-                       struct token *token);
 
 /* The slot of an object's member, 0 when it is not wanted. */
-static int slot_of(const struct event_paths *paths, int object, const struct token *name)
+static inline int slot_of(const struct event_paths *paths, int object,
+                          const struct event_value *name)
 {
     if (object == NOWHERE)
         return 0;
     if (!name->escaped)
         return find_member(paths, object, name->data, name->bytes);
-    const struct event_value value = {
-        .type = JSON_STRING, .escaped = true, .data = name->data, .bytes = name->bytes};
     struct buffer scratch = {0};
     size_t bytes;
-    const char *text = event_value_text(&value, &scratch, &bytes);
+    const char *text = event_value_text(name, &scratch, &bytes);
     int slot = find_member(paths, object, text, bytes);
     buffer_fini(&scratch);
     return slot;
@@ -375,131 +381,123 @@ static void forget(struct scan *scan, int object)
     }
 }
 
-static bool scan_member(struct scan *scan, int object, int depth)
+static const char *scan_other(struct scan *scan, const char *p, int inside, int depth,
+                              struct event_value *value);
+
+/* Any value. Depth is that of the container around it. */
+static inline const char *scan_value(struct scan *scan, const char *p, int inside, int depth,
+                                     struct event_value *value)
 {
-    struct token name;
-    struct token token = {0};
-    enum json_type type;
-    if (scan->p >= scan->end || *scan->p != '"')
+    return p < scan->end && *p == '"' ? scan_string(scan, p, value)
+                                      : scan_other(scan, p, inside, depth, value);
+}
+
+static inline const char *scan_member(struct scan *scan, const char *p, int object, int depth)
+{
+    struct event_value name, value;
+    p = find_next(p, scan->end, '"');
+    if (!p)
         return fail(scan, "an object's member has no name");
-    if (!scan_string(scan, &name))
-        return false;
-    skip_space(scan);
-    if (scan->p >= scan->end || *scan->p != ':')
+    p = scan_string(scan, p, &name);
+    if (!p)
+        return NULL;
+    p = find_next(p, scan->end, ':');
+    if (!p)
         return fail(scan, "a member's name is not followed by a colon");
-    scan->p++;
     int slot = slot_of(scan->paths, object, &name);
-    int inside = slot && scan->paths->nodes[slot].has_members ? slot : NOWHERE;
+    if (!slot)
+        return scan_value(scan, p + 1, NOWHERE, depth, &value);
+    int inside = scan->paths->nodes[slot].has_members ? slot : NOWHERE;
     if (inside != NOWHERE && scan->values[slot].type != JSON_ABSENT)
         forget(scan, inside);
-    if (!scan_value(scan, inside, depth, &type, &token))
-        return false;
-    if (slot)
-        scan->values[slot] = (struct event_value){
-            .type = type, .escaped = token.escaped, .data = token.data, .bytes = token.bytes};
-    return true;
+    p = scan_value(scan, p + 1, inside, depth, &value);
+    scan->values[slot] = value;
+    return p;
 }
 
-static bool scan_object(struct scan *scan, int object, int depth)
+/* p at the opening brace, as in scan_array at the bracket. */
+static const char *scan_object(struct scan *scan, const char *p, int object, int depth)
 {
-    scan->p++;
-    skip_space(scan);
-    if (scan->p < scan->end && *scan->p == '}') {
-        scan->p++;
-        return true;
-    }
+    const char *end = find_next(p + 1, scan->end, '}');
+    if (end)
+        return end + 1;
     for (;;) {
-        skip_space(scan);
-        if (!scan_member(scan, object, depth))
-            return false;
-        skip_space(scan);
-        if (scan->p < scan->end && *scan->p == '}')
-            break;
-        if (scan->p >= scan->end || *scan->p != ',')
+        p = scan_member(scan, p + 1, object, depth);
+        if (!p)
+            return NULL;
+        if (p < scan->end && *p == ',')
+            continue;
+        p = skip_space(p, scan->end);
+        if (p < scan->end && *p == '}')
+            return p + 1;
+        if (p >= scan->end || *p != ',')
             return fail(scan, "an object has no end");
-        scan->p++;
     }
-    scan->p++;
-    return true;
 }
 
-static bool scan_array(struct scan *scan, int depth)
+static const char *scan_array(struct scan *scan, const char *p, int depth)
 {
-    struct token token;
-    enum json_type type;
-    scan->p++;
-    skip_space(scan);
-    if (scan->p < scan->end && *scan->p == ']') {
-        scan->p++;
-        return true;
-    }
+    struct event_value value;
+    const char *end = find_next(p + 1, scan->end, ']');
+    if (end)
+        return end + 1;
     for (;;) {
-        if (!scan_value(scan, NOWHERE, depth, &type, &token))
-            return false;
-        if (scan->p < scan->end && *scan->p == ']')
-            break;
-        if (scan->p >= scan->end || *scan->p != ',')
+        p = scan_value(scan, p + 1, NOWHERE, depth, &value);
+        if (!p)
+            return NULL;
+        p = skip_space(p, scan->end);
+        if (p < scan->end && *p == ']')
+            return p + 1;
+        if (p >= scan->end || *p != ',')
             return fail(scan, "an array has no end");
-        scan->p++;
     }
-    scan->p++;
-    return true;
 }
 
-/* Skips white space on both sides. Depth is that of the container around the value. */
-static bool scan_value(struct scan *scan, int inside, int depth, enum json_type *type,
-                       struct token *token)
+/* A value that is no string, or has space before it. */
+static const char *scan_other(struct scan *scan, const char *p, int inside, int depth,
+                              struct event_value *value)
 {
-    bool fine;
-    skip_space(scan);
-    if (scan->p >= scan->end)
+    p = skip_space(p, scan->end);
+    if (p >= scan->end)
         return fail(scan, "the text ends too early");
-    const char *start = scan->p;
-    char c = *start;
-    token->escaped = false;
-    if (c == '"') {
-        *type = JSON_STRING;
-        fine = scan_string(scan, token);
-    } else if (c == '{' || c == '[') {
+    const char *start = p;
+    char c = *p;
+    if (c == '"')
+        return scan_string(scan, p, value);
+    if (c == '-' || (c >= '0' && c <= '9'))
+        return scan_number(scan, p, value);
+    if (c == '{' || c == '[') {
         if (depth >= JSON_DEPTH_MAX)
             return fail(scan, "the nesting is too deep");
-        *type = c == '{' ? JSON_OBJECT : JSON_ARRAY;
-        fine = c == '{' ? scan_object(scan, inside, depth + 1) : scan_array(scan, depth + 1);
-        *token = (struct token){.data = start, .bytes = (size_t)(scan->p - start)};
-    } else if (c == '-' || (c >= '0' && c <= '9')) {
-        *type = JSON_NUMBER;
-        fine = scan_number(scan, token);
-    } else if (c == 't') {
-        *type = JSON_TRUE;
-        fine = scan_word(scan, "true", 4, token);
-    } else if (c == 'f') {
-        *type = JSON_FALSE;
-        fine = scan_word(scan, "false", 5, token);
-    } else {
-        *type = JSON_NULL;
-        fine = scan_word(scan, "null", 4, token);
+        p = c == '{' ? scan_object(scan, p, inside, depth + 1) : scan_array(scan, p, depth + 1);
+        *value = (struct event_value){.type = c == '{' ? JSON_OBJECT : JSON_ARRAY,
+                                      .data = start,
+                                      .bytes = p ? (size_t)(p - start) : 0};
+        return p;
     }
-    if (fine)
-        skip_space(scan);
-    return fine;
+    if (c == 't')
+        return scan_word(scan, p, JSON_TRUE, "true", 4, value);
+    if (c == 'f')
+        return scan_word(scan, p, JSON_FALSE, "false", 5, value);
+    return scan_word(scan, p, JSON_NULL, "null", 4, value);
 }
 
 const char *event_scan(const struct event_paths *paths, const char *text, size_t bytes,
                        struct event_value *values)
 {
-    struct scan scan = {.paths = paths, .p = text, .end = text + bytes, .values = values};
-    struct token token;
-    enum json_type type;
+    struct scan scan = {.paths = paths, .end = text + bytes, .values = values};
+    struct event_value whole = {0};
     memset(values, 0, (size_t)paths->count * sizeof(*values));
     _Static_assert(JSON_ABSENT == 0, "zeroed values are absent");
-    skip_space(&scan);
-    if (scan.p >= scan.end)
+    const char *p = skip_space(text, scan.end);
+    if (p >= scan.end)
         return "the record is empty";
-    if (!scan_value(&scan, TOP, 0, &type, &token))
+    p = scan_value(&scan, p, TOP, 0, &whole);
+    if (!p)
         return scan.fault;
-    if (scan.p != scan.end)
+    if (skip_space(p, scan.end) != scan.end)
         return "something follows the JSON value";
-    if (type != JSON_OBJECT)
+    if (whole.type != JSON_OBJECT)
         return "the record is not a JSON object";
     return NULL;
 }
