@@ -58,6 +58,7 @@ static void answer_health(struct service *service, struct http_response *respons
     struct json *extra = json_object();
     json_object_set(extra, "partitions_assigned", json_int(status.partitions_assigned));
     json_object_set(extra, "lag", json_int(status.lag));
+    json_object_set(extra, "gaps_unfilled", json_int(status.gaps_unfilled));
     health_answer(response, &node, components, COMPONENTS, extra);
 }
 

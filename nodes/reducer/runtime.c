@@ -138,6 +138,8 @@ static void send_snapshot(struct runtime *runtime)
 static void begin_commit(struct runtime *runtime)
 {
     int64_t now_us = clock_monotonic_us();
+    if (!runtime_same_cluster(runtime))
+        return; /* what was gathered may come from offsets of another log: it is read again */
     runtime_tell_batch(runtime, now_us);
     runtime_tell_updates(runtime, now_us);
     store_snapshot(runtime->store, &runtime->reducer);
@@ -285,6 +287,9 @@ static void step(struct runtime *runtime)
     if (runtime->restart)
         return;
     runtime_tick(runtime, now_us);
+    runtime_pass_gaps(runtime);
+    if (runtime->restart)
+        return;
     int count = 0;
     if (room > 0 || runtime->paused)
         count = kafka_consume(runtime->consumer, 0, records,

@@ -46,6 +46,7 @@ struct runtime_status {
     int partitions_assigned;
     int64_t uncommitted; /* events read and not committed */
     int64_t lag;
+    int64_t gaps_unfilled; /* of the whole topic */
     char detail[160]; /* why one of them is not well */
 };
 void runtime_status(struct runtime *runtime, struct runtime_status *status);

@@ -12,8 +12,6 @@
 #include "reducer/outbox.h"
 #include "reducer/runtime_internal.h"
 
-#define OFFSETS_TIMEOUT_MS 3000
-
 static void count_partitions(struct runtime *runtime)
 {
     int count = 0;
@@ -83,38 +81,6 @@ void runtime_close(struct runtime *runtime)
     runtime->paused = false;
 }
 
-/* Where reading goes on: what the broker dropped unread is a gap, told and skipped; a topic that is
- * shorter than what was read was made anew. */
-static enum error_code place_offset(struct runtime *runtime, struct store_assignment *assignment,
-                                    struct error *error)
-{
-    int64_t first, end;
-    enum error_code code = kafka_offsets(runtime->consumer, assignment->partition,
-                                         OFFSETS_TIMEOUT_MS, &first, &end, error);
-    if (code || (assignment->next_offset >= first && assignment->next_offset <= end))
-        return code;
-    bool made_anew = assignment->next_offset > end;
-    int64_t missing = made_anew ? 0 : first - assignment->next_offset;
-    if (assignment->next_offset == 0 && assignment->newest_us == WINDOW_NO_TIME)
-        missing = 0; /* never read before: it begins where the topic begins */
-    code = store_note_gap(runtime->store, assignment->partition, assignment->epoch, first, missing,
-                          error);
-    if (code)
-        return code;
-    if (made_anew)
-        log_warning("the topic was made anew: reading it from its start",
-                    LOG_INT("partition", assignment->partition),
-                    LOG_INT("stored_offset", assignment->next_offset), LOG_INT("end_offset", end));
-    if (missing > 0) {
-        metrics_add(METRIC_MISSING_EVENTS, 0, 0, (uint64_t)missing);
-        log_error("records were dropped by the broker before they were read",
-                  LOG_INT("partition", assignment->partition),
-                  LOG_INT("from_offset", assignment->next_offset), LOG_INT("to_offset", first - 1));
-    }
-    assignment->next_offset = first;
-    return ERR_OK;
-}
-
 static enum error_code take_on(struct runtime *runtime, const struct kafka_rebalance *move,
                                int64_t *offsets, struct error *error)
 {
@@ -124,13 +90,14 @@ static enum error_code take_on(struct runtime *runtime, const struct kafka_rebal
                                                           move->count, assignments, error)
                                            : ERR_OK;
     for (int i = 0; i < move->count && !code; i++) {
-        code = place_offset(runtime, &assignments[i], error);
+        code = runtime_place(runtime, &assignments[i], error);
         if (!code)
             code = store_load(runtime->store, &runtime->reducer, &assignments[i], error);
         offsets[i] = assignments[i].next_offset;
         runtime->pending[move->partitions[i]] = code ? 0 : assignments[i].pending;
         runtime->quiet_since_us[move->partitions[i]] = clock_monotonic_us();
         runtime->hole_end[move->partitions[i]] = 0;
+        runtime->out_of_range[move->partitions[i]] = false;
     }
     free(assignments);
     if (code)
@@ -237,20 +204,12 @@ void runtime_report_progress(struct runtime *runtime)
     kafka_commit_progress(runtime->consumer, numbers, offsets, count);
 }
 
-/* A broker may come back as another cluster, with offsets that begin again. */
 static void check_broker(struct runtime *runtime)
 {
-    struct error error = {0};
-    char *id = NULL;
     bool reachable = kafka_consumer_reachable(runtime->consumer);
     runtime_broker_state(runtime, reachable, "no broker answers");
-    if (!reachable || kafka_consumer_cluster_id(runtime->consumer, 0, &id, &error))
-        return;
-    if (strcmp(id, runtime->cluster_id) != 0) {
-        log_warning("the broker is another cluster now", LOG_TEXT("cluster_id", id));
-        runtime->restart = true;
-    }
-    free(id);
+    if (reachable)
+        (void)runtime_same_cluster(runtime);
 }
 
 static int idle_partitions(struct runtime *runtime, int64_t now_us, int32_t *numbers,
@@ -304,6 +263,7 @@ void runtime_tick(struct runtime *runtime, int64_t now_us)
         runtime_report_progress(runtime);
         runtime_follow_past(runtime);
         check_broker(runtime);
+        runtime_count_gaps(runtime, now_us);
         if (kafka_consumer_fatal(runtime->consumer))
             runtime->restart = true;
     }

@@ -51,7 +51,10 @@ struct runtime {
 
     /* Partitions. */
     int64_t quiet_since_us[PARTITIONS_MAX]; /* monotonic time of the last record or assignment */
-    int64_t hole_end[PARTITIONS_MAX]; /* offset after a hole that was looked at twice; 0: none */
+    int64_t hole_end[PARTITIONS_MAX];  /* offset after a hole that was looked at twice; 0: none */
+    bool out_of_range[PARTITIONS_MAX]; /* the broker no longer has the record to be read next */
+    bool any_out_of_range;
+    int64_t gaps_count_at_us;
     uint64_t progress_commits;        /* commits that the group was told of */
     struct backfill *backfill;        /* counts the past of new aggregations; NULL: nothing to do */
     uint64_t pending[PARTITIONS_MAX]; /* a bit for each aggregation whose past is not counted yet */
@@ -73,6 +76,19 @@ void runtime_close(struct runtime *runtime);
 void runtime_rebalance(struct runtime *runtime);
 void runtime_tick(struct runtime *runtime, int64_t now_us);
 void runtime_report_progress(struct runtime *runtime);
+
+/* runtime_gaps.c */
+/* Where reading goes on: what the broker dropped unread is a gap, written down and skipped; a topic that is
+ * shorter than what was read was made anew and is read from its start. */
+enum error_code runtime_place(struct runtime *runtime, struct store_assignment *assignment,
+                              struct error *error) MUST_USE;
+/* The same for partitions that met a gap while they were read, as soon as what came before is committed. */
+void runtime_pass_gaps(struct runtime *runtime);
+void runtime_count_gaps(struct runtime *runtime, int64_t now_us);
+void runtime_tell_lane_gap(const struct reducer_record *record,
+                           const struct reducer_outcome *outcome);
+/* False when the broker came back as another cluster, whose offsets begin again: the consumer is made anew. */
+bool runtime_same_cluster(struct runtime *runtime);
 
 /* runtime_past.c */
 void runtime_start_past(struct runtime *runtime);

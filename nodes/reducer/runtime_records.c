@@ -70,11 +70,8 @@ static void take(struct runtime *runtime, const struct reducer_record *record)
         return;
     if (runtime->gathered++ == 0)
         runtime->gathered_since_us = clock_monotonic_us();
-    if (outcome.missing) {
-        metrics_add(METRIC_MISSING_EVENTS, 0, 0, 1);
-        log_error("events of a lane are missing", LOG_INT("partition", record->partition),
-                  LOG_INT("offset", record->offset));
-    }
+    if (outcome.missing)
+        runtime_tell_lane_gap(record, &outcome);
     if (outcome.invalid)
         metrics_add(METRIC_INVALID_EVENTS, 0, 0, 1);
     if (outcome.verdict == RECORD_REPEAT)
@@ -88,7 +85,8 @@ static void take(struct runtime *runtime, const struct reducer_record *record)
 }
 
 /* Offsets may have holes (markers of transactions, compaction), but a hole must never be a record that
- * the client lost: the first time one shows, reading goes back to the expected offset. */
+ * the client lost: the first time one shows, reading goes back to the expected offset. Nor can it be a gap: the
+ * broker refuses an offset below the first one that it keeps, it never begins later instead. */
 static bool passes_hole(struct runtime *runtime, const struct kafka_record *record)
 {
     const struct reducer_partition *partition = runtime->reducer.partitions[record->partition];
@@ -107,12 +105,15 @@ static bool passes_hole(struct runtime *runtime, const struct kafka_record *reco
 static void take_record(struct runtime *runtime, const struct kafka_record *from, bool *passed,
                         int64_t now_us)
 {
-    if (from->code == ERR_CONFLICT || from->code == ERR_NOT_FOUND) {
-        log_error("the next record is no longer on the broker",
-                  LOG_INT("partition", from->partition));
+    if (from->code == ERR_NOT_FOUND) {
+        log_error("the topic is no longer on the broker", LOG_INT("partition", from->partition));
         runtime->restart = true;
     }
-    if (from->code || from->partition < 0 || from->partition >= PARTITIONS_MAX)
+    if (from->partition < 0 || from->partition >= PARTITIONS_MAX)
+        return;
+    if (from->code == ERR_CONFLICT)
+        runtime->out_of_range[from->partition] = runtime->any_out_of_range = true;
+    if (from->code)
         return;
     if (passed[from->partition] || passes_hole(runtime, from)) {
         passed[from->partition] = true;

@@ -405,30 +405,6 @@ enum error_code store_assign(struct store *store, const int32_t *partitions, int
                                 "some partitions have no row in reducer_partitions");
 }
 
-enum error_code store_note_gap(struct store *store, int32_t partition, int64_t epoch,
-                               int64_t offset, int64_t missing, struct error *error)
-{
-    static const char sql[] =
-        "UPDATE reducer_partitions SET next_offset = $5, missing_records = missing_records + $6,"
-        " updated_at = now()"
-        " WHERE cluster_id = $1 AND topic = $2 AND partition = $3 AND epoch = $4 RETURNING 1::int4";
-    struct postgres_value values[6] = {0};
-    struct postgres_rows *rows = NULL;
-    postgres_set_string(&values[0], store->cluster_id);
-    postgres_set_string(&values[1], store->topic);
-    postgres_set_int4(&values[2], partition);
-    postgres_set_int8(&values[3], epoch);
-    postgres_set_int8(&values[4], offset);
-    postgres_set_int8(&values[5], missing);
-    enum error_code code = postgres_query(store->load, sql, values, 6, &rows, error);
-    values_fini(values, 6);
-    if (!code && postgres_rows_count(rows) != 1)
-        code =
-            error_set(error, ERR_FENCED, "partition %d belongs to another reducer", (int)partition);
-    postgres_rows_free(rows);
-    return code;
-}
-
 enum error_code store_outcome(struct store *store, bool *committed, struct error *error)
 {
     static const char sql[] = "SELECT epoch, next_offset FROM reducer_partitions"

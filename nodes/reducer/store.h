@@ -67,9 +67,19 @@ enum error_code store_commit(struct store *store, struct error *error) MUST_USE;
 enum error_code store_load_window(struct store *store, struct reducer *reducer,
                                   struct reducer_partition *partition, int aggregation,
                                   int64_t start_us, struct error *error) MUST_USE;
-/* Notes that the broker no longer has the records before offset. */
-enum error_code store_note_gap(struct store *store, int32_t partition, int64_t epoch,
-                               int64_t offset, int64_t missing, struct error *error) MUST_USE;
+/* Records that the broker no longer had when they were to be read. */
+struct store_gap {
+    int32_t partition;
+    int64_t epoch;
+    int64_t next_offset;            /* of the partition, as it is committed */
+    int64_t from_offset, to_offset; /* the first one gone, the first one that is there; equal: none */
+};
+/* Moves the partition to to_offset and writes the gap down, in one transaction. */
+enum error_code store_note_gap(struct store *store, const struct store_gap *gap,
+                               struct error *error) MUST_USE;
+/* Gaps of the topic that nobody has filled. */
+enum error_code store_count_gaps(struct store *store, int64_t *unfilled,
+                                 struct error *error) MUST_USE;
 
 struct store_message {
     const char *event_id; /* the same whenever it is published */

@@ -89,6 +89,13 @@ void reducer_load_lane(struct reducer_partition *partition, const char *lane, si
     make_lane(partition, lane, bytes)->last_seq = last_seq;
 }
 
+void reducer_pass_gap(struct reducer_partition *partition, int64_t offset)
+{
+    BUG_IF(partition->dirty);
+    partition->next_offset = offset;
+    partition->committed_offset = offset;
+}
+
 int64_t reducer_lane_seq(const struct reducer_partition *partition, const char *lane, size_t bytes)
 {
     const struct reducer_lane *known = find_lane(partition, lane, bytes);
@@ -446,6 +453,7 @@ struct reducer_outcome reducer_record(struct reducer *reducer, const struct redu
     if (!outcome.reason && needs_window(reducer, partition, watermark_us, &outcome))
         return outcome;
     outcome.missing = proves_gap(record, &identity);
+    outcome.seen_seq = identity.last_seq;
     advance(partition, record, &identity);
     if (outcome.reason) {
         outcome.verdict = RECORD_MALFORMED;

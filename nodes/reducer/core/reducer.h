@@ -118,6 +118,7 @@ struct reducer_outcome {
     enum reducer_verdict verdict;
     const char *reason; /* of a dead letter; valid until the next record */
     bool missing;       /* prev_seq proves that a record of the lane was never seen */
+    int64_t seen_seq;   /* the lane's last number before it */
     bool invalid;       /* it broke the rules of an aggregation that passes over such records */
     int aggregation;    /* RECORD_NEEDS_WINDOW: of this one, */
     int64_t window_start_us; /* this window */
@@ -133,6 +134,8 @@ struct reducer_partition *reducer_assign(struct reducer *reducer, int32_t partit
 void reducer_revoke(struct reducer *reducer, int32_t partition);
 void reducer_load_lane(struct reducer_partition *partition, const char *lane, size_t bytes,
                        int64_t last_seq);
+/* Records up to the offset are gone; whatever was read before them is committed. */
+void reducer_pass_gap(struct reducer_partition *partition, int64_t offset);
 /* The row, made when it is new; the caller fills in what is stored. */
 struct aggregate *reducer_row(struct reducer *reducer, struct reducer_partition *partition,
                               int aggregation, int64_t start_us, const char *group,
