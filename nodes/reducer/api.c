@@ -385,13 +385,16 @@ void handle_watermark(struct http_request *request, struct http_response *respon
     enum error_code code = http_query_known(request, known, &error);
     if (!code && !service_wait_after(service, request, response))
         return;
+    struct json *page = json_object();
+    if (!code)
+        code = service_add_gaps(service, page, &error);
     if (!code)
         code = query_watermark(service, &rows, &error);
     if (code) {
         http_problem(response, &error);
+        json_release(page);
         return;
     }
-    struct json *page = json_object();
     struct json *items = json_array();
     for (int i = 0; i < postgres_rows_count(rows); i++)
         json_array_append(items, partition_json(rows, i));

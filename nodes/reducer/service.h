@@ -32,6 +32,10 @@ void handle_namespaces(struct http_request *request, struct http_response *respo
 void handle_watermark(struct http_request *request, struct http_response *response, void *context);
 enum error_code service_totals(struct service *service, const char *namespace, const char *after,
                                int limit, struct query_rows *rows, struct error *error) MUST_USE;
+/* api_gaps.c: members gaps (the newest GAPS_SHOWN_MAX that nobody has filled) and gaps_total of an answer. */
+#define GAPS_SHOWN_MAX 100
+enum error_code service_add_gaps(struct service *service, struct json *page,
+                                 struct error *error) MUST_USE;
 /* api_older.c */
 void handle_snapshot(struct http_request *request, struct http_response *response, void *context);
 void handle_aggregation_query(struct http_request *request, struct http_response *response,

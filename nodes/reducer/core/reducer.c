@@ -453,7 +453,7 @@ struct reducer_outcome reducer_record(struct reducer *reducer, const struct redu
     if (!outcome.reason && needs_window(reducer, partition, watermark_us, &outcome))
         return outcome;
     outcome.missing = proves_gap(record, &identity);
-    outcome.seen_seq = identity.last_seq;
+    outcome.seen_seq = identity.last_seq > 0 ? identity.last_seq : 0;
     advance(partition, record, &identity);
     if (outcome.reason) {
         outcome.verdict = RECORD_MALFORMED;

@@ -118,7 +118,7 @@ struct reducer_outcome {
     enum reducer_verdict verdict;
     const char *reason; /* of a dead letter; valid until the next record */
     bool missing;       /* prev_seq proves that a record of the lane was never seen */
-    int64_t seen_seq;   /* the lane's last number before it */
+    int64_t seen_seq;   /* the lane's last number before it; 0: none */
     bool invalid;       /* it broke the rules of an aggregation that passes over such records */
     int aggregation;    /* RECORD_NEEDS_WINDOW: of this one, */
     int64_t window_start_us; /* this window */

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""What the reducer needs is away, full or gone: nothing is lost unsaid, nothing doubled, and it goes on by itself."""
+
+from harness import scaled, unique, wait_until
+from test_reducer import get, produce, stamp
+
+DISK_FULL = """
+CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$;
+CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON aggregation_rows EXECUTE FUNCTION no_room();
+"""
+ROOM_AGAIN = "DROP FUNCTION no_room CASCADE"
+PADDING = "x" * 4000  # the embedded broker keeps 5 MiB of a partition
+TOO_MANY = 2500
+
+
+def start(bridge, **environment) -> None:
+    bridge.environment |= {"PARTITION_IDLE_MS": "1000", "KAFKA_WORKFLOW_PARTITIONS": "1"}
+    bridge.migrate()
+    bridge.start_embedded_broker()
+    bridge.start_reducer(**environment)
+
+
+def total(bridge, namespace: str) -> int:
+    items = get(bridge, f"/api/v1/namespaces?namespace={namespace}")["items"]
+    return items[0]["values"]["total_stamps"] if items else 0
+
+
+def next_offset(bridge) -> int:
+    return bridge.sql("SELECT sum(next_offset) FROM reducer_partitions")[0][0]
+
+
+def gaps(bridge) -> list[dict]:
+    found = get(bridge, "/api/v1/watermark")
+    assert found["gaps_total"] == len(found["gaps"])
+    return sorted(found["gaps"], key=lambda gap: gap["from_offset"])
+
+
+def said(bridge, text: str) -> list[dict]:
+    return [line for line in bridge.log_lines("reducer") if text in line["event"]]
+
+
+def test_records_dropped_before_they_were_read_are_gaps_with_bounds(empty_bridge):
+    """Once while the reducer runs and its database has no room, once while it is down."""
+    namespace = unique("gap")
+    start(empty_bridge, MAX_AGGREGATION_QUEUE_SIZE="100", AGGREGATION_BATCH_SIZE="100")
+    produce(empty_bridge, [stamp(namespace, n) for n in range(10)])
+    empty_bridge.wait_total(namespace, 10)
+    empty_bridge.sql(DISK_FULL)
+    produce(empty_bridge, [stamp(namespace, n) for n in range(200)])
+    wait_until(lambda: empty_bridge.metric("aggregation_queue_size", "reducer") >= 100, 60, "a full queue")
+    much = [stamp(namespace, n, padding=PADDING) for n in range(TOO_MANY)]
+    produce(empty_bridge, much)
+    empty_bridge.sql(ROOM_AGAIN)
+    produced = 10 + 200 + TOO_MANY
+    wait_until(lambda: next_offset(empty_bridge) == produced, 60, "the rest being read")
+    (gap,) = gaps(empty_bridge)
+    assert 110 <= gap["from_offset"] < gap["to_offset"] < produced, gap
+    assert total(empty_bridge, namespace) == produced - gap["records"]
+
+    empty_bridge.reducer.kill()
+    produce(empty_bridge, much)
+    empty_bridge.start_reducer()
+    wait_until(lambda: next_offset(empty_bridge) == produced + TOO_MANY, 60, "the rest being read")
+    first, second = gaps(empty_bridge)
+    assert first == gap and second["from_offset"] == produced, second
+    missing = gap["records"] + second["records"]
+    assert total(empty_bridge, namespace) == produced + TOO_MANY - missing
+    assert empty_bridge.metric("reducer_missing_events_total", "reducer") == second["records"]
+    assert empty_bridge.metric("reducer_gaps_total", "reducer", proof="offsets") == 1
+    wait_until(lambda: empty_bridge.metric("reducer_gaps_unfilled", "reducer") == 2, 30, "the gauge of gaps")
+    told = said(empty_bridge, "dropped records")
+    assert [(line["from_offset"], line["to_offset"]) for line in told] == [
+        (gap["from_offset"], gap["to_offset"]) for gap in (first, second)
+    ]
