@@ -390,6 +390,20 @@ enum error_code kafka_seek(struct kafka_consumer *consumer, int32_t partition, i
     return code;
 }
 
+/* A partition whose offset was refused is no longer fetched, and cannot be sought in. */
+enum error_code kafka_read_again(struct kafka_consumer *consumer, int32_t partition, int64_t offset,
+                                 struct error *error)
+{
+    rd_kafka_topic_partition_list_t *list = partition_list(consumer, &partition, &offset, 1);
+    enum error_code code =
+        take_error(rd_kafka_incremental_unassign(consumer->handle, list), "reading again", error);
+    if (!code)
+        code =
+            take_error(rd_kafka_incremental_assign(consumer->handle, list), "reading again", error);
+    rd_kafka_topic_partition_list_destroy(list);
+    return code;
+}
+
 void kafka_commit_progress(struct kafka_consumer *consumer, const int32_t *partitions,
                            const int64_t *offsets, int count)
 {

@@ -82,6 +82,9 @@ enum error_code kafka_pause(struct kafka_consumer *consumer, const int32_t *part
  * those of the same kafka_consume are the caller's to drop. */
 enum error_code kafka_seek(struct kafka_consumer *consumer, int32_t partition, int64_t offset,
                            struct error *error) MUST_USE;
+/* The same after ERR_CONFLICT, when the partition is not read any more until this is called. */
+enum error_code kafka_read_again(struct kafka_consumer *consumer, int32_t partition, int64_t offset,
+                                 struct error *error) MUST_USE;
 /* Tells the group how far it is read, for lag tools only; never waits. */
 void kafka_commit_progress(struct kafka_consumer *consumer, const int32_t *partitions, const int64_t *offsets,
                            int count);

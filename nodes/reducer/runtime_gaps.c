@@ -83,7 +83,8 @@ static void pass_gap(struct runtime *runtime, struct reducer_partition *partitio
     enum error_code code = runtime_place(runtime, &assignment, &error);
     if (!code) {
         reducer_pass_gap(partition, assignment.next_offset);
-        code = kafka_seek(runtime->consumer, partition->number, assignment.next_offset, &error);
+        code =
+            kafka_read_again(runtime->consumer, partition->number, assignment.next_offset, &error);
     }
     if (code) {
         log_warning("a partition cannot go on behind a gap yet",
