@@ -155,7 +155,8 @@ static void take_recorded(struct worker *worker, const struct engine_effect *eff
         batch->accepted++;
         batch->unqueued += effect->outcome.to != WORKFLOW_PENDING;
     } else {
-        batch->unqueued += effect->outcome.from == WORKFLOW_PENDING;
+        batch->unqueued +=
+            effect->outcome.from == WORKFLOW_PENDING && effect->outcome.to != WORKFLOW_PENDING;
     }
     if (effect->ended)
         push_end(batch, effect->workflow);

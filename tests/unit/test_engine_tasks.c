@@ -219,6 +219,19 @@ START_TEST(a_time_limit_ends_the_attempt_and_the_next_one_has_its_own)
 }
 END_TEST
 
+START_TEST(a_signal_before_the_start_leaves_the_queue_as_it_is)
+{
+    open_engine(one_call, 1);
+    submit(1);
+    submit(2);
+    check_counts(2, 1, 1);
+    give_signal(2, "early", "k");
+    check_counts(2, 1, 1);
+    ok(1, 1);
+    check_counts(1, 0, 1);
+}
+END_TEST
+
 /* With growing pauses: 3 s, 6 s, ... */
 START_TEST(what_is_not_taken_is_called_again_later)
 {
@@ -440,6 +453,7 @@ int main(void)
     tcase_add_test(tests, few_heartbeats_are_recorded_and_all_count);
     tcase_add_test(tests, heartbeats_that_mean_nothing_are_not_recorded);
     tcase_add_test(tests, a_time_limit_ends_the_attempt_and_the_next_one_has_its_own);
+    tcase_add_test(tests, a_signal_before_the_start_leaves_the_queue_as_it_is);
     tcase_add_test(tests, what_is_not_taken_is_called_again_later);
     tcase_add_test(tests, children_are_looked_for_while_they_are_waited_for);
     tcase_add_test(tests, a_child_that_was_seen_is_not_left_behind);

@@ -266,7 +266,7 @@ static bool record(struct engine *engine, struct workflow *workflow, struct work
     effect->ended = workflow_state_ended(workflow_state(workflow));
     effect->seq = engine->next_seq[shard];
     engine->next_seq[shard] += (int64_t)effect->outcome.events_count;
-    if (before == WORKFLOW_PENDING)
+    if (before == WORKFLOW_PENDING && workflow_state(workflow) != WORKFLOW_PENDING)
         engine->pending_count--;
     if (effect->ended)
         remove_live(engine, &effect->id);
