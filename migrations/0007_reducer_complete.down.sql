@@ -3,3 +3,9 @@ DROP INDEX aggregation_rows_by_start;
 CREATE INDEX aggregation_rows_newest ON aggregation_rows (window_start, definition, group_key, window_ms);
 ALTER TABLE aggregation_definitions DROP COLUMN document;
 DROP TABLE reducer_gaps;
+
+DROP INDEX aggregation_rows_open;
+CREATE INDEX aggregation_rows_open ON aggregation_rows (window_end) WHERE is_open AND window_end IS NOT NULL;
+DROP FUNCTION reducer_check_pruned(integer[], timestamptz[]);
+DROP INDEX aggregation_finals_age;
+ALTER TABLE aggregation_definitions DROP COLUMN pruned_until;

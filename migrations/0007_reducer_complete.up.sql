@@ -29,3 +29,29 @@ ALTER TABLE aggregation_definitions ADD COLUMN document json;
 -- Rows of a definition by their windows: how lists of rows walk through them, both ways.
 DROP INDEX aggregation_rows_newest;
 CREATE INDEX aggregation_rows_by_start ON aggregation_rows (definition, window_start, group_key, window_ms);
+
+-- Retention: rows of a window go retention_days after its end, and as long after it was made final. Before
+-- anything is deleted pruned_until is raised; what ended by then counts no more, whatever partition it comes
+-- from, so that no row begins from zero in a window whose other rows are gone.
+ALTER TABLE aggregation_definitions ADD COLUMN pruned_until timestamptz; -- null: nothing was pruned
+CREATE INDEX aggregation_finals_age ON aggregation_finals (definition, final_at);
+
+-- In every transaction that writes rows, after reducer_fence or reducer_hold: raises when a window of them
+-- was pruned, of which the writer did not know yet. p_oldest: the earliest end of each definition's windows.
+CREATE FUNCTION reducer_check_pruned(p_definitions integer[], p_oldest timestamptz[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    pruned record;
+BEGIN
+    SELECT d.name, d.pruned_until INTO pruned
+      FROM unnest(p_definitions, p_oldest) AS u (definition, oldest)
+      JOIN aggregation_definitions d ON d.id = u.definition AND d.pruned_until >= u.oldest LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'fenced: windows of % that ended by % were pruned', pruned.name, pruned.pruned_until
+            USING ERRCODE = 'OB001';
+    END IF;
+END $$;
+
+-- Finals are looked for aggregation by aggregation, each with its own lateness.
+DROP INDEX aggregation_rows_open;
+CREATE INDEX aggregation_rows_open ON aggregation_rows (definition, window_end) WHERE is_open AND window_end IS NOT NULL;

@@ -78,6 +78,8 @@ static enum error_code open_topic(struct backfill *backfill, struct error *error
         code = store_register(backfill->store, error);
     if (!code)
         code = store_use_cluster(backfill->store, cluster_id, partitions, error);
+    if (!code)
+        code = store_load_pruned(backfill->store, &backfill->reducer, error);
     free(cluster_id);
     return code;
 }

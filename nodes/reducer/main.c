@@ -16,6 +16,7 @@
 #include "io/presence.h"
 #include "io/process.h"
 #include "reducer/outbox.h"
+#include "reducer/retention.h"
 #include "reducer/service.h"
 
 static const char usage[] = "bridge-reducer\n\nCounts what the workflow topic says, in windows of "
@@ -25,6 +26,7 @@ struct parts {
     struct node node;
     struct service service;
     struct outbox *outbox;
+    struct retention *retention;
     struct http_server *server;
     struct http_server *metrics;
     struct consul *consul;
@@ -158,6 +160,8 @@ static enum error_code start(struct parts *parts, struct error *error)
         .outbox = parts->outbox,
     };
     code = runtime_start(&parts->service.runtime, &options, error);
+    if (!code)
+        code = retention_start(&parts->retention, config, parts->database_url, error);
     return code ? code : start_http(parts, error);
 }
 
@@ -211,6 +215,7 @@ static void stop(struct parts *parts)
         http_server_refuse(parts->server);
     if (parts->service.runtime)
         runtime_stop(parts->service.runtime);
+    retention_stop(parts->retention);
     outbox_stop(parts->outbox);
     if (parts->server)
         http_server_stop(parts->server);

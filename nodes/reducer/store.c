@@ -21,6 +21,7 @@ static const char sql_lanes[] =
     "INSERT INTO reducer_lanes (topic, partition, lane, last_seq)"
     " SELECT $1, u.* FROM unnest($2::int4[], $3::text[], $4::int8[]) AS u"
     " ON CONFLICT (topic, partition, lane) DO UPDATE SET last_seq = excluded.last_seq";
+static const char sql_check_pruned[] = "SELECT reducer_check_pruned($1, $2)";
 static const char sql_rows[] =
     "INSERT INTO aggregation_rows (definition, window_ms, window_start, group_key, partition,"
     " window_end, revision, events, state)"
@@ -92,6 +93,7 @@ void store_free(struct store *store)
     values_fini(store->drops, DROP_COLUMNS);
     values_fini(store->adds, ADD_COLUMNS);
     values_fini(store->messages, MESSAGE_COLUMNS);
+    values_fini(store->oldest, OLDEST_COLUMNS);
     values_fini(store->next_messages, MESSAGE_COLUMNS);
     buffer_fini(&store->scratch);
     postgres_free(store->write);
@@ -222,8 +224,30 @@ static void snapshot_sets(struct store *store, struct aggregate *row)
     }
 }
 
+/* A window that is as old as any of its aggregation in the snapshot. */
+static void snapshot_oldest(struct store *store, const struct reducer *reducer)
+{
+    int64_t oldest_us[AGGREGATIONS_MAX];
+    for (int i = 0; i < store->set->count; i++)
+        oldest_us[i] = INT64_MAX;
+    for (size_t i = 0; i < reducer->dirty_count; i++) {
+        const struct aggregate *row = reducer->dirty[i];
+        if (row->end_us < oldest_us[row->definition->index])
+            oldest_us[row->definition->index] = row->end_us;
+    }
+    postgres_array_start(&store->oldest[0], PG_INT4);
+    postgres_array_start(&store->oldest[1], PG_TIMESTAMPTZ);
+    for (int i = 0; i < store->set->count; i++) {
+        if (oldest_us[i] == INT64_MAX)
+            continue;
+        postgres_push_int4(&store->oldest[0], store->ids[i]);
+        postgres_push_instant(&store->oldest[1], oldest_us[i]);
+    }
+}
+
 void store_snapshot(struct store *store, struct reducer *reducer)
 {
+    snapshot_oldest(store, reducer);
     snapshot_partitions(store, reducer);
     start_arrays(store->rows, rows_types, 0, COUNT(rows_types));
     start_arrays(store->drops, drop_types, 0, COUNT(drop_types));
@@ -284,6 +308,8 @@ static enum error_code fill_batch(struct store *store, struct error *error)
         code = postgres_batch_add(store->write, sql_fence, store->fence, FENCE_COLUMNS, error);
     if (!code && !store->of_the_past)
         code = add_if_any(store, sql_lanes, store->lanes, LANE_COLUMNS, 1, error);
+    if (!code)
+        code = add_if_any(store, sql_check_pruned, store->oldest, OLDEST_COLUMNS, 0, error);
     if (!code)
         code = add_if_any(store, sql_rows, store->rows, ROW_COLUMNS, 0, error);
     if (!code)
@@ -456,14 +482,15 @@ static enum error_code note_idle(struct store *store, const int32_t *idle, const
 static const char sql_finalize[] =
     "WITH low AS MATERIALIZED (SELECT reducer_low_watermark($1, $2, $3::int8 * interval '1 ms', "
     "$4::int8 * interval '1 ms') AS at),"
-    " due AS MATERIALIZED (SELECT DISTINCT r.definition, d.name, d.version, r.window_ms,"
+    " due AS MATERIALIZED (SELECT DISTINCT d.id AS definition, d.name, d.version, r.window_ms,"
     "   r.window_start, r.group_key, r.window_end"
-    "   FROM aggregation_rows r JOIN aggregation_definitions d ON d.id = r.definition, low"
-    "   WHERE r.is_open AND r.window_end <= low.at"
-    "   AND r.window_end <= low.at - d.lateness_ms * interval '1 ms'"
-    "   AND NOT (d.id = ANY ($8::int4[]) AND EXISTS (SELECT FROM reducer_partitions p"
+    "   FROM low CROSS JOIN aggregation_definitions d CROSS JOIN LATERAL (SELECT * FROM"
+    "     aggregation_rows WHERE definition = d.id AND is_open AND window_end IS NOT NULL"
+    "     AND window_end <= low.at - d.lateness_ms * interval '1 ms' ORDER BY window_end"
+    "     LIMIT 1000) AS r"
+    "   WHERE NOT (d.id = ANY ($8::int4[]) AND EXISTS (SELECT FROM reducer_partitions p"
     "     WHERE p.cluster_id = $1 AND p.topic = $2 AND NOT d.id = ANY (p.counted)))"
-    "   ORDER BY 1, 4, 5, 6 LIMIT 1000),"
+    "   ORDER BY r.window_end, 1, 4, 6 LIMIT 1000),"
     " made AS (INSERT INTO aggregation_finals (definition, window_ms, window_start, group_key)"
     "   SELECT definition, window_ms, window_start, group_key FROM due ON CONFLICT DO NOTHING "
     "RETURNING *),"
@@ -495,7 +522,8 @@ static const char sql_finalize[] =
     "     FROM made JOIN due d USING (definition, window_ms, window_start, group_key)) AS f"
     "   WHERE $5::text IS NOT NULL RETURNING 1)"
     " SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM told),"
-    "   EXISTS (SELECT FROM aggregation_rows WHERE is_open AND window_end IS NOT NULL)";
+    "   (SELECT window_end FROM aggregation_rows WHERE is_open AND window_end IS NOT NULL"
+    "     ORDER BY definition, window_end LIMIT 1) IS NOT NULL";
 
 enum error_code store_finalize(struct store *store, const struct store_rules *rules,
                                const int32_t *idle, const int64_t *epochs, int idle_count,

@@ -46,6 +46,9 @@ enum error_code store_use_cluster(struct store *store, const char *cluster_id, i
 /* Raises the epochs of partitions and tells what is stored of them, in the order given. */
 enum error_code store_assign(struct store *store, const int32_t *partitions, int count,
                              struct store_assignment *assignments, struct error *error) MUST_USE;
+/* Tells the core which windows were pruned; part of store_load. */
+enum error_code store_load_pruned(struct store *store, struct reducer *reducer,
+                                  struct error *error) MUST_USE;
 /* Hands the partition to the core with its lanes, totals and open windows. */
 enum error_code store_load(struct store *store, struct reducer *reducer,
                            const struct store_assignment *assignment, struct error *error) MUST_USE;

@@ -12,6 +12,7 @@ enum {
     ROW_COLUMNS = 9,
     DROP_COLUMNS = 6,
     ADD_COLUMNS = 8,
+    OLDEST_COLUMNS = 2,
     MESSAGE_COLUMNS = 5
 };
 
@@ -32,6 +33,8 @@ struct store {
     struct postgres_value drops[DROP_COLUMNS];
     struct postgres_value adds[ADD_COLUMNS];
     struct postgres_value messages[MESSAGE_COLUMNS];
+    struct postgres_value
+        oldest[OLDEST_COLUMNS]; /* earliest end of the windows of each definition */
     /* One partition of the snapshot: where it stands tells whether the snapshot was committed. */
     int32_t probe_partition;
     int64_t probe_epoch, probe_before, probe_after;

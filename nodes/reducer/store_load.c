@@ -197,6 +197,22 @@ enum error_code store_load_rows(struct store *store, struct reducer *reducer,
     return code;
 }
 
+enum error_code store_load_pruned(struct store *store, struct reducer *reducer, struct error *error)
+{
+    static const char sql[] =
+        "SELECT id, pruned_until FROM aggregation_definitions WHERE pruned_until IS NOT NULL";
+    struct postgres_rows *rows = NULL;
+    enum error_code code = postgres_query(store->load, sql, NULL, 0, &rows, error);
+    for (int row = 0; !code && row < postgres_rows_count(rows); row++) {
+        for (int i = 0; i < store->set->count; i++) {
+            if (store->ids[i] == postgres_rows_int(rows, row, 0))
+                reducer->pruned_us[i] = postgres_rows_instant(rows, row, 1);
+        }
+    }
+    postgres_rows_free(rows);
+    return code;
+}
+
 enum error_code store_load(struct store *store, struct reducer *reducer,
                            const struct store_assignment *assignment, struct error *error)
 {
@@ -204,6 +220,9 @@ enum error_code store_load(struct store *store, struct reducer *reducer,
     enum error_code code = newest_us == WINDOW_NO_TIME
                                ? newest_before(store, assignment->partition, &newest_us, error)
                                : ERR_OK;
+    if (code)
+        return code;
+    code = store_load_pruned(store, reducer, error);
     if (code)
         return code;
     int64_t watermark_us = window_watermark(newest_us, reducer->tolerance_us);

@@ -151,6 +151,21 @@ START_TEST(late_events_make_a_revision_and_too_late_ones_are_dead_letters)
 }
 END_TEST
 
+START_TEST(nothing_is_counted_under_a_window_that_was_pruned)
+{
+    const struct aggregation *definition = row("time_window", 0, "")->definition;
+    reducer.pruned_us[definition->index] = BASE_US + 5000000; /* as the first window ends */
+    struct reducer_outcome outcome = give("a", "w1", 10, NULL, NULL);
+    ck_assert_int_eq(outcome.verdict, RECORD_TOO_LATE);
+    ck_assert_ptr_nonnull(strstr(outcome.reason, "time_window was pruned"));
+    ck_assert_int_eq(row("time_window", 0, "")->events, 0);
+    ck_assert_int_eq(row("namespace_grouping", 0, "a")->events, 1);
+    ck_assert_int_eq(row("namespace_total", 0, "a")->events, 1);
+    ck_assert_int_eq(give("a", "w2", 5000, NULL, NULL).verdict, RECORD_COUNTED);
+    ck_assert_int_eq(row("time_window", 5000, "")->events, 1);
+}
+END_TEST
+
 static const char *const malformed[] = {
     NULL,
     "",
@@ -298,6 +313,7 @@ int main(void)
     tcase_add_test(tests, a_stamp_is_counted_in_its_window_and_in_the_totals);
     tcase_add_test(tests, a_repeat_is_known_by_lane_and_seq);
     tcase_add_test(tests, a_record_is_read_once_by_its_offset);
+    tcase_add_test(tests, nothing_is_counted_under_a_window_that_was_pruned);
     tcase_add_test(tests, late_events_make_a_revision_and_too_late_ones_are_dead_letters);
     tcase_add_loop_test(tests, what_cannot_be_understood_is_a_dead_letter_and_the_stream_goes_on, 0,
                         (int)(sizeof(malformed) / sizeof(malformed[0])));

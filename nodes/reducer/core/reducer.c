@@ -17,6 +17,8 @@ void reducer_init(struct reducer *reducer, const struct aggregation_set *set, in
         if (set->windows[i].windowed && set->windows[i].size_us < reducer->sweep_us)
             reducer->sweep_us = set->windows[i].size_us;
     }
+    for (int i = 0; i < AGGREGATIONS_MAX; i++)
+        reducer->pruned_us[i] = WINDOW_NO_TIME;
     event_init(&reducer->event, set);
 }
 
@@ -337,6 +339,13 @@ static const struct reducer_windows *windows_of(struct reducer *reducer, int num
     return windows;
 }
 
+static bool window_is_pruned(const struct reducer *reducer, int aggregation, int64_t start_us)
+{
+    const struct aggregation_window *window =
+        &reducer->set->windows[reducer->set->items[aggregation]->window];
+    return start_us + window->size_us <= reducer->pruned_us[aggregation];
+}
+
 /* The first window that the event changes and that is not in memory. */
 static bool needs_window(struct reducer *reducer, const struct reducer_partition *partition,
                          int64_t watermark_us, struct reducer_outcome *outcome)
@@ -352,6 +361,7 @@ static bool needs_window(struct reducer *reducer, const struct reducer_partition
         for (int i = 0; i < windows->count; i++) {
             int64_t start_us = windows->newest_us - i * window->hop_us;
             if (windows->arrivals[i] == WINDOW_TOO_LATE ||
+                window_is_pruned(reducer, number, start_us) ||
                 window_in_memory(partition, window, number, start_us))
                 continue;
             *outcome = (struct reducer_outcome){
@@ -373,12 +383,11 @@ static void count_row(struct reducer *reducer, struct reducer_partition *partiti
     mark_dirty(reducer, row);
 }
 
-static const char *too_late(struct reducer *reducer, int aggregation)
+static const char *too_late(struct reducer *reducer, int aggregation, bool pruned)
 {
-    snprintf(
-        reducer->reason, sizeof(reducer->reason),
-        "the event came too late: its window of %s had ended, and the allowed lateness after it",
-        reducer->set->items[aggregation]->name);
+    snprintf(reducer->reason, sizeof(reducer->reason),
+             "the event came too late: its window of %s %s", reducer->set->items[aggregation]->name,
+             pruned ? "was pruned" : "had ended, and the allowed lateness after it");
     return reducer->reason;
 }
 
@@ -396,15 +405,15 @@ static void count_event(struct reducer *reducer, struct reducer_partition *parti
         }
         const struct reducer_windows *windows = windows_of(reducer, kind, watermark_us);
         for (int i = 0; i < windows->count; i++) {
-            enum window_arrival arrival = windows->arrivals[i];
+            int64_t start_us = windows->newest_us - i * reducer->set->windows[kind].hop_us;
+            bool pruned = window_is_pruned(reducer, number, start_us);
+            enum window_arrival arrival = pruned ? WINDOW_TOO_LATE : windows->arrivals[i];
             if (arrival == WINDOW_TOO_LATE && outcome->verdict != RECORD_TOO_LATE)
-                outcome->reason = too_late(reducer, number);
+                outcome->reason = too_late(reducer, number, pruned);
             if (arrival == WINDOW_TOO_LATE)
                 outcome->verdict = RECORD_TOO_LATE;
             else
-                count_row(reducer, partition, number,
-                          windows->newest_us - i * reducer->set->windows[kind].hop_us,
-                          arrival == WINDOW_LATE);
+                count_row(reducer, partition, number, start_us, arrival == WINDOW_LATE);
             if (arrival == WINDOW_LATE && outcome->verdict == RECORD_COUNTED)
                 outcome->verdict = RECORD_LATE;
         }

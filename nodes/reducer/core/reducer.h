@@ -13,6 +13,8 @@
  * Late      Judged window by window, by the newest event time at lower offsets of the same partition, never by
  *           a clock. A record that came too late for one of its windows is a dead letter, and counts in
  *           the others all the same; rows for all time have no window to be late for.
+ * Pruned    A window that ended by pruned_us of its aggregation is gone for good: a record for it is too late,
+ *           whatever its partition has seen, since a new row would show a part of the window as if it were all.
  *
  * Owns      Everything it points to.
  * Threads   One.
@@ -90,6 +92,7 @@ struct reducer {
     size_t rows_count;  /* of all partitions */
     struct event event; /* the last record */
     struct reducer_windows windows[AGGREGATIONS_MAX];
+    int64_t pruned_us[AGGREGATIONS_MAX]; /* WINDOW_NO_TIME: nothing was */
     char reason[160];
 };
 
