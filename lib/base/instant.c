@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/plain.h"
+
 #define US_PER_SECOND 1000000
 #define SECONDS_PER_DAY 86400
 
@@ -177,5 +179,48 @@ bool instant_parse(const char *text, size_t bytes, int64_t *instant_us)
     int64_t seconds = days_from_date(year, month, day) * SECONDS_PER_DAY + hour * 3600 +
                       minute * 60 + second - offset;
     *instant_us = seconds * US_PER_SECOND + fraction;
+    return true;
+}
+
+/* Seconds and their fraction behind the minute, when they are plain "SS.ffffffZ" with 0 to 9 digits. */
+static bool parse_seconds(const char *text, size_t bytes, int64_t *us)
+{
+    unsigned tens = (unsigned)(unsigned char)text[0] - '0',
+             ones = (unsigned)(unsigned char)text[1] - '0';
+    if (tens > 5 || ones > 9 || text[bytes - 1] != 'Z')
+        return false;
+    int64_t sum = (int64_t)(tens * 10 + ones) * US_PER_SECOND, unit = US_PER_SECOND / 10;
+    if (bytes == 3) {
+        *us = sum;
+        return true;
+    }
+    if (text[2] != '.' || bytes < 5 || bytes > 13)
+        return false;
+    for (size_t i = 3; i < bytes - 1; i++, unit /= 10) {
+        unsigned digit = (unsigned)(unsigned char)text[i] - '0';
+        if (digit > 9)
+            return false;
+        sum += (int64_t)digit * unit;
+    }
+    *us = sum;
+    return true;
+}
+
+bool instant_parse_near(struct instant_minute *last, const char *text, size_t bytes,
+                        int64_t *instant_us)
+{
+    int64_t us;
+    bool plain = bytes >= INSTANT_MINUTE_BYTES + 3 &&
+                 parse_seconds(text + INSTANT_MINUTE_BYTES, bytes - INSTANT_MINUTE_BYTES, &us);
+    if (plain && plain_same(text, last->text, INSTANT_MINUTE_BYTES)) {
+        *instant_us = last->instant_us + us;
+        return true;
+    }
+    if (!instant_parse(text, bytes, instant_us))
+        return false;
+    if (plain) {
+        memcpy(last->text, text, INSTANT_MINUTE_BYTES);
+        last->instant_us = *instant_us - us;
+    }
     return true;
 }

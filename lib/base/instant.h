@@ -21,4 +21,15 @@ char *instant_format_us(int64_t instant_us, char text[INSTANT_TEXT_BYTES]);
  * Language asks). False when it is not one; *instant_us is then unchanged. */
 bool instant_parse(const char *text, size_t bytes, int64_t *instant_us);
 
+#define INSTANT_MINUTE_BYTES 17 /* "2026-11-21T16:31:" */
+
+/* The minute that was read last; zeroed: none. */
+struct instant_minute {
+    char text[INSTANT_MINUTE_BYTES];
+    int64_t instant_us;
+};
+/* instant_parse for texts that mostly lie in the same minute of UTC as the one before. */
+bool instant_parse_near(struct instant_minute *last, const char *text, size_t bytes,
+                        int64_t *instant_us);
+
 #endif

@@ -120,6 +120,7 @@ struct aggregation_audience {
 
 struct aggregation_bucket {
     char *name;
+    size_t name_bytes;
     double to; /* largest value in it; HUGE_VAL in the last one */
 };
 
@@ -155,6 +156,7 @@ struct aggregation_cell {
     int field;  /* AGGREGATION_NONE for a count */
     int where;  /* filter, or AGGREGATION_NONE */
     bool whole; /* sum, min, max: of whole numbers (or times), kept as int64_t */
+    bool time;  /* min, max: of the event's time */
 };
 
 enum aggregation_measure_kind {

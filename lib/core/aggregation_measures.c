@@ -50,6 +50,7 @@ static int cell_of(struct aggregation_reader *reader, enum aggregation_cell_kind
         .where = where,
         .whole = ((kind == CELL_SUM || ordered) && type == FIELD_OF_INTEGER) ||
                  (ordered && type == FIELD_OF_TIME),
+        .time = ordered && type == FIELD_OF_TIME,
     };
     made->distincts_count += kind == CELL_DISTINCT;
     return made->cells_count++;

@@ -236,10 +236,11 @@ static void read_fields(struct aggregation_reader *reader, const struct json *fi
 
 static bool is_envelope_member(const char *name)
 {
-    static const char *const names[] = {
-        "envelope_version", "event_id",        "event_type",     "event_version", "event_timestamp",
-        "source_node_id",   "source_service",  "source_version", "source_instance",
-        "correlation_id",   "causation_id",    "environment",    "region",        "partition_key"};
+    static const char *const names[] = {"envelope_version", "event_id",        "event_type",
+                                        "event_version",    "event_timestamp", "source_node_id",
+                                        "source_service",   "source_version",  "source_instance",
+                                        "correlation_id",   "causation_id",    "environment",
+                                        "region",           "partition_key"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(names[i], name) == 0)
             return true;
@@ -303,6 +304,7 @@ static void read_bucket(struct aggregation_reader *reader, const struct json *ob
     aggregation_known(reader, object, known);
     const char *name = read_text(reader, object, "name", true);
     bucket->name = must_strdup(name ? name : "");
+    bucket->name_bytes = strlen(bucket->name);
     bucket->to = HUGE_VAL;
     bool has_to = read_double(reader, object, "to", &bucket->to);
     if (has_to == last)

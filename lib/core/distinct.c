@@ -5,9 +5,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/error.h"
+#include "base/text_hash.h"
 
 #define PRECISION 12 /* 2^12 registers */
 #define CAPACITY_FIRST 8
@@ -17,8 +17,7 @@ _Static_assert(DISTINCT_REGISTERS == 1 << PRECISION, "the precision gives the nu
 
 uint64_t distinct_hash(const void *data, size_t bytes)
 {
-    uint64_t hash = XXH3_64bits(data, bytes);
-    return hash ? hash : 1;
+    return text_hash(data, bytes);
 }
 
 static bool observe(uint8_t *registers, uint64_t hash)

@@ -265,12 +265,9 @@ static inline const char *scan_string(struct scan *scan, const char *p, struct e
     return p + 1;
 }
 
-/* A number of at most 15 digits without exponent: whole / 10^places, both exact, so the quotient is the
- * nearest double. */
-static bool read_decimal(const char *data, size_t bytes, double *number)
+/* A short number without exponent is *whole / 10^*places. */
+static bool read_decimal(const char *data, size_t bytes, int64_t *digits, size_t *fraction)
 {
-    static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
     const char *p = data, *end = data + bytes;
     bool negative = *p == '-';
     int64_t whole = 0;
@@ -285,17 +282,25 @@ static bool read_decimal(const char *data, size_t bytes, double *number)
     }
     if (p != end)
         return false;
-    *number = (double)whole / powers[places];
-    if (negative)
-        *number = -*number;
+    *digits = negative ? -whole : whole;
+    *fraction = places;
     return true;
+}
+
+/* Of at most 15 digits both are exact, so the quotient is the nearest double. */
+static double divide_decimal(int64_t digits, size_t fraction)
+{
+    static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    return (double)digits / powers[fraction];
 }
 
 static double to_double(const char *data, size_t bytes)
 {
-    double decimal;
-    if (read_decimal(data, bytes, &decimal))
-        return decimal;
+    int64_t digits;
+    size_t fraction;
+    if (read_decimal(data, bytes, &digits, &fraction) && (digits != 0 || *data != '-'))
+        return divide_decimal(digits, fraction);
     char small[NUMBER_BYTES_MAX + 1];
     char *text = bytes <= NUMBER_BYTES_MAX ? small : must_alloc(bytes + 1);
     memcpy(text, data, bytes);
@@ -575,5 +580,23 @@ bool event_value_int(const struct event_value *value, int64_t *number)
         return true;
     }
     *number = negative ? -sum : sum;
+    return true;
+}
+
+bool event_value_number(const struct event_value *value, double *number, int64_t *whole,
+                        bool *is_whole)
+{
+    int64_t digits;
+    size_t fraction;
+    if (value->type != JSON_NUMBER)
+        return false;
+    if (!read_decimal(value->data, value->bytes, &digits, &fraction)) {
+        *is_whole = event_value_int(value, whole);
+        *number = *is_whole ? (double)*whole : to_double(value->data, value->bytes);
+        return true;
+    }
+    *number = divide_decimal(digits, fraction);
+    *whole = fraction == 0 ? digits : (int64_t)*number;
+    *is_whole = fraction == 0 || *number == (double)*whole;
     return true;
 }

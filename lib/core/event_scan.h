@@ -53,5 +53,8 @@ const char *event_value_text(const struct event_value *value, struct buffer *scr
 bool event_value_double(const struct event_value *value, double *number);
 /* False when the value is no number without fraction that fits. */
 bool event_value_int(const struct event_value *value, int64_t *number);
+/* Both at once: false when the value is no number; *whole is set when *is_whole says so. */
+bool event_value_number(const struct event_value *value, double *number, int64_t *whole,
+                        bool *is_whole);
 
 #endif

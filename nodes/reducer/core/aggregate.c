@@ -143,8 +143,8 @@ static void add_text(struct aggregate *row, int number, struct event *event)
     offer_text(&row->cells[number], what->kind == CELL_FIRST, &offered, field->text);
 }
 
-static void keep_extreme(struct aggregate_cell *cell, const struct aggregation_cell *what,
-                         int64_t whole, double number)
+static inline void keep_extreme(struct aggregate_cell *cell, const struct aggregation_cell *what,
+                                int64_t whole, double number)
 {
     bool first = cell->count == 0, least = what->kind == CELL_MIN;
     if (what->whole && (first || (least ? whole < cell->whole : whole > cell->whole)))
@@ -153,62 +153,79 @@ static void keep_extreme(struct aggregate_cell *cell, const struct aggregation_c
         cell->number = number;
 }
 
-/* A sum, an extreme, or a value of the histogram. */
-static void add_number(struct aggregate_cell *cell, const struct aggregation_cell *what,
-                       struct event *event)
+static inline void add_sum(struct aggregate_cell *cell, const struct aggregation_cell *what,
+                           const struct event_field *field)
 {
-    double number = 0;
-    int64_t whole = 0;
-    if (what->whole && event->set->fields[what->field].type == FIELD_OF_TIME)
-        whole = event->time_us;
-    else if (!event_field_number(event, what->field, &number, &whole))
+    if (!field)
         return;
-    if (what->kind == CELL_HISTOGRAM)
-        histogram_add(aggregate_histogram_of(cell), number);
-    else if (what->kind != CELL_SUM)
-        keep_extreme(cell, what, whole, number);
-    else if (what->whole)
-        cell->whole = add_whole(cell->whole, whole);
+    if (what->whole)
+        cell->whole = add_whole(cell->whole, field->whole);
     else
-        cell->number += number;
+        cell->number += field->number;
     cell->count++;
 }
 
-static void add_to_cell(struct aggregate *row, int number, struct event *event)
+static inline void add_extreme(struct aggregate_cell *cell, const struct aggregation_cell *what,
+                               struct event *event)
 {
-    const struct aggregation_cell *what = &row->definition->cells[number];
-    struct aggregate_cell *cell = &row->cells[number];
-    switch (what->kind) {
-    case CELL_COUNT:
-        cell->count++;
-        break;
-    case CELL_DISTINCT: {
-        uint64_t hash = event_field_hash(event, what->field);
-        if (hash)
-            distinct_add(&aggregate_set_of(row, number)->values, hash);
-        break;
-    }
-    case CELL_FIRST:
-    case CELL_LAST:
-        add_text(row, number, event);
-        break;
-    case CELL_SUM:
-    case CELL_MIN:
-    case CELL_MAX:
-    case CELL_HISTOGRAM:
-        add_number(cell, what, event);
-        break;
-    }
+    const struct event_field *field = what->time ? NULL : event_field_number(event, what->field);
+    if (what->time)
+        keep_extreme(cell, what, event->time_us, 0);
+    else if (field)
+        keep_extreme(cell, what, field->whole, field->number);
+    else
+        return;
+    cell->count++;
+}
+
+static inline void add_value(struct aggregate_cell *cell, uint64_t hash)
+{
+    if (!hash)
+        return;
+    if (!cell->set)
+        cell->set = must_calloc(1, sizeof(struct aggregate_set));
+    distinct_add(&cell->set->values, hash);
+}
+
+static inline void add_to_histogram(struct aggregate_cell *cell, const struct event_field *field)
+{
+    if (!field)
+        return;
+    histogram_add(aggregate_histogram_of(cell), field->number);
+    cell->count++;
 }
 
 void aggregate_add(struct aggregate *row, struct event *event, bool late)
 {
-    const struct aggregation *definition = row->definition;
+    const struct aggregation_cell *what = row->definition->cells;
+    const struct aggregation_cell *end = what + row->definition->cells_count;
     row->events++;
     row->revision += late;
-    for (int i = 0; i < definition->cells_count; i++) {
-        if (event_filter_holds(event, definition->cells[i].where))
-            add_to_cell(row, i, event);
+    for (struct aggregate_cell *cell = row->cells; what < end; what++, cell++) {
+        if (!event_filter_holds(event, what->where))
+            continue;
+        switch (what->kind) {
+        case CELL_COUNT:
+            cell->count++;
+            break;
+        case CELL_SUM:
+            add_sum(cell, what, event_field_number(event, what->field));
+            break;
+        case CELL_MIN:
+        case CELL_MAX:
+            add_extreme(cell, what, event);
+            break;
+        case CELL_DISTINCT:
+            add_value(cell, event_field_hash(event, what->field));
+            break;
+        case CELL_HISTOGRAM:
+            add_to_histogram(cell, event_field_number(event, what->field));
+            break;
+        case CELL_FIRST:
+        case CELL_LAST:
+            add_text(row, (int)(cell - row->cells), event);
+            break;
+        }
     }
 }
 

@@ -6,11 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
-#include "base/instant.h"
 #include "base/plain.h"
-#include "core/distinct.h"
+#include "base/text_hash.h"
 
 void event_init(struct event *event, const struct aggregation_set *set)
 {
@@ -51,13 +49,10 @@ bool event_find_number(struct event_field *field)
     if (!(field->notes & NOTE_NUMBER)) {
         const struct event_value value = {
             .type = field->type, .data = field->text, .bytes = field->bytes};
+        bool whole;
         field->notes |= NOTE_NUMBER;
-        if (event_value_int(&value, &field->whole)) {
-            field->notes |= NOTE_IS_NUMBER | NOTE_WHOLE;
-            field->number = (double)field->whole;
-        } else if (event_value_double(&value, &field->number)) {
-            field->notes |= NOTE_IS_NUMBER;
-        }
+        if (event_value_number(&value, &field->number, &field->whole, &whole))
+            field->notes |= whole ? NOTE_IS_NUMBER | NOTE_WHOLE : NOTE_IS_NUMBER;
     }
     return (field->notes & NOTE_IS_NUMBER) != 0;
 }
@@ -72,7 +67,8 @@ static const char *bounds_fault(const struct aggregation_field *rules, const cha
 }
 
 /* The rule that a value breaks, NULL when it is fine. */
-static const char *rule_broken(const struct aggregation_field *rules, struct event_field *field)
+static inline const char *rule_broken(const struct aggregation_field *rules,
+                                      struct event_field *field)
 {
     static const char no_whole[] = "is missing or no whole number within its bounds";
     static const char no_number[] = "is missing or no number within its bounds";
@@ -101,7 +97,7 @@ static const char *rule_broken(const struct aggregation_field *rules, struct eve
     return NULL;
 }
 
-static void take_value(struct event_field *field, const struct event_value *value)
+static inline void take_value(struct event_field *field, const struct event_value *value)
 {
     field->type = value->type;
     if (value->type == JSON_STRING && value->escaped) {
@@ -113,8 +109,8 @@ static void take_value(struct event_field *field, const struct event_value *valu
 }
 
 /* The first alternative that is present and not null, or the default. */
-static void find_value(struct event *event, const struct aggregation_field *rules,
-                       struct event_field *field)
+static inline void find_value(struct event *event, const struct aggregation_field *rules,
+                              struct event_field *field)
 {
     for (int i = 0; i < rules->slots_count; i++) {
         if (rules->slots[i] == AGGREGATION_RECORD_KEY) {
@@ -138,12 +134,10 @@ static void find_value(struct event *event, const struct aggregation_field *rule
     field->bytes = rules->fallback_bytes;
 }
 
-const struct event_field *event_find_field(struct event *event, int number)
+static const struct event_field *find_any_field(struct event *event,
+                                                const struct aggregation_field *rules,
+                                                struct event_field *field)
 {
-    struct event_field *field = &event->fields[number];
-    const struct aggregation_field *rules = &event->set->fields[number];
-    field->seen = event->number;
-    field->notes = 0;
     find_value(event, rules, field);
     if (rules->type == FIELD_OF_ANY && (field->type == JSON_OBJECT || field->type == JSON_ARRAY))
         field->type = JSON_ABSENT;
@@ -153,17 +147,38 @@ const struct event_field *event_find_field(struct event *event, int number)
     return field;
 }
 
+const struct event_field *event_find_field(struct event *event, int number)
+{
+    struct event_field *field = &event->fields[number];
+    const struct aggregation_field *rules = &event->set->fields[number];
+    field->seen = event->number;
+    field->notes = 0;
+    if (rules->slots[0] < 0)
+        return find_any_field(event, rules, field);
+    const struct event_value *value = &event->values[rules->slots[0]];
+    bool bounded = rules->type == FIELD_OF_TEXT;
+    if (value->type != JSON_STRING || value->escaped || (!bounded && rules->type != FIELD_OF_ANY) ||
+        (bounded && (value->bytes == 0 || value->bytes > rules->bytes_max)))
+        return find_any_field(event, rules, field);
+    field->fault = NULL; /* a plain text, as most values are */
+    field->type = JSON_STRING;
+    field->text = value->data;
+    field->bytes = value->bytes;
+    return field;
+}
+
 uint64_t event_find_hash(struct event *event, int number)
 {
     struct event_field *field = &event->fields[number];
     field->notes |= NOTE_HASH;
-    field->hash = field->type == JSON_ABSENT ? 0 : distinct_hash(field->text, field->bytes);
+    field->hash = field->type == JSON_ABSENT ? 0 : text_hash(field->text, field->bytes);
     return field->hash;
 }
 
 /* -- conditions -- */
 
-static bool is_choice(struct event_field *field, const struct aggregation_condition *condition)
+static inline bool is_choice(struct event_field *field,
+                             const struct aggregation_condition *condition)
 {
     for (int i = 0; i < condition->choices_count; i++) {
         const struct aggregation_choice *choice = &condition->choices[i];
@@ -171,7 +186,7 @@ static bool is_choice(struct event_field *field, const struct aggregation_condit
             continue;
         if (choice->type == JSON_STRING) {
             if (choice->bytes == field->bytes &&
-                memcmp(choice->text, field->text, field->bytes) == 0)
+                plain_same(choice->text, field->text, field->bytes))
                 return true;
         } else if (choice->type != JSON_NUMBER) {
             return true;
@@ -183,7 +198,8 @@ static bool is_choice(struct event_field *field, const struct aggregation_condit
     return false;
 }
 
-static bool test_value(struct event_field *field, const struct aggregation_condition *condition)
+static inline bool test_value(struct event_field *field,
+                              const struct aggregation_condition *condition)
 {
     switch (condition->test) {
     case TEST_EQUALS:
@@ -205,7 +221,7 @@ static bool test_value(struct event_field *field, const struct aggregation_condi
     return false;
 }
 
-static bool condition_holds(struct event *event, int number)
+static inline bool condition_holds(struct event *event, int number)
 {
     const struct aggregation_condition *condition = &event->set->conditions[number];
     struct event_truth *truth = &event->conditions[number];
@@ -240,31 +256,34 @@ static const char *key_text(struct event *event, const struct aggregation_key *k
         *bytes = field->bytes;
         return field->text;
     }
-    double number = 0;
-    int64_t whole;
-    if (!event_field_number(event, key->field, &number, &whole))
+    if (!event_field_number(event, key->field))
         return NULL;
     int bucket = 0;
-    while (number > key->buckets[bucket].to)
+    while (field->number > key->buckets[bucket].to)
         bucket++;
-    *bytes = strlen(key->buckets[bucket].name);
+    *bytes = key->buckets[bucket].name_bytes;
     return key->buckets[bucket].name;
 }
 
-/* A JSON string; most texts need no escapes. */
-static void append_text(struct buffer *out, const char *text, size_t bytes)
+/* A JSON string and the octet before it; most texts need no escapes. */
+static void append_text(struct buffer *out, char before, const char *text, size_t bytes)
 {
     size_t run = plain_run(text, bytes);
     while (run < bytes && text[run] >= 0x20 && text[run] < 0x7f && text[run] != '"' &&
            text[run] != '\\')
         run++;
     if (run < bytes) {
+        buffer_append_char(out, before);
         buffer_append_json_string(out, text, bytes);
         return;
     }
-    buffer_append_char(out, '"');
-    buffer_append(out, text, bytes);
-    buffer_append_char(out, '"');
+    buffer_reserve(out, bytes + 3);
+    char *at = out->data + out->bytes;
+    *at++ = before;
+    *at++ = '"';
+    memcpy(at, text, bytes);
+    at[bytes] = '"';
+    out->bytes += bytes + 3;
 }
 
 static bool join_keys(struct event *event, const struct aggregation_group *keys,
@@ -277,8 +296,7 @@ static bool join_keys(struct event *event, const struct aggregation_group *keys,
         const char *text = key_text(event, &keys->keys[i], &bytes);
         if (!text)
             return false;
-        buffer_append_char(out, i == 0 ? '[' : ',');
-        append_text(out, text, bytes);
+        append_text(out, i == 0 ? '[' : ',', text, bytes);
     }
     buffer_append_char(out, ']');
     group->text = out->data;
@@ -300,8 +318,11 @@ const struct event_group *event_find_group(struct event *event, int number)
     else
         group->valid = join_keys(event, keys, group);
     group->valid = group->valid && group->bytes <= AGGREGATION_GROUP_BYTES_MAX;
-    if (group->valid)
-        group->hash = XXH3_64bits(group->text, group->bytes);
+    if (!group->valid)
+        return group;
+    group->hash = keys->count == 1 && !keys->keys[0].buckets
+                      ? event_field_hash(event, keys->keys[0].field) /* of the same text */
+                      : text_hash(group->text, group->bytes);
     return group;
 }
 
@@ -315,7 +336,7 @@ static const char *read_time(struct event *event, int64_t record_us)
         event_value_text(&event->values[event->set->event_timestamp_slot], &event->scratch, &bytes);
     if (!text)
         return say(event, name, "is missing or no string");
-    if (!instant_parse(text, bytes, &event->time_us))
+    if (!instant_parse_near(&event->minute, text, bytes, &event->time_us))
         return say(event, name, "is not a time as RFC 3339 has it");
     if (record_us > 0 && event->time_us > record_us + EVENT_FUTURE_MAX_US)
         return say(event, name, "is more than seven days after the record itself");

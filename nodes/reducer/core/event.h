@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "base/instant.h"
 #include "core/aggregation.h"
 
 #define EVENT_FUTURE_MAX_US                                                                        \
@@ -54,6 +55,7 @@ struct event {
     const struct aggregation_set *set;
     uint64_t number; /* events read so far */
     int64_t time_us;
+    struct instant_minute minute; /* of an event before */
     int64_t offset;
     uint64_t counts;  /* a bit for each aggregation in which it counts */
     uint64_t invalid; /* those whose filter it passed but whose rules it breaks */
@@ -115,19 +117,13 @@ static inline uint64_t event_field_hash(struct event *event, int field)
     return found->notes & NOTE_HASH ? found->hash : event_find_hash(event, field);
 }
 
-/* False when there is no number; *whole is set when the number is whole and fits. */
-static inline bool event_field_number(struct event *event, int field, double *number,
-                                      int64_t *whole)
+/* The field when its value is a number, else NULL. */
+static inline const struct event_field *event_field_number(struct event *event, int field)
 {
     const struct event_field *found = event_field(event, field);
-    if (!(found->notes & NOTE_NUMBER) && !event_find_number(&event->fields[field]))
-        return false;
-    if (!(found->notes & NOTE_IS_NUMBER))
-        return false;
-    *number = found->number;
-    if (found->notes & NOTE_WHOLE)
-        *whole = found->whole;
-    return true;
+    if (!(found->notes & NOTE_NUMBER))
+        (void)event_find_number(&event->fields[field]);
+    return found->notes & NOTE_IS_NUMBER ? found : NULL;
 }
 
 #endif

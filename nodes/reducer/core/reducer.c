@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
+
+#include "base/plain.h"
+#include "base/text_hash.h"
 
 #define CAPACITY_FIRST 16
 #define SWEEP_SHARE 4 /* a sweep when a quarter of the rows is new */
@@ -36,8 +38,8 @@ static struct reducer_lane *lane_slot(struct reducer_lane *lanes, size_t capacit
                                       size_t bytes, uint64_t hash)
 {
     size_t slot = hash & (capacity - 1);
-    while (lanes[slot].name[0] && (lanes[slot].hash != hash || strlen(lanes[slot].name) != bytes ||
-                                   memcmp(lanes[slot].name, name, bytes) != 0))
+    while (lanes[slot].bytes > 0 && (lanes[slot].hash != hash || lanes[slot].bytes != bytes ||
+                                     !plain_same(lanes[slot].name, name, bytes)))
         slot = (slot + 1) & (capacity - 1);
     return &lanes[slot];
 }
@@ -49,20 +51,20 @@ static void grow_lanes(struct reducer_partition *partition)
     for (size_t i = 0; i < partition->lanes_capacity; i++) {
         const struct reducer_lane *lane = &partition->lanes[i];
         if (lane->name[0])
-            *lane_slot(lanes, capacity, lane->name, strlen(lane->name), lane->hash) = *lane;
+            *lane_slot(lanes, capacity, lane->name, lane->bytes, lane->hash) = *lane;
     }
     free(partition->lanes);
     partition->lanes = lanes;
     partition->lanes_capacity = capacity;
 }
 
-static const struct reducer_lane *find_lane(const struct reducer_partition *partition,
-                                            const char *name, size_t bytes)
+static struct reducer_lane *find_lane(const struct reducer_partition *partition, const char *name,
+                                      size_t bytes)
 {
     if (partition->lanes_count == 0)
         return NULL;
-    const struct reducer_lane *lane = lane_slot(partition->lanes, partition->lanes_capacity, name,
-                                                bytes, XXH3_64bits(name, bytes));
+    struct reducer_lane *lane =
+        lane_slot(partition->lanes, partition->lanes_capacity, name, bytes, text_hash(name, bytes));
     return lane->name[0] ? lane : NULL;
 }
 
@@ -71,12 +73,13 @@ static struct reducer_lane *make_lane(struct reducer_partition *partition, const
 {
     if (partition->lanes_count * 2 >= partition->lanes_capacity)
         grow_lanes(partition);
-    uint64_t hash = XXH3_64bits(name, bytes);
+    uint64_t hash = text_hash(name, bytes);
     struct reducer_lane *lane =
         lane_slot(partition->lanes, partition->lanes_capacity, name, bytes, hash);
     if (!lane->name[0]) {
         memcpy(lane->name, name, bytes);
         lane->name[bytes] = 0;
+        lane->bytes = bytes;
         lane->hash = hash;
         lane->last_seq = -1;
         partition->lanes_count++;
@@ -106,7 +109,7 @@ int64_t reducer_lane_seq(const struct reducer_partition *partition, const char *
 
 /* -- rows -- */
 
-static uint64_t row_hash(int aggregation, int64_t start_us, uint64_t group_hash)
+static inline uint64_t row_hash(int aggregation, int64_t start_us, uint64_t group_hash)
 {
     uint64_t mixed =
         group_hash ^ ((uint64_t)start_us + (uint64_t)aggregation) * 0x9e3779b97f4a7c15ull;
@@ -114,16 +117,16 @@ static uint64_t row_hash(int aggregation, int64_t start_us, uint64_t group_hash)
 }
 
 /* The row's slot, or the free one where it belongs. */
-static struct reducer_slot *row_slot(struct reducer_slot *slots, size_t capacity, uint64_t hash,
-                                     int aggregation, int64_t start_us, const char *group,
-                                     size_t bytes)
+static inline struct reducer_slot *row_slot(struct reducer_slot *slots, size_t capacity,
+                                            uint64_t hash, int aggregation, int64_t start_us,
+                                            const char *group, size_t bytes)
 {
     size_t at = hash & (capacity - 1);
     for (; slots[at].row; at = (at + 1) & (capacity - 1)) {
         const struct aggregate *row = slots[at].row;
         if (slots[at].hash == hash && row->definition->index == aggregation &&
             row->start_us == start_us && row->group_bytes == bytes &&
-            memcmp(row->group, group, bytes) == 0)
+            plain_same(row->group, group, bytes))
             break;
     }
     return &slots[at];
@@ -172,13 +175,11 @@ struct aggregate *reducer_row(struct reducer *reducer, struct reducer_partition 
                               size_t group_bytes)
 {
     return find_row(reducer, partition, aggregation, start_us, group, group_bytes,
-                    XXH3_64bits(group, group_bytes));
+                    text_hash(group, group_bytes));
 }
 
 static void mark_dirty(struct reducer *reducer, struct aggregate *row)
 {
-    if (row->dirty)
-        return;
     row->dirty = true;
     if (reducer->dirty_count == reducer->dirty_capacity) {
         reducer->dirty_capacity =
@@ -278,6 +279,7 @@ static int64_t read_seq(const char *text, size_t bytes)
 
 struct identity {
     bool has_lane;
+    struct reducer_lane *lane; /* NULL: not known here yet */
     int64_t seq;
     int64_t last_seq; /* -1: the lane is new here */
     const char *fault;
@@ -293,13 +295,13 @@ static struct identity identify(const struct reducer_partition *partition,
     identity.seq = read_seq(record->seq, record->seq_bytes);
     if (identity.seq < 0)
         identity.fault = "the header seq is no number";
+    else if ((identity.lane = find_lane(partition, record->lane, record->lane_bytes)))
+        identity.last_seq = identity.lane->last_seq;
     else if (record->lane_bytes == 0 || record->lane_bytes > LANE_BYTES_MAX ||
              memchr(record->lane, 0, record->lane_bytes) ||
              !utf8_is_valid(record->lane, record->lane_bytes))
         identity.fault = "the header lane is not a text of 1 to 40 octets";
-    else
-        identity.last_seq = reducer_lane_seq(partition, record->lane, record->lane_bytes);
-    if (!identity.fault && identity.last_seq < 0 && partition->lanes_count >= LANES_MAX)
+    else if (partition->lanes_count >= LANES_MAX)
         identity.fault = "the partition has too many lanes";
     identity.has_lane = !identity.fault;
     return identity;
@@ -312,7 +314,9 @@ static void advance(struct reducer_partition *partition, const struct reducer_re
     partition->next_offset = record->offset + 1;
     partition->dirty = true;
     if (identity->has_lane && identity->seq > identity->last_seq) {
-        struct reducer_lane *lane = make_lane(partition, record->lane, record->lane_bytes);
+        struct reducer_lane *lane = identity->lane
+                                        ? identity->lane
+                                        : make_lane(partition, record->lane, record->lane_bytes);
         lane->last_seq = identity->seq;
         lane->dirty = true;
     }
@@ -320,22 +324,27 @@ static void advance(struct reducer_partition *partition, const struct reducer_re
 
 /* -- windows -- */
 
-/* The windows of one kind that the event falls into; the same for all aggregations that share it. */
-static const struct reducer_windows *windows_of(struct reducer *reducer, int number,
-                                                int64_t watermark_us)
+static void find_windows(const struct aggregation_window *window, const struct event *event,
+                         int64_t watermark_us, struct reducer_windows *windows)
 {
-    const struct aggregation_window *window = &reducer->set->windows[number];
-    struct reducer_windows *windows = &reducer->windows[number];
-    const struct event *event = &reducer->event;
-    if (windows->seen == event->number)
-        return windows;
     windows->seen = event->number;
-    windows->newest_us = window_start(event->time_us, window->hop_us);
+    if (windows->count == 0 || event->time_us < windows->newest_us ||
+        event->time_us - windows->newest_us >= window->hop_us) /* not where the last one was */
+        windows->newest_us = window_start(event->time_us, window->hop_us);
     windows->count = 0;
     for (int64_t start_us = windows->newest_us; start_us + window->size_us > event->time_us;
          start_us -= window->hop_us)
         windows->arrivals[windows->count++] =
             window_arrival(start_us + window->size_us, watermark_us, window->lateness_us);
+}
+
+/* The windows of one kind that the event falls into; the same for all aggregations that share it. */
+static inline const struct reducer_windows *windows_of(struct reducer *reducer, int number,
+                                                       int64_t watermark_us)
+{
+    struct reducer_windows *windows = &reducer->windows[number];
+    if (windows->seen != reducer->event.number)
+        find_windows(&reducer->set->windows[number], &reducer->event, watermark_us, windows);
     return windows;
 }
 
@@ -350,6 +359,8 @@ static bool window_is_pruned(const struct reducer *reducer, int aggregation, int
 static bool needs_window(struct reducer *reducer, const struct reducer_partition *partition,
                          int64_t watermark_us, struct reducer_outcome *outcome)
 {
+    if (partition->loaded_us == WINDOW_NO_TIME)
+        return false;
     for (uint64_t counts = reducer->event.counts; counts; counts &= counts - 1) {
         int number = __builtin_ctzll(counts);
         const struct aggregation_window *window =
@@ -380,7 +391,8 @@ static void count_row(struct reducer *reducer, struct reducer_partition *partiti
     struct aggregate *row =
         find_row(reducer, partition, aggregation, start_us, group->text, group->bytes, group->hash);
     aggregate_add(row, event, late);
-    mark_dirty(reducer, row);
+    if (!row->dirty)
+        mark_dirty(reducer, row);
 }
 
 static const char *too_late(struct reducer *reducer, int aggregation, bool pruned)

@@ -37,6 +37,7 @@
 
 struct reducer_lane {
     char name[LANE_BYTES_MAX + 1];
+    size_t bytes; /* 0: free */
     uint64_t hash;
     int64_t last_seq;
     bool dirty;
