@@ -28,7 +28,7 @@ static enum error_code read_figures(struct service *service, const char *namespa
                                     struct figures *figures, struct error *error)
 {
     struct query_rows rows = {0};
-    enum error_code code = service_totals(service, namespace, NULL, 1, &rows, error);
+    enum error_code code = service_total(service, namespace, &rows, error);
     if (code)
         return code;
     if (rows.count > 0) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* query.c - one statement for the rows of a page, one for the values behind their distinct counts. */
+/* query.c - one statement for the rows of a page, one for the values behind their distinct counts. Which of the
+ * statements depends on the order and on the filter that an index answers. */
 #include "reducer/query.h"
 
 #include <stdlib.h>
@@ -8,39 +9,86 @@
 #include "core/window.h"
 #include "reducer/store.h"
 
-/* Columns of both row queries. */
-enum { LOADED, DEFINITION, WINDOW_MS, START, GROUP, REVISION, EVENTS, STATE, FINAL };
-#define ROW_COLUMNS                                                                                \
-    "l.n, r.definition, r.window_ms, r.window_start, r.group_key, r.revision, r.events, r.state"
 /* The definitions asked for, by name and version; n is their place in the arrays, from 1. */
-#define LOADED_DEFINITIONS                                                                         \
+#define LOADED                                                                                     \
     "WITH loaded AS MATERIALIZED (SELECT d.id, u.n"                                                \
     " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS u (name, version, n)"                 \
     " JOIN aggregation_definitions d USING (name, version))"
 
-static const char sql_windows[] = LOADED_DEFINITIONS
-    ", keys AS (SELECT DISTINCT definition, window_ms, window_start, group_key FROM "
-    "aggregation_rows"
-    " WHERE definition IN (SELECT id FROM loaded) AND window_ms > 0"
-    " AND ($3::text IS NULL OR group_key = $3)"
-    " AND ($4::timestamptz IS NULL OR window_start >= $4)"
-    " AND ($5::timestamptz IS NULL OR window_start < $5)"
-    " AND (NOT $6::bool OR is_open)"
-    " AND ($7::timestamptz IS NULL OR (window_start, definition, group_key, window_ms) < ($7, "
-    "$8::int4, $9::text, $10::int8))"
-    " ORDER BY window_start DESC, definition DESC, group_key DESC, window_ms DESC LIMIT $11::int8)"
-    " SELECT " ROW_COLUMNS ", f.final_at IS NOT NULL FROM keys JOIN aggregation_rows r"
-    " USING (definition, window_ms, window_start, group_key) JOIN loaded l ON l.id = r.definition"
-    " LEFT JOIN aggregation_finals f USING (definition, window_ms, window_start, group_key)"
-    " ORDER BY r.window_start DESC, r.definition DESC, r.group_key DESC, r.window_ms DESC, "
-    "r.partition";
-static const char sql_totals[] = LOADED_DEFINITIONS
-    ", keys AS (SELECT DISTINCT definition, group_key FROM aggregation_rows"
-    " WHERE definition IN (SELECT id FROM loaded) AND window_ms = 0"
-    " AND ($3::text IS NULL OR group_key = $3)"
-    " AND ($4::text IS NULL OR group_key > $4) ORDER BY group_key LIMIT $5::int8)"
-    " SELECT " ROW_COLUMNS ", false FROM keys JOIN aggregation_rows r USING (definition, group_key)"
-    " JOIN loaded l ON l.id = r.definition WHERE r.window_ms = 0 ORDER BY r.group_key, r.partition";
+/* Where a definition's rows begin: behind the cursor ($3 to $6), or at the end of the time asked for ($3 with
+ * $4 = -1). Of definitions that come before the cursor's in this direction the rows of its own start are
+ * over, of those behind it they are all still to come. */
+#define BOUND_START "(CASE WHEN l.id < $4::int4 THEN $3::timestamptz + interval '1 us' ELSE $3 END)"
+#define BEFORE_BOUND                                                                               \
+    " AND (r.window_start, r.group_key, r.window_ms) < (coalesce(" BOUND_START ", 'infinity'),"    \
+    " CASE WHEN l.id = $4 THEN $5::text ELSE '' END, CASE WHEN l.id = $4 THEN $6::int8 ELSE 0 "    \
+    "END)"                                                                                         \
+    " AND r.window_start >= coalesce($7::timestamptz, '-infinity')"
+#define BEHIND_BOUND                                                                               \
+    " AND (r.window_start, r.group_key, r.window_ms) > (coalesce(" BOUND_START ", '-infinity'),"   \
+    " CASE WHEN l.id = $4 THEN $5::text ELSE '' END, CASE WHEN l.id = $4 THEN $6::int8 ELSE -1 "   \
+    "END)"                                                                                         \
+    " AND r.window_start < coalesce($7::timestamptz, 'infinity')"
+
+#define FINAL_OF(row)                                                                              \
+    "((SELECT true FROM aggregation_finals f WHERE f.definition = " row ".definition"              \
+    " AND f.window_ms = " row ".window_ms AND f.window_start = " row ".window_start"               \
+    " AND f.group_key = " row ".group_key) IS NOT NULL)"
+
+/* Length, state, and keys of a group of several: then the group is a JSON array. */
+#define FILTERED                                                                                   \
+    " AND ($8::int8 IS NULL OR r.window_ms = $8)"                                                  \
+    " AND ($9::bool IS NULL OR $9 = " FINAL_OF(                                                    \
+        "r") ")"                                                                                   \
+             " AND ($10::int4[] IS NULL OR CASE WHEN left(r.group_key, 1) = '[' THEN NOT EXISTS (" \
+             "SELECT FROM unnest($10, $11::text[]) AS k (place, value)"                            \
+             " WHERE r.group_key::json ->> k.place IS DISTINCT FROM k.value) END)"
+
+/* The keys of a page: so many of each definition, walking through the index by start, then so many of all. */
+#define KEYS_OF_EACH(bound, order, more)                                                           \
+    ", keys AS (SELECT e.* FROM loaded l CROSS JOIN LATERAL ("                                     \
+    "SELECT DISTINCT r.definition, r.window_start, r.group_key, r.window_ms"                       \
+    " FROM aggregation_rows r WHERE r.definition = l.id" bound FILTERED more                       \
+    " ORDER BY r.window_start" order ", r.group_key" order ", r.window_ms" order                   \
+    " LIMIT $12::int8)"                                                                            \
+    " AS e ORDER BY e.window_start" order ", e.definition" order ", e.group_key" order             \
+    ", e.window_ms" order " LIMIT $12)"
+/* The same from the windows that are open, which are few beside all others. */
+#define KEYS_OF_OPEN(bound, order)                                                                 \
+    ", keys AS (SELECT DISTINCT r.definition, r.window_start, r.group_key, r.window_ms"            \
+    " FROM aggregation_rows r JOIN loaded l ON l.id = r.definition"                                \
+    " WHERE r.is_open AND r.window_end IS NOT NULL" bound FILTERED                                 \
+    " ORDER BY r.window_start" order ", r.definition" order ", r.group_key" order                  \
+    ", r.window_ms" order " LIMIT $12::int8)"
+
+enum { LOADED_N, DEFINITION, WINDOW_MS, START, GROUP, REVISION, EVENTS, STATE, FINAL };
+/* OFFSET 0 keeps the rows of each key a look into the primary key. */
+#define ROWS_OF_KEYS(order)                                                                        \
+    " SELECT l.n, k.definition, k.window_ms, k.window_start, k.group_key, r.revision, r.events,"   \
+    " r.state, " FINAL_OF(                                                                         \
+        "k") " FROM keys k JOIN loaded l ON l.id = k.definition"                                   \
+             " CROSS JOIN LATERAL (SELECT a.partition, a.revision, a.events, a.state"              \
+             " FROM aggregation_rows a WHERE a.definition = k.definition AND a.window_ms = "       \
+             "k.window_ms"                                                                         \
+             " AND a.window_start = k.window_start AND a.group_key = k.group_key OFFSET 0) AS r"   \
+             " ORDER BY k.window_start" order ", k.definition" order ", k.group_key" order         \
+             ", k.window_ms" order ", r.partition"
+#define DOWN " DESC"
+#define UP ""
+#define OF_GROUP " AND r.group_key = $13::text"
+
+static const char sql_rows_newest_first[] =
+    LOADED KEYS_OF_EACH(BEFORE_BOUND, DOWN, "") ROWS_OF_KEYS(DOWN);
+static const char sql_rows_oldest_first[] =
+    LOADED KEYS_OF_EACH(BEHIND_BOUND, UP, "") ROWS_OF_KEYS(UP);
+static const char sql_rows_of_group_newest_first[] =
+    LOADED KEYS_OF_EACH(BEFORE_BOUND, DOWN, OF_GROUP) ROWS_OF_KEYS(DOWN);
+static const char sql_rows_of_group_oldest_first[] =
+    LOADED KEYS_OF_EACH(BEHIND_BOUND, UP, OF_GROUP) ROWS_OF_KEYS(UP);
+static const char sql_rows_open_newest_first[] =
+    LOADED KEYS_OF_OPEN(BEFORE_BOUND, DOWN) ROWS_OF_KEYS(DOWN);
+static const char sql_rows_open_oldest_first[] =
+    LOADED KEYS_OF_OPEN(BEHIND_BOUND, UP) ROWS_OF_KEYS(UP);
 static const char sql_values[] =
     "SELECT u.n, v.cell, v.first_value, v.hashes FROM unnest($1::int4[], $2::int4[], "
     "$3::int8[], $4::timestamptz[], $5::text[])"
@@ -54,13 +102,11 @@ static void release(struct postgres_value *values, int count)
         postgres_value_fini(&values[i]);
 }
 
-static bool read_row(const struct aggregation_set *set, const struct aggregation *only,
+static bool read_row(const struct aggregation_set *set, const struct aggregation *definition,
                      const struct postgres_rows *rows, int i, struct query_row *row)
 {
     size_t bytes, group_bytes;
     const char *group = postgres_rows_text(rows, i, GROUP, &group_bytes);
-    const struct aggregation *definition =
-        only ? only : set->items[postgres_rows_int(rows, i, LOADED) - 1];
     row->merged = aggregate_new(set, definition, -1, postgres_rows_instant(rows, i, START), group,
                                 group_bytes);
     row->definition = (int32_t)postgres_rows_int(rows, i, DEFINITION);
@@ -86,14 +132,14 @@ static bool same_key(const struct query_row *a, const struct query_row *b)
 }
 
 /* Rows of one key follow each other; they become one. Rows that cannot be read are left out. */
-static void merge_rows(const struct aggregation_set *set, const struct aggregation *only,
+static void merge_rows(const struct aggregation_set *set, const struct aggregation *const *asked,
                        const struct postgres_rows *from, struct query_rows *rows)
 {
     int count = postgres_rows_count(from);
     rows->items = must_calloc((unsigned long)count + 1, sizeof(*rows->items));
     for (int i = 0; i < count; i++) {
         struct query_row row = {0};
-        if (!read_row(set, only, from, i, &row))
+        if (!read_row(set, asked[postgres_rows_int(from, i, LOADED_N) - 1], from, i, &row))
             continue;
         struct query_row *last = rows->count > 0 ? &rows->items[rows->count - 1] : NULL;
         if (last && same_key(last, &row)) {
@@ -164,19 +210,6 @@ static enum error_code add_values(struct postgres *postgres, struct query_rows *
     return code;
 }
 
-static enum error_code finish(struct postgres *postgres, const struct aggregation_set *set,
-                              const struct aggregation *only, struct postgres_rows *found,
-                              int limit, struct query_rows *rows, struct error *error)
-{
-    merge_rows(set, only, found, rows);
-    postgres_rows_free(found);
-    cut_to(rows, limit);
-    enum error_code code = add_values(postgres, rows, error);
-    if (code)
-        query_rows_fini(rows);
-    return code;
-}
-
 static void set_instant(struct postgres_value *value, int64_t instant_us)
 {
     if (instant_us == WINDOW_NO_TIME)
@@ -185,57 +218,90 @@ static void set_instant(struct postgres_value *value, int64_t instant_us)
         postgres_set_instant(value, instant_us);
 }
 
-/* The first two parameters: one definition, or all of the set. */
+/* The definitions asked for, as parameters and in their order: one, or all that have windows. */
 static void set_definitions(struct postgres_value values[2], const struct aggregation_set *set,
-                            const struct aggregation *only)
+                            const struct aggregation *only,
+                            const struct aggregation *asked[AGGREGATIONS_MAX])
 {
+    int count = 0;
     postgres_array_start(&values[0], PG_TEXT);
     postgres_array_start(&values[1], PG_TEXT);
     for (int i = 0; i < set->count; i++) {
-        if (only && set->items[i] != only)
+        const struct aggregation *definition = set->items[i];
+        if (only ? definition != only : !set->windows[definition->window].windowed)
             continue;
-        postgres_push_string(&values[0], set->items[i]->name);
-        postgres_push_string(&values[1], set->items[i]->version);
+        postgres_push_string(&values[0], definition->name);
+        postgres_push_string(&values[1], definition->version);
+        asked[count++] = definition;
     }
 }
 
-enum error_code query_windows(struct postgres *postgres, const struct aggregation_set *set,
-                              const struct query_filter *filter, struct query_rows *rows,
-                              struct error *error)
+static void set_bounds(struct postgres_value values[5], const struct query_filter *filter)
 {
-    struct postgres_value values[11] = {0};
-    struct postgres_rows *found = NULL;
-    *rows = (struct query_rows){0};
-    set_definitions(values, set, filter->type);
-    postgres_set_string(&values[2], filter->group);
-    set_instant(&values[3], filter->from_us);
-    set_instant(&values[4], filter->to_us);
-    postgres_set_bool(&values[5], filter->open_only);
-    set_instant(&values[6], filter->has_cursor ? filter->after_start_us : WINDOW_NO_TIME);
-    postgres_set_int4(&values[7], filter->after_definition);
-    postgres_set_string(&values[8], filter->after_group);
-    postgres_set_int8(&values[9], filter->after_window_ms);
-    postgres_set_int8(&values[10], filter->limit + 1);
-    enum error_code code = postgres_query(postgres, sql_windows, values, 11, &found, error);
-    release(values, 11);
-    return code ? code : finish(postgres, set, filter->type, found, filter->limit, rows, error);
+    int64_t near_us = filter->oldest_first ? filter->from_us : filter->to_us;
+    int64_t far_us = filter->oldest_first ? filter->to_us : filter->from_us;
+    set_instant(&values[0], filter->has_cursor ? filter->after_start_us : near_us);
+    postgres_set_int4(&values[1], filter->has_cursor ? filter->after_definition : -1);
+    postgres_set_string(&values[2], filter->after_group);
+    postgres_set_int8(&values[3], filter->after_window_ms);
+    set_instant(&values[4], far_us);
 }
 
-enum error_code query_totals(struct postgres *postgres, const struct aggregation_set *set,
-                             const struct aggregation *definition, const char *group,
-                             const char *after, int limit, struct query_rows *rows,
-                             struct error *error)
+static void set_filters(struct postgres_value values[4], const struct query_filter *filter)
 {
-    struct postgres_value values[5] = {0};
+    if (filter->window_ms > 0)
+        postgres_set_int8(&values[0], filter->window_ms);
+    else
+        postgres_set_null(&values[0], PG_INT8);
+    if (filter->state == QUERY_ANY)
+        postgres_set_null(&values[1], PG_BOOL);
+    else
+        postgres_set_bool(&values[1], filter->state == QUERY_FINAL);
+    if (filter->keys_count == 0)
+        return; /* unset is null */
+    postgres_array_start(&values[2], PG_INT4);
+    postgres_array_start(&values[3], PG_TEXT);
+    for (int i = 0; i < filter->keys_count; i++) {
+        postgres_push_int4(&values[2], filter->keys[i].place);
+        postgres_push_string(&values[3], filter->keys[i].value);
+    }
+}
+
+static const char *statement(const struct query_filter *filter)
+{
+    if (filter->group)
+        return filter->oldest_first ? sql_rows_of_group_oldest_first
+                                    : sql_rows_of_group_newest_first;
+    if (filter->state == QUERY_OPEN)
+        return filter->oldest_first ? sql_rows_open_oldest_first : sql_rows_open_newest_first;
+    return filter->oldest_first ? sql_rows_oldest_first : sql_rows_newest_first;
+}
+
+enum error_code query_rows(struct postgres *postgres, const struct aggregation_set *set,
+                           const struct query_filter *filter, struct query_rows *rows,
+                           struct error *error)
+{
+    const struct aggregation *asked[AGGREGATIONS_MAX];
+    struct postgres_value values[13] = {0};
     struct postgres_rows *found = NULL;
     *rows = (struct query_rows){0};
-    set_definitions(values, set, definition);
-    postgres_set_string(&values[2], group);
-    postgres_set_string(&values[3], after);
-    postgres_set_int8(&values[4], limit + 1);
-    enum error_code code = postgres_query(postgres, sql_totals, values, 5, &found, error);
-    release(values, 5);
-    return code ? code : finish(postgres, set, definition, found, limit, rows, error);
+    set_definitions(values, set, filter->type, asked);
+    set_bounds(&values[2], filter);
+    set_filters(&values[7], filter);
+    postgres_set_int8(&values[11], filter->limit + 1);
+    postgres_set_string(&values[12], filter->group);
+    enum error_code code =
+        postgres_query(postgres, statement(filter), values, filter->group ? 13 : 12, &found, error);
+    release(values, 13);
+    if (code)
+        return code;
+    merge_rows(set, asked, found, rows);
+    postgres_rows_free(found);
+    cut_to(rows, filter->limit);
+    code = add_values(postgres, rows, error);
+    if (code)
+        query_rows_fini(rows);
+    return code;
 }
 
 void query_rows_fini(struct query_rows *rows)

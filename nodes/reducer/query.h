@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* query.h - rows of the database with their partitions merged, as the API shows them.
  *
- * Rows of definitions that are not loaded are left out.
+ * Rows come by window start, then definition, group and window length, newest or oldest first. Rows for all
+ * time have no start: they come in the order of their groups.
  *
  * Owns      struct query_rows owns its rows; query_rows_fini releases.
  * Threads   Any; each call uses the given connection.
@@ -15,7 +16,7 @@
 struct query_row {
     struct aggregate *merged;
     int32_t definition; /* its number in the database */
-    int64_t window_ms;
+    int64_t window_ms;  /* 0: for all time */
     bool final;
 };
 
@@ -25,12 +26,24 @@ struct query_rows {
     bool more; /* there are rows after the last one */
 };
 
-/* Unset filters: NULL texts, WINDOW_NO_TIME times. */
+enum query_state { QUERY_ANY, QUERY_OPEN, QUERY_FINAL };
+
+/* One key of a group of several. */
+struct query_key {
+    int place; /* in the group, from 0 */
+    const char *value;
+};
+
+/* Unset filters: NULL texts, WINDOW_NO_TIME times, zeros. */
 struct query_filter {
-    const struct aggregation *type; /* NULL: all */
+    const struct aggregation *type; /* NULL: all of the set that have windows */
     const char *group;
-    int64_t from_us, to_us;
-    bool open_only;
+    struct query_key keys[AGGREGATION_KEYS_MAX];
+    int keys_count;
+    int64_t from_us, to_us; /* of window starts: at or after, before */
+    int64_t window_ms;
+    enum query_state state;
+    bool oldest_first;
     int limit;
     bool has_cursor; /* go on after this key */
     int64_t after_start_us, after_window_ms;
@@ -38,15 +51,16 @@ struct query_filter {
     char after_group[AGGREGATION_GROUP_BYTES_MAX + 1];
 };
 
-/* Windows of the definitions of the set, the newest first. */
-enum error_code query_windows(struct postgres *postgres, const struct aggregation_set *set,
-                              const struct query_filter *filter, struct query_rows *rows,
-                              struct error *error) MUST_USE;
-/* Rows for all time of a definition, in the order of groups. */
-enum error_code query_totals(struct postgres *postgres, const struct aggregation_set *set,
-                             const struct aggregation *definition, const char *group,
-                             const char *after, int limit, struct query_rows *rows,
-                             struct error *error) MUST_USE;
+enum error_code query_rows(struct postgres *postgres, const struct aggregation_set *set,
+                           const struct query_filter *filter, struct query_rows *rows,
+                           struct error *error) MUST_USE;
 void query_rows_fini(struct query_rows *rows);
+
+/* A definition as it was written down when a reducer last had its file, in a set of its own that the caller
+ * frees. `version` may be NULL: the one that was made last. ERR_NOT_FOUND: there never was one of this name
+ * and version; ERR_CONFLICT: it was there, and how it reads was not kept. */
+enum error_code query_definition(struct postgres *postgres, const char *name, const char *version,
+                                 const struct aggregation_defaults *defaults,
+                                 struct aggregation_set **set, struct error *error) MUST_USE;
 
 #endif

@@ -21,17 +21,19 @@ struct service {
 
 extern const struct http_route service_routes[];
 
-/* api.c */
+/* api_rows.c */
 void handle_aggregations(struct http_request *request, struct http_response *response,
                          void *context);
 void handle_windows_open(struct http_request *request, struct http_response *response,
                          void *context);
+void handle_namespaces(struct http_request *request, struct http_response *response, void *context);
+/* What was counted of a namespace; no row when nothing was. */
+enum error_code service_total(struct service *service, const char *namespace,
+                              struct query_rows *rows, struct error *error) MUST_USE;
+/* api.c */
 void handle_definitions(struct http_request *request, struct http_response *response,
                         void *context);
-void handle_namespaces(struct http_request *request, struct http_response *response, void *context);
 void handle_watermark(struct http_request *request, struct http_response *response, void *context);
-enum error_code service_totals(struct service *service, const char *namespace, const char *after,
-                               int limit, struct query_rows *rows, struct error *error) MUST_USE;
 /* api_gaps.c: members gaps (the newest GAPS_SHOWN_MAX that nobody has filled) and gaps_total of an answer. */
 #define GAPS_SHOWN_MAX 100
 enum error_code service_add_gaps(struct service *service, struct json *page,

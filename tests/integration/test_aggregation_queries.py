@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: MIT
+"""What can be asked of the rows: every filter, both orders, pages, CSV, rows for all time, definitions whose
+files are gone."""
+
+import csv
+import io
+import json
+import shutil
+import urllib.parse
+
+import pytest
+import web
+from harness import ROOT, wait_until
+from test_reducer import START, at, get, produce, stamp
+
+TWO_KEYS = """# SPDX-License-Identifier: MIT
+name: orders
+version: 1.0.0
+filter:
+  - {field: event_type, equals: stamp_workflow_completed}
+group_by: [payload.namespace, payload.content_type]
+measures:
+  stamps: count
+  files: {distinct: payload.file_hash}
+  type: {last: payload.content_type}
+window: {type: tumbling, size_ms: 1000, lateness_ms: 1000}
+"""
+ALL_TIME = TWO_KEYS.replace("name: orders", "name: orders_ever").replace(
+    "{type: tumbling, size_ms: 1000, lateness_ms: 1000}", "{type: none}"
+)
+TYPES = ("text/plain", "=1+1", 'a"b,c')
+
+
+@pytest.fixture(scope="module")
+def counted(module_bridge):
+    """Windows of 1 s: five of namespace a, one of b, over three types and all partitions; those of orders
+    become final but for the last one."""
+    bridge = module_bridge
+    directory = bridge.directory / "contracts"
+    shutil.copytree(ROOT / "contracts", directory)
+    bridge.environment["CONTRACTS_DIR"] = str(directory)
+    bridge.environment["PARTITION_IDLE_MS"] = "3600000"
+    (directory / "aggregations" / "orders.yaml").write_text(TWO_KEYS)
+    (directory / "aggregations" / "ever.yaml").write_text(ALL_TIME)
+    bridge.migrate()
+    bridge.start_embedded_broker()
+    bridge.start_reducer()
+    records = [stamp("a", 1000 * n, content_type=TYPES[n % 3]) for n in range(5) for _ in range(3)]
+    records += [stamp("b", 2500, content_type=TYPES[1])]
+    partitions = len(get(bridge, "/api/v1/watermark")["items"]) or 8
+    for number in range(partitions):
+        produce(bridge, records[number::partitions] + [stamp("end", 5100)], partition=number)
+    bridge.wait_total("end", partitions)
+    wait_until(lambda: len(rows(bridge, "type=orders&state=final")) >= 4, 60, "final windows")
+    return bridge
+
+
+def ask(bridge, query: str, path: str = "/api/v1/aggregations", **headers):
+    return web.call("GET", f"{bridge.url('reducer')}{path}?{query}", None, headers)
+
+
+def rows(bridge, query: str, path: str = "/api/v1/aggregations", limit: int = 2) -> list[dict]:
+    """Every row of every page."""
+    found, cursor = [], ""
+    while True:
+        page = get(bridge, f"{path}?{query}&limit={limit}{cursor}")
+        found += page["items"]
+        if page["next_cursor"] is None:
+            return found
+        cursor = "&cursor=" + page["next_cursor"]
+
+
+def keys(found: list[dict]) -> list[tuple]:
+    return [(row["type"], row["window_start"], row["group"]) for row in found]
+
+
+def test_filters_orders_and_pages(counted):
+    newest = rows(counted, "type=orders")
+    assert len(newest) == 7 and keys(newest) == sorted(keys(newest), key=lambda k: k[1:], reverse=True)
+    assert rows(counted, "type=orders&order=asc") == newest[::-1]
+    everything = rows(counted, "", limit=1000)
+    assert keys(rows(counted, "order=asc", limit=3)) == keys(everything)[::-1]
+    assert {"orders", "namespace_grouping", "time_window"} <= {row["type"] for row in everything}
+    assert "orders_ever" not in {row["type"] for row in everything}
+    second = urllib.parse.quote(at(2000))
+    middle = rows(counted, f"type=orders&from={second}&to={urllib.parse.quote(at(4000))}")
+    assert {row["window_start"] for row in middle} == {newest[-3]["window_start"], newest[-5]["window_start"]}
+    assert rows(counted, f"type=orders&from={second}&order=asc")[0]["window_start"] == START.strftime(
+        "%Y-%m-%dT%H:%M:02.000Z"
+    )
+    assert rows(counted, "type=orders&window_ms=1000") == newest and not rows(counted, "type=orders&window_ms=5000")
+    assert "orders" not in {row["type"] for row in rows(counted, "window_ms=5000", limit=1000)}
+    assert rows(counted, "type=orders&version=1.0.0") == newest
+
+
+def test_groups_by_their_keys(counted):
+    of_a = rows(counted, "type=orders&namespace=a")
+    assert {json.loads(row["group"])[0] for row in of_a} == {"a"} and len(of_a) == 5
+    for row in of_a:
+        assert row["values"]["stamps"] == 3 and row["values"]["namespace"] == "a", row
+    kind = urllib.parse.quote(TYPES[1], safe="")
+    assert {json.loads(row["group"])[0] for row in rows(counted, f"type=orders&content_type={kind}")} == {"a", "b"}
+    both = rows(counted, f"type=orders&content_type={kind}&namespace=b")
+    assert [row["group"] for row in both] == [json.dumps(["b", TYPES[1]], separators=(",", ":"))]
+    assert rows(counted, "type=orders&group=" + urllib.parse.quote(both[0]["group"])) == both
+    assert {row["type"] for row in rows(counted, "namespace=b")} == {"namespace_grouping"}
+
+
+def test_states(counted):
+    final, still_open = rows(counted, "type=orders&state=final"), rows(counted, "type=orders&state=open")
+    assert all(row["final"] for row in final) and not any(row["final"] for row in still_open)
+    assert sorted(keys(final + still_open)) == sorted(keys(rows(counted, "type=orders")))
+    assert rows(counted, "type=orders", path="/api/v1/windows/open") == still_open
+    assert rows(counted, "type=orders&state=open&order=asc") == still_open[::-1]
+    assert any(row["group"].startswith('["end"') for row in still_open)
+
+
+def test_rows_for_all_time(counted):
+    ever = rows(counted, "type=orders_ever")
+    assert [row["group"] for row in ever] == sorted(row["group"] for row in ever)
+    assert {(row["window_start"], row["window_end"], row["final"]) for row in ever} == {(None, None, False)}
+    assert sum(row["values"]["stamps"] for row in ever if json.loads(row["group"])[0] == "a") == 15
+    assert rows(counted, "type=orders_ever&order=desc") == ever[::-1]
+    assert len(rows(counted, "type=orders_ever&namespace=a")) == 3
+    totals = rows(counted, "order=desc", path="/api/v1/namespaces", limit=1)
+    assert [total["namespace"] for total in totals] == ["end", "b", "a"]
+    assert totals[::-1] == get(counted, "/api/v1/namespaces")["items"]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/aggregations", "/api/v1/windows/open"])
+def test_csv(counted, path):
+    answer = ask(counted, "type=orders&limit=4&format=csv", path)
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8; header=present"
+    assert answer.text.endswith("\r\n") and answer.headers["Vary"] == "Accept"
+    assert ask(counted, "type=orders&limit=4", path, Accept="text/csv").text == answer.text
+    assert ask(counted, "type=orders&limit=4", path, Accept="text/*;q=0.1, application/json").json
+    read = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    page = ask(counted, "type=orders&limit=4", path).json
+    assert answer.headers.get("X-Next-Cursor") == page["next_cursor"]
+    assert list(read[0]) == ["type", "version", "window_start", "window_end", "group", "revision", "final"] + [
+        "namespace", "content_type", "stamps", "files", "values.type", "unique_counts_exact"
+    ]
+    for line, row in zip(read, page["items"], strict=True):
+        assert (line["type"], line["group"], line["final"]) == ("orders", row["group"], json.dumps(row["final"]))
+        assert line["stamps"] == str(row["values"]["stamps"])
+        text = row["values"]["content_type"]
+        assert line["content_type"] == ("'" + text if text.startswith("=") else text)
+
+
+def test_csv_of_everything_has_the_same_columns(counted):
+    head = ask(counted, "format=csv&limit=1").text.partition("\r\n")[0].split(",")
+    assert ask(counted, "format=csv&limit=1&order=asc").text.startswith(",".join(head) + "\r\n")
+    assert len(head) == len(set(head)) and {"namespace", "stamps", "p95_latency_ms"} <= set(head)
+    totals = list(csv.DictReader(io.StringIO(ask(counted, "format=csv", "/api/v1/namespaces").text)))
+    assert [(line["namespace"], line["total_stamps"]) for line in totals][:2] == [("a", "15"), ("b", "1")]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("type=none_such", "type"), ("type=orders&version=9.9.9", "version"), ("version=1.0.0", "version"),
+        ("state=closed", "state"), ("order=up", "order"), ("format=xml", "format"), ("from=yesterday", "from"),
+        ("window_ms=0", "window_ms"), ("type=orders_ever&from=2026-01-01T00:00:00Z", "from"),
+        ("type=orders_ever&state=open", "state"), ("type=orders&size=1", "size"), ("limit=1001", "limit"),
+        ("type=time_window&namespace=a", "namespace"), ("type=orders&namespace=a&group=b", "namespace"),
+        ("cursor=d.0.0.1.zz", "cursor"), ("order=asc&cursor=d.0.0.1.61", "cursor"),
+    ],
+)
+def test_what_cannot_be_asked(counted, query, field):
+    answer = ask(counted, query)
+    assert (answer.status, answer.json["field"]) == (422, field), answer
+    assert answer.json["detail"]
+
+
+def test_a_definition_is_read_after_its_file_is_gone(counted):
+    """Last: it changes the files."""
+    directory = counted.directory / "contracts" / "aggregations"
+    before, ever = rows(counted, "type=orders"), rows(counted, "type=orders_ever")
+    counted.reducer.stop()
+    (directory / "orders.yaml").write_text(TWO_KEYS.replace("version: 1.0.0", "version: 1.1.0"))
+    (directory / "ever.yaml").unlink()
+    counted.start_reducer()
+    assert rows(counted, "type=orders") == []
+    old = rows(counted, "type=orders&version=1.0.0")
+    assert [{**row, "final": None} for row in old] == [{**row, "final": None} for row in before]
+    assert rows(counted, "type=orders_ever") == ever
+    assert ask(counted, "type=orders_ever&format=csv").text.startswith("type,version,")
+    counted.sql("UPDATE aggregation_definitions SET document = NULL WHERE name = 'orders_ever' RETURNING 1")
+    refused = ask(counted, "type=orders_ever")
+    assert (refused.status, refused.json["field"]) == (409, "type") and "file" in refused.json["detail"]
