@@ -16,7 +16,13 @@
 #include "io/process.h"
 
 #define REPLY_TIMEOUT_MS 5000
-#define FLUSH_MS 2000 /* of an own producer, when it ends */
+#define FLUSH_MS 2000   /* of an own producer, when it ends */
+#define RETRY_US 500000 /* the first pause after what could not be told; the next ones double */
+
+/* What a beat tells. */
+#define TELL_INTROSPECTION 1u
+#define TELL_HEARTBEAT 2u
+#define TELL_ROW 4u
 
 struct presence {
     struct presence_node node;
@@ -97,8 +103,8 @@ static enum error_code publish_message(struct presence *presence,
     return kafka_produce(presence->options.producer, message, error);
 }
 
-/* Takes the payload. */
-static void publish(struct presence *presence, const char *topic_name, const char *type,
+/* Takes the payload; false: nothing was sent. */
+static bool publish(struct presence *presence, const char *topic_name, const char *type,
                     struct json *payload, int64_t now_us)
 {
     struct buffer value = {0};
@@ -135,11 +141,13 @@ static void publish(struct presence *presence, const char *topic_name, const cha
                                     .timestamp_ms = now_us / 1000,
                                     .tag_a = PRESENCE_TAG};
     struct error error = {0};
-    if (publish_message(presence, &message, &error) != ERR_OK)
+    bool sent = publish_message(presence, &message, &error) == ERR_OK;
+    if (!sent)
         log_warning("Failed to publish Kafka event", LOG_TEXT("topic", topic_name),
                     LOG_TEXT("error", error.text));
     buffer_fini(&value);
     json_release(payload);
+    return sent;
 }
 
 /* -- the row -- */
@@ -168,7 +176,7 @@ static void set_json(struct postgres_value *value, struct json *json)
     json_release(json);
 }
 
-static void save_row(struct presence *presence, const struct presence_usage *usage,
+static bool save_row(struct presence *presence, const struct presence_usage *usage,
                      const struct presence_status *status, const char *reason, bool first)
 {
     struct postgres_value values[8] = {0};
@@ -193,6 +201,7 @@ static void save_row(struct presence *presence, const struct presence_usage *usa
     buffer_fini(&health_endpoint);
     for (int i = 0; i < 8; i++)
         postgres_value_fini(&values[i]);
+    return code == ERR_OK;
 }
 
 /* -- beats -- */
@@ -229,8 +238,9 @@ static bool broker_is_away(const struct presence *presence)
            !kafka_producer_reachable(presence->options.producer);
 }
 
-/* One heartbeat; `reason` adds an introspection. */
-static void beat(struct presence *presence, const char *reason, bool first, bool last)
+/* Tells what is asked for; gives what could not be told. */
+static unsigned beat(struct presence *presence, unsigned what, const char *reason, bool first,
+                     bool last)
 {
     struct presence_status status = {.health = "healthy"};
     if (presence->options.own_producer)
@@ -243,18 +253,28 @@ static void beat(struct presence *presence, const char *reason, bool first, bool
     int64_t now_us = clock_now_us();
     if (status.last_activity_us == 0)
         status.last_activity_us = now_us;
-    if (publishes(presence) && reason != NULL && (first || !broker_is_away(presence)))
-        publish(presence, presence->introspection_topic, "node_introspection",
-                presence_introspection(&presence->node, &usage, &status, presence->environment,
-                                       reason, now_us),
-                now_us);
-    if (publishes(presence) && !last && (first || !broker_is_away(presence)))
-        publish(presence, presence->heartbeat_topic, "node_heartbeat",
-                presence_heartbeat(&presence->node, &usage, &status, presence->environment, now_us),
-                now_us);
-    if (presence->postgres != NULL && (!last || postgres_connected(presence->postgres)))
-        save_row(presence, &usage, &status, reason == NULL ? "heartbeat" : reason, first);
+    unsigned owed = presence->options.own_producer && !publishes(presence)
+                        ? what & (TELL_INTROSPECTION | TELL_HEARTBEAT)
+                        : 0;
+    bool speaks = publishes(presence) && (first || !broker_is_away(presence));
+    if (speaks && (what & TELL_INTROSPECTION) &&
+        !publish(presence, presence->introspection_topic, "node_introspection",
+                 presence_introspection(&presence->node, &usage, &status, presence->environment,
+                                        reason, now_us),
+                 now_us))
+        owed |= TELL_INTROSPECTION;
+    if (speaks && (what & TELL_HEARTBEAT) &&
+        !publish(
+            presence, presence->heartbeat_topic, "node_heartbeat",
+            presence_heartbeat(&presence->node, &usage, &status, presence->environment, now_us),
+            now_us))
+        owed |= TELL_HEARTBEAT;
+    if (presence->postgres != NULL && (what & TELL_ROW) &&
+        (!last || postgres_connected(presence->postgres)) &&
+        !save_row(presence, &usage, &status, reason == NULL ? "heartbeat" : reason, first))
+        owed |= TELL_ROW;
     json_release(status.active_states);
+    return owed;
 }
 
 static bool wait_until(struct presence *presence, int64_t until_us)
@@ -268,23 +288,40 @@ static bool wait_until(struct presence *presence, int64_t until_us)
     return stopping;
 }
 
+/* Until the next beat is due; what could not be told is tried again meanwhile. True: stopping. */
+static bool rest(struct presence *presence, unsigned *owed, const char *reason, bool first,
+                 int64_t next_us)
+{
+    int64_t pause_us = RETRY_US;
+    for (; *owed != 0 && clock_monotonic_us() + pause_us < next_us; pause_us *= 2) {
+        if (wait_until(presence, clock_monotonic_us() + pause_us))
+            return true;
+        *owed = beat(presence, *owed, reason, first, false);
+    }
+    return wait_until(presence, next_us);
+}
+
 static void *run(void *context)
 {
     struct presence *presence = context;
     int64_t period_us = (int64_t)presence->options.heartbeat_ms * 1000;
     int64_t next_us = presence->started_us;
-    for (int64_t number = 0;; number++) {
-        const char *reason = number == 0                                  ? "startup"
-                             : number % PRESENCE_INTROSPECTION_BEATS == 0 ? "periodic"
-                                                                          : NULL;
-        beat(presence, reason, number == 0, false);
+    const char *reason = "startup";
+    bool first = true, stopping = false;
+    for (int64_t number = 1; !stopping; number++) {
+        unsigned introspection = reason != NULL ? TELL_INTROSPECTION : 0;
+        unsigned owed =
+            beat(presence, introspection | TELL_HEARTBEAT | TELL_ROW, reason, first, false);
         next_us += period_us;
         if (next_us < clock_monotonic_us()) /* stopped for a while: no burst of missed beats */
             next_us = clock_monotonic_us() + period_us;
-        if (wait_until(presence, next_us))
-            break;
+        stopping = rest(presence, &owed, reason, first, next_us);
+        if (owed & TELL_INTROSPECTION)
+            continue; /* with the next beat, for the same reason */
+        reason = number % PRESENCE_INTROSPECTION_BEATS == 0 ? "periodic" : NULL;
+        first = false;
     }
-    beat(presence, "shutdown", false, true);
+    beat(presence, TELL_INTROSPECTION | TELL_ROW, "shutdown", false, true);
     end_own_producer(presence);
     return NULL;
 }

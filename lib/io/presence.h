@@ -7,7 +7,8 @@
  * Lifetime  presence_start after the HTTP listener is up; presence_stop says "shutdown" and frees.
  * Threads   Start and stop from one thread. The status function is called on the presence thread.
  * Units     Heartbeats every 30 s, introspection every 300 s; one database statement per heartbeat.
- * Errors    None: a broker or database that is away is logged, and the next beat tries again.
+ * Errors    None: a broker or database that is away is logged. What could not be told is tried again
+ *           after half a second, then with pauses that double until the next beat.
  */
 #ifndef IO_PRESENCE_H
 #define IO_PRESENCE_H

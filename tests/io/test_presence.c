@@ -33,6 +33,7 @@ static struct {
     struct caught messages[MESSAGES_MAX];
     int count;
     int asked;
+    int refusals; /* so many messages are refused first */
 } seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static struct config config;
@@ -44,7 +45,8 @@ static enum error_code catch_message(void *context, const struct kafka_message *
 {
     (void)context;
     pthread_mutex_lock(&seen.lock);
-    if (seen.count == MESSAGES_MAX) {
+    if (seen.count == MESSAGES_MAX || seen.refusals > 0) {
+        seen.refusals -= seen.refusals > 0;
         pthread_mutex_unlock(&seen.lock);
         return error_set(failure, ERR_LIMIT, "full");
     }
@@ -112,7 +114,7 @@ static void teardown(void)
         json_release(seen.messages[i].value);
     }
     memset(seen.messages, 0, sizeof seen.messages);
-    seen.count = seen.asked = 0;
+    seen.count = seen.asked = seen.refusals = 0;
     postgres_free(db);
     config_fini(&config);
 }
@@ -193,6 +195,22 @@ static char *row(const char *sql)
         ck_assert_str_eq(text_, expected);                                                         \
         free(text_);                                                                               \
     } while (0)
+
+/* The next beat is ten minutes away: what was refused is sent again long before it, and only that. */
+START_TEST(what_was_refused_is_sent_again)
+{
+    seen.refusals = 3; /* both of the start, then the introspection again */
+    struct presence *presence = start(600000, NULL);
+    wait_for_messages(2);
+    presence_stop(presence);
+    ck_assert_int_eq(seen.count, 3);
+    const struct caught *m = seen.messages;
+    ck_assert_str_eq(m[0].type, "node_heartbeat");
+    ck_assert_str_eq(m[1].type, "node_introspection");
+    ck_assert_str_eq(member(json_get(m[1].value, "payload"), "metadata", "reason"), "startup");
+    ck_assert_str_eq(member(json_get(m[2].value, "payload"), "metadata", "reason"), "shutdown");
+}
+END_TEST
 
 START_TEST(the_row_follows)
 {
@@ -324,6 +342,7 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, startup_beat_and_shutdown);
+    tcase_add_test(tests, what_was_refused_is_sent_again);
     tcase_add_test(tests, the_row_follows);
     tcase_add_test(tests, introspection_is_repeated);
     tcase_add_test(tests, a_broker_takes_the_events);

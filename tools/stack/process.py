@@ -31,14 +31,16 @@ def deadline_factor() -> float:
 def wait_until(condition, seconds: float, what: str, interval: float = 0.02):
     """The first true value of condition(), or Failure that names what did not come.
 
-    A Failure that condition() raises passes through at once.
+    A Failure that condition() raises passes through at once. The last look begins after the
+    deadline, so that a machine which stood still meanwhile is no reason to give up.
     """
     end = time.monotonic() + seconds * deadline_factor()
     while True:
+        late = time.monotonic() > end
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
+        if late:
             raise Failure(f"{what}: not within {seconds * deadline_factor():.0f} s")
         time.sleep(interval)
         interval = min(interval * 1.5, 0.25)
