@@ -73,3 +73,15 @@ def test_records_dropped_before_they_were_read_are_gaps_with_bounds(empty_bridge
     assert [(line["from_offset"], line["to_offset"]) for line in told] == [
         (gap["from_offset"], gap["to_offset"]) for gap in (first, second)
     ]
+
+
+def test_a_reducer_stops_at_once_while_the_broker_is_away(empty_bridge):
+    namespace = unique("away")
+    start(empty_bridge, SHUTDOWN_TIMEOUT_MS="5000")
+    produce(empty_bridge, [stamp(namespace, n) for n in range(scaled(5000))])
+    wait_until(lambda: next_offset(empty_bridge) > 0, 60, "the first rows")
+    empty_bridge.broker.process.kill()
+    wait_until(lambda: said(empty_bridge, "the broker does not answer"), 60, "the broker being missed")
+    counted = next_offset(empty_bridge)
+    assert empty_bridge.reducer.stop() == 0, empty_bridge.reducer.process.log_tail()
+    assert next_offset(empty_bridge) >= counted
