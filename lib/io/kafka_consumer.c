@@ -2,9 +2,11 @@
 /* kafka_consumer.c - the consumer group member; see the header for how moves of the group are answered. */
 #include "io/kafka_consumer.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "io/kafka_internal.h"
 #include "io/log.h"
@@ -18,6 +20,7 @@
 #define QUEUED_MESSAGES 100000
 #define QUEUED_KBYTES "131072"
 #define NUDGE_TIMEOUT_MS 20
+#define CLOSE_WAIT_SECONDS 1
 
 struct move {
     bool assign;
@@ -200,6 +203,38 @@ fail:
     return code;
 }
 
+static atomic_int closing; /* consumers whose closing is not waited for any more */
+
+static void *close_handle(void *argument)
+{
+    struct kafka_consumer *consumer = argument;
+    rd_kafka_consumer_close(consumer->handle);
+    rd_kafka_destroy(consumer->handle);
+    free(consumer->topic);
+    free(consumer);
+    atomic_fetch_sub(&closing, 1);
+    return NULL;
+}
+
+/* librdkafka keeps what it still has to tell the group for as long as the session may last, so closing beside
+ * a broker that is away would take seconds. */
+static void close_soon(struct kafka_consumer *consumer)
+{
+    pthread_t thread;
+    struct timespec until;
+    atomic_fetch_add(&closing, 1);
+    if (pthread_create(&thread, NULL, close_handle, consumer) != 0) {
+        close_handle(consumer);
+        return;
+    }
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += CLOSE_WAIT_SECONDS;
+    if (pthread_timedjoin_np(thread, NULL, &until) != 0)
+        pthread_detach(thread);
+}
+
+bool kafka_consumers_closing(void) { return atomic_load(&closing) > 0; }
+
 void kafka_consumer_free(struct kafka_consumer *consumer)
 {
     if (!consumer)
@@ -213,10 +248,7 @@ void kafka_consumer_free(struct kafka_consumer *consumer)
     }
     rd_kafka_queue_io_event_enable(consumer->queue, -1, NULL, 0);
     rd_kafka_queue_destroy(consumer->queue);
-    rd_kafka_consumer_close(consumer->handle);
-    rd_kafka_destroy(consumer->handle);
-    free(consumer->topic);
-    free(consumer);
+    close_soon(consumer);
 }
 
 static void record_from(struct kafka_record *record, rd_kafka_message_t *message)
@@ -407,7 +439,7 @@ enum error_code kafka_read_again(struct kafka_consumer *consumer, int32_t partit
 void kafka_commit_progress(struct kafka_consumer *consumer, const int32_t *partitions,
                            const int64_t *offsets, int count)
 {
-    if (count == 0)
+    if (count == 0 || atomic_load(&consumer->unreachable))
         return;
     rd_kafka_topic_partition_list_t *list = partition_list(consumer, partitions, offsets, count);
     rd_kafka_resp_err_t answer = rd_kafka_commit(consumer->handle, list, 1);

@@ -57,8 +57,10 @@ struct kafka_rebalance {
 
 enum error_code kafka_consumer_new(struct kafka_consumer **consumer, const struct config *config,
                                    const struct kafka_consumer_options *options, struct error *error) MUST_USE;
-/* Leaves the group unless static membership keeps the place; takes at most a few seconds. */
+/* Leaves the group unless static membership keeps the place. Takes about a second at most: what is left to do
+ * while the broker is away is done by a thread of its own, beside which the process must not exit() but _exit. */
 void kafka_consumer_free(struct kafka_consumer *consumer); /* NULL is fine */
+bool kafka_consumers_closing(void);                        /* such a thread is at work */
 
 /* Up to max records; 0 when the time passed or a rebalance waits. */
 int kafka_consume(struct kafka_consumer *consumer, int timeout_ms, struct kafka_record *records, int max);

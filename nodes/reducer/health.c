@@ -27,6 +27,10 @@ static void check(struct service *service, struct health_component components[CO
     struct error error = {0};
     int64_t start_us = clock_monotonic_us();
     bool database_ok = ask_database(service, &error) == ERR_OK;
+    if (database_ok && !status->database_ok) {
+        database_ok = false; /* it answers, but does not do what the reducer needs */
+        error_set(&error, ERR_DATABASE, "%s", status->database_detail);
+    }
     bool full = status->uncommitted >= service->config->max_aggregation_queue_size;
     health_component_set(&components[NODE_RUNTIME], "node_runtime", true, HEALTH_HEALTHY, 0,
                          "running");
@@ -35,7 +39,7 @@ static void check(struct service *service, struct health_component components[CO
                          clock_monotonic_us() - start_us, database_ok ? "connected" : error.text);
     health_component_set(&components[KAFKA], "kafka", true,
                          status->broker_ok ? HEALTH_HEALTHY : HEALTH_UNHEALTHY, 0,
-                         status->broker_ok ? "connected" : status->detail);
+                         status->broker_ok ? "connected" : status->broker_detail);
     health_component_set(&components[AGGREGATION_BUFFER], "aggregation_buffer", false,
                          full ? HEALTH_DEGRADED : HEALTH_HEALTHY, 0,
                          full ? "full: the partitions are paused"

@@ -10,6 +10,7 @@
 #include "io/clock.h"
 #include "io/consul.h"
 #include "io/contract_files.h"
+#include "io/kafka_consumer.h"
 #include "io/log.h"
 #include "io/migrate.h"
 #include "io/node.h"
@@ -245,5 +246,8 @@ int main(int argc, char **argv)
     node_ready(&parts.node, port);
     node_wait(&parts.node, reload, parts.server);
     stop(&parts);
-    return node_end(&parts.node);
+    status = node_end(&parts.node);
+    if (kafka_consumers_closing())
+        _exit(status);
+    return status;
 }

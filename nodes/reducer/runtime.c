@@ -19,14 +19,13 @@
 
 #define IDLE_WAIT_MS 500
 
-static void note_state(struct runtime *runtime, bool *state, bool fine, const char *detail,
-                       const char *well, const char *ill)
+static void note_state(struct runtime *runtime, bool *state, char *why, bool fine,
+                       const char *detail, const char *well, const char *ill)
 {
     pthread_mutex_lock(&runtime->lock);
     bool changed = *state != fine;
     *state = fine;
-    if (!fine || (runtime->status.database_ok && runtime->status.broker_ok))
-        snprintf(runtime->status.detail, sizeof(runtime->status.detail), "%s", fine ? "" : detail);
+    snprintf(why, sizeof(runtime->status.database_detail), "%s", fine ? "" : detail);
     pthread_mutex_unlock(&runtime->lock);
     if (changed && fine)
         log_info(well);
@@ -36,14 +35,14 @@ static void note_state(struct runtime *runtime, bool *state, bool fine, const ch
 
 void runtime_broker_state(struct runtime *runtime, bool fine, const char *detail)
 {
-    note_state(runtime, &runtime->status.broker_ok, fine, detail, "the broker answers",
-               "the broker does not answer");
+    note_state(runtime, &runtime->status.broker_ok, runtime->status.broker_detail, fine, detail,
+               "the broker answers", "the broker does not answer");
 }
 
 void runtime_database_state(struct runtime *runtime, bool fine, const char *detail)
 {
-    note_state(runtime, &runtime->status.database_ok, fine, detail, "the database answers",
-               "the database does not answer");
+    note_state(runtime, &runtime->status.database_ok, runtime->status.database_detail, fine, detail,
+               "the database takes batches", "the database takes no batches");
 }
 
 static void drain_fd(int fd)
@@ -88,11 +87,7 @@ static void commit_failed(struct runtime *runtime, enum error_code code, const s
         runtime->restart = true;
         return;
     }
-    if (code == ERR_DATABASE || code == ERR_OUTCOME_UNKNOWN)
-        runtime_database_state(runtime, false, error->text);
-    else
-        log_error("a batch could not be committed and is tried again",
-                  LOG_TEXT("reason", (const char *)error->text));
+    runtime_database_state(runtime, false, error->text);
     if (runtime->retry_ms == RETRY_FIRST_MS)
         runtime_tell_failure(runtime, error);
     retry_later(runtime, clock_monotonic_us());
@@ -342,8 +337,9 @@ static void *run(void *argument)
             again_ms = RETRY_FIRST_MS;
             continue;
         }
-        log_warning("the workflow topic cannot be read yet",
-                    LOG_TEXT("reason", (const char *)error.text));
+        if (again_ms == RETRY_FIRST_MS)
+            log_warning("the workflow topic cannot be read yet",
+                        LOG_TEXT("reason", (const char *)error.text));
         runtime_pause_ms(runtime, again_ms);
         again_ms = again_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : again_ms * 2;
     }
@@ -398,10 +394,10 @@ enum error_code runtime_start(struct runtime **runtime, const struct runtime_opt
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&made->committed, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    made->status.database_ok = made->status.broker_ok = true; /* until the contrary is seen */
     enum error_code code = runtime_open(made, error);
-    if (code == ERR_BROKER || code == ERR_DATABASE)
-        code =
-            ERR_OK; /* it may come; the thread goes on trying, and the node is not ready until then */
+    if (error_code_retry(code) != RETRY_NEVER)
+        code = ERR_OK; /* the thread goes on trying, and the node is not ready until then */
     if (!code && pthread_create(&made->thread, NULL, run, made) != 0)
         code = error_set(error, ERR_INTERNAL, "no thread could be started for the reducer");
     if (code) {

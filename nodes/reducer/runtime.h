@@ -46,8 +46,8 @@ struct runtime_status {
     int partitions_assigned;
     int64_t uncommitted; /* events read and not committed */
     int64_t lag;
-    int64_t gaps_unfilled; /* of the whole topic */
-    char detail[160]; /* why one of them is not well */
+    int64_t gaps_unfilled;                         /* of the whole topic */
+    char database_detail[160], broker_detail[160]; /* why it is not well, else "" */
 };
 void runtime_status(struct runtime *runtime, struct runtime_status *status);
 /* cluster id of the topic that is read; "" before the broker was reached. Copied. */

@@ -8,8 +8,7 @@
 #include "io/log.h"
 #include "reducer/runtime_internal.h"
 
-#define OFFSETS_TIMEOUT_MS 3000
-#define COUNT_EVERY_US 5000000 /* gaps are filled by others: the gauge asks now and then */
+#define COUNT_EVERY_US 2000000 /* gaps are filled by others: the gauge asks now and then */
 
 enum { GAP_OF_OFFSETS, GAP_OF_LANE };
 
@@ -49,8 +48,10 @@ enum error_code runtime_place(struct runtime *runtime, struct store_assignment *
                               struct error *error)
 {
     int64_t first, end;
-    enum error_code code = kafka_offsets(runtime->consumer, assignment->partition,
-                                         OFFSETS_TIMEOUT_MS, &first, &end, error);
+    enum error_code code = ERR_BROKER;
+    for (int i = 0; i < BROKER_ASKS && code && !runtime_stopping(runtime); i++)
+        code = kafka_offsets(runtime->consumer, assignment->partition, BROKER_ASK_MS, &first, &end,
+                             error);
     if (!code && !runtime_same_cluster(runtime))
         code = error_set(error, ERR_BROKER, "the broker is another cluster now");
     if (code || (assignment->next_offset >= first && assignment->next_offset <= end))
@@ -117,11 +118,14 @@ void runtime_count_gaps(struct runtime *runtime, int64_t now_us)
 {
     struct error error = {0};
     int64_t unfilled = 0;
-    if (now_us < runtime->gaps_count_at_us || runtime->resend)
-        return;
+    if (now_us < runtime->gaps_count_at_us || runtime->finals_fail ||
+        runtime->retry_ms != RETRY_FIRST_MS)
+        return; /* what it does not take is told already */
     runtime->gaps_count_at_us = now_us + COUNT_EVERY_US;
-    if (store_count_gaps(runtime->store, &unfilled, &error))
-        return; /* whether the database answers is told by what needs it */
+    enum error_code code = store_count_gaps(runtime->store, &unfilled, &error);
+    runtime_database_state(runtime, !code, error.text);
+    if (code)
+        return;
     metrics_gauge_set(METRIC_GAPS_UNFILLED, 0, 0, (double)unfilled);
     pthread_mutex_lock(&runtime->lock);
     runtime->status.gaps_unfilled = unfilled;

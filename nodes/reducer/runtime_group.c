@@ -23,6 +23,20 @@ static void count_partitions(struct runtime *runtime)
     pthread_mutex_unlock(&runtime->lock);
 }
 
+static enum error_code ask_broker(struct runtime *runtime, char **cluster_id, int32_t *partitions,
+                                  struct error *error)
+{
+    enum error_code code = ERR_BROKER;
+    for (int i = 0; i < BROKER_ASKS && code == ERR_BROKER && !runtime_stopping(runtime); i++) {
+        free(*cluster_id);
+        *cluster_id = NULL;
+        code = kafka_consumer_cluster_id(runtime->consumer, BROKER_ASK_MS, cluster_id, error);
+        if (!code)
+            code = kafka_consumer_partitions(runtime->consumer, BROKER_ASK_MS, partitions, error);
+    }
+    return code;
+}
+
 enum error_code runtime_open(struct runtime *runtime, struct error *error)
 {
     const struct kafka_consumer_options options = {
@@ -38,9 +52,7 @@ enum error_code runtime_open(struct runtime *runtime, struct error *error)
         kafka_consumer_new(&runtime->consumer, runtime->options.config, &options, error);
     if (code)
         return code;
-    code = kafka_consumer_cluster_id(runtime->consumer, BROKER_TIMEOUT_MS, &cluster_id, error);
-    if (!code)
-        code = kafka_consumer_partitions(runtime->consumer, BROKER_TIMEOUT_MS, &partitions, error);
+    code = ask_broker(runtime, &cluster_id, &partitions, error);
     if (!code && partitions > PARTITIONS_MAX)
         code = error_set(error, ERR_CONFIG, "topic %s has %d partitions; at most %d are supported",
                          runtime->topic, (int)partitions, PARTITIONS_MAX);
@@ -246,7 +258,9 @@ static void finalize(struct runtime *runtime, int64_t now_us)
     int64_t announced = 0;
     bool open = true;
     int idle = idle_partitions(runtime, now_us, numbers, epochs);
-    if (store_finalize(runtime->store, &rules, numbers, epochs, idle, &open, &announced, &error)) {
+    runtime->finals_fail = store_finalize(runtime->store, &rules, numbers, epochs, idle, &open,
+                                          &announced, &error) != ERR_OK;
+    if (runtime->finals_fail) {
         runtime_database_state(runtime, false, error.text);
         return;
     }

@@ -16,7 +16,8 @@
 #define RETRY_FIRST_MS 50 /* after a failed transaction or a broker that does not answer */
 #define RETRY_MAX_MS 2000
 #define FLUSH_WAIT_MS 3000 /* longest wait for the database before a partition is given up */
-#define BROKER_TIMEOUT_MS 3000
+#define BROKER_ASKS 3      /* so often it is asked before it counts as away, */
+#define BROKER_ASK_MS 1000 /* so long each time; a stop comes in between */
 #define TICK_MS 1000
 
 struct runtime {
@@ -55,6 +56,7 @@ struct runtime {
     bool out_of_range[PARTITIONS_MAX]; /* the broker no longer has the record to be read next */
     bool any_out_of_range;
     int64_t gaps_count_at_us;
+    bool finals_fail;                 /* the database did not take the last ones */
     uint64_t progress_commits;        /* commits that the group was told of */
     struct backfill *backfill;        /* counts the past of new aggregations; NULL: nothing to do */
     uint64_t pending[PARTITIONS_MAX]; /* a bit for each aggregation whose past is not counted yet */
@@ -84,6 +86,7 @@ enum error_code runtime_place(struct runtime *runtime, struct store_assignment *
                               struct error *error) MUST_USE;
 /* The same for partitions that met a gap while they were read, as soon as what came before is committed. */
 void runtime_pass_gaps(struct runtime *runtime);
+/* Asks for the gaps that nobody has filled, which also tells whether the database is there. */
 void runtime_count_gaps(struct runtime *runtime, int64_t now_us);
 void runtime_tell_lane_gap(const struct reducer_record *record,
                            const struct reducer_outcome *outcome);

@@ -312,10 +312,6 @@ class Script:
             fine = (
                 (0,) if web.is_ready(server.url) else (0, -signal.SIGTERM)
             )  # before it hears signals
-            if self.broker is not None:
-                # While Kafka comes back a reducer may need all of its time to leave (docs/roadmap.md,
-                # Known gaps); what it has counted is compared at the end all the same.
-                fine += (1,)
             assert server.stop() in fine, server.process.log_tail()
 
     def kill(self) -> None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What the reducer needs is away, full or gone: nothing is lost unsaid, nothing doubled, and it goes on by itself."""
 
+import psycopg2
+import web
 from harness import scaled, unique, wait_until
 from test_reducer import get, produce, stamp
 
@@ -85,3 +87,22 @@ def test_a_reducer_stops_at_once_while_the_broker_is_away(empty_bridge):
     counted = next_offset(empty_bridge)
     assert empty_bridge.reducer.stop() == 0, empty_bridge.reducer.process.log_tail()
     assert next_offset(empty_bridge) >= counted
+
+
+def test_a_reducer_that_cannot_register_says_so_and_goes_on_trying(empty_bridge):
+    empty_bridge.migrate()
+    empty_bridge.start_embedded_broker()
+    holder = psycopg2.connect(empty_bridge.database_url)
+    with holder.cursor() as cursor:
+        cursor.execute("LOCK TABLE aggregation_definitions IN ACCESS EXCLUSIVE MODE")
+    server = empty_bridge.reducer_server()
+    server.launch()
+    ready = empty_bridge.url("reducer") + "/health/ready"
+    answer = wait_until(lambda: web.get(ready) if web.get(ready).status == 503 else None, 60, "not ready")
+    database = next(part for part in answer.json["components"] if part["name"] == "database")
+    assert "lock timeout" in database["message"], database
+    assert len(said(empty_bridge, "the database takes no batches")) == 1
+    holder.rollback()
+    holder.close()
+    server.wait_ready()
+    assert said(empty_bridge, "the database takes batches")
