@@ -55,3 +55,6 @@ END $$;
 -- Finals are looked for aggregation by aggregation, each with its own lateness.
 DROP INDEX aggregation_rows_open;
 CREATE INDEX aggregation_rows_open ON aggregation_rows (definition, window_end) WHERE is_open AND window_end IS NOT NULL;
+
+-- Beside each id of `counted` the offset from which it was counted; null or shorter: from the beginning.
+ALTER TABLE reducer_partitions ADD COLUMN counted_from bigint[];

@@ -95,6 +95,8 @@ void store_free(struct store *store)
     values_fini(store->messages, MESSAGE_COLUMNS);
     values_fini(store->oldest, OLDEST_COLUMNS);
     values_fini(store->next_messages, MESSAGE_COLUMNS);
+    values_fini(store->replaced, KEY_COLUMNS);
+    values_fini(store->gaps, GAP_COLUMNS);
     buffer_fini(&store->scratch);
     postgres_free(store->write);
     postgres_free(store->load);
@@ -148,8 +150,7 @@ static void snapshot_partitions(struct store *store, const struct reducer *reduc
     }
 }
 
-static void push_key(struct store *store, struct postgres_value *values,
-                     const struct aggregate *row)
+void store_push_key(struct store *store, struct postgres_value *values, const struct aggregate *row)
 {
     bool windowed = row->end_us != INT64_MAX;
     postgres_push_int4(&values[0], store->ids[row->definition->index]);
@@ -162,7 +163,7 @@ static void push_key(struct store *store, struct postgres_value *values,
 static void snapshot_row(struct store *store, const struct aggregate *row)
 {
     struct postgres_value *rows = store->rows;
-    push_key(store, rows, row);
+    store_push_key(store, rows, row);
     if (row->end_us != INT64_MAX)
         postgres_push_instant(&rows[5], row->end_us);
     else
@@ -177,7 +178,7 @@ static void snapshot_row(struct store *store, const struct aggregate *row)
 static void add_piece(struct store *store, struct aggregate *row, int cell, int32_t first,
                       const void *octets, size_t bytes)
 {
-    push_key(store, store->adds, row);
+    store_push_key(store, store->adds, row);
     postgres_push_int2(&store->adds[5], (int16_t)cell);
     postgres_push_int4(&store->adds[6], first);
     postgres_push_bytea(&store->adds[7], octets, bytes);
@@ -188,7 +189,7 @@ static void drop_pieces(struct store *store, struct aggregate *row, int cell)
 {
     if (row->cells[cell].set->pieces == 0)
         return;
-    push_key(store, store->drops, row);
+    store_push_key(store, store->drops, row);
     postgres_push_int2(&store->drops[5], (int16_t)cell);
     row->cells[cell].set->pieces = 0;
 }
@@ -310,6 +311,8 @@ static enum error_code fill_batch(struct store *store, struct error *error)
         code = add_if_any(store, sql_lanes, store->lanes, LANE_COLUMNS, 1, error);
     if (!code)
         code = add_if_any(store, sql_check_pruned, store->oldest, OLDEST_COLUMNS, 0, error);
+    if (!code)
+        code = store_add_rebuilt(store, error);
     if (!code)
         code = add_if_any(store, sql_rows, store->rows, ROW_COLUMNS, 0, error);
     if (!code)

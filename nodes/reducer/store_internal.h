@@ -13,7 +13,9 @@ enum {
     DROP_COLUMNS = 6,
     ADD_COLUMNS = 8,
     OLDEST_COLUMNS = 2,
-    MESSAGE_COLUMNS = 5
+    MESSAGE_COLUMNS = 5,
+    KEY_COLUMNS = 5, /* of a row; the first ones of rows, drops and adds */
+    GAP_COLUMNS = 5
 };
 
 struct store {
@@ -39,6 +41,10 @@ struct store {
     int32_t probe_partition;
     int64_t probe_epoch, probe_before, probe_after;
     struct postgres_value next_messages[MESSAGE_COLUMNS]; /* of the snapshot to come */
+    /* Of the next transactions, until store_forget_rebuilt. */
+    struct postgres_value
+        replaced[KEY_COLUMNS]; /* rows that are taken away, before new ones are written */
+    struct postgres_value gaps[GAP_COLUMNS]; /* that are filled */
     struct buffer scratch;
 };
 
@@ -47,7 +53,15 @@ uint64_t store_pending(const struct store *store, const struct postgres_rows *ro
                        int column, const struct store_assignment *assignment);
 enum error_code store_note_counted(struct store *store, const struct store_assignment *assignments,
                                    int count, struct error *error) MUST_USE;
-/* store_load.c: rows for all time, and windows that were open at the watermark, of these aggregations. */
+/* store.c */
+void store_push_key(struct store *store, struct postgres_value *values,
+                    const struct aggregate *row);
+/* store_rebuild.c: what a transaction that repairs says between its fence and its rows. */
+enum error_code store_add_rebuilt(struct store *store, struct error *error) MUST_USE;
+/* store_load.c */
+enum error_code store_load_lanes(struct store *store, struct reducer_partition *partition,
+                                 struct error *error) MUST_USE;
+/* Rows for all time, and windows that were open at the watermark, of these aggregations. */
 enum error_code store_load_rows(struct store *store, struct reducer *reducer,
                                 struct reducer_partition *partition, uint64_t aggregations,
                                 int64_t watermark_us, struct error *error) MUST_USE;

@@ -109,8 +109,8 @@ static enum error_code load_rows(struct store *store, struct reducer *reducer,
     return code;
 }
 
-static enum error_code load_lanes(struct store *store, struct reducer_partition *partition,
-                                  struct error *error)
+enum error_code store_load_lanes(struct store *store, struct reducer_partition *partition,
+                                 struct error *error)
 {
     static const char sql[] =
         "SELECT lane, last_seq FROM reducer_lanes WHERE topic = $1 AND partition = $2";
@@ -229,7 +229,7 @@ enum error_code store_load(struct store *store, struct reducer *reducer,
     struct reducer_partition *partition =
         reducer_assign(reducer, assignment->partition, assignment->epoch, assignment->next_offset,
                        assignment->newest_us, watermark_us);
-    code = load_lanes(store, partition, error);
+    code = store_load_lanes(store, partition, error);
     if (!code)
         code =
             store_load_rows(store, reducer, partition, ~assignment->pending, watermark_us, error);

@@ -38,18 +38,23 @@ static void push_ids(const struct store *store, struct postgres_value *value, ui
     }
 }
 
-/* Where an aggregation is noted already nothing is written. *noted: partitions that were. */
+/* Where an aggregation is noted already nothing is written. *noted: partitions that were. `past`: they count
+ * from the topic's beginning, else from next_offset on. */
 static enum error_code add_counted(struct store *store, const int32_t *partitions,
                                    const int64_t *epochs, int count, uint64_t aggregations,
-                                   int *noted, struct error *error)
+                                   bool past, int *noted, struct error *error)
 {
     static const char sql[] =
-        "UPDATE reducer_partitions p SET counted = ARRAY(SELECT unnest(p.counted) UNION"
-        " SELECT unnest($5::int4[]) ORDER BY 1)"
+        "UPDATE reducer_partitions p SET counted = p.counted ||"
+        " ARRAY(SELECT unnest($5::int4[]) EXCEPT SELECT unnest(p.counted) ORDER BY 1),"
+        " counted_from = coalesce(p.counted_from,"
+        "   array_fill(0::int8, ARRAY[coalesce(cardinality(p.counted), 0)]))"
+        "   || ARRAY(SELECT CASE WHEN $6 THEN 0 ELSE p.next_offset END FROM"
+        "     (SELECT unnest($5::int4[]) EXCEPT SELECT unnest(p.counted)) AS fresh)"
         " FROM unnest($3::int4[], $4::int8[]) AS u (partition, epoch)"
         " WHERE p.cluster_id = $1 AND p.topic = $2 AND p.partition = u.partition"
         " AND p.epoch = u.epoch AND (p.counted IS NULL OR NOT p.counted @> $5) RETURNING 1::int4";
-    struct postgres_value values[5] = {0};
+    struct postgres_value values[6] = {0};
     struct postgres_rows *rows = NULL;
     postgres_set_string(&values[0], store->cluster_id);
     postgres_set_string(&values[1], store->topic);
@@ -60,8 +65,9 @@ static enum error_code add_counted(struct store *store, const int32_t *partition
         postgres_push_int8(&values[3], epochs[i]);
     }
     push_ids(store, &values[4], aggregations);
-    enum error_code code = postgres_query(store->load, sql, values, 5, &rows, error);
-    for (int i = 0; i < 5; i++)
+    postgres_set_bool(&values[5], past);
+    enum error_code code = postgres_query(store->load, sql, values, 6, &rows, error);
+    for (int i = 0; i < 6; i++)
         postgres_value_fini(&values[i]);
     if (!code)
         *noted = postgres_rows_count(rows);
@@ -80,14 +86,14 @@ enum error_code store_note_counted(struct store *store, const struct store_assig
     for (int i = 0; i < count && !code; i++) {
         if (assignments[i].pending) {
             code = add_counted(store, &assignments[i].partition, &assignments[i].epoch, 1,
-                               ~assignments[i].pending, &noted, error);
+                               ~assignments[i].pending, false, &noted, error);
         } else {
             partitions[complete] = assignments[i].partition;
             epochs[complete++] = assignments[i].epoch;
         }
     }
     if (!code && complete > 0)
-        code = add_counted(store, partitions, epochs, complete, UINT64_MAX, &noted, error);
+        code = add_counted(store, partitions, epochs, complete, UINT64_MAX, false, &noted, error);
     free(partitions);
     free(epochs);
     return code;
@@ -101,8 +107,8 @@ enum error_code store_join(struct store *store, struct reducer *reducer,
                                            reducer_watermark(reducer, partition), error);
     int noted = 0;
     if (!code)
-        code = add_counted(store, &partition->number, &partition->epoch, 1, aggregations, &noted,
-                           error);
+        code = add_counted(store, &partition->number, &partition->epoch, 1, aggregations, true,
+                           &noted, error);
     if (!code && noted != 1)
         code = error_set(error, ERR_FENCED, "partition %d belongs to another reducer",
                          (int)partition->number);

@@ -101,6 +101,18 @@ void reducer_pass_gap(struct reducer_partition *partition, int64_t offset)
     partition->committed_offset = offset;
 }
 
+void reducer_raise_lane(struct reducer_partition *partition, const char *name, size_t bytes,
+                        int64_t last_seq)
+{
+    BUG_IF(bytes == 0 || bytes > LANE_BYTES_MAX);
+    struct reducer_lane *lane = make_lane(partition, name, bytes);
+    if (last_seq <= lane->last_seq)
+        return;
+    lane->last_seq = last_seq;
+    lane->dirty = true;
+    partition->dirty = true;
+}
+
 int64_t reducer_lane_seq(const struct reducer_partition *partition, const char *lane, size_t bytes)
 {
     const struct reducer_lane *known = find_lane(partition, lane, bytes);
@@ -178,7 +190,18 @@ struct aggregate *reducer_row(struct reducer *reducer, struct reducer_partition 
                     text_hash(group, group_bytes));
 }
 
-static void mark_dirty(struct reducer *reducer, struct aggregate *row)
+struct aggregate *reducer_find_row(struct reducer_partition *partition, int aggregation,
+                                   int64_t start_us, const char *group, size_t group_bytes)
+{
+    if (partition->rows_capacity == 0)
+        return NULL;
+    return row_slot(partition->rows, partition->rows_capacity,
+                    row_hash(aggregation, start_us, XXH3_64bits(group, group_bytes)), aggregation,
+                    start_us, group, group_bytes)
+        ->row;
+}
+
+void reducer_mark(struct reducer *reducer, struct aggregate *row)
 {
     row->dirty = true;
     if (reducer->dirty_count == reducer->dirty_capacity) {
@@ -392,7 +415,7 @@ static void count_row(struct reducer *reducer, struct reducer_partition *partiti
         find_row(reducer, partition, aggregation, start_us, group->text, group->bytes, group->hash);
     aggregate_add(row, event, late);
     if (!row->dirty)
-        mark_dirty(reducer, row);
+        reducer_mark(reducer, row);
 }
 
 static const char *too_late(struct reducer *reducer, int aggregation, bool pruned)
@@ -484,6 +507,35 @@ struct reducer_outcome reducer_record(struct reducer *reducer, const struct redu
     if (reducer->event.time_us > partition->newest_us)
         partition->newest_us = reducer->event.time_us;
     count_event(reducer, partition, watermark_us, &outcome);
+    return outcome;
+}
+
+/* Whatever the watermark says: every window still takes the event. */
+static void judge_as_late(struct reducer *reducer)
+{
+    for (uint64_t counts = reducer->event.counts; counts; counts &= counts - 1) {
+        int kind = reducer->set->items[__builtin_ctzll(counts)]->window;
+        if (!reducer->set->windows[kind].windowed)
+            continue;
+        (void)windows_of(reducer, kind, WINDOW_NO_TIME);
+        for (int i = 0; i < reducer->windows[kind].count; i++)
+            reducer->windows[kind].arrivals[i] = WINDOW_LATE;
+    }
+}
+
+struct reducer_outcome reducer_missed(struct reducer *reducer, const struct reducer_record *record)
+{
+    struct reducer_outcome outcome = {.verdict = RECORD_SKIPPED};
+    struct reducer_partition *partition = reducer->partitions[record->partition];
+    outcome.reason = read_event(reducer, record);
+    reducer->event.counts &= partition->counting;
+    if (outcome.reason) {
+        outcome.verdict = RECORD_MALFORMED;
+        return outcome;
+    }
+    judge_as_late(reducer);
+    if (!needs_window(reducer, partition, WINDOW_NO_TIME, &outcome))
+        count_event(reducer, partition, WINDOW_NO_TIME, &outcome);
     return outcome;
 }
 

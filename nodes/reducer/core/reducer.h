@@ -140,13 +140,25 @@ void reducer_load_lane(struct reducer_partition *partition, const char *lane, si
                        int64_t last_seq);
 /* Records up to the offset are gone; whatever was read before them is committed. */
 void reducer_pass_gap(struct reducer_partition *partition, int64_t offset);
+/* Numbers of the lane up to this one are counted: goes into the next snapshot. A lower one changes nothing. */
+void reducer_raise_lane(struct reducer_partition *partition, const char *lane, size_t bytes,
+                        int64_t last_seq);
 /* The row, made when it is new; the caller fills in what is stored. */
 struct aggregate *reducer_row(struct reducer *reducer, struct reducer_partition *partition,
                               int aggregation, int64_t start_us, const char *group,
                               size_t group_bytes);
 void reducer_window_loaded(struct reducer_partition *partition, int aggregation, int64_t start_us);
 
+/* The row, NULL when there is none in memory. */
+struct aggregate *reducer_find_row(struct reducer_partition *partition, int aggregation,
+                                   int64_t start_us, const char *group, size_t group_bytes);
+
 struct reducer_outcome reducer_record(struct reducer *reducer, const struct reducer_record *record);
+/* Counts an event that the broker dropped before it was read: as a late one in all of its windows, which must
+ * be in memory (else RECORD_NEEDS_WINDOW). Offsets, lanes and the newest event time stay. */
+struct reducer_outcome reducer_missed(struct reducer *reducer, const struct reducer_record *record);
+/* The row goes into the next snapshot. */
+void reducer_mark(struct reducer *reducer, struct aggregate *row);
 
 /* After dirty rows, lanes and partitions were copied into a transaction. */
 void reducer_snapshot_taken(struct reducer *reducer);
