@@ -33,13 +33,15 @@ static const char sql_transitions[] = "INSERT INTO fsm_transitions (entity_id, r
                                       "to_state, transition_event, created_at) "
                                       "SELECT * FROM unnest($1::uuid[], $2::smallint[], "
                                       "$3::text[], $4::text[], $5::text[], $6::timestamptz[])";
+/* A workflow may change twice in a batch; an UPDATE would take either change, so it is given the last one. */
 static const char sql_update[] =
     "UPDATE workflow_executions w SET current_state = u.state, started_at = u.started_at, "
     "completed_at = u.completed_at, "
     "result = u.result, error_code = u.error, error_message = u.cause, execution_time_ms = u.took "
-    "FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::json[], "
-    "$6::text[], $7::text[], $8::bigint[]) "
-    "AS u (id, state, started_at, completed_at, result, error, cause, took) WHERE w.id = u.id";
+    "FROM (SELECT DISTINCT ON (id) * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], "
+    "$4::timestamptz[], $5::json[], $6::text[], $7::text[], $8::bigint[]) WITH ORDINALITY "
+    "AS n (id, state, started_at, completed_at, result, error, cause, took, place) "
+    "ORDER BY id, place DESC) u WHERE w.id = u.id";
 
 #define FENCE_COLUMNS 6
 #define KEY_COLUMNS 6

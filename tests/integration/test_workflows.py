@@ -4,8 +4,10 @@
 import hashlib
 import json
 import re
+import threading
 import uuid
 
+import psycopg2
 import pytest
 import web
 from harness import unique, wait_until
@@ -256,6 +258,46 @@ def test_cancel_before_the_end_and_not_after(bridge):
     late = bridge.call("POST", f"/api/v1/workflows/{done.json['workflow_id']}/cancel")
     assert check_problem(late, 409)["state"] == "COMPLETED"
     assert bridge.workflow(workflow_id)["state"] == "CANCELLED"
+
+
+def test_what_starts_and_ends_in_one_transaction_has_ended(empty_bridge, stub):
+    """Two changes of one workflow's row meet in a batch: the later one is what stays."""
+    empty_bridge.environment.update({"ORCHESTRATOR_WORKERS": "1", "ORCHESTRATOR_CONCURRENCY": "1"})
+    bridge = empty_bridge.start()
+    bridge.servers["stamping"].stop()
+    service = stub(bridge.port("stamping"), None)
+    service.behave = service.hang
+    first, second = (
+        bridge.submit(text, enable_intelligence=False).json["workflow_id"] for text in "ab"
+    )
+    wait_until(lambda: bridge.metric("workflow_queue_size") == 1, 30, "the second one waits")
+    answers = {}
+
+    def ask(name, path, body=None):
+        answers[name] = bridge.call("POST", path, body)
+
+    def begin(*question):
+        thread = threading.Thread(target=ask, args=question)
+        thread.start()
+        return thread
+
+    connection = psycopg2.connect(bridge.database_url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE workflow_events IN SHARE MODE")
+        threads = [begin("third", "/api/v1/workflows", {"content": "c"})]
+        wait_until(lambda: bridge.metric("workflow_queue_size") == 2, 30, "a batch is under way")
+        threads.append(begin("first", f"/api/v1/workflows/{first}/cancel"))
+        wait_until(lambda: bridge.metric("workflow_queue_size") == 1, 30, "the second one starts")
+        threads.append(begin("second", f"/api/v1/workflows/{second}/cancel"))
+        wait_until(lambda: bridge.metric("workflow_queue_size") == 0, 30, "the third one starts")
+    connection.close()
+    for thread in threads:
+        thread.join()
+    if answers["second"].status == 200:  # not when the lock was held for too long
+        assert answers["second"].json["state"] == "CANCELLED", answers
+        assert bridge.workflow(second)["state"] == "CANCELLED"
+    service.close()
+    bridge.servers["stamping"].start()
 
 
 def test_the_older_paths_and_shapes(bridge):
