@@ -58,3 +58,7 @@ CREATE INDEX aggregation_rows_open ON aggregation_rows (definition, window_end) 
 
 -- Beside each id of `counted` the offset from which it was counted; null or shorter: from the beginning.
 ALTER TABLE reducer_partitions ADD COLUMN counted_from bigint[];
+
+-- Nothing looks for rows by their partition alone: a partition's open windows are a short piece of the primary
+-- key, in which its own rows are picked.
+DROP INDEX aggregation_rows_partition, aggregation_values_partition;

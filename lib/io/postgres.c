@@ -199,10 +199,12 @@ static void take_notice(void *context, const PGresult *notice)
         postgres->stale = true;
 }
 
-/* "options" of the url, then our own settings, which win. free() it. */
+/* What holds for every connection, then "options" of the url, then our own settings; the last one wins.
+ * Statements are small and many: compiling one costs a hundred times what it takes. free() it. */
 static char *all_options(const struct postgres *postgres)
 {
     struct buffer options = {0};
+    buffer_append_text(&options, "-c jit=off ");
     PQconninfoOption *parsed = PQconninfoParse(postgres->url, NULL);
     for (PQconninfoOption *option = parsed; option != NULL && option->keyword != NULL; option++)
         if (strcmp(option->keyword, "options") == 0 && option->val != NULL)

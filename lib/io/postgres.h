@@ -79,6 +79,7 @@ void postgres_push_bytea(struct postgres_value *value, const void *data, size_t 
 void postgres_push_uuid(struct postgres_value *value, const struct uuid *uuid);
 void postgres_push_instant(struct postgres_value *value, int64_t instant_us);
 void postgres_value_fini(struct postgres_value *value);
+void postgres_values_fini(struct postgres_value *values, int count);
 
 /* A connection. `name` is application_name; `settings` are extra "-c x=y" options or NULL. Opening
  * only remembers the url: the first query connects. */

@@ -179,6 +179,12 @@ void postgres_value_fini(struct postgres_value *value)
     memset(value, 0, sizeof *value);
 }
 
+void postgres_values_fini(struct postgres_value *values, int count)
+{
+    for (int i = 0; i < count; i++)
+        postgres_value_fini(&values[i]);
+}
+
 /* -- arrays -- */
 
 void postgres_array_start(struct postgres_value *value, enum postgres_type element)

@@ -40,8 +40,10 @@ struct retention {
 /* What is to be pruned of one definition. */
 struct round {
     int32_t definition;
+    int64_t days; /* that it is kept */
     int64_t keys;
     int64_t from_us, to_us; /* by the time the finals were made */
+    int64_t ended_us;       /* the latest end of their windows, not after pruned_until */
     int64_t rows;           /* deleted */
 };
 
@@ -83,27 +85,29 @@ static enum error_code begin_round(struct retention *retention, struct round *ro
 {
     static const char sql[] =
         "WITH due AS MATERIALIZED (SELECT f.window_start + f.window_ms * interval '1 ms' AS ended,"
-        "   f.final_at FROM aggregation_definitions d JOIN aggregation_finals f"
-        "   ON f.definition = d.id WHERE d.id = $1 AND d.retention_days > 0"
-        "   AND f.final_at < now() - d.retention_days * interval '1 day'"
-        "   AND f.window_start + f.window_ms * interval '1 ms'"
-        "     < now() - d.retention_days * interval '1 day'"
-        "   ORDER BY f.final_at LIMIT $2::int8)"
+        "   f.final_at FROM aggregation_finals f WHERE f.definition = $1"
+        "   AND f.final_at < now() - $2::int8 * interval '1 day'"
+        "   AND f.window_start + f.window_ms * interval '1 ms' < now() - $2::int8 * interval '1 "
+        "day'"
+        "   ORDER BY f.final_at LIMIT $3::int8)"
         " UPDATE aggregation_definitions SET"
         "   pruned_until = greatest(pruned_until, (SELECT max(ended) FROM due))"
         " WHERE id = $1 AND EXISTS (SELECT FROM due)"
         " RETURNING (SELECT count(*) FROM due), (SELECT min(final_at) FROM due),"
-        "   (SELECT max(final_at) FROM due)";
-    struct postgres_value values[2] = {0};
+        "   (SELECT max(final_at) FROM due), (SELECT max(ended) FROM due)";
+    struct postgres_value values[3] = {0};
     struct postgres_rows *rows = NULL;
     postgres_set_int4(&values[0], round->definition);
-    postgres_set_int8(&values[1], ROUND_KEYS);
-    enum error_code code = postgres_query(retention->postgres, sql, values, 2, &rows, error);
+    postgres_set_int8(&values[1], round->days);
+    postgres_set_int8(&values[2], ROUND_KEYS);
+    enum error_code code = postgres_query(retention->postgres, sql, values, 3, &rows, error);
+    postgres_values_fini(values, 3);
     round->keys = 0;
     if (!code && postgres_rows_count(rows) == 1) {
         round->keys = postgres_rows_int(rows, 0, 0);
         round->from_us = postgres_rows_instant(rows, 0, 1);
         round->to_us = postgres_rows_instant(rows, 0, 2);
+        round->ended_us = postgres_rows_instant(rows, 0, 3);
     }
     postgres_rows_free(rows);
     return code;
@@ -129,42 +133,50 @@ static enum error_code wait_for_writers(struct retention *retention, bool *ended
     return code;
 }
 
-/* One transaction. A group with a row that is open again (of a partition that came late) waits until that is
+/* Rows of the group of a window that another table names: looked up one by one, whatever the planner thinks
+ * of the number of them. */
+#define ROWS_OF(table, key)                                                                        \
+    " FROM " table " r WHERE r.definition = " key ".definition AND r.window_ms = " key             \
+    ".window_ms AND r.window_start = " key ".window_start AND r.group_key = " key ".group_key"
+
+/* One transaction; nothing writes these rows any more, so their places hold. A group with a row that is open again (of a partition that came late) waits until that is
  * final too. *keys: how many groups went. */
 static enum error_code delete_batch(struct retention *retention, struct round *round, int64_t *keys,
                                     struct error *error)
 {
     static const char sql[] =
-        "WITH seen AS MATERIALIZED (SELECT f.definition, f.window_ms, f.window_start, f.group_key,"
-        "   f.final_at FROM aggregation_finals f"
-        "   JOIN aggregation_definitions d ON d.id = f.definition"
+        "WITH seen AS MATERIALIZED (SELECT f.ctid AS place, f.* FROM aggregation_finals f"
         "   WHERE f.definition = $1 AND f.final_at >= $2 AND f.final_at <= $3"
-        "   AND f.window_start + f.window_ms * interval '1 ms' <= d.pruned_until"
-        "   AND d.retention_days > 0"
-        "   AND f.window_start + f.window_ms * interval '1 ms'"
-        "     < now() - d.retention_days * interval '1 day'"
-        "   ORDER BY f.final_at LIMIT $4::int8),"
-        " doomed AS MATERIALIZED (SELECT * FROM seen s WHERE NOT EXISTS (SELECT"
-        "   FROM aggregation_rows r WHERE r.definition = s.definition AND r.window_ms = s.window_ms"
-        "   AND r.window_start = s.window_start AND r.group_key = s.group_key AND r.is_open)),"
-        " rows AS (DELETE FROM aggregation_rows r USING doomed d"
-        "   WHERE r.definition = d.definition AND r.window_ms = d.window_ms"
-        "   AND r.window_start = d.window_start AND r.group_key = d.group_key RETURNING 1),"
-        " pieces AS (DELETE FROM aggregation_values v USING doomed d"
-        "   WHERE v.definition = d.definition AND v.window_ms = d.window_ms"
-        "   AND v.window_start = d.window_start AND v.group_key = d.group_key),"
-        " finals AS (DELETE FROM aggregation_finals f USING doomed d"
-        "   WHERE f.definition = d.definition AND f.window_ms = d.window_ms"
-        "   AND f.window_start = d.window_start AND f.group_key = d.group_key)"
-        " SELECT (SELECT count(*) FROM doomed), (SELECT count(*) FROM rows),"
-        "   (SELECT max(final_at) FROM doomed)";
-    struct postgres_value values[4] = {0};
+        "   AND f.window_start + f.window_ms * interval '1 ms' <= $4"
+        "   ORDER BY f.final_at LIMIT $5::int8),"
+        " doomed AS MATERIALIZED (SELECT * FROM seen s WHERE NOT EXISTS (SELECT" ROWS_OF(
+            "aggregation_rows",
+            "s") " AND r.is_open OFFSET 0)),"
+                 " rows AS (DELETE FROM aggregation_rows WHERE ctid = ANY (ARRAY(SELECT r.ctid "
+                 "FROM doomed d"
+                 "   CROSS JOIN LATERAL (SELECT r.ctid" ROWS_OF(
+                     "aggregation_rows",
+                     "d") " OFFSET 0) AS r))"
+                          "   RETURNING 1),"
+                          " pieces AS (DELETE FROM aggregation_values WHERE ctid = ANY "
+                          "(ARRAY(SELECT r.ctid"
+                          "   FROM doomed d CROSS JOIN LATERAL (SELECT r.ctid" ROWS_OF(
+                              "aggregation_values",
+                              "d") "   OFFSET 0) AS r))),"
+                                   " finals AS (DELETE FROM aggregation_finals WHERE ctid = ANY "
+                                   "(ARRAY(SELECT place FROM doomed)))"
+                                   " SELECT (SELECT count(*) FROM doomed), (SELECT count(*) FROM "
+                                   "rows),"
+                                   "   (SELECT max(final_at) FROM doomed)";
+    struct postgres_value values[5] = {0};
     struct postgres_rows *rows = NULL;
     postgres_set_int4(&values[0], round->definition);
     postgres_set_instant(&values[1], round->from_us);
     postgres_set_instant(&values[2], round->to_us);
-    postgres_set_int8(&values[3], BATCH_KEYS);
-    enum error_code code = postgres_query(retention->postgres, sql, values, 4, &rows, error);
+    postgres_set_instant(&values[3], round->ended_us);
+    postgres_set_int8(&values[4], BATCH_KEYS);
+    enum error_code code = postgres_query(retention->postgres, sql, values, 5, &rows, error);
+    postgres_values_fini(values, 5);
     if (!code) {
         *keys = postgres_rows_int(rows, 0, 0);
         round->rows += postgres_rows_int(rows, 0, 1);
@@ -211,12 +223,13 @@ static enum error_code prune_definition(struct retention *retention, struct roun
 static enum error_code prune_windows(struct retention *retention, struct error *error)
 {
     static const char sql[] =
-        "SELECT id, name FROM aggregation_definitions WHERE retention_days > 0";
+        "SELECT id, name, retention_days FROM aggregation_definitions WHERE retention_days > 0";
     struct postgres_rows *rows = NULL;
     bool stop = false;
     enum error_code code = postgres_query(retention->postgres, sql, NULL, 0, &rows, error);
     for (int i = 0; !code && !stop && i < postgres_rows_count(rows); i++) {
-        struct round round = {.definition = (int32_t)postgres_rows_int(rows, i, 0)};
+        struct round round = {.definition = (int32_t)postgres_rows_int(rows, i, 0),
+                              .days = postgres_rows_int(rows, i, 2)};
         size_t bytes;
         const char *text = postgres_rows_text(rows, i, 1, &bytes);
         char *name = must_strndup(text, bytes);

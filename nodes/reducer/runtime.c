@@ -82,7 +82,8 @@ static void commit_failed(struct runtime *runtime, enum error_code code, const s
     metrics_add(METRIC_AGGREGATION_ERRORS, 0, 0, 1);
     runtime->in_flight = false;
     if (code == ERR_FENCED) {
-        log_error("the database refuses the batch; joining the group again",
+        log_error("a partition belongs to another reducer now, or a window was pruned; joining the "
+                  "group again",
                   LOG_TEXT("reason", (const char *)error->text));
         runtime->restart = true;
         return;

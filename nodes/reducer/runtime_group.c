@@ -255,17 +255,20 @@ static void finalize(struct runtime *runtime, int64_t now_us)
     int32_t numbers[PARTITIONS_MAX];
     int64_t epochs[PARTITIONS_MAX];
     struct error error = {0};
-    int64_t announced = 0;
-    bool open = true;
+    struct store_finals found = {.open = true};
     int idle = idle_partitions(runtime, now_us, numbers, epochs);
-    runtime->finals_fail = store_finalize(runtime->store, &rules, numbers, epochs, idle, &open,
-                                          &announced, &error) != ERR_OK;
+    runtime->finals_fail = store_finalize(runtime->store, &rules, numbers, epochs, idle, &found,
+                                          &error) != ERR_OK;
     if (runtime->finals_fail) {
         runtime_database_state(runtime, false, error.text);
         return;
     }
-    runtime->windows_open = open;
-    if (announced > 0)
+    runtime->windows_open = found.open;
+    if (found.more) { /* as much time for records as it took */
+        int64_t after_us = clock_monotonic_us();
+        runtime->finalize_at_us = after_us + (after_us - now_us);
+    }
+    if (found.announced > 0)
         outbox_wake(runtime->options.outbox);
 }
 

@@ -77,26 +77,20 @@ struct store *store_new(const char *url, const char *topic, const char *instance
     return store;
 }
 
-static void values_fini(struct postgres_value *values, int count)
-{
-    for (int i = 0; i < count; i++)
-        postgres_value_fini(&values[i]);
-}
-
 void store_free(struct store *store)
 {
     if (!store)
         return;
-    values_fini(store->fence, FENCE_COLUMNS);
-    values_fini(store->lanes, LANE_COLUMNS);
-    values_fini(store->rows, ROW_COLUMNS);
-    values_fini(store->drops, DROP_COLUMNS);
-    values_fini(store->adds, ADD_COLUMNS);
-    values_fini(store->messages, MESSAGE_COLUMNS);
-    values_fini(store->oldest, OLDEST_COLUMNS);
-    values_fini(store->next_messages, MESSAGE_COLUMNS);
-    values_fini(store->replaced, KEY_COLUMNS);
-    values_fini(store->gaps, GAP_COLUMNS);
+    postgres_values_fini(store->fence, FENCE_COLUMNS);
+    postgres_values_fini(store->lanes, LANE_COLUMNS);
+    postgres_values_fini(store->rows, ROW_COLUMNS);
+    postgres_values_fini(store->drops, DROP_COLUMNS);
+    postgres_values_fini(store->adds, ADD_COLUMNS);
+    postgres_values_fini(store->messages, MESSAGE_COLUMNS);
+    postgres_values_fini(store->oldest, OLDEST_COLUMNS);
+    postgres_values_fini(store->next_messages, MESSAGE_COLUMNS);
+    postgres_values_fini(store->replaced, KEY_COLUMNS);
+    postgres_values_fini(store->gaps, GAP_COLUMNS);
     buffer_fini(&store->scratch);
     postgres_free(store->write);
     postgres_free(store->load);
@@ -383,7 +377,7 @@ enum error_code store_use_cluster(struct store *store, const char *cluster_id, i
     postgres_set_string(&values[1], store->topic);
     postgres_set_int4(&values[2], partitions);
     enum error_code code = postgres_query(store->load, sql, values, 3, NULL, error);
-    values_fini(values, 3);
+    postgres_values_fini(values, 3);
     return code;
 }
 
@@ -408,7 +402,7 @@ enum error_code store_assign(struct store *store, const int32_t *partitions, int
     enum error_code code = end_stopped_writers(store, error);
     if (!code)
         code = postgres_query(store->load, sql, values, 4, &rows, error);
-    values_fini(values, 4);
+    postgres_values_fini(values, 4);
     if (code)
         return code;
     for (int row = 0; row < postgres_rows_count(rows); row++) {
@@ -444,7 +438,7 @@ enum error_code store_outcome(struct store *store, bool *committed, struct error
     postgres_set_string(&values[1], store->topic);
     postgres_set_int4(&values[2], store->probe_partition);
     enum error_code code = postgres_query(store->load, sql, values, 3, &rows, error);
-    values_fini(values, 3);
+    postgres_values_fini(values, 3);
     if (code)
         return code;
     bool ours =
@@ -455,110 +449,5 @@ enum error_code store_outcome(struct store *store, bool *committed, struct error
     if (!*committed && offset != store->probe_before)
         code = error_set(error, ERR_FENCED, "partition %d belongs to another reducer",
                          (int)store->probe_partition);
-    return code;
-}
-
-static enum error_code note_idle(struct store *store, const int32_t *idle, const int64_t *epochs,
-                                 int count, struct error *error)
-{
-    static const char sql[] =
-        "UPDATE reducer_partitions p SET idle_at = now()"
-        " FROM unnest($3::int4[], $4::int8[]) AS u (partition, epoch)"
-        " WHERE p.cluster_id = $1 AND p.topic = $2 AND p.partition = u.partition"
-        " AND p.epoch = u.epoch";
-    struct postgres_value values[4] = {0};
-    postgres_set_string(&values[0], store->cluster_id);
-    postgres_set_string(&values[1], store->topic);
-    postgres_array_start(&values[2], PG_INT4);
-    postgres_array_start(&values[3], PG_INT8);
-    for (int i = 0; i < count; i++) {
-        postgres_push_int4(&values[2], idle[i]);
-        postgres_push_int8(&values[3], epochs[i]);
-    }
-    enum error_code code = postgres_query(store->load, sql, values, 4, NULL, error);
-    values_fini(values, 4);
-    return code;
-}
-
-/* One statement: the finals of windows that are closed, their rows no longer open, the announcements. An
- * aggregation whose past is still being counted ($8: those that ask for it) has no finals yet. */
-static const char sql_finalize[] =
-    "WITH low AS MATERIALIZED (SELECT reducer_low_watermark($1, $2, $3::int8 * interval '1 ms', "
-    "$4::int8 * interval '1 ms') AS at),"
-    " due AS MATERIALIZED (SELECT DISTINCT d.id AS definition, d.name, d.version, r.window_ms,"
-    "   r.window_start, r.group_key, r.window_end"
-    "   FROM low CROSS JOIN aggregation_definitions d CROSS JOIN LATERAL (SELECT * FROM"
-    "     aggregation_rows WHERE definition = d.id AND is_open AND window_end IS NOT NULL"
-    "     AND window_end <= low.at - d.lateness_ms * interval '1 ms' ORDER BY window_end"
-    "     LIMIT 1000) AS r"
-    "   WHERE NOT (d.id = ANY ($8::int4[]) AND EXISTS (SELECT FROM reducer_partitions p"
-    "     WHERE p.cluster_id = $1 AND p.topic = $2 AND NOT d.id = ANY (p.counted)))"
-    "   ORDER BY r.window_end, 1, 4, 6 LIMIT 1000),"
-    " made AS (INSERT INTO aggregation_finals (definition, window_ms, window_start, group_key)"
-    "   SELECT definition, window_ms, window_start, group_key FROM due ON CONFLICT DO NOTHING "
-    "RETURNING *),"
-    " closed AS (UPDATE aggregation_rows r SET is_open = false FROM due d"
-    "   WHERE r.is_open AND r.definition = d.definition AND r.window_ms = d.window_ms"
-    "   AND r.window_start = d.window_start AND r.group_key = d.group_key),"
-    " told AS (INSERT INTO reducer_outbox (event_id, topic, event_type, key, value)"
-    "   SELECT id, $5, 'window_final', convert_to(group_key, 'UTF8'), convert_to(json_build_object("
-    "     'envelope_version', '1.0', 'event_id', id, 'event_type', 'window_final', "
-    "'event_version', '1.0',"
-    "     'event_timestamp', to_char(now() AT TIME ZONE 'UTC', "
-    "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),"
-    "     'source_node_id', $6::text, 'source_service', 'omninode-bridge', 'source_version', "
-    "'1.0.0',"
-    "     'source_instance', NULL, 'correlation_id', NULL, 'causation_id', NULL, 'environment', "
-    "$7::text,"
-    "     'region', NULL, 'partition_key', group_key, 'payload', json_build_object('type', name,"
-    "       'version', version,"
-    "       'window_start', to_char(window_start AT TIME ZONE 'UTC', "
-    "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
-    "       'window_end', to_char(window_end AT TIME ZONE 'UTC', "
-    "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
-    "       'group', group_key),"
-    "     'metadata', json_build_object('event_category', 'metadata_aggregation', 'node_type', "
-    "'reducer',"
-    "       'namespace', group_key))::text, 'UTF8')"
-    "   FROM (SELECT d.*, md5(concat_ws('|', 'final', d.name, d.version, d.window_ms,"
-    "     extract(epoch FROM d.window_start), d.group_key))::uuid::text AS id"
-    "     FROM made JOIN due d USING (definition, window_ms, window_start, group_key)) AS f"
-    "   WHERE $5::text IS NOT NULL RETURNING 1)"
-    " SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM told),"
-    "   (SELECT window_end FROM aggregation_rows WHERE is_open AND window_end IS NOT NULL"
-    "     ORDER BY definition, window_end LIMIT 1) IS NOT NULL";
-
-enum error_code store_finalize(struct store *store, const struct store_rules *rules,
-                               const int32_t *idle, const int64_t *epochs, int idle_count,
-                               bool *open, int64_t *announced, struct error *error)
-{
-    enum error_code code =
-        idle_count > 0 ? note_idle(store, idle, epochs, idle_count, error) : ERR_OK;
-    struct postgres_value values[8] = {0};
-    postgres_set_string(&values[0], store->cluster_id);
-    postgres_set_string(&values[1], store->topic);
-    postgres_set_int8(&values[2], rules->tolerance_ms);
-    postgres_set_int8(&values[3], rules->idle_ms);
-    postgres_set_string(&values[4], rules->final_topic);
-    postgres_set_string(&values[5], rules->node_id);
-    postgres_set_string(&values[6], rules->environment);
-    postgres_array_start(&values[7], PG_INT4);
-    for (int i = 0; i < store->set->count; i++) {
-        if (store->set->items[i]->backfill)
-            postgres_push_int4(&values[7], store->ids[i]);
-    }
-    *announced = 0;
-    int64_t due = 1;
-    while (!code && due > 0) {
-        struct postgres_rows *rows = NULL;
-        code = postgres_query(store->load, sql_finalize, values, 8, &rows, error);
-        if (code)
-            break;
-        due = postgres_rows_int(rows, 0, 0);
-        *announced += postgres_rows_int(rows, 0, 1);
-        *open = postgres_rows_bool(rows, 0, 2);
-        postgres_rows_free(rows);
-    }
-    values_fini(values, 8);
     return code;
 }

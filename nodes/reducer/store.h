@@ -74,8 +74,9 @@ enum error_code store_load_window(struct store *store, struct reducer *reducer,
 struct store_gap {
     int32_t partition;
     int64_t epoch;
-    int64_t next_offset;            /* of the partition, as it is committed */
-    int64_t from_offset, to_offset; /* the first one gone, the first one that is there; equal: none */
+    int64_t next_offset; /* of the partition, as it is committed */
+    int64_t from_offset,
+        to_offset; /* the first one gone, the first one that is there; equal: none */
 };
 /* Moves the partition to to_offset and writes the gap down, in one transaction. */
 enum error_code store_note_gap(struct store *store, const struct store_gap *gap,
@@ -116,10 +117,14 @@ struct store_rules {
     const char *node_id;     /* source of the announcements */
     const char *environment;
 };
-/* Notes which of our partitions are idle, then makes final what can be. *open tells whether windows are
- * left that are not final, *announced how many messages were put into the outbox. */
+struct store_finals {
+    bool open;         /* windows are left that are not final */
+    bool more;         /* some of them could have been made final as well: call again */
+    int64_t announced; /* messages that were put into the outbox */
+};
+/* Notes which of our partitions are idle, then makes final what can be, so much at once. */
 enum error_code store_finalize(struct store *store, const struct store_rules *rules,
                                const int32_t *idle, const int64_t *epochs, int idle_count,
-                               bool *open, int64_t *announced, struct error *error) MUST_USE;
+                               struct store_finals *found, struct error *error) MUST_USE;
 
 #endif

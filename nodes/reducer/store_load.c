@@ -4,18 +4,23 @@
 
 #include "reducer/store_internal.h"
 
-/* Rows of a partition, for definitions with the length of their windows and a time each. */
+/* Rows of a partition, for definitions with the length of their windows and a time each: definition by
+ * definition through the primary key, whatever the planner thinks of the number of rows. */
 #define KEYS 4
-#define FROM_KEYS(table)                                                                           \
-    " FROM unnest($2::int4[], $3::int8[], $4::timestamptz[]) AS u (definition, window_ms, at)"     \
-    " JOIN " table " r ON r.definition = u.definition AND r.window_ms = u.window_ms"
-#define ROW_SELECT                                                                                 \
-    "SELECT r.definition, r.window_start, r.group_key, r.revision, r.events, r.state" FROM_KEYS(   \
-        "aggregation_rows")
-#define VALUE_SELECT                                                                               \
-    "SELECT r.definition, r.window_start, r.group_key, r.cell, r.first_value, r.hashes" FROM_KEYS( \
-        "aggregation_values")
-#define VALUE_ORDER " ORDER BY r.definition, r.window_start, r.group_key, r.cell, r.first_value"
+#define EACH_KEY(columns, table, times)                                                            \
+    "SELECT r.* FROM unnest($2::int4[], $3::int8[], $4::timestamptz[]) AS u (definition,"          \
+    " window_ms, at) CROSS JOIN LATERAL (SELECT " columns " FROM " table " r"                      \
+    " WHERE r.definition = u.definition AND r.window_ms = u.window_ms AND " times                  \
+    " AND r.partition = $1 OFFSET 0) AS r"
+#define ROWS_AT(times)                                                                             \
+    EACH_KEY("r.definition, r.window_start, r.group_key, r.revision, r.events, r.state",           \
+             "aggregation_rows", times)
+#define VALUES_AT(times)                                                                           \
+    EACH_KEY("r.definition, r.window_start, r.group_key, r.cell, r.first_value, r.hashes",         \
+             "aggregation_values", times)                                                          \
+    " ORDER BY r.definition, r.window_start, r.group_key, r.cell, r.first_value"
+#define AFTER "r.window_start > coalesce(u.at, '-infinity')"
+#define AT "r.window_start = u.at"
 
 static enum error_code bad_row(struct error *error, const char *what)
 {
@@ -175,10 +180,8 @@ enum error_code store_load_rows(struct store *store, struct reducer *reducer,
                                 struct reducer_partition *partition, uint64_t aggregations,
                                 int64_t watermark_us, struct error *error)
 {
-    static const char rows_sql[] =
-        ROW_SELECT " AND (u.at IS NULL OR r.window_start > u.at) WHERE r.partition = $1";
-    static const char values_sql[] = VALUE_SELECT
-        " AND (u.at IS NULL OR r.window_start > u.at) WHERE r.partition = $1" VALUE_ORDER;
+    static const char rows_sql[] = ROWS_AT(AFTER);
+    static const char values_sql[] = VALUES_AT(AFTER);
     struct postgres_value values[KEYS] = {0};
     start_keys(values, partition->number);
     for (int i = 0; i < store->set->count; i++) {
@@ -243,9 +246,8 @@ enum error_code store_load_window(struct store *store, struct reducer *reducer,
                                   struct reducer_partition *partition, int aggregation,
                                   int64_t start_us, struct error *error)
 {
-    static const char rows_sql[] = ROW_SELECT " AND r.window_start = u.at WHERE r.partition = $1";
-    static const char values_sql[] =
-        VALUE_SELECT " AND r.window_start = u.at WHERE r.partition = $1" VALUE_ORDER;
+    static const char rows_sql[] = ROWS_AT(AT);
+    static const char values_sql[] = VALUES_AT(AT);
     struct postgres_value values[KEYS] = {0};
     start_keys(values, partition->number);
     push_keys(store, values, aggregation, start_us);
