@@ -65,6 +65,29 @@ void kafka_topics_free(struct kafka_topic *topics, int count)
     free(topics);
 }
 
+enum error_code kafka_topic_ends(const struct config *config, const char *topic, const int32_t *partitions,
+                                 int64_t *ends, int count, int timeout_ms, struct error *error)
+{
+    rd_kafka_t *handle;
+    for (int i = 0; i < count; i++)
+        ends[i] = -1;
+    enum error_code code = open_client(&handle, config, error);
+    if (code)
+        return code;
+    for (int i = 0; i < count && !code; i++) {
+        int64_t first, end;
+        rd_kafka_resp_err_t answer =
+            rd_kafka_query_watermark_offsets(handle, topic, partitions[i], &first, &end, timeout_ms);
+        if (answer)
+            code = error_set(error, ERR_BROKER, "the end of %s partition %d cannot be had: %s", topic,
+                             (int)partitions[i], rd_kafka_err2str(answer));
+        else
+            ends[i] = end;
+    }
+    rd_kafka_destroy(handle);
+    return code;
+}
+
 static struct kafka_topic *find(struct kafka_topic *topics, int count, const char *name)
 {
     for (int i = 0; i < count; i++) {

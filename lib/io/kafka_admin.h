@@ -33,5 +33,8 @@ enum error_code kafka_topics_create(const struct config *config, struct kafka_to
 enum error_code kafka_topics_list(const struct config *config, int timeout_ms, struct kafka_topic **topics, int *count,
                                   struct error *error) MUST_USE;
 void kafka_topics_free(struct kafka_topic *topics, int count);
+/* The offset after the last record of each partition; ends[] from the first that was not answered on is -1. */
+enum error_code kafka_topic_ends(const struct config *config, const char *topic, const int32_t *partitions,
+                                 int64_t *ends, int count, int timeout_ms, struct error *error) MUST_USE;
 
 #endif

@@ -39,6 +39,7 @@ const struct http_route service_routes[] = {
     {"GET", "/api/v1/aggregations/definitions", handle_definitions, 0, 0},
     {"GET", "/api/v1/namespaces", handle_namespaces, 0, 0},
     {"GET", "/api/v1/windows/open", handle_windows_open, 0, 0},
+    {"GET", "/api/v1/windows/explain", handle_window_explain, 0, 0},
     {"GET", "/api/v1/watermark", handle_watermark, 0, 0},
     {"GET", "/state/snapshot", handle_snapshot, 0, 0},
     {"POST", "/aggregation/query", handle_aggregation_query, 0, 65536},

@@ -4,7 +4,7 @@
  * Rows come by window start, then definition, group and window length, newest or oldest first. Rows for all
  * time have no start: they come in the order of their groups.
  *
- * Owns      struct query_rows owns its rows; query_rows_fini releases.
+ * Owns      struct query_rows owns its rows, struct query_partitions its items; ..._fini releases.
  * Threads   Any; each call uses the given connection.
  */
 #ifndef REDUCER_QUERY_H
@@ -12,6 +12,7 @@
 
 #include "io/postgres.h"
 #include "reducer/core/aggregate.h"
+#include "reducer/core/explain.h"
 
 struct query_row {
     struct aggregate *merged;
@@ -62,5 +63,36 @@ void query_rows_fini(struct query_rows *rows);
 enum error_code query_definition(struct postgres *postgres, const char *name, const char *version,
                                  const struct aggregation_defaults *defaults,
                                  struct aggregation_set **set, struct error *error) MUST_USE;
+
+/* What is stored of one window and group, partitions merged. */
+struct query_window {
+    int32_t definition; /* its number in the database; 0: it was never written down */
+    int64_t window_ms;  /* of its rows; as asked when there are none */
+    int64_t events;     /* 0: there are no rows */
+    int32_t revision;
+    int64_t updated_us; /* of times: WINDOW_NO_TIME when there is none */
+    int64_t final_us;
+    int64_t pruned_until_us;
+    int64_t lateness_ms; /* by which finals are made; -1: it was never written down */
+};
+/* Of windows of several lengths that begin together the one that is window_ms long is preferred. */
+enum error_code query_window(struct postgres *postgres, const struct aggregation *definition,
+                             int64_t start_us, const char *group, int64_t window_ms,
+                             struct query_window *window, struct error *error) MUST_USE;
+
+struct query_partitions {
+    char cluster_id[128];
+    const char *topic;
+    int64_t tolerance_ms, idle_ms;
+    int32_t
+        past_of; /* a definition that is to count the past before it makes anything final; 0: none */
+    struct explain_partition *items; /* owners are copied; unread is -1 */
+    int64_t *next_offsets;           /* of each */
+    int count;
+};
+/* Fills in items, by number, and next_offsets. */
+enum error_code query_partitions(struct postgres *postgres, struct query_partitions *partitions,
+                                 struct error *error) MUST_USE;
+void query_partitions_fini(struct query_partitions *partitions);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/config.h"
 #include "io/http_server.h"
 #include "io/postgres.h"
+#include "reducer/core/explain.h"
 #include "reducer/query.h"
 #include "reducer/runtime.h"
 
@@ -38,6 +39,13 @@ void handle_watermark(struct http_request *request, struct http_response *respon
 #define GAPS_SHOWN_MAX 100
 enum error_code service_add_gaps(struct service *service, struct json *page,
                                  struct error *error) MUST_USE;
+/* The same of those that may hold events of a window, and how many records they are. */
+enum error_code service_add_window_gaps(struct service *service,
+                                        const struct explain_window *window, struct json *page,
+                                        int64_t *lost, struct error *error) MUST_USE;
+/* api_explain.c */
+void handle_window_explain(struct http_request *request, struct http_response *response,
+                           void *context);
 /* api_older.c */
 void handle_snapshot(struct http_request *request, struct http_response *response, void *context);
 void handle_aggregation_query(struct http_request *request, struct http_response *response,

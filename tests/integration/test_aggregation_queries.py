@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What can be asked of the rows: every filter, both orders, pages, CSV, rows for all time, definitions whose
-files are gone."""
+files are gone, and why a window is not final."""
 
 import csv
 import io
@@ -172,6 +172,69 @@ def test_what_cannot_be_asked(counted, query, field):
     assert answer.json["detail"]
 
 
+def explain(bridge, query: str) -> dict:
+    return get(bridge, "/api/v1/windows/explain?" + query)
+
+
+def window_of(second: int, kind: int, namespace: str = "a") -> str:
+    group = urllib.parse.quote(json.dumps([namespace, TYPES[kind]], separators=(",", ":")))
+    return f"type=orders&window_start={urllib.parse.quote(at(1000 * second))}&group={group}"
+
+
+def test_a_window_is_explained(counted):
+    """The smallest watermark is at 4.1 s; windows of 1 s close 1 s after their end."""
+    final = explain(counted, window_of(0, 0))
+    assert (final["state"], final["events"], final["waiting_for"], final["gaps"]) == ("final", 3, [], []), final
+    assert final["explanation"] == f"Final since {final['final_at']}: 3 events."
+    closing, still_open = explain(counted, window_of(3, 0)), explain(counted, window_of(4, 1))
+    assert (closing["state"], still_open["state"]) == ("closing", "open")
+    assert closing["low_watermark"] == still_open["low_watermark"] == at(4100)[:-4] + "Z"
+    assert closing["closes_after"] == at(5000)[:-4] + "Z"
+    for held in closing["waiting_for"]:
+        assert (held["reason"], held["behind_ms"], held["unread_records"]) == ("quiet", 900, 0)
+    assert len(closing["waiting_for"]) == closing["partitions"] and closing["idle_partitions"] == 0
+    assert "whose watermark is 0.9 s short of that: it is read to its end" in closing["explanation"]
+    assert explain(counted, window_of(6, 0))["state"] == "not_seen_yet"
+    assert explain(counted, window_of(0, 1))["state"] == "never_seen"
+    by_keys = "type=orders&namespace=end&content_type=text/plain&window_start=" + urllib.parse.quote(at(5000))
+    assert explain(counted, by_keys)["state"] == "open"
+    ever = explain(counted, "type=orders_ever&namespace=end&content_type=text/plain")
+    assert (ever["state"], ever["window_start"], ever["events"]) == ("all_time", None, ever["partitions"])
+
+
+def test_gaps_and_retention_are_explained(counted):
+    counted.sql(
+        "INSERT INTO reducer_gaps (cluster_id, topic, partition, from_offset, to_offset, lanes, last_seqs, newest_event_at)"
+        " SELECT cluster_id, topic, partition, 100, 112, '{}', '{}', %s FROM reducer_partitions WHERE partition = 3",
+        at(3000),
+    )
+    touched = explain(counted, window_of(1, 0))
+    assert (touched["state"], touched["lost_records"], touched["gaps"][0]["partition"]) == ("never_seen", 12, 3)
+    assert "12 records that may belong to it" in touched["explanation"]
+    assert explain(counted, window_of(0, 1))["gaps"] == []  # that was too late for it
+    assert explain(counted, window_of(60, 1))["gaps"] == []  # and nothing was read that late since
+    counted.sql("DELETE FROM reducer_gaps")
+    counted.sql("UPDATE aggregation_definitions SET pruned_until = %s WHERE name = 'orders'", at(-10000))
+    pruned = explain(counted, window_of(-60, 0))
+    assert (pruned["state"], pruned["pruned_until"]) == ("pruned", at(-10000)[:-4] + "Z"), pruned
+    counted.sql("UPDATE aggregation_definitions SET pruned_until = NULL")
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("", "type"), ("type=orders", "group"), ("type=orders&group=x", "window_start"),
+        ("type=orders&namespace=a&window_start=2026-03-01T12:00:00Z", "group"),
+        ("type=orders_ever&group=x&window_start=2026-03-01T12:00:00Z", "window_start"),
+        ("type=orders&group=x&window_start=2026-03-01T12:00:00.5Z", "window_start"),
+        ("type=orders&group=x&window_start=noon", "window_start"), ("type=orders&state=open", "state"),
+    ],
+)
+def test_what_cannot_be_explained(counted, query, field):
+    answer = ask(counted, query, "/api/v1/windows/explain")
+    assert (answer.status, answer.json["field"]) == (422, field), answer
+
+
 def test_a_definition_is_read_after_its_file_is_gone(counted):
     """Last: it changes the files."""
     directory = counted.directory / "contracts" / "aggregations"
@@ -184,6 +247,9 @@ def test_a_definition_is_read_after_its_file_is_gone(counted):
     old = rows(counted, "type=orders&version=1.0.0")
     assert [{**row, "final": None} for row in old] == [{**row, "final": None} for row in before]
     assert rows(counted, "type=orders_ever") == ever
+    wait_until(lambda: ask(counted, window_of(0, 0) + "&version=1.0.0", "/api/v1/windows/explain").status == 200, 30, "the topic")
+    gone = explain(counted, window_of(0, 0) + "&version=1.0.0")
+    assert (gone["state"], gone["loaded"], gone["version"]) == ("final", False, "1.0.0")
     assert ask(counted, "type=orders_ever&format=csv").text.startswith("type,version,")
     counted.sql("UPDATE aggregation_definitions SET document = NULL WHERE name = 'orders_ever' RETURNING 1")
     refused = ask(counted, "type=orders_ever")

@@ -4,6 +4,7 @@ be described, every member that must be there is there, and has its type."""
 
 import json
 import re
+import urllib.parse
 import xml.etree.ElementTree
 
 import pytest
@@ -141,6 +142,15 @@ def fill(path: str, workflow_id: str) -> str:
     return path
 
 
+def example_query(document: Document, operation: dict) -> str:
+    """The examples of an operation that cannot do without parameters."""
+    parameters = [document.resolve(p) for p in operation.get("parameters", [])]
+    parameters = [p for p in parameters if p["in"] == "query"]
+    if not any(p.get("required") for p in parameters):
+        return ""
+    return "?" + urllib.parse.urlencode({p["name"]: p["example"] for p in parameters if "example" in p})
+
+
 @pytest.mark.parametrize("node", ["orchestrator", "reducer"])
 def test_every_path_that_is_read_answers_as_described(served, node):
     bridge, made = served
@@ -150,7 +160,8 @@ def test_every_path_that_is_read_answers_as_described(served, node):
     for path, item in document.document["paths"].items():
         if "get" not in item:
             continue
-        answer = web.get(base + fill(path, made.json["workflow_id"]))
+        query = example_query(document, item["get"])
+        answer = web.get(base + fill(path, made.json["workflow_id"]) + query)
         assert answer.status == 200, f"{path}: {answer}"
         document.check("get", path, answer)
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
