@@ -12,6 +12,10 @@ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERR
 CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON aggregation_rows EXECUTE FUNCTION no_room();
 """
 ROOM_AGAIN = "DROP FUNCTION no_room CASCADE"
+SLOW = """
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END $$;
+CREATE TRIGGER slow AFTER INSERT ON aggregation_rows EXECUTE FUNCTION slow();
+"""
 PADDING = "x" * 4000  # the embedded broker keeps 5 MiB of a partition
 TOO_MANY = 2500
 
@@ -106,3 +110,53 @@ def test_a_reducer_that_cannot_register_says_so_and_goes_on_trying(empty_bridge)
     holder.close()
     server.wait_ready()
     assert said(empty_bridge, "the database takes batches")
+
+
+def end_a_writer(bridge) -> bool:
+    """Ends the session of a reducer that is inside its transaction."""
+    return bridge.sql(
+        "SELECT coalesce(bool_or(pg_terminate_backend(pid)), false) FROM pg_stat_activity"
+        " WHERE application_name = 'bridge-reducer write' AND backend_xid IS NOT NULL"
+        " AND datname = current_database()"
+    )[0][0]
+
+
+def is_writing(bridge) -> bool:
+    return bridge.sql(
+        "SELECT count(*) > 0 FROM pg_stat_activity"
+        " WHERE application_name = 'bridge-reducer write' AND backend_xid IS NOT NULL"
+    )[0][0]
+
+
+def test_a_killed_database_and_a_full_disk_lose_and_double_nothing(directory, own_postgres, empty_bridge):
+    namespace = unique("killed")
+    empty_bridge.database_url = own_postgres.create_database("killed")
+    start(empty_bridge, MAX_AGGREGATION_QUEUE_SIZE="500")
+    empty_bridge.sql(SLOW)
+    count = scaled(4000)
+    produce(empty_bridge, [stamp(namespace, n) for n in range(count)])
+    for _ in range(2):
+        wait_until(lambda: end_a_writer(empty_bridge), 60, "a session ended inside a transaction", interval=0.01)
+    wait_until(lambda: is_writing(empty_bridge), 60, "a transaction", interval=0.01)
+    own_postgres.process.kill()
+    own_postgres.start()
+    empty_bridge.sql("DROP FUNCTION slow CASCADE")
+    empty_bridge.sql(DISK_FULL)
+    produce(empty_bridge, [stamp(namespace, n) for n in range(count)])
+    ready = empty_bridge.url("reducer") + "/health/ready"
+    wait_until(lambda: "No space left" in web.get(ready).text, 60, "the full disk being told")
+    answer = web.get(ready)
+    assert answer.status == 503, answer.text
+    wait_until(lambda: empty_bridge.metric("aggregation_queue_size", "reducer") >= 500, 60, "a full queue")
+    assert empty_bridge.metric("store_commit_errors_total", "reducer") >= 3
+    empty_bridge.sql(ROOM_AGAIN)
+    empty_bridge.wait_total(namespace, 2 * count)
+    wait_until(lambda: next_offset(empty_bridge) == 2 * count, 60, "everything being read")
+    assert total(empty_bridge, namespace) == 2 * count
+    rows = empty_bridge.sql(
+        "SELECT sum(r.events) FROM aggregation_rows r JOIN aggregation_definitions d ON d.id = r.definition"
+        " WHERE d.name = 'namespace_grouping' AND r.group_key = %s",
+        namespace,
+    )
+    assert rows[0][0] == 2 * count
+    wait_until(lambda: web.get(ready).status == 200, 60, "ready again")
