@@ -249,7 +249,24 @@ START_TEST(prev_seq_proves_a_gap)
     record.seq = "20";
     record.prev_seq = "15";
     record.prev_seq_bytes = 2;
-    ck_assert(reducer_record(&reducer, &record).missing);
+    struct reducer_outcome outcome = reducer_record(&reducer, &record);
+    ck_assert(outcome.missing);
+    ck_assert_int_eq(outcome.seen_seq, 12);
+}
+END_TEST
+
+START_TEST(behind_a_gap_only_later_offsets_are_read)
+{
+    struct reducer_partition *partition = reducer.partitions[3];
+    give("a", "w1", 0, NULL, NULL);
+    reducer_snapshot_taken(&reducer);
+    reducer_pass_gap(partition, partition->next_offset + 50);
+    ck_assert_int_eq(partition->committed_offset, partition->next_offset);
+    ck_assert(!partition->dirty);
+    ck_assert_int_eq(give("a", "w2", 0, NULL, NULL).verdict, RECORD_SKIPPED);
+    offset = partition->next_offset;
+    ck_assert_int_eq(give("a", "w2", 0, NULL, NULL).verdict, RECORD_COUNTED);
+    ck_assert_int_eq(row("namespace_total", 0, "a")->events, 2);
 }
 END_TEST
 
@@ -313,6 +330,7 @@ int main(void)
     tcase_add_test(tests, a_stamp_is_counted_in_its_window_and_in_the_totals);
     tcase_add_test(tests, a_repeat_is_known_by_lane_and_seq);
     tcase_add_test(tests, a_record_is_read_once_by_its_offset);
+    tcase_add_test(tests, behind_a_gap_only_later_offsets_are_read);
     tcase_add_test(tests, nothing_is_counted_under_a_window_that_was_pruned);
     tcase_add_test(tests, late_events_make_a_revision_and_too_late_ones_are_dead_letters);
     tcase_add_loop_test(tests, what_cannot_be_understood_is_a_dead_letter_and_the_stream_goes_on, 0,
