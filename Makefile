@@ -60,7 +60,9 @@ $(eval $(call program,bridge-orchestrator,nodes/orchestrator/*.c))
 $(eval $(call program,bridge-reducer,nodes/reducer/*.c))
 $(eval $(call program,metadata-stamping,nodes/metadata-stamping/*.c))
 $(eval $(call program,onextree,nodes/onextree/*.c))
-$(eval $(call program,bridgectl,tools/bridgectl/*.c))
+# `bridgectl rebuild` counts, loads and writes as the reducer does, and reads the log as the orchestrator does.
+$(eval $(call program,bridgectl,tools/bridgectl/*.c nodes/reducer/store*.c nodes/reducer/record.c \
+  nodes/orchestrator/store_read.c nodes/orchestrator/registry*.c nodes/orchestrator/publisher_event.c))
 $(eval $(call program,bridge-broker,tools/bridge-broker/*.c))
 
 $(BUILD)/%.o: %.c

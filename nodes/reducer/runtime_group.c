@@ -257,8 +257,15 @@ static void finalize(struct runtime *runtime, int64_t now_us)
     struct error error = {0};
     struct store_finals found = {.open = true};
     int idle = idle_partitions(runtime, now_us, numbers, epochs);
-    runtime->finals_fail = store_finalize(runtime->store, &rules, numbers, epochs, idle, &found,
-                                          &error) != ERR_OK;
+    enum error_code code =
+        store_finalize(runtime->store, &rules, numbers, epochs, idle, &found, &error);
+    if (code == ERR_FENCED) { /* without a record there would be no commit to find it out by */
+        log_warning("a partition was taken over; joining the group again",
+                    LOG_TEXT("reason", (const char *)error.text));
+        runtime->restart = true;
+        return;
+    }
+    runtime->finals_fail = code != ERR_OK;
     if (runtime->finals_fail) {
         runtime_database_state(runtime, false, error.text);
         return;

@@ -12,8 +12,9 @@ static enum error_code note_idle(struct store *store, const int32_t *idle, const
         "UPDATE reducer_partitions p SET idle_at = now()"
         " FROM unnest($3::int4[], $4::int8[]) AS u (partition, epoch)"
         " WHERE p.cluster_id = $1 AND p.topic = $2 AND p.partition = u.partition"
-        " AND p.epoch = u.epoch";
+        " AND p.epoch = u.epoch RETURNING 1::int4";
     struct postgres_value values[4] = {0};
+    struct postgres_rows *rows = NULL;
     postgres_set_string(&values[0], store->cluster_id);
     postgres_set_string(&values[1], store->topic);
     postgres_array_start(&values[2], PG_INT4);
@@ -22,8 +23,12 @@ static enum error_code note_idle(struct store *store, const int32_t *idle, const
         postgres_push_int4(&values[2], idle[i]);
         postgres_push_int8(&values[3], epochs[i]);
     }
-    enum error_code code = postgres_query(store->load, sql, values, 4, NULL, error);
+    enum error_code code = postgres_query(store->load, sql, values, 4, &rows, error);
     postgres_values_fini(values, 4);
+    if (!code && postgres_rows_count(rows) != count)
+        code = error_set(error, ERR_FENCED, "%d of %d idle partitions belong to another reducer",
+                         count - postgres_rows_count(rows), count);
+    postgres_rows_free(rows);
     return code;
 }
 

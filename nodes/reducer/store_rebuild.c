@@ -6,12 +6,6 @@
 
 #include "reducer/store_internal.h"
 
-static void values_fini(struct postgres_value *values, int count)
-{
-    for (int i = 0; i < count; i++)
-        postgres_value_fini(&values[i]);
-}
-
 /* The first values of nearly all statements here. */
 static void set_place(const struct store *store, struct postgres_value *values, int32_t partition)
 {
@@ -91,7 +85,7 @@ static enum error_code read_partition(struct store *store, int32_t partition,
     struct postgres_rows *rows = NULL;
     set_place(store, values, partition);
     enum error_code code = postgres_query(store->load, sql, values, 3, &rows, error);
-    values_fini(values, 3);
+    postgres_values_fini(values, 3);
     if (!code && postgres_rows_count(rows) != 1)
         code = error_set(error, ERR_NOT_FOUND, "no reducer has had partition %d of %s",
                          (int)partition, store->topic);
@@ -120,7 +114,7 @@ enum error_code store_begins(struct store *store, int32_t partition,
     struct postgres_rows *rows = NULL;
     set_place(store, values, partition);
     enum error_code code = postgres_query(store->load, sql, values, 3, &rows, error);
-    values_fini(values, 3);
+    postgres_values_fini(values, 3);
     for (int i = 0; i < store->set->count; i++)
         begins[i] = STORE_NOT_COUNTED;
     for (int row = 0; !code && row < postgres_rows_count(rows); row++) {
@@ -154,7 +148,7 @@ static enum error_code count_unknown(struct store *store, int32_t partition, int
         postgres_push_int8(&values[2], window->windowed ? window->size_us / 1000 : 0);
     }
     enum error_code code = postgres_query(store->load, sql, values, 3, &rows, error);
-    values_fini(values, 3);
+    postgres_values_fini(values, 3);
     if (!code)
         *count = postgres_rows_int(rows, 0, 0);
     postgres_rows_free(rows);
@@ -210,7 +204,7 @@ enum error_code store_place(struct store *store, int32_t partition, int64_t *nex
     struct postgres_rows *rows = NULL;
     set_place(store, values, partition);
     enum error_code code = postgres_query(store->load, sql, values, 3, &rows, error);
-    values_fini(values, 3);
+    postgres_values_fini(values, 3);
     if (!code && postgres_rows_count(rows) == 1)
         *next_offset = postgres_rows_int(rows, 0, 0);
     postgres_rows_free(rows);
@@ -230,7 +224,7 @@ enum error_code store_take_over(struct store *store, int32_t partition,
     struct postgres_rows *rows = NULL;
     set_place(store, values, partition);
     enum error_code code = postgres_query(store->load, sql, values, 3, &rows, error);
-    values_fini(values, 3);
+    postgres_values_fini(values, 3);
     if (!code && postgres_rows_count(rows) != 1)
         code = error_set(error, ERR_NOT_FOUND, "no reducer has had partition %d of %s",
                          (int)partition, store->topic);
@@ -336,7 +330,7 @@ enum error_code store_gaps(struct store *store, struct postgres_rows **rows, str
     postgres_set_string(&values[0], store->cluster_id);
     postgres_set_string(&values[1], store->topic);
     enum error_code code = postgres_query(store->load, sql, values, 2, rows, error);
-    values_fini(values, 2);
+    postgres_values_fini(values, 2);
     return code;
 }
 
@@ -349,7 +343,7 @@ enum error_code store_gaps_elsewhere(struct store *store, int64_t *count, struct
     postgres_set_string(&values[0], store->cluster_id);
     postgres_set_string(&values[1], store->topic);
     enum error_code code = postgres_query(store->load, sql, values, 2, &rows, error);
-    values_fini(values, 2);
+    postgres_values_fini(values, 2);
     if (!code)
         *count = postgres_rows_int(rows, 0, 0);
     postgres_rows_free(rows);

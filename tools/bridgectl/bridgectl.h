@@ -48,6 +48,7 @@ extern const struct command totals_commands[];
 extern const struct command contract_commands[];
 extern const struct command contract_version_commands[];
 extern const struct command aggregation_commands[];
+extern const struct command rebuild_commands[];
 extern const struct command migrate_commands[];
 extern const struct command topic_commands[];
 extern const struct command health_commands[];

@@ -300,6 +300,11 @@ static int64_t read_seq(const char *text, size_t bytes)
     return value;
 }
 
+int64_t reducer_record_seq(const struct reducer_record *record)
+{
+    return read_seq(record->seq, record->seq_bytes);
+}
+
 struct identity {
     bool has_lane;
     struct reducer_lane *lane; /* NULL: not known here yet */

@@ -166,6 +166,8 @@ void reducer_snapshot_taken(struct reducer *reducer);
 void reducer_sweep(struct reducer *reducer);
 
 int64_t reducer_watermark(const struct reducer *reducer, const struct reducer_partition *partition);
+/* What its header says; -1: none, or no number. */
+int64_t reducer_record_seq(const struct reducer_record *record);
 int64_t reducer_lane_seq(const struct reducer_partition *partition, const char *lane,
                          size_t bytes); /* -1: unknown */
 

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""bridgectl rebuild: rows held against the topic, mended beside a running reducer, gaps filled from the log."""
+
+import json
+import subprocess
+
+import pytest
+from harness import WORKFLOW_TOPIC, Load, unique, wait_until
+from test_reducer import fill_topic, get
+
+FILL_BYTES = 400_000  # of one record that pushes older ones off the embedded broker
+FILL_RECORDS = 30
+
+
+@pytest.fixture
+def counted(empty_bridge):
+    """A reducer that has counted some thousand events."""
+    empty_bridge.environment["PARTITION_IDLE_MS"] = "1000"
+    empty_bridge.environment["KAFKA_WORKFLOW_PARTITIONS"] = "3"
+    empty_bridge.migrate()
+    empty_bridge.start_embedded_broker()
+    empty_bridge.start_reducer()
+    fill_topic(empty_bridge, "--events", 3000)
+    wait_counted(empty_bridge)
+    return empty_bridge
+
+
+def ends(bridge) -> dict[int, int]:
+    """The offset behind the last record of each partition."""
+    found = {}
+    for partition in range(int(bridge.environment["KAFKA_WORKFLOW_PARTITIONS"])):
+        place = f"{WORKFLOW_TOPIC}:{partition}:-1"
+        done = subprocess.run(
+            ["kcat", "-Q", "-b", bridge.broker.address, "-t", place],
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+        found[partition] = int(done.stdout.decode().split()[-1])
+    return found
+
+
+def wait_counted(bridge) -> None:
+    """Until the reducer has read all partitions to their ends."""
+
+    def there():
+        places = dict(bridge.sql("SELECT partition, next_offset FROM reducer_partitions"))
+        return all(places.get(partition, 0) >= end for partition, end in ends(bridge).items())
+
+    wait_until(there, 120, "all records to be counted")
+
+
+def rebuild(bridge, *arguments) -> tuple[int, dict]:
+    done = bridge.bridgectl("rebuild", *arguments, "--json", check=False)
+    assert done.returncode in (0, 1), done.stderr
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def damage(bridge) -> tuple:
+    """One event less in a row of a window."""
+    return bridge.sql(
+        "UPDATE aggregation_rows r SET events = r.events - 1 FROM (SELECT r.*, d.name FROM"
+        " aggregation_rows r JOIN aggregation_definitions d ON d.id = r.definition"
+        " WHERE d.name = 'namespace_grouping' ORDER BY window_start, group_key, partition LIMIT 1) AS one"
+        " WHERE r.definition = one.definition AND r.window_ms = one.window_ms"
+        " AND r.window_start = one.window_start AND r.group_key = one.group_key"
+        " AND r.partition = one.partition RETURNING r.group_key, r.partition, r.events"
+    )[0]
+
+
+def test_a_damaged_row_is_named_and_mended_while_the_reducer_runs(counted):
+    status, told = rebuild(counted, "--verify")
+    assert (status, told["equal"], told["rows_different"]) == (0, True, 0), told
+    assert told["rows_compared"] > 0
+    assert told["rows_of_dropped_records"] == told["rows_unknown"] == told["aggregations_not_counted"] == 0
+
+    group, partition, events = damage(counted)
+    removed = counted.sql(
+        "DELETE FROM aggregation_rows r USING aggregation_definitions d"
+        " WHERE d.id = r.definition AND d.name = 'namespace_total' AND partition = %s RETURNING 1",
+        partition,
+    )
+    status, told = rebuild(counted, "--verify")
+    assert (status, told["rows_different"]) == (1, 1 + len(removed)), told
+    status, told = rebuild(counted, "--verify", "--type", "namespace_grouping")
+    first = told["first_difference"]
+    assert (status, told["rows_different"]) == (1, 1), told
+    assert (first["type"], first["group"], first["partition"]) == ("namespace_grouping", group, partition)
+    assert (first["field"], first["in_topic"], first["in_database"]) == ("events", events + 1, events)
+    assert 0 <= first["first_offset"] <= first["last_offset"]
+    plain = counted.bridgectl("rebuild", "--verify", check=False)
+    assert plain.returncode == 1 and "first difference: partition" in plain.stdout, plain.stdout
+
+    status, told = rebuild(counted, "--repair")
+    assert (status, told["rows_repaired"]) == (0, 1 + len(removed)), told
+    assert rebuild(counted, "--verify")[0] == 0
+    # The reducer finds itself fenced, loads the rows as they were mended, and counts on.
+    fill_topic(counted, "--events", 3000, "--first-seq", 3001)
+    wait_counted(counted)
+    assert rebuild(counted, "--verify")[0] == 0
+
+
+def test_rows_are_equal_under_a_running_load(bridge):
+    load = Load(bridge, unique("rebuild"), 150).start()
+    load.wait_accepted(20)
+    for _ in range(3):
+        status, told = rebuild(bridge, "--verify")
+        assert status == 0, told
+    load.join()
+
+
+def push_out(bridge, ends_before: dict[int, int]) -> None:
+    """Fills the partitions until the broker has dropped what they held."""
+    event = {
+        "envelope_version": "1.0",
+        "event_id": "00000000-0000-4000-8000-000000000000",
+        "event_type": "noise",
+        "event_timestamp": "2026-01-01T00:00:00.000000Z",
+        "source_node_id": "test",
+        "payload": {"padding": "x" * FILL_BYTES},
+        "metadata": {},
+    }
+    line = (json.dumps(event) + "\n").encode()
+
+    for partition in ends_before:
+        command = ["kcat", "-P", "-b", bridge.broker.address, "-t", WORKFLOW_TOPIC, "-p", str(partition)]
+        subprocess.run(
+            [*command, "-X", "message.max.bytes=2000000"],
+            input=line * FILL_RECORDS,
+            check=True,
+            timeout=120,
+        )
+
+
+def test_what_the_broker_dropped_is_counted_from_the_log(empty_bridge):
+    bridge = empty_bridge
+    bridge.environment["KAFKA_WORKFLOW_PARTITIONS"] = "2"
+    bridge.environment["PARTITION_IDLE_MS"] = "1000"
+    bridge.start()
+    namespace = unique("gap")
+
+    def stamp(count: int) -> None:
+        for _ in range(count):
+            answer = bridge.submit(unique("text"), wait_ms=30000, namespace=namespace)
+            assert answer.status in (200, 201), answer
+
+    def published() -> bool:
+        return not bridge.sql("SELECT 1 FROM shards WHERE published_seq < next_seq - 1")
+
+    stamp(10)
+    bridge.wait_total(namespace, 10)
+    bridge.reducer.stop()
+    stamp(20)
+    wait_until(published, 60, "everything to be published")
+    push_out(bridge, ends(bridge))
+    stamp(10)
+    wait_until(published, 60, "everything to be published")
+    bridge.start_reducer()
+    wait_counted(bridge)
+    gaps = bridge.sql("SELECT partition FROM reducer_gaps WHERE filled_at IS NULL")
+    assert len(gaps) == 2
+    assert bridge.totals(namespace)["total_stamps"] == 20
+
+    status, told = rebuild(bridge, "--verify")
+    assert status == 0 and told["records_in_gaps"] > 0 and told["rows_of_dropped_records"] > 0, told
+    status, told = rebuild(bridge, "--fill-gaps")
+    assert status == 0, told
+    assert [(gap["filled"], gap["lost_numbers"]) for gap in told] == [(True, 0)] * 2, told
+    assert sum(gap["events"] for gap in told) > 20
+    assert bridge.totals(namespace)["total_stamps"] == 40
+    assert rebuild(bridge, "--fill-gaps") == (0, [])
+    status, told = rebuild(bridge, "--verify")
+    assert (status, told["records_in_gaps"]) == (0, 0), told
+    # The reducer counts on from there.
+    stamp(5)
+    bridge.wait_total(namespace, 45)
+    rows = get(bridge, f"/api/v1/aggregations?type=namespace_grouping&namespace={namespace}&limit=1000")["items"]
+    assert sum(row["values"]["total_stamps"] for row in rows) == 45
