@@ -14,6 +14,12 @@ static void set_place(const struct store *store, struct postgres_value *values, 
     postgres_set_int4(&values[2], partition);
 }
 
+static int64_t time_or_none(const struct postgres_rows *rows, int column)
+{
+    return postgres_rows_null(rows, 0, column) ? WINDOW_NO_TIME
+                                               : postgres_rows_instant(rows, 0, column);
+}
+
 /* -- definitions -- */
 
 static bool same_text(const struct postgres_rows *rows, int row, int column, const char *text)
@@ -74,8 +80,8 @@ static enum error_code read_partition(struct store *store, int32_t partition,
         "SELECT p.next_offset, p.newest_event_at,"
         " (SELECT max(e.newest_event_at) FROM reducer_partitions e"
         "   WHERE e.topic = p.topic AND e.cluster_id <> p.cluster_id),"
-        " (SELECT count(*) FROM reducer_gaps g WHERE g.cluster_id = p.cluster_id"
-        "   AND g.topic = p.topic AND g.partition = p.partition AND g.filled_at IS NULL),"
+        " (SELECT max(g.newest_event_at) FROM reducer_gaps g WHERE g.cluster_id = p.cluster_id"
+        "   AND g.topic = p.topic AND g.partition = p.partition),"
         " (SELECT coalesce(sum(g.to_offset - g.from_offset), 0)::int8 FROM reducer_gaps g"
         "   WHERE g.cluster_id = p.cluster_id AND g.topic = p.topic"
         "   AND g.partition = p.partition AND g.filled_at IS NULL)"
@@ -91,11 +97,9 @@ static enum error_code read_partition(struct store *store, int32_t partition,
                          (int)partition, store->topic);
     if (!code) {
         picture->next_offset = postgres_rows_int(rows, 0, 0);
-        picture->newest_us =
-            postgres_rows_null(rows, 0, 1) ? WINDOW_NO_TIME : postgres_rows_instant(rows, 0, 1);
-        picture->earlier_us =
-            postgres_rows_null(rows, 0, 2) ? WINDOW_NO_TIME : postgres_rows_instant(rows, 0, 2);
-        picture->unfilled_gaps = postgres_rows_int(rows, 0, 3);
+        picture->newest_us = time_or_none(rows, 1);
+        picture->earlier_us = time_or_none(rows, 2);
+        picture->before_gaps_us = time_or_none(rows, 3);
         picture->unfilled_records = postgres_rows_int(rows, 0, 4);
     }
     postgres_rows_free(rows);

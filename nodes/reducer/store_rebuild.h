@@ -28,6 +28,8 @@ struct store_picture {
     int64_t next_offset;
     int64_t newest_us;  /* WINDOW_NO_TIME: none */
     int64_t earlier_us; /* newest event counted from other clusters; WINDOW_NO_TIME: none */
+    int64_t
+        before_gaps_us; /* newest event counted before a gap, filled or not; WINDOW_NO_TIME: none */
     int64_t begins[AGGREGATIONS_MAX]; /* offset from which each is counted; STORE_NOT_COUNTED */
     int64_t unknown_rows;             /* of aggregations or windows that are not loaded here */
     int64_t unfilled_gaps,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """bridgectl rebuild: rows held against the topic, mended beside a running reducer, gaps filled from the log."""
 
+import datetime
 import json
 import subprocess
 
@@ -116,7 +117,7 @@ def push_out(bridge, ends_before: dict[int, int]) -> None:
         "envelope_version": "1.0",
         "event_id": "00000000-0000-4000-8000-000000000000",
         "event_type": "noise",
-        "event_timestamp": "2026-01-01T00:00:00.000000Z",
+        "event_timestamp": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "source_node_id": "test",
         "payload": {"padding": "x" * FILL_BYTES},
         "metadata": {},

@@ -65,7 +65,8 @@ struct rebuild_partition {
     struct store_picture picture;
     struct reducer stored, counted;
     int64_t first_offset; /* that the broker has */
-    int64_t oldest_us;    /* time of the first event that was read; WINDOW_NO_TIME: none */
+    int64_t early_us;     /* newest of the first events that were read; WINDOW_NO_TIME: none */
+    int64_t early_count;  /* of those */
 };
 
 /* -- rebuild_count.c -- */

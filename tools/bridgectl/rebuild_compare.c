@@ -33,9 +33,9 @@ static bool same_lanes(const struct reducer_partition *counted,
 
 static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* Records that were dropped are taken to be no newer than those kept behind them, but for the disorder that
- * reducers take: what comes later than that they refuse. Of another cluster, and of a topic that lacks what
- * was counted, the newest event is known. */
+/* Records that were dropped are taken to be no newer than the first ones kept behind them, but for the disorder
+ * that reducers take: what comes later than that they refuse. Of what was counted before a gap, from another
+ * cluster, or from a topic that lacks it, the newest event is known. */
 static void find_horizon(struct scope *scope)
 {
     const struct rebuild_partition *partition = scope->partition;
@@ -53,12 +53,13 @@ static void find_horizon(struct scope *scope)
         return;
     if (partition->picture.earlier_us != WINDOW_NO_TIME)
         scope->horizon_us = partition->picture.earlier_us + 1;
-    if (partition->first_offset > 0 && partition->oldest_us == WINDOW_NO_TIME)
+    if (partition->picture.before_gaps_us != WINDOW_NO_TIME)
+        scope->horizon_us = later(scope->horizon_us, partition->picture.before_gaps_us + 1);
+    if (partition->first_offset > 0 && partition->early_us == WINDOW_NO_TIME)
         scope->horizon_us = INT64_MAX;
     else if (partition->first_offset > 0)
-        scope->horizon_us =
-            later(scope->horizon_us,
-                  partition->oldest_us + partition->counted.tolerance_us + lateness_us);
+        scope->horizon_us = later(
+            scope->horizon_us, partition->early_us + partition->counted.tolerance_us + lateness_us);
     else if (!same && stored->newest_us != WINDOW_NO_TIME)
         scope->horizon_us = later(scope->horizon_us, stored->newest_us + 1);
 }

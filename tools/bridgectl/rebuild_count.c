@@ -9,7 +9,8 @@
 #define CONSUME_MAX 1024
 #define CONSUME_MS 100
 #define OFFSETS_TIMEOUT_MS 10000
-#define STALL_US 30000000 /* longest wait for the next record */
+#define EARLY_RECORDS 1000 /* tell how new the records before them were */
+#define STALL_US 30000000  /* longest wait for the next record */
 
 /* Records that are not of this read, or come a second time, are passed over. */
 static enum error_code take_record(struct rebuild *rebuild, const struct kafka_record *from,
@@ -83,9 +84,12 @@ static void take_counted(void *context, const struct reducer_record *record)
             counted->counting |= UINT64_C(1) << i;
     }
     const struct reducer_outcome outcome = reducer_record(reducer, record);
-    if (partition->oldest_us == WINDOW_NO_TIME && outcome.verdict != RECORD_MALFORMED &&
-        outcome.verdict != RECORD_REPEAT && outcome.verdict != RECORD_SKIPPED)
-        partition->oldest_us = reducer->event.time_us;
+    if (partition->early_count >= EARLY_RECORDS || outcome.verdict == RECORD_MALFORMED ||
+        outcome.verdict == RECORD_REPEAT || outcome.verdict == RECORD_SKIPPED)
+        return;
+    partition->early_count++;
+    if (reducer->event.time_us > partition->early_us)
+        partition->early_us = reducer->event.time_us;
 }
 
 enum error_code rebuild_count_on(struct rebuild *rebuild, struct rebuild_partition *partition,
@@ -101,7 +105,7 @@ enum error_code rebuild_count(struct rebuild *rebuild, struct rebuild_partition 
 {
     int64_t tolerance_us = rebuild->ctl->config->aggregation_watermark_tolerance_ms * 1000;
     int64_t end;
-    *partition = (struct rebuild_partition){.number = number, .oldest_us = WINDOW_NO_TIME};
+    *partition = (struct rebuild_partition){.number = number, .early_us = WINDOW_NO_TIME};
     reducer_init(&partition->stored, rebuild->set, tolerance_us);
     reducer_init(&partition->counted, rebuild->set, tolerance_us);
     enum error_code code =
@@ -160,7 +164,7 @@ enum error_code rebuild_offsets(struct rebuild *rebuild, const struct rebuild_pa
                                 struct error *error)
 {
     struct rebuild_partition again = {
-        .number = partition->number, .picture = partition->picture, .oldest_us = WINDOW_NO_TIME};
+        .number = partition->number, .picture = partition->picture, .early_us = WINDOW_NO_TIME};
     struct watching watching = {
         .counting = {.partition = &again, .wanted = UINT64_C(1) << row->definition->index},
         .row = row,
