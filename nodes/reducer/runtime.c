@@ -18,6 +18,7 @@
 #include "reducer/runtime_internal.h"
 
 #define IDLE_WAIT_MS 500
+#define FAR_BEHIND_INTERVALS 10 /* between two commits while a whole queue of records waits */
 
 static void note_state(struct runtime *runtime, bool *state, char *why, bool fine,
                        const char *detail, const char *well, const char *ill)
@@ -172,6 +173,18 @@ static void poll_commit(struct runtime *runtime)
         commit_failed(runtime, code, &error);
 }
 
+/* When gathered rows are due: a flush interval after the commit before, so an event that comes alone waits for
+ * nothing. One that is far behind gains nothing from commits in quick succession, and they cost the most. */
+static int64_t flush_at_us(const struct runtime *runtime)
+{
+    const struct config *config = runtime->options.config;
+    int64_t since_us = runtime->gathered_since_us < runtime->sent_at_us ? runtime->gathered_since_us
+                                                                        : runtime->sent_at_us;
+    int64_t intervals =
+        runtime->lag >= config->max_aggregation_queue_size ? FAR_BEHIND_INTERVALS : 1;
+    return since_us + intervals * config->aggregation_flush_interval_ms * 1000;
+}
+
 static bool should_commit(const struct runtime *runtime, int64_t now_us)
 {
     const struct config *config = runtime->options.config;
@@ -179,7 +192,7 @@ static bool should_commit(const struct runtime *runtime, int64_t now_us)
         return false;
     return (int64_t)runtime->reducer.dirty_count >= config->aggregation_batch_size ||
            runtime->gathered >= config->max_aggregation_queue_size / 2 ||
-           now_us - runtime->gathered_since_us >= config->aggregation_flush_interval_ms * 1000 ||
+           now_us >= flush_at_us(runtime) ||
            atomic_load(&((struct runtime *)(uintptr_t)runtime)->waiters) > 0;
 }
 
@@ -202,8 +215,7 @@ static int wait_ms(const struct runtime *runtime, int64_t now_us)
 {
     int64_t until_us = now_us + IDLE_WAIT_MS * 1000;
     if (runtime->gathered > 0 && !runtime->in_flight && !runtime->resend) {
-        int64_t flush_us = runtime->gathered_since_us +
-                           runtime->options.config->aggregation_flush_interval_ms * 1000;
+        int64_t flush_us = flush_at_us(runtime);
         until_us = flush_us < until_us ? flush_us : until_us;
     }
     if (runtime->resend && runtime->retry_at_us < until_us)

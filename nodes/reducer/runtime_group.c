@@ -192,6 +192,7 @@ static void update_lag(struct runtime *runtime)
     }
     lag += runtime->gathered + runtime->in_flight_events;
     metrics_gauge_set(METRIC_CONSUMER_LAG, 0, 0, (double)lag);
+    runtime->lag = lag;
     pthread_mutex_lock(&runtime->lock);
     runtime->status.lag = lag;
     pthread_mutex_unlock(&runtime->lock);

@@ -35,6 +35,7 @@ struct runtime {
     /* Batches. */
     int64_t gathered; /* records since the last snapshot */
     int64_t gathered_since_us;
+    int64_t lag; /* records of our partitions not read yet, looked at with each tick */
     bool in_flight;
     bool resend; /* the snapshot's fate is to be asked for, then perhaps sent again */
     int64_t in_flight_events;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The reducer over a full topic on a real Kafka, beside kcat reading the same topic to nowhere."""
+"""The reducer over full topics on a real Kafka, beside kcat reading the same topic to nowhere."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import time
 import psycopg2
 from session import (
     ROOT,
+    TICKS_PER_SECOND,
     Bridge,
     Session,
     cpu_seconds,
@@ -27,24 +29,52 @@ from harness import WORKFLOW_TOPIC, wait_until
 from parts import KafkaBroker
 
 PARTITIONS = 8
-NAMESPACES = 16
 # Larger batches than the defaults, as for any topic that is to be read again from its beginning.
-OPTIONS = {"MAX_AGGREGATION_QUEUE_SIZE": "50000", "AGGREGATION_BATCH_SIZE": "10000"}
+OPTIONS = {"MAX_AGGREGATION_QUEUE_SIZE": "200000", "AGGREGATION_BATCH_SIZE": "100000"}
 EVENTS_PER_SECOND = 10000  # of event time: 2 million events are 40 windows of 5 s
+EVENTS_PER_WORKFLOW = 10
+SHUFFLE_MS = 3000  # events out of order come up to so much after their time
 EMPTY_TOPIC = "bench.empty"
-# Windows and totals per namespace, which the comparison with others is about; REDUCER_AGGREGATIONS names
-# others. workflow_grouping makes a row for each of these events, so it has a figure of its own.
-AGGREGATIONS = "namespace_grouping namespace_total time_window"
+OPEN_GROUPS = 100000
 LIMIT_S = 180
 LOADED_S = 5  # by then a started reducer has its partitions and their rows
+SINGLE_EVENTS = 200  # one after the other, to a reducer that has nothing else to do
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """A topic full of stamps."""
+
+    groups: int  # namespaces
+    shuffled_percent: int
+    events: int
+
+    @property
+    def topic(self) -> str:
+        return f"bench.{self.groups}.{self.shuffled_percent}.{self.events}"
+
+    def __str__(self) -> str:
+        order = f"{self.shuffled_percent} % out of order" if self.shuffled_percent else "in order"
+        return f"{self.groups:,} groups, {order}"
+
+
+def loads(events: int) -> list[Load]:
+    """The main one first. Of 100,000 groups nearly every event makes rows of its own."""
+    return [
+        Load(100, 0, events),
+        Load(100, 10, events // 2),
+        Load(OPEN_GROUPS, 0, events // 10),
+        Load(OPEN_GROUPS, 10, events // 10),
+    ]
 
 
 class Reducer:
-    """A Kafka with a full workflow topic; each run counts all of it into a database of its own."""
+    """A Kafka with full topics; each run counts one of them into a database of its own."""
 
     def __init__(self, session: Session, events: int):
         self.session = session
-        self.events = events
+        self.loads = loads(events)
+        self.restart_load = Load(OPEN_GROUPS, 0, OPEN_GROUPS // 3)
         self.kafka = KafkaBroker(
             session.directory / "kafka", free_port(), free_port(), session.directory / "kafka.log"
         )
@@ -54,23 +84,10 @@ class Reducer:
     def start(self) -> None:
         self.kafka.start()
         wait_until(self.kafka_answers, 60, "Kafka's answer")
-        self.new_bridge()
+        self.new_bridge(WORKFLOW_TOPIC)
         self.warm_groups()
-        done = subprocess.run(
-            [str(program("tests/bench/fill_topic")), "--bootstrap", self.kafka.address]
-            + ["--topic", WORKFLOW_TOPIC, "--events", str(self.events)]
-            + ["--namespaces", str(NAMESPACES), "--events-per-second", str(EVENTS_PER_SECOND)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"fill_topic: {done.stdout}{done.stderr}")
-        filled = json.loads(done.stdout)
-        self.session.say(
-            f"topic with {PARTITIONS} partitions filled: {filled['delivered']:,} events in"
-            f" {filled['seconds']:.1f} s"
-        )
+        for load in [*self.loads, self.restart_load]:
+            self.fill(load)
 
     def kafka_answers(self) -> bool:
         """It listens before it answers."""
@@ -88,7 +105,27 @@ class Reducer:
             timeout=60,
         )
 
-    def new_bridge(self, environment: dict | None = None) -> Bridge:
+    def fill(self, load: Load) -> None:
+        self.new_bridge(load.topic)  # makes the topic
+        done = subprocess.run(
+            [str(program("tests/bench/fill_topic")), "--bootstrap", self.kafka.address]
+            + ["--topic", load.topic, "--events", str(load.events)]
+            + ["--namespaces", str(load.groups), "--events-per-second", str(EVENTS_PER_SECOND)]
+            + ["--events-per-workflow", str(EVENTS_PER_WORKFLOW), "--shuffle-ms", str(SHUFFLE_MS)]
+            + ["--shuffle-percent", str(load.shuffled_percent)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"fill_topic: {done.stdout}{done.stderr}")
+        filled = json.loads(done.stdout)
+        self.session.say(
+            f"topic with {PARTITIONS} partitions filled ({load}): {filled['delivered']:,} events in"
+            f" {filled['seconds']:.1f} s"
+        )
+
+    def new_bridge(self, topic: str) -> Bridge:
         """An empty database and a consumer group that has read nothing."""
         self.runs += 1
         name = f"bench_reducer_{self.runs}"
@@ -98,103 +135,156 @@ class Reducer:
         directory = self.session.directory / name
         self.bridge = Bridge(directory, url, {
             "CONTRACTS_DIR": str(contracts_with(directory, chosen_aggregations())),
+            "KAFKA_WORKFLOW_TOPIC": topic,
             "KAFKA_WORKFLOW_PARTITIONS": str(PARTITIONS),
             "KAFKA_CONSUMER_GROUP": name,
             "LOG_LEVEL": "warning",
             **OPTIONS,
-            **(environment or {}),
         })
         self.bridge.database = name
         self.bridge.migrate()
         self.bridge.use_kafka(self.kafka)
         return self.bridge
 
-    def read_with_kcat(self) -> float:
+    def read_with_kcat(self, load: Load) -> float:
         """The yardstick: events/s that kcat reads to nowhere."""
         started = time.monotonic()
         with open("/dev/null", "wb") as nowhere:
             subprocess.run(
-                ["kcat", "-C", "-b", self.kafka.address, "-t", WORKFLOW_TOPIC]
-                + ["-o", "beginning", "-e", "-q", "-c", str(self.events)],
+                ["kcat", "-C", "-b", self.kafka.address, "-t", load.topic]
+                + ["-o", "beginning", "-e", "-q", "-c", str(load.events)],
                 stdout=nowhere,
                 check=True,
                 timeout=LIMIT_S,
             )
-        return self.events / (time.monotonic() - started)
+        return load.events / (time.monotonic() - started)
 
-    def count_all(self) -> dict:
-        """One run from the start of the process to the commit of the last event."""
-        bridge = self.new_bridge()
-        server = bridge.reducer_server()
-        connection = psycopg2.connect(bridge.database_url)
+    def follow(self, servers: list, events: int) -> tuple[float, list[tuple[float, int]]]:
+        """Starts the reducers; (seconds to the first committed row, marks of time and events counted)."""
+        connection = psycopg2.connect(self.bridge.database_url)
         connection.autocommit = True
-        wal = self.session.wal_position()
-        postgres_before = cpu_seconds(self.session.postgres.process.pid)
         started = time.monotonic()
-        server.launch()
+        for server in servers:
+            server.launch()
         first_s, marks = 0.0, []
         try:
             with connection.cursor() as cursor:
-                while True:
+                while not marks or marks[-1][1] < events:
                     cursor.execute("SELECT coalesce(sum(next_offset), 0) FROM reducer_partitions")
                     counted, now = int(cursor.fetchone()[0]), time.monotonic() - started
-                    if counted and not first_s:
-                        first_s = now
+                    first_s = now if counted and not first_s else first_s
                     marks.append((now, counted))
-                    if counted >= self.events:
-                        break
-                    if now > LIMIT_S or not server.process.running:
+                    if now > LIMIT_S or not all(server.process.running for server in servers):
                         raise RuntimeError(
-                            f"the reducer counted {counted} of {self.events} in {now:.0f} s:\n"
-                            f"{server.process.log_tail()}"
+                            f"the reducer counted {counted} of {events} in {now:.0f} s:\n"
+                            + "\n".join(server.process.log_tail() for server in servers)
                         )
                     time.sleep(0.02)
         finally:
             connection.close()
+        return first_s, marks
+
+    def count_all(self, load: Load, instances: int) -> dict:
+        """One run from the start of the processes to the commit of the last event."""
+        bridge = self.new_bridge(load.topic)
+        servers = [bridge.reducer_server(f"reducer-{n + 1}") for n in range(instances)]
+        wal = self.session.wal_position()
+        postgres_before = cpu_seconds(self.session.postgres.process.pid)
+        first_s, marks = self.follow(servers, load.events)
+        seconds = marks[-1][0]
+        per_event = 1e6 / load.events
         figures = {
-            "seconds": now,
-            "per_second": self.events / now,
+            "seconds": seconds,
+            "per_second": load.events / seconds,
             "first_row_s": first_s,
-            "steady_per_second": steady(marks, self.events),
-            "cpu_us": cpu_seconds(server.process.pid) * 1e6 / self.events,
+            "steady_per_second": steady(marks, load.events),
+            "cpu_us": sum(cpu_seconds(server.process.pid) for server in servers) * per_event,
+            "kafka_cpu_us": sum(kafka_seconds(server.process.pid) for server in servers) * per_event,
             "postgres_cpu_us": (cpu_seconds(self.session.postgres.process.pid) - postgres_before)
-            * 1e6 / self.events,
-            "wal_bytes": (self.session.wal_position() - wal) / self.events,
-            "rss_mib": memory_mib(server.process.pid, "VmHWM"),
+            * per_event,
+            "wal_bytes": (self.session.wal_position() - wal) / load.events,
+            "rss_mib": max(memory_mib(server.process.pid, "VmHWM") for server in servers),
             "stamps": self.stamps(),
         }
         self.session.say(
-            f"  reducer: {figures['per_second']:,.0f} events/s from its start ({now:.2f} s, first row"
-            f" after {first_s:.2f} s, {figures['steady_per_second']:,.0f}/s between a tenth and nine"
-            f" tenths), CPU {figures['cpu_us']:.2f} us + PostgreSQL {figures['postgres_cpu_us']:.2f} us,"
-            f" WAL {figures['wal_bytes']:.1f} B, {figures['rss_mib']:.0f} MiB at most,"
+            f"  {instances} reducer{'s' if instances > 1 else ''}: {figures['per_second']:,.0f} events/s"
+            f" from the start ({seconds:.2f} s, first row after {first_s:.2f} s,"
+            f" {figures['steady_per_second']:,.0f}/s between a tenth and nine tenths), CPU"
+            f" {figures['cpu_us']:.2f} us, {figures['kafka_cpu_us']:.2f} of it in the Kafka client's"
+            f" threads, + PostgreSQL {figures['postgres_cpu_us']:.2f} us, WAL"
+            f" {figures['wal_bytes']:.1f} B, {figures['rss_mib']:.0f} MiB at most,"
             f" {figures['stamps']:,} stamps counted"
         )
-        if figures["stamps"] != self.events:
-            raise RuntimeError(f"the reducer's totals say {figures['stamps']}, not {self.events}")
-        server.stop()
+        if figures["stamps"] != load.events:
+            raise RuntimeError(f"the totals say {figures['stamps']}, not {load.events}")
+        for server in servers:
+            server.stop()
         return figures
 
     def stamps(self) -> int:
         rows = self.bridge.sql(
-            "SELECT coalesce(sum(events), 0) FROM aggregation_rows r JOIN aggregation_definitions d ON d.id = r.definition WHERE d.name = 'namespace_total'"
+            "SELECT coalesce(sum(events), 0) FROM aggregation_rows r JOIN aggregation_definitions d"
+            " ON d.id = r.definition WHERE d.name = 'namespace_total'"
         )
         return int(rows[0][0])
 
     def measure_idle(self) -> dict:
-        """Start to ready, resident memory and queries of a reducer whose topic is empty; then its
-        memory with the rows of the last run."""
+        """Memory with the rows of the last run; then start to ready, resident memory and queries of a
+        reducer whose topic is empty, and how soon single events can be queried there."""
         loaded = self.bridge.reducer_server(HTTP_THREADS="64")
         loaded.start()
         time.sleep(LOADED_S)
         loaded_mib = memory_mib(loaded.process.pid)
         loaded.stop()
-        bridge = self.new_bridge({"KAFKA_WORKFLOW_TOPIC": EMPTY_TOPIC})
+        bridge = self.new_bridge(EMPTY_TOPIC)
         server = bridge.reducer_server(HTTP_THREADS="64")
         figures = {**idle_figures(self.session, server, bridge.database), "loaded_mib": loaded_mib}
         say_idle(self.session, "reducer", figures)
-        self.session.say(f"  with the rows of {self.events:,} events: {loaded_mib:.1f} MiB")
+        self.session.say(f"  with the rows of the last run: {loaded_mib:.1f} MiB")
+        server.start()
+        figures["single_ms"] = self.single_events()
+        server.stop()
+        p50, p99 = percentiles(figures["single_ms"])
+        self.session.say(f"  an event can be queried after {p50:.1f} ms (p50), {p99:.1f} ms (p99)")
         return figures
+
+    def single_events(self) -> list[float]:
+        """Milliseconds from handing an event to the producer to its row in an answer of PostgreSQL."""
+        producer = subprocess.Popen(
+            ["kcat", "-P", "-b", self.kafka.address, "-t", EMPTY_TOPIC, "-X", "linger.ms=0"],
+            stdin=subprocess.PIPE,
+        )
+        connection = psycopg2.connect(self.bridge.database_url)
+        connection.autocommit = True
+        times = []
+        try:
+            with connection.cursor() as cursor:
+                for n in range(SINGLE_EVENTS):
+                    times.append(single_event(producer, cursor, f"bench.single{n}"))
+        finally:
+            connection.close()
+            producer.stdin.close()
+            producer.wait(10)
+        return times[1:]  # the first one also waits for the producer's connection
+
+    def measure_restart(self) -> dict:
+        """From the start of a reducer with many open rows to the commit of a record that waited."""
+        load = self.restart_load
+        self.count_all(load, 1)
+        rows = int(self.bridge.sql("SELECT count(*) FROM aggregation_rows")[0][0])
+        times, ready = [], []
+        for n in range(3):
+            text = stamp_text(f"bench.restart{n}", time.time())
+            subprocess.run(
+                ["kcat", "-P", "-b", self.kafka.address, "-t", load.topic], input=text.encode(), check=True
+            )
+            server = self.bridge.reducer_server("reducer-1")
+            first_s, marks = self.follow([server], load.events + n + 1)
+            times.append(marks[-1][0])
+            ready.append(memory_mib(server.process.pid))
+            server.stop()
+        self.session.say(f"restart with {rows:,} open rows: {spread(times, 2)} s, {max(ready):.0f} MiB")
+        return {"rows": rows, "seconds": times, "rss_mib": max(ready)}
 
     def measure_orchestrator_start(self) -> list[float]:
         """Start to ready of an orchestrator on this Kafka."""
@@ -207,13 +297,17 @@ class Reducer:
         self.session.say(f"orchestrator on Kafka: ready after {spread(starts)} ms")
         return starts
 
-    def measure(self, rounds: int) -> dict:
-        figures: dict = {"reads": [], "runs": []}
+    def measure(self, rounds: int) -> list[dict]:
+        """The main load in every round, the others once; each beside what kcat reads in that round."""
+        measured = [{"load": load, "reads": [], "runs": [], "two": []} for load in self.loads]
         for n in range(rounds):
-            figures["reads"].append(self.read_with_kcat())
-            self.session.say(f"round {n + 1}: kcat reads {figures['reads'][-1]:,.0f} events/s")
-            figures["runs"].append(self.count_all())
-        return figures
+            for one in measured if n == 0 else measured[:1]:
+                load = one["load"]
+                one["reads"].append(self.read_with_kcat(load))
+                self.session.say(f"{load}, round {n + 1}: kcat reads {one['reads'][-1]:,.0f} events/s")
+                one["runs"].append(self.count_all(load, 1))
+                one["two"].append(self.count_all(load, 2))
+        return measured
 
     def close(self) -> None:
         if self.bridge is not None:
@@ -222,7 +316,9 @@ class Reducer:
 
 
 def chosen_aggregations() -> list[str]:
-    return (os.environ.get("REDUCER_AGGREGATIONS") or AGGREGATIONS).split()
+    """Those that are shipped; REDUCER_AGGREGATIONS names some of them."""
+    shipped = [file.stem for file in (ROOT / "contracts" / "aggregations").glob("*.yaml")]
+    return (os.environ.get("REDUCER_AGGREGATIONS") or " ".join(shipped)).split()
 
 
 def contracts_with(directory: pathlib.Path, names: list[str]) -> pathlib.Path:
@@ -241,3 +337,50 @@ def steady(marks: list[tuple[float, int]], events: int) -> float:
     low = next(mark for mark in marks if mark[1] >= events * 0.1)
     high = next(mark for mark in marks if mark[1] >= events * 0.9)
     return (high[1] - low[1]) / (high[0] - low[0]) if high[0] > low[0] else 0.0
+
+
+def kafka_seconds(pid: int) -> float:
+    """CPU time of the threads that librdkafka started: it names them."""
+    total = 0
+    for stat in pathlib.Path(f"/proc/{pid}/task").glob("*/stat"):
+        name, _, rest = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")
+        if name.partition("(")[2].startswith("rdk:"):
+            total += sum(map(int, rest.split()[11:13]))
+    return total / TICKS_PER_SECOND
+
+
+def stamp_text(namespace: str, now: float) -> str:
+    """A stamp in one line."""
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+    return json.dumps({
+        "event_type": "stamp_workflow_completed",
+        "event_timestamp": f"{moment}.{int(now % 1 * 1e6):06d}Z",
+        "payload": {
+            "workflow_id": namespace,
+            "file_hash": namespace,
+            "file_size": 1,
+            "namespace": namespace,
+            "processing_time_ms": 1.5,
+        },
+    })
+
+
+def single_event(producer: subprocess.Popen, cursor, namespace: str) -> float:
+    began = time.monotonic()
+    producer.stdin.write((stamp_text(namespace, time.time()) + "\n").encode())
+    producer.stdin.flush()
+    while True:
+        cursor.execute(
+            "SELECT 1 FROM aggregation_rows r JOIN aggregation_definitions d ON d.id = r.definition"
+            " WHERE d.name = 'namespace_total' AND r.group_key = %s",
+            (namespace,),
+        )
+        if cursor.fetchone():
+            return (time.monotonic() - began) * 1000
+        if time.monotonic() - began > LIMIT_S:
+            raise RuntimeError(f"the event of {namespace} was not counted")
+
+
+def percentiles(values: list[float]) -> tuple[float, float]:
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
