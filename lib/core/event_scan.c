@@ -9,11 +9,13 @@
 
 #include "base/limits.h"
 #include "base/plain.h"
+#include "base/text_hash.h"
 
 #define NUMBER_BYTES_MAX 64   /* longer numbers are copied to the heap before strtod */
 #define DECIMAL_BYTES_MAX 16  /* so many octets with a dot have at most 15 digits */
 #define FINITE_DIGITS_MAX 300 /* a number with fewer digits and no exponent is finite */
 #define HEADS 64              /* chains of an object's wanted members */
+#define HINT_PLACES 4         /* where the hint of a member may stand */
 #define NOWHERE (-1)          /* an object that holds nothing wanted */
 #define TOP 0                 /* the envelope itself */
 
@@ -38,6 +40,8 @@ struct scan {
     const char *end;
     const char *fault;
     struct event_value *values;
+    struct event_hints *hints;
+    uint16_t hint; /* of the member read last; 0 at the beginning */
 };
 
 /* -- paths -- */
@@ -397,27 +401,96 @@ static inline const char *scan_value(struct scan *scan, const char *p, int insid
                                       : scan_other(scan, p, inside, depth, value);
 }
 
-static inline const char *scan_member(struct scan *scan, const char *p, int object, int depth)
+static inline bool hint_fits(const struct event_hint *hint, const char *p, const char *end)
 {
-    struct event_value name, value;
+#if defined(__SSE2__)
+    if (end - p < EVENT_HINT_BYTES_MAX)
+        return false;
+    const __m128i *known = (const __m128i *)(const void *)hint->text;
+    const __m128i *found = (const __m128i *)(const void *)p;
+    __m128i low = _mm_cmpeq_epi8(_mm_loadu_si128(known), _mm_loadu_si128(found));
+    __m128i high = _mm_cmpeq_epi8(_mm_loadu_si128(known + 1), _mm_loadu_si128(found + 1));
+    uint32_t same = (uint32_t)_mm_movemask_epi8(low) | (uint32_t)_mm_movemask_epi8(high) << 16;
+    return (same & hint->mask) == hint->mask;
+#else
+    return end - p >= hint->bytes && plain_same(hint->text, p, hint->bytes);
+#endif
+}
+
+/* The place of a hint: where it is, else a free one near, else the first of them. */
+static uint16_t hint_place(const struct event_hints *hints, const char *text, size_t bytes,
+                           int object)
+{
+    size_t first = (size_t)(text_hash(text, bytes) + (uint64_t)object * 31);
+    for (size_t i = first; i < first + HINT_PLACES; i++) {
+        const struct event_hint *hint = &hints->items[i % EVENT_HINTS];
+        if (hint->bytes == 0 ||
+            (hint->bytes == bytes && hint->object == object && plain_same(hint->text, text, bytes)))
+            return (uint16_t)(i % EVENT_HINTS);
+    }
+    return (uint16_t)(first % EVENT_HINTS);
+}
+
+/* Notes the octets from a name's quote to its colon as what comes after the member before. */
+static void learn(struct scan *scan, const char *text, size_t bytes, int object, int slot)
+{
+    if (bytes > EVENT_HINT_BYTES_MAX)
+        return;
+    uint16_t place = hint_place(scan->hints, text, bytes, object);
+    struct event_hint *hint = &scan->hints->items[place];
+    memcpy(hint->text, text, bytes);
+    hint->mask = UINT32_MAX >> (EVENT_HINT_BYTES_MAX - bytes);
+    hint->bytes = (uint8_t)bytes;
+    hint->object = (int16_t)object;
+    hint->slot = (int16_t)slot;
+    scan->hints->items[scan->hint].next = place;
+    scan->hint = place;
+}
+
+static const char *find_name(struct scan *scan, const char *p, int object, int *slot)
+{
+    struct event_value name;
     p = find_next(p, scan->end, '"');
     if (!p)
         return fail(scan, "an object's member has no name");
+    const char *start = p;
     p = scan_string(scan, p, &name);
     if (!p)
         return NULL;
     p = find_next(p, scan->end, ':');
     if (!p)
         return fail(scan, "a member's name is not followed by a colon");
-    int slot = slot_of(scan->paths, object, &name);
+    *slot = slot_of(scan->paths, object, &name);
+    learn(scan, start, (size_t)(p + 1 - start), object, *slot);
+    return p + 1;
+}
+
+/* A member's name and its colon. */
+static inline const char *scan_name(struct scan *scan, const char *p, int object, int *slot)
+{
+    uint16_t number = scan->hints->items[scan->hint].next;
+    const struct event_hint *hint = &scan->hints->items[number];
+    if (hint->bytes == 0 || hint->object != object || !hint_fits(hint, p, scan->end))
+        return find_name(scan, p, object, slot);
+    scan->hint = number;
+    *slot = hint->slot;
+    return p + hint->bytes;
+}
+
+static inline const char *scan_member(struct scan *scan, const char *p, int object, int depth)
+{
+    struct event_value ignored;
+    int slot;
+    p = scan_name(scan, p, object, &slot);
+    if (!p)
+        return NULL;
     if (!slot)
-        return scan_value(scan, p + 1, NOWHERE, depth, &value);
+        return scan_value(scan, p, NOWHERE, depth, &ignored);
+    struct event_value *value = &scan->values[slot];
     int inside = scan->paths->nodes[slot].has_members ? slot : NOWHERE;
-    if (inside != NOWHERE && scan->values[slot].type != JSON_ABSENT)
+    if (inside != NOWHERE && value->type != JSON_ABSENT)
         forget(scan, inside);
-    p = scan_value(scan, p + 1, inside, depth, &value);
-    scan->values[slot] = value;
-    return p;
+    return scan_value(scan, p, inside, depth, value);
 }
 
 /* p at the opening brace, as in scan_array at the bracket. */
@@ -487,10 +560,10 @@ static const char *scan_other(struct scan *scan, const char *p, int inside, int 
     return scan_word(scan, p, JSON_NULL, "null", 4, value);
 }
 
-const char *event_scan(const struct event_paths *paths, const char *text, size_t bytes,
-                       struct event_value *values)
+const char *event_scan(const struct event_paths *paths, struct event_hints *hints, const char *text,
+                       size_t bytes, struct event_value *values)
 {
-    struct scan scan = {.paths = paths, .end = text + bytes, .values = values};
+    struct scan scan = {.paths = paths, .end = text + bytes, .values = values, .hints = hints};
     struct event_value whole = {0};
     memset(values, 0, (size_t)paths->count * sizeof(*values));
     _Static_assert(JSON_ABSENT == 0, "zeroed values are absent");

@@ -42,8 +42,28 @@ int event_paths_add(struct event_paths *paths, const char *path, size_t bytes);
 int event_paths_count(const struct event_paths *paths); /* slots; values[] needs as many */
 const char *event_paths_text(const struct event_paths *paths, int slot);
 
-const char *event_scan(const struct event_paths *paths, const char *text, size_t bytes,
-                       struct event_value *values) MUST_USE;
+#define EVENT_HINTS 512
+#define EVENT_HINT_BYTES_MAX 32
+
+/* A member as it stood in an event before: its name from the quote to the colon. */
+struct event_hint {
+    char text[EVENT_HINT_BYTES_MAX];
+    uint32_t mask;  /* a bit for each octet of text that counts */
+    uint8_t bytes;  /* 0: none */
+    int16_t object; /* in which it stood */
+    int16_t slot;
+    uint16_t next; /* the hint of the member that came after it */
+};
+
+/* Events of one kind have the same members in the same order: what comes next is compared with what came
+ * there last, and looked up only when it is something else. Zeroed is a valid start. Belongs to one table of
+ * paths, and one thread at a time. */
+struct event_hints {
+    struct event_hint items[EVENT_HINTS];
+};
+
+const char *event_scan(const struct event_paths *paths, struct event_hints *hints, const char *text,
+                       size_t bytes, struct event_value *values) MUST_USE;
 
 /* The string itself: lent from the event, or decoded into *scratch (which is emptied) when it has
  * escapes. NULL when the value is no string. */

@@ -31,6 +31,7 @@ static const char *const wanted[WANTED] = {"event_id",
                                            "payload.to_state",
                                            "metadata.namespace"};
 static struct event_paths *paths;
+static struct event_hints hints; /* of all tests: what one event taught must not disturb another */
 static int slots[WANTED];
 
 static void setup(void)
@@ -49,7 +50,7 @@ struct found {
 
 static const char *scan(const char *text, size_t bytes, struct found *found)
 {
-    const char *fault = event_scan(paths, text, bytes, found->slots);
+    const char *fault = event_scan(paths, &hints, text, bytes, found->slots);
     for (int i = 0; i < WANTED; i++)
         found->values[i] = found->slots[slots[i]];
     return fault;

@@ -407,7 +407,8 @@ const char *event_read(struct event *event, const struct event_record *record)
     event->counts = event->invalid = 0;
     if (!record->value)
         return "the record has no value";
-    const char *fault = event_scan(set->paths, record->value, record->value_bytes, event->values);
+    const char *fault =
+        event_scan(set->paths, &event->hints, record->value, record->value_bytes, event->values);
     if (fault)
         return fault;
     if (!event_value_text(&event->values[set->event_type_slot], &event->scratch, &bytes) ||

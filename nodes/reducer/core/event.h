@@ -61,6 +61,7 @@ struct event {
     uint64_t invalid; /* those whose filter it passed but whose rules it breaks */
     const char *key;  /* the record's */
     size_t key_bytes;
+    struct event_hints hints;
     struct event_value *values; /* by slot */
     struct event_field *fields; /* by the set's numbers, as the following */
     struct event_truth *conditions;
