@@ -177,23 +177,30 @@ uint64_t event_find_hash(struct event *event, int number)
 
 /* -- conditions -- */
 
-static inline bool is_choice(struct event_field *field,
-                             const struct aggregation_condition *condition)
+static bool is_text_choice(const struct event_field *field,
+                           const struct aggregation_condition *condition)
+{
+    const struct aggregation_choice *choice = condition->choices;
+    for (const struct aggregation_choice *end = choice + condition->choices_count; choice < end;
+         choice++) {
+        if (choice->bytes == field->bytes && choice->type == JSON_STRING &&
+            plain_same(choice->text, field->text, field->bytes))
+            return true;
+    }
+    return false;
+}
+
+static bool is_choice(struct event_field *field, const struct aggregation_condition *condition)
 {
     for (int i = 0; i < condition->choices_count; i++) {
         const struct aggregation_choice *choice = &condition->choices[i];
         if (choice->type != field->type)
             continue;
-        if (choice->type == JSON_STRING) {
-            if (choice->bytes == field->bytes &&
-                plain_same(choice->text, field->text, field->bytes))
-                return true;
-        } else if (choice->type != JSON_NUMBER) {
+        if (choice->type != JSON_NUMBER)
             return true;
-        } else if (event_find_number(field) && field->number >= choice->number &&
-                   field->number <= choice->number) {
+        if (event_find_number(field) && field->number >= choice->number &&
+            field->number <= choice->number)
             return true;
-        }
     }
     return false;
 }
@@ -203,7 +210,8 @@ static inline bool test_value(struct event_field *field,
 {
     switch (condition->test) {
     case TEST_EQUALS:
-        return is_choice(field, condition);
+        return field->type == JSON_STRING ? is_text_choice(field, condition)
+                                          : is_choice(field, condition);
     case TEST_PREFIX:
         return field->type == JSON_STRING && field->bytes >= condition->choices[0].bytes &&
                memcmp(field->text, condition->choices[0].text, condition->choices[0].bytes) == 0;
@@ -304,25 +312,37 @@ static bool join_keys(struct event *event, const struct aggregation_group *keys,
     return true;
 }
 
+/* A group of several keys or of none, or by buckets. */
+static bool find_any_group(struct event *event, const struct aggregation_group *keys,
+                           struct event_group *group)
+{
+    group->text = "";
+    group->bytes = 0;
+    if (keys->count == 1)
+        group->text = key_text(event, &keys->keys[0], &group->bytes);
+    else if (keys->count > 1 && !join_keys(event, keys, group))
+        group->text = NULL;
+    if (group->text)
+        group->hash = text_hash(group->text, group->bytes);
+    return group->text && group->bytes <= AGGREGATION_GROUP_BYTES_MAX;
+}
+
 const struct event_group *event_find_group(struct event *event, int number)
 {
     const struct aggregation_group *keys = &event->set->groups[number];
     struct event_group *group = &event->groups[number];
     group->seen = event->number;
-    group->text = "";
-    group->bytes = 0;
-    if (keys->count == 0)
-        group->valid = true;
-    else if (keys->count == 1)
-        group->valid = (group->text = key_text(event, &keys->keys[0], &group->bytes)) != NULL;
-    else
-        group->valid = join_keys(event, keys, group);
-    group->valid = group->valid && group->bytes <= AGGREGATION_GROUP_BYTES_MAX;
-    if (!group->valid)
+    if (keys->count != 1 || keys->keys[0].buckets) {
+        group->valid = find_any_group(event, keys, group);
         return group;
-    group->hash = keys->count == 1 && !keys->keys[0].buckets
-                      ? event_field_hash(event, keys->keys[0].field) /* of the same text */
-                      : text_hash(group->text, group->bytes);
+    }
+    const struct event_field *field = event_field(event, keys->keys[0].field);
+    group->valid = field->type != JSON_ABSENT && field->bytes <= AGGREGATION_GROUP_BYTES_MAX;
+    if (group->valid) {
+        group->text = field->text;
+        group->bytes = field->bytes;
+        group->hash = event_field_hash(event, keys->keys[0].field); /* of the same text */
+    }
     return group;
 }
 
