@@ -19,6 +19,7 @@ from session import (
     free_port,
     idle_figures,
     memory_mib,
+    percentiles,
     program,
     say_idle,
     spread,
@@ -37,7 +38,6 @@ SHUFFLE_MS = 3000  # events out of order come up to so much after their time
 EMPTY_TOPIC = "bench.empty"
 OPEN_GROUPS = 100000
 LIMIT_S = 180
-LOADED_S = 5  # by then a started reducer has its partitions and their rows
 SINGLE_EVENTS = 200  # one after the other, to a reducer that has nothing else to do
 
 
@@ -229,18 +229,12 @@ class Reducer:
         return int(rows[0][0])
 
     def measure_idle(self) -> dict:
-        """Memory with the rows of the last run; then start to ready, resident memory and queries of a
-        reducer whose topic is empty, and how soon single events can be queried there."""
-        loaded = self.bridge.reducer_server(HTTP_THREADS="64")
-        loaded.start()
-        time.sleep(LOADED_S)
-        loaded_mib = memory_mib(loaded.process.pid)
-        loaded.stop()
+        """Start to ready, resident memory and queries of a reducer whose topic is empty, and how soon
+        single events can be queried there."""
         bridge = self.new_bridge(EMPTY_TOPIC)
         server = bridge.reducer_server(HTTP_THREADS="64")
-        figures = {**idle_figures(self.session, server, bridge.database), "loaded_mib": loaded_mib}
+        figures = idle_figures(self.session, server, bridge.database)
         say_idle(self.session, "reducer", figures)
-        self.session.say(f"  with the rows of the last run: {loaded_mib:.1f} MiB")
         server.start()
         figures["single_ms"] = self.single_events()
         server.stop()
@@ -379,8 +373,3 @@ def single_event(producer: subprocess.Popen, cursor, namespace: str) -> float:
             return (time.monotonic() - began) * 1000
         if time.monotonic() - began > LIMIT_S:
             raise RuntimeError(f"the event of {namespace} was not counted")
-
-
-def percentiles(values: list[float]) -> tuple[float, float]:
-    ordered = sorted(values)
-    return ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]

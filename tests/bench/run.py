@@ -51,13 +51,12 @@ def measure_waiting(session: Session) -> dict:
 
 
 def measure_reducer(session: Session, rounds: int) -> dict:
-    events = number("REDUCER_EVENTS", 2000000)
-    reducer = Reducer(session, events)
+    reducer = Reducer(session, number("REDUCER_EVENTS", 2000000))
     try:
         reducer.start()
         return {
-            "events": events,
-            "load": reducer.measure(rounds),
+            "loads": reducer.measure(rounds),
+            "restart": reducer.measure_restart(),
             "idle": reducer.measure_idle(),
             "orchestrator_start_ms": reducer.measure_orchestrator_start(),
         }

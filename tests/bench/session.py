@@ -155,6 +155,12 @@ def say_idle(session: Session, name: str, figures: dict) -> None:
     )
 
 
+def percentiles(values: list[float]) -> tuple[float, float]:
+    """p50 and p99"""
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
+
+
 def spread(values: list[float], digits: int = 0) -> str:
     """min / median / max"""
     low, middle, high = min(values), statistics.median(values), max(values)

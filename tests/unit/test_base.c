@@ -131,6 +131,28 @@ START_TEST(instants_go_there_and_back)
 }
 END_TEST
 
+/* Reading beside the minute read last gives what reading alone gives, for the text and for all that differ from
+ * it in one octet. */
+static void check_near(const char *text)
+{
+    static struct instant_minute last;
+    static const char with[] = "0569.:Z+- ";
+    char other[64];
+    size_t bytes = strlen(text);
+    ck_assert_uint_lt(bytes, sizeof(other));
+    for (size_t at = 0; at <= bytes; at++) {
+        for (size_t i = 0; i + 1 < sizeof(with); i++) {
+            int64_t alone = -1, near = -1;
+            memcpy(other, text, bytes);
+            if (at < bytes)
+                other[at] = with[i];
+            ck_assert(instant_parse(other, bytes, &alone) ==
+                      instant_parse_near(&last, other, bytes, &near));
+            ck_assert_int_eq(alone, near);
+        }
+    }
+}
+
 START_TEST(offsets_and_fractions_are_read)
 {
     static const struct {
@@ -146,6 +168,7 @@ START_TEST(offsets_and_fractions_are_read)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         int64_t read = 5;
         ck_assert_msg(instant_parse(rows[i].text, strlen(rows[i].text), &read), "%s", rows[i].text);
+        check_near(rows[i].text);
         ck_assert_int_eq(read, rows[i].instant_us);
     }
 }
@@ -176,6 +199,7 @@ START_TEST(what_is_no_instant_is_refused)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         int64_t unchanged = 5;
         ck_assert_msg(!instant_parse(bad[i], strlen(bad[i]), &unchanged), "%s", bad[i]);
+        check_near(bad[i]);
         ck_assert_int_eq(unchanged, 5);
     }
 }

@@ -138,7 +138,13 @@ START_TEST(whole_numbers_are_read_however_they_are_written)
         {"900000000000000000", true, 900000000000000000},
         {"99999999999999999999", false, 0},
         {"-0", true, 0},
+        {"-0.0", true, 0},
         {"2.5e1", true, 25},
+        {"9007199254740993", true, 9007199254740993},
+        {"-9999999999999999", true, -9999999999999999},
+        {"123456789012.345", false, 0},
+        {"-0.1", false, 0},
+        {"12345678901234.0", true, 12345678901234},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char event[96];
@@ -151,6 +157,45 @@ START_TEST(whole_numbers_are_read_however_they_are_written)
                       cases[i].number);
         if (cases[i].fine)
             ck_assert_int_eq(value, cases[i].value);
+        double number = -1, alone = -2;
+        int64_t whole = 0;
+        bool is_whole = false;
+        ck_assert(event_value_double(&fields.values[FILE_SIZE], &alone));
+        ck_assert(event_value_number(&fields.values[FILE_SIZE], &number, &whole, &is_whole));
+        ck_assert_msg(number >= alone && number <= alone, "%s", cases[i].number);
+        ck_assert_msg(is_whole == cases[i].fine, "%s", cases[i].number);
+        if (is_whole)
+            ck_assert_int_eq(whole, cases[i].value);
+    }
+}
+END_TEST
+
+/* A name is compared with what stood there in an event before, so events that nearly agree come one after the
+ * other. */
+START_TEST(what_an_event_taught_changes_nothing)
+{
+    static const char *const events[] = {
+        "{\"event_id\":\"1\",\"event_type\":\"x\",\"payload\":{\"namespace\":\"a\",\"file_size\":1}"
+        "}",
+        "{\"event_id\":\"1\",\"event_typo\":\"x\",\"payload\":{\"namespace\":\"a\",\"file_sizes\":"
+        "1}}",
+        "{\"event_id\":\"1\",\"namespace\":\"x\",\"other\":{\"namespace\":\"a\",\"file_size\":1}}",
+        "{\"event_id\" : "
+        "\"1\",\"event_type\":\"x\",\"payload\":{\"file_size\":1,\"namespace\":\"a\"}}",
+        "{\"payload\":{\"file_size\":1,\"namespace\":\"a\"},\"event_id\":\"1\",\"payload\":{}}",
+    };
+    enum { EVENTS = sizeof(events) / sizeof(events[0]) };
+    for (int i = 0; i < EVENTS * EVENTS * EVENTS; i++) {
+        const char *event = events[i / (i % 2 ? 1 : EVENTS) % EVENTS];
+        struct event_hints none = {0};
+        struct event_value plain[EVENT_SLOTS_MAX], taught[EVENT_SLOTS_MAX];
+        ck_assert_ptr_null(event_scan(paths, &none, event, strlen(event), plain));
+        ck_assert_ptr_null(event_scan(paths, &hints, event, strlen(event), taught));
+        for (int slot = 0; slot < event_paths_count(paths); slot++) {
+            ck_assert_int_eq(plain[slot].type, taught[slot].type);
+            ck_assert_ptr_eq(plain[slot].data, taught[slot].data);
+            ck_assert_uint_eq(plain[slot].bytes, taught[slot].bytes);
+        }
     }
 }
 END_TEST
@@ -271,6 +316,7 @@ int main(void)
     tcase_add_test(tests, wanted_fields_are_found_where_they_belong);
     tcase_add_test(tests, of_a_name_that_comes_twice_the_last_one_counts);
     tcase_add_test(tests, whole_numbers_are_read_however_they_are_written);
+    tcase_add_test(tests, what_an_event_taught_changes_nothing);
     tcase_add_loop_test(tests, it_accepts_what_the_parser_accepts, 0,
                         (int)(sizeof(texts) / sizeof(texts[0])));
     tcase_add_test(tests, it_agrees_with_the_parser_on_damaged_events);
