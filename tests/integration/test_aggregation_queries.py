@@ -3,14 +3,23 @@
 files are gone, and why a window is not final."""
 
 import csv
+import fcntl
 import io
 import json
+import os
+import pty
+import re
 import shutil
+import signal
+import struct
+import subprocess
+import termios
 import urllib.parse
 
+import parts
 import pytest
 import web
-from harness import ROOT, wait_until
+from harness import ROOT, program, wait_until
 from test_reducer import START, at, get, produce, stamp
 
 TWO_KEYS = """# SPDX-License-Identifier: MIT
@@ -233,6 +242,56 @@ def test_gaps_and_retention_are_explained(counted):
 def test_what_cannot_be_explained(counted, query, field):
     answer = ask(counted, query, "/api/v1/windows/explain")
     assert (answer.status, answer.json["field"]) == (422, field), answer
+
+
+def test_rows_are_shown(counted):
+    table = counted.bridgectl("aggregations", "show", "orders", "--key", "namespace=a", "--measure", "stamps").stdout
+    lines = table.splitlines()
+    assert lines[0].split() == ["WINDOW", "STATE", "namespace", "content_type", "stamps", "files", "type"]
+    assert lines[1].split()[:3] == [at(4000)[:-8] + "Z", "open", "a"] and len(lines) == 1 + 5 + 2 + 5
+    assert lines[7] == "stamps" and "####" in lines[8]
+    shown = counted.bridgectl("aggregations", "show", "orders", "--json", "--limit", "3").stdout
+    assert json.loads(shown) == rows(counted, "type=orders")[:3]
+    lines = counted.bridgectl("aggregations", "show", "orders", "--csv").stdout
+    assert lines == ask(counted, "type=orders&limit=20&format=csv").text
+    assert counted.bridgectl("aggregations", "show", "orders", "--key", "x", check=False).returncode == 2
+    refused = counted.bridgectl("aggregations", "show", "no_such", check=False)
+    assert refused.returncode == 1 and "no_such" in refused.stderr
+    told = counted.bridgectl("aggregations", "explain", "time_window", "--start", at(0)).stdout
+    assert "it closes when every watermark has passed" in told and "quiet" in told
+
+
+def start_following(bridge, stdout, *arguments, **environment):
+    command = [str(program("bridgectl")), "aggregations", "show", "orders", "--follow", "--interval", "100"]
+    environment = {**parts.clean_environment(), **bridge.settings, **environment}
+    return subprocess.Popen([*command, *arguments], stdout=stdout, env=environment)
+
+
+def test_rows_are_followed(counted):
+    """Without a terminal a line for each change; on one the same lines again, and a clean end."""
+    # pylint: disable=consider-using-with
+    process = start_following(counted, subprocess.PIPE, "--json", "--key", "namespace=followed")
+    first = stamp("followed", 6100)
+    produce(counted, [first], partition=0)
+    assert json.loads(process.stdout.readline())["values"]["stamps"] == 1
+    produce(counted, [stamp("followed", 6200)], partition=0)
+    assert json.loads(process.stdout.readline())["values"]["stamps"] == 2
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 14, 60, 0, 0))
+    process = start_following(counted, slave, NO_COLOR="1")
+    os.close(slave)
+    drawn = b""
+    while drawn.count(b"WINDOW") < 2:
+        drawn += os.read(master, 4096)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    drawn += os.read(master, 4096)
+    os.close(master)
+    text = re.sub(rb"\x1b\[[0-9?]*[A-Za-z]", b"", drawn).decode()
+    assert all(len(line) <= 60 for line in text.replace("\r", "").split("\n")), text
+    assert "\nstamps" in text.replace("\r", "") and b"\x1b[36m" not in drawn and drawn.endswith(b"\x1b[?25h")
 
 
 def test_a_definition_is_read_after_its_file_is_gone(counted):

@@ -49,6 +49,7 @@ extern const struct command contract_commands[];
 extern const struct command contract_version_commands[];
 extern const struct command aggregation_commands[];
 extern const struct command rebuild_commands[];
+extern const struct command aggregation_row_commands[];
 extern const struct command migrate_commands[];
 extern const struct command topic_commands[];
 extern const struct command health_commands[];
