@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: MIT
 """What the reducer needs is away, full or gone: nothing is lost unsaid, nothing doubled, and it goes on by itself."""
 
+import json
+import shutil
+import subprocess
+
+import kafka
 import psycopg2
+import pytest
 import web
-from harness import scaled, unique, wait_until
+from harness import WORKFLOW_TOPIC, scaled, unique, wait_until
 from test_reducer import get, produce, stamp
 
 DISK_FULL = """
@@ -33,7 +39,7 @@ def total(bridge, namespace: str) -> int:
 
 
 def next_offset(bridge) -> int:
-    return bridge.sql("SELECT sum(next_offset) FROM reducer_partitions")[0][0]
+    return int(bridge.sql("SELECT sum(next_offset) FROM reducer_partitions")[0][0])
 
 
 def gaps(bridge) -> list[dict]:
@@ -160,3 +166,63 @@ def test_a_killed_database_and_a_full_disk_lose_and_double_nothing(directory, ow
     )
     assert rows[0][0] == 2 * count
     wait_until(lambda: web.get(ready).status == 200, 60, "ready again")
+
+
+def produce_in_transactions(bridge, records, transactions: int) -> None:
+    """The records in so many transactions: each leaves a marker, which takes an offset."""
+    lines = [f"{key}\x01{value}\n" for key, value in records]
+    for n in range(transactions):
+        command = ["kcat", "-P", "-b", bridge.broker.address, "-t", WORKFLOW_TOPIC, "-K", "\x01", "-p", "0"]
+        command += ["-X", f"transactional.id={n}"]
+        part = "".join(lines[n::transactions]).encode()
+
+        def committed(command=command, part=part) -> bool:
+            done = subprocess.run(command, input=part, capture_output=True, check=False, timeout=60)
+            return done.returncode == 0
+
+        wait_until(committed, 60, "a transaction, once its coordinator is there", interval=0.5)
+
+
+def delete_records(broker, directory, before: int) -> None:
+    plan = directory / "deleted.json"
+    partition = {"topic": WORKFLOW_TOPIC, "partition": 0, "offset": before}
+    plan.write_text(json.dumps({"partitions": [partition], "version": 1}), encoding="utf-8")
+    arguments = ["--bootstrap-server", broker.address, "--offset-json-file", str(plan)]
+    command = kafka.java("org.apache.kafka.tools.DeleteRecordsCommand", *arguments)
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+
+@pytest.mark.kafka
+def test_markers_are_no_gap_deleted_records_are_and_another_cluster_begins_anew(directory, empty_bridge, own_kafka):
+    namespace = unique("holes")
+    empty_bridge.environment |= {"PARTITION_IDLE_MS": "1000", "KAFKA_WORKFLOW_PARTITIONS": "1"}
+    empty_bridge.migrate()
+    empty_bridge.use_kafka(own_kafka)
+    empty_bridge.start_reducer(MAX_AGGREGATION_QUEUE_SIZE="100", AGGREGATION_BATCH_SIZE="100")
+    produce_in_transactions(empty_bridge, [stamp(namespace, n) for n in range(30)], 3)
+    produce(empty_bridge, [stamp(namespace, 30)])
+    empty_bridge.wait_total(namespace, 31)
+    base = next_offset(empty_bridge)
+    assert base >= 34
+    assert gaps(empty_bridge) == []
+
+    empty_bridge.sql(DISK_FULL)
+    produce(empty_bridge, [stamp(namespace, n) for n in range(200)])
+    wait_until(lambda: empty_bridge.metric("aggregation_queue_size", "reducer") >= 100, 60, "a full queue")
+    produce(empty_bridge, [stamp(namespace, n) for n in range(1000)])
+    delete_records(own_kafka, directory, base + 700)
+    empty_bridge.sql(ROOM_AGAIN)
+    wait_until(lambda: next_offset(empty_bridge) == base + 1200, 60, "the rest being read")
+    (gap,) = gaps(empty_bridge)
+    assert base + 100 <= gap["from_offset"] <= base + 200 and gap["to_offset"] == base + 700, gap
+    counted = 31 + 1200 - gap["records"]
+    assert total(empty_bridge, namespace) == counted
+
+    own_kafka.stop()
+    shutil.rmtree(own_kafka.directory)
+    own_kafka.start()
+    empty_bridge.create_topics()
+    produce(empty_bridge, [stamp(namespace, n) for n in range(2000)])
+    empty_bridge.wait_total(namespace, counted + 2000)
+    assert gaps(empty_bridge) == []
+    assert len(said(empty_bridge, "reading the workflow topic")) >= 2
