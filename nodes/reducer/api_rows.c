@@ -119,7 +119,16 @@ static bool read_hex(const char *hex, char *out, size_t capacity)
         out[i] = (char)octet;
     }
     out[digits / 2] = 0;
-    return true;
+    return utf8_is_valid(out, digits / 2) && strlen(out) == digits / 2;
+}
+
+/* A time that a window can start at: of the years that RFC 3339 can write. */
+static bool is_instant(long long instant_us)
+{
+    char text[INSTANT_TEXT_BYTES];
+    int64_t read_us;
+    instant_format_us(instant_us, text);
+    return instant_parse(text, strlen(text), &read_us) && read_us == instant_us;
 }
 
 static enum error_code read_cursor(const char *text, struct query_filter *filter,
@@ -131,7 +140,8 @@ static enum error_code read_cursor(const char *text, struct query_filter *filter
     if (!text)
         return ERR_OK;
     if (sscanf(text, "%c.%lld.%lld.%d.%n", &order, &start_us, &window_ms, &definition, &read) < 4 ||
-        read == 0 || !read_hex(text + read, filter->after_group, sizeof(filter->after_group)))
+        read == 0 || !is_instant(start_us) ||
+        !read_hex(text + read, filter->after_group, sizeof(filter->after_group)))
         return error_set_field(error, ERR_INVALID, "cursor",
                                "cursor is not a next_cursor of this list");
     if (order != (filter->oldest_first ? 'a' : 'd'))

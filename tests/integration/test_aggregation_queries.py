@@ -172,7 +172,8 @@ def test_csv_of_everything_has_the_same_columns(counted):
         ("window_ms=0", "window_ms"), ("type=orders_ever&from=2026-01-01T00:00:00Z", "from"),
         ("type=orders_ever&state=open", "state"), ("type=orders&size=1", "size"), ("limit=1001", "limit"),
         ("type=time_window&namespace=a", "namespace"), ("type=orders&namespace=a&group=b", "namespace"),
-        ("cursor=d.0.0.1.zz", "cursor"), ("order=asc&cursor=d.0.0.1.61", "cursor"),
+        ("cursor=d.0.0.1.zz", "cursor"), ("cursor=d.0.0.1.ff", "cursor"), ("cursor=d.0.0.1.6100", "cursor"),
+        ("cursor=d.9223372036854775807.0.1.61", "cursor"), ("cursor=a", "cursor"), ("order=asc&cursor=d.0.0.1.61", "cursor"),
     ],
 )
 def test_what_cannot_be_asked(counted, query, field):
@@ -277,6 +278,11 @@ def test_rows_are_followed(counted):
     produce(counted, [stamp("followed", 6200)], partition=0)
     assert json.loads(process.stdout.readline())["values"]["stamps"] == 2
     process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    process = start_following(counted, subprocess.PIPE, "--csv", "--key", "namespace=b")
+    asked = ask(counted, "type=orders&namespace=b&format=csv").text
+    assert process.stdout.readline() + process.stdout.readline() == asked.encode()
+    process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 14, 60, 0, 0))

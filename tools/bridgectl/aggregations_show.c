@@ -319,28 +319,34 @@ static void print_line(const struct json *item)
     free(start);
 }
 
-/* Head and columns as the first row has them. */
+/* The columns that the reducer gives: members of the row, then its values; of those that are called like a
+ * member the title says so. */
 static void print_csv(const struct json *item, bool with_head)
 {
     static const char *const members[] = {"type",  "version",  "window_start", "window_end",
                                           "group", "revision", "final"};
-    struct csv_column columns[sizeof members / sizeof *members + VALUES_MAX];
-    const char *names[VALUES_MAX];
+    enum { MEMBERS = sizeof members / sizeof *members };
+    const struct json *values = json_get(item, "values");
+    struct csv_column *columns = must_calloc(MEMBERS + json_size(values), sizeof *columns);
+    struct text_list titles = {0};
     struct buffer text = {0};
-    size_t count = 0;
-    struct json *list = json_array();
-    json_array_append(list, json_hold(item));
-    for (; count < sizeof members / sizeof *members; count++)
-        columns[count] = (struct csv_column){members[count], NULL, members[count]};
-    int values = value_names(list, names);
-    for (int i = 0; i < values; i++)
-        columns[count++] = (struct csv_column){names[i], "values", names[i]};
+    for (size_t i = 0; i < MEMBERS; i++)
+        columns[i] = (struct csv_column){members[i], NULL, members[i]};
+    for (size_t i = 0; i < json_size(values); i++) {
+        const char *name = json_name_at(values, i, NULL);
+        bool taken = json_get(item, name) != NULL;
+        struct buffer title = {0};
+        buffer_append_format(&title, "%s%s", taken ? "values." : "", name);
+        text_list_add(&titles, buffer_take(&title));
+        columns[MEMBERS + i] = (struct csv_column){titles.items[i], "values", name};
+    }
     if (with_head)
-        csv_head(&text, columns, count);
-    csv_item(&text, columns, count, item);
+        csv_head(&text, columns, MEMBERS + json_size(values));
+    csv_item(&text, columns, MEMBERS + json_size(values), item);
     fwrite(text.data, 1, text.bytes, stdout);
     buffer_fini(&text);
-    json_release(list);
+    free_cells(&titles);
+    free(columns);
 }
 
 /* Rows that are new or changed since the last look, the oldest first. */
