@@ -110,8 +110,8 @@ static void commit_done(struct runtime *runtime)
     runtime_database_state(runtime, true, "");
     if (store_snapshot_messages(runtime->store) > 0)
         outbox_wake(runtime->options.outbox);
+    reducer_snapshot_stored(&runtime->reducer);
     reducer_sweep(&runtime->reducer);
-    metrics_gauge_set(METRIC_WINDOWS_OPEN, 0, 0, (double)runtime->reducer.rows_count);
     pthread_mutex_lock(&runtime->lock);
     runtime->commits++;
     pthread_cond_broadcast(&runtime->committed);
@@ -193,6 +193,7 @@ static bool should_commit(const struct runtime *runtime, int64_t now_us)
     return (int64_t)runtime->reducer.dirty_count >= config->aggregation_batch_size ||
            runtime->gathered >= config->max_aggregation_queue_size / 2 ||
            now_us >= flush_at_us(runtime) ||
+           runtime_is_full(runtime) ||
            atomic_load(&((struct runtime *)(uintptr_t)runtime)->waiters) > 0;
 }
 
@@ -288,8 +289,11 @@ static void step(struct runtime *runtime)
     struct kafka_record records[CONSUME_MAX];
     int64_t now_us = clock_monotonic_us();
     move_commit(runtime, now_us);
+    runtime_let_go(runtime);
     int64_t room = runtime->options.config->max_aggregation_queue_size - runtime->gathered -
                    runtime->in_flight_events;
+    if (runtime_is_full(runtime))
+        room = 0;
     pause_if_full(runtime, room <= 0);
     runtime_rebalance(runtime);
     if (runtime->restart)
@@ -314,6 +318,7 @@ static void step(struct runtime *runtime)
 static void forget_batches(struct runtime *runtime)
 {
     runtime->aggregation_id[0] = 0;
+    runtime->wanted.count = 0;
     runtime->gathered = 0;
     runtime->in_flight_events = 0;
     runtime->resend = false;
@@ -373,6 +378,7 @@ static void *run(void *argument)
 static void release(struct runtime *runtime)
 {
     store_free(runtime->store);
+    free(runtime->wanted.rows);
     reducer_fini(&runtime->reducer);
     if (runtime->kafka_fd >= 0)
         close(runtime->kafka_fd);
@@ -401,6 +407,10 @@ enum error_code runtime_start(struct runtime **runtime, const struct runtime_opt
     made->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     reducer_init(&made->reducer, options->aggregations,
                  options->config->aggregation_watermark_tolerance_ms * 1000);
+    made->reducer.bounds = (struct reducer_bounds){
+        .rows_bytes = (size_t)options->config->max_aggregation_memory_mb * 1024 * 1024,
+        .groups = (size_t)options->config->max_aggregation_groups,
+    };
     pthread_mutex_init(&made->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);

@@ -285,6 +285,7 @@ void runtime_tick(struct runtime *runtime, int64_t now_us)
     if (now_us >= runtime->tick_at_us) {
         runtime->tick_at_us = now_us + TICK_MS * 1000;
         update_lag(runtime);
+        runtime_show_memory(runtime);
         runtime_report_progress(runtime);
         runtime_follow_past(runtime);
         check_broker(runtime);

@@ -24,6 +24,7 @@ struct runtime {
     struct runtime_options options;
     struct reducer reducer;
     struct store *store;
+    struct reducer_wanted wanted; /* rows that are being loaded */
     struct kafka_consumer *consumer;
     char *topic, *dead_letter_topic, *instance_id;
     pthread_t thread;
@@ -97,6 +98,11 @@ bool runtime_same_cluster(struct runtime *runtime);
 /* runtime_past.c */
 void runtime_start_past(struct runtime *runtime);
 void runtime_follow_past(struct runtime *runtime);
+
+/* runtime_memory.c: rows leave memory, and gauges show what is there */
+void runtime_let_go(struct runtime *runtime);
+bool runtime_is_full(const struct runtime *runtime); /* nothing more is read before a commit */
+void runtime_show_memory(struct runtime *runtime);
 
 /* runtime_records.c */
 void runtime_take_records(struct runtime *runtime, struct kafka_record *records, int count);

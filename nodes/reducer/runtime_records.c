@@ -38,16 +38,32 @@ static void add_dead_letter(struct runtime *runtime, const struct reducer_record
                 LOG_INT("offset", record->offset), LOG_TEXT("reason", reason));
 }
 
-/* The record cannot go on without rows of an older window, so this waits for the database. */
-static bool load_window(struct runtime *runtime, int32_t number,
-                        const struct reducer_outcome *outcome)
+/* What the record needs, and with it the rows that those behind it need and that have left memory. */
+static enum error_code load(struct runtime *runtime, const struct kafka_record *records, int count,
+                            const struct reducer_outcome *outcome, struct error *error)
+{
+    if (outcome->verdict == RECORD_NEEDS_WINDOW)
+        return store_load_window(runtime->store, &runtime->reducer,
+                                 runtime->reducer.partitions[records->partition],
+                                 outcome->aggregation, outcome->window_start_us, error);
+    for (int i = 0; i < count; i++) {
+        if (records[i].code)
+            continue;
+        const struct reducer_record record = record_read(&records[i]);
+        if (!reducer_want(&runtime->reducer, &record, &runtime->wanted))
+            break;
+    }
+    return store_load_wanted(runtime->store, &runtime->reducer, &runtime->wanted, error);
+}
+
+/* The record cannot go on without these rows, so this waits for the database. */
+static bool load_rows(struct runtime *runtime, const struct kafka_record *records, int count,
+                      const struct reducer_outcome *outcome)
 {
     int wait_ms = RETRY_FIRST_MS;
     while (!atomic_load(&runtime->stopping)) {
         struct error error = {0};
-        struct reducer_partition *partition = runtime->reducer.partitions[number];
-        if (!store_load_window(runtime->store, &runtime->reducer, partition, outcome->aggregation,
-                               outcome->window_start_us, &error))
+        if (!load(runtime, records, count, outcome, &error))
             return true;
         runtime_database_state(runtime, false, error.text);
         runtime_pause_ms(runtime, wait_ms);
@@ -56,11 +72,13 @@ static bool load_window(struct runtime *runtime, int32_t number,
     return false;
 }
 
-static void take(struct runtime *runtime, const struct reducer_record *record)
+/* The first of these records. */
+static void take(struct runtime *runtime, const struct kafka_record *records, int count,
+                 const struct reducer_record *record)
 {
     struct reducer_outcome outcome = reducer_record(&runtime->reducer, record);
-    while (outcome.verdict == RECORD_NEEDS_WINDOW) {
-        if (!load_window(runtime, record->partition, &outcome)) {
+    while (outcome.verdict == RECORD_NEEDS_WINDOW || outcome.verdict == RECORD_NEEDS_ROWS) {
+        if (!load_rows(runtime, records, count, &outcome)) {
             runtime->restart = true; /* later records must not pass this one */
             return;
         }
@@ -102,8 +120,8 @@ static bool passes_hole(struct runtime *runtime, const struct kafka_record *reco
     return true;
 }
 
-static void take_record(struct runtime *runtime, const struct kafka_record *from, bool *passed,
-                        int64_t now_us)
+static void take_record(struct runtime *runtime, const struct kafka_record *from, int count,
+                        bool *passed, int64_t now_us)
 {
     if (from->code == ERR_NOT_FOUND) {
         log_error("the topic is no longer on the broker", LOG_INT("partition", from->partition));
@@ -121,7 +139,7 @@ static void take_record(struct runtime *runtime, const struct kafka_record *from
     }
     struct reducer_record record = record_read(from);
     runtime->quiet_since_us[from->partition] = now_us;
-    take(runtime, &record);
+    take(runtime, from, count, &record);
 }
 
 /* Each record is freed as soon as it is taken: its headers' memory then serves the next one. */
@@ -131,7 +149,7 @@ void runtime_take_records(struct runtime *runtime, struct kafka_record *records,
     int64_t now_us = clock_monotonic_us();
     for (int i = 0; i < count; i++) {
         if (!runtime->restart)
-            take_record(runtime, &records[i], passed, now_us);
+            take_record(runtime, &records[i], count - i, passed, now_us);
         kafka_records_free(&records[i], 1);
     }
 }

@@ -49,7 +49,7 @@ enum error_code store_assign(struct store *store, const int32_t *partitions, int
 /* Tells the core which windows were pruned; part of store_load. */
 enum error_code store_load_pruned(struct store *store, struct reducer *reducer,
                                   struct error *error) MUST_USE;
-/* Hands the partition to the core with its lanes, totals and open windows. */
+/* Hands the partition to the core with its lanes, totals and open windows, as many of their rows as fit. */
 enum error_code store_load(struct store *store, struct reducer *reducer,
                            const struct store_assignment *assignment, struct error *error) MUST_USE;
 /* Of a partition that is read to its next_offset and committed: the past of these aggregations is counted up
@@ -70,6 +70,9 @@ enum error_code store_commit(struct store *store, struct error *error) MUST_USE;
 enum error_code store_load_window(struct store *store, struct reducer *reducer,
                                   struct reducer_partition *partition, int aggregation,
                                   int64_t start_us, struct error *error) MUST_USE;
+/* Fills the rows that are wanted; none is wanted then. After an error it may be asked again. */
+enum error_code store_load_wanted(struct store *store, struct reducer *reducer,
+                                  struct reducer_wanted *wanted, struct error *error) MUST_USE;
 /* Records that the broker no longer had when they were to be read. */
 struct store_gap {
     int32_t partition;

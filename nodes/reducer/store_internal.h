@@ -65,5 +65,13 @@ enum error_code store_load_lanes(struct store *store, struct reducer_partition *
 enum error_code store_load_rows(struct store *store, struct reducer *reducer,
                                 struct reducer_partition *partition, uint64_t aggregations,
                                 int64_t watermark_us, struct error *error) MUST_USE;
+enum error_code store_bad_row(struct error *error, const char *table);
+/* store_rows.c: revision, events and state, three columns from this one on, into a row. Rows with sets in
+ * pieces are added to `split`. False when the state cannot be read. */
+bool store_fill_row(struct aggregate *row, const struct postgres_rows *rows, int number, int column,
+                    struct reducer_wanted *split) MUST_USE;
+/* The pieces of their sets. */
+enum error_code store_fill_pieces(struct store *store, struct reducer *reducer,
+                                  const struct reducer_wanted *split, struct error *error) MUST_USE;
 
 #endif

@@ -1,116 +1,152 @@
 /* SPDX-License-Identifier: MIT */
-/* store_load.c - a partition's lanes, totals and windows back into the core. */
+/* store_load.c - a partition's lanes, totals and windows back into the core. Rows by their keys stand in
+ * store_rows.c. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "reducer/store_internal.h"
 
-/* Rows of a partition, for definitions with the length of their windows and a time each: definition by
- * definition through the primary key, whatever the planner thinks of the number of rows. */
-#define KEYS 4
-#define EACH_KEY(columns, table, times)                                                            \
-    "SELECT r.* FROM unnest($2::int4[], $3::int8[], $4::timestamptz[]) AS u (definition,"          \
-    " window_ms, at) CROSS JOIN LATERAL (SELECT " columns " FROM " table " r"                      \
-    " WHERE r.definition = u.definition AND r.window_ms = u.window_ms AND " times                  \
-    " AND r.partition = $1 OFFSET 0) AS r"
-#define ROWS_AT(times)                                                                             \
-    EACH_KEY("r.definition, r.window_start, r.group_key, r.revision, r.events, r.state",           \
-             "aggregation_rows", times)
-#define VALUES_AT(times)                                                                           \
-    EACH_KEY("r.definition, r.window_start, r.group_key, r.cell, r.first_value, r.hashes",         \
-             "aggregation_values", times)                                                          \
-    " ORDER BY r.definition, r.window_start, r.group_key, r.cell, r.first_value"
-#define AFTER "r.window_start > coalesce(u.at, '-infinity')"
-#define AT "r.window_start = u.at"
+#define PAGE_ROWS 2000  /* of a definition, with their states */
+#define PAGE_KEYS 20000 /* without */
+#define PAGE_COLUMNS 7
 
-static enum error_code bad_row(struct error *error, const char *what)
+/* Newest windows first, since their rows are the likely ones: what does not fit stays in the store, and only
+ * its keys are read. */
+#define PAGE(columns)                                                                              \
+    "SELECT u.n, r.window_start, r.group_key" columns                                              \
+    " FROM unnest($2::int4[], $3::int8[], $4::timestamptz[], $5::timestamptz[], $6::text[])"       \
+    " WITH ORDINALITY AS u (definition, window_ms, after_start, before_start, before_group, n)"    \
+    " CROSS JOIN LATERAL (SELECT * FROM aggregation_rows a WHERE a.definition = u.definition"      \
+    " AND a.window_ms = u.window_ms AND a.partition = $1"                                          \
+    " AND a.window_start > coalesce(u.after_start, '-infinity')"                                   \
+    " AND (a.window_start, a.group_key) < (coalesce(u.before_start, 'infinity'), u.before_group)"  \
+    " ORDER BY a.window_start DESC, a.group_key DESC LIMIT $7) AS r"
+
+/* Rows of one definition on the partition, those with after < start < before. */
+struct range {
+    int aggregation;
+    int64_t after_us;   /* WINDOW_NO_TIME: from the first one on */
+    int64_t before_us;  /* WINDOW_NO_TIME: to the last one */
+    char *before_group; /* of rows that start at before_us those before this group count too */
+    size_t before_bytes;
+    int64_t found; /* on the last page */
+};
+
+struct loading {
+    struct store *store;
+    struct reducer *reducer;
+    struct reducer_partition *partition;
+    struct range ranges[AGGREGATIONS_MAX];
+    int count;
+    struct reducer_wanted split; /* rows of the page with sets in pieces */
+};
+
+static void push_time(struct postgres_value *value, int64_t time_us)
 {
-    return error_set(error, ERR_INTERNAL, "%s holds a row that this program cannot read", what);
+    if (time_us == WINDOW_NO_TIME)
+        postgres_push_null(value);
+    else
+        postgres_push_instant(value, time_us);
 }
 
-/* Rows of a definition that is not loaded stay as they are. */
-static struct aggregate *row_at(struct store *store, struct reducer *reducer,
-                                struct reducer_partition *partition,
-                                const struct postgres_rows *rows, int row)
-{
-    size_t group_bytes;
-    int64_t id = postgres_rows_int(rows, row, 0);
-    const char *group = postgres_rows_text(rows, row, 2, &group_bytes);
-    for (int i = 0; i < store->set->count; i++) {
-        if (store->ids[i] == id)
-            return reducer_row(reducer, partition, i, postgres_rows_instant(rows, row, 1), group,
-                               group_bytes);
-    }
-    return NULL;
-}
-
-static enum error_code fill_rows(struct store *store, struct reducer *reducer,
-                                 struct reducer_partition *partition,
-                                 const struct postgres_rows *rows, struct error *error)
-{
-    for (int i = 0; i < postgres_rows_count(rows); i++) {
-        struct aggregate *row = row_at(store, reducer, partition, rows, i);
-        if (!row)
-            continue;
-        row->revision = (int32_t)postgres_rows_int(rows, i, 3);
-        row->events = postgres_rows_int(rows, i, 4);
-        size_t bytes;
-        const char *state = postgres_rows_text(rows, i, 5, &bytes);
-        if (!aggregate_decode(row, state, bytes))
-            return bad_row(error, "aggregation_rows");
-    }
-    return ERR_OK;
-}
-
-static bool fill_set(struct distinct *set, int64_t first, const char *octets, size_t bytes)
-{
-    if (first == STORE_PIECE_BASE) {
-        if (bytes == DISTINCT_REGISTERS)
-            distinct_load_registers(set, (const uint8_t *)octets);
-        return bytes == DISTINCT_REGISTERS;
-    }
-    for (size_t at = 0; at + sizeof(uint64_t) <= bytes; at += sizeof(uint64_t)) {
-        uint64_t hash;
-        memcpy(&hash, octets + at, sizeof(hash));
-        distinct_add(set, hash);
-    }
-    distinct_mark_stored(set);
-    return bytes % sizeof(uint64_t) == 0;
-}
-
-static enum error_code fill_values(struct store *store, struct reducer *reducer,
-                                   struct reducer_partition *partition,
-                                   const struct postgres_rows *rows, struct error *error)
-{
-    for (int i = 0; i < postgres_rows_count(rows); i++) {
-        struct aggregate *row = row_at(store, reducer, partition, rows, i);
-        size_t bytes;
-        const char *octets = postgres_rows_text(rows, i, 5, &bytes);
-        if (!row)
-            continue;
-        struct aggregate_set *set = aggregate_set_of(row, (int)postgres_rows_int(rows, i, 3));
-        if (!set || !fill_set(&set->values, postgres_rows_int(rows, i, 4), octets, bytes))
-            return bad_row(error, "aggregation_values");
-        set->pieces++;
-    }
-    return ERR_OK;
-}
-
-static enum error_code load_rows(struct store *store, struct reducer *reducer,
-                                 struct reducer_partition *partition, const char *rows_sql,
-                                 const char *values_sql, const struct postgres_value *values,
+static enum error_code read_page(struct loading *loading, bool states, struct postgres_rows **rows,
                                  struct error *error)
 {
-    struct postgres_rows *rows = NULL;
-    enum error_code code = postgres_query(store->load, rows_sql, values, KEYS, &rows, error);
-    if (!code)
-        code = fill_rows(store, reducer, partition, rows, error);
-    postgres_rows_free(rows);
-    rows = NULL;
-    if (!code)
-        code = postgres_query(store->load, values_sql, values, KEYS, &rows, error);
-    if (!code)
-        code = fill_values(store, reducer, partition, rows, error);
-    postgres_rows_free(rows);
+    static const char states_sql[] = PAGE(", r.revision, r.events, r.state");
+    static const char keys_sql[] = PAGE("");
+    static const enum postgres_type types[] = {PG_INT4, PG_INT8, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ,
+                                               PG_TEXT};
+    struct postgres_value values[PAGE_COLUMNS] = {0};
+    postgres_set_int4(&values[0], loading->partition->number);
+    for (int i = 1; i < PAGE_COLUMNS - 1; i++)
+        postgres_array_start(&values[i], types[i - 1]);
+    for (int i = 0; i < loading->count; i++) {
+        const struct range *range = &loading->ranges[i];
+        const struct aggregation_set *set = loading->store->set;
+        const struct aggregation_window *window =
+            &set->windows[set->items[range->aggregation]->window];
+        postgres_push_int4(&values[1], loading->store->ids[range->aggregation]);
+        postgres_push_int8(&values[2], window->windowed ? window->size_us / 1000 : 0);
+        push_time(&values[3], range->after_us);
+        push_time(&values[4], range->before_us);
+        postgres_push_text(&values[5], range->before_group ? range->before_group : "",
+                           range->before_bytes);
+    }
+    postgres_set_int8(&values[6], states ? PAGE_ROWS : PAGE_KEYS);
+    enum error_code code = postgres_query(loading->store->load, states ? states_sql : keys_sql,
+                                          values, PAGE_COLUMNS, rows, error);
+    for (int i = 0; i < PAGE_COLUMNS; i++)
+        postgres_value_fini(&values[i]);
+    return code;
+}
+
+static bool take_row(struct loading *loading, const struct range *range,
+                     const struct postgres_rows *rows, int number, bool state)
+{
+    size_t bytes;
+    const char *group = postgres_rows_text(rows, number, 2, &bytes);
+    int64_t start_us = postgres_rows_instant(rows, number, 1);
+    if (!state || !reducer_has_room(loading->reducer)) {
+        reducer_row_away(loading->reducer, loading->partition, range->aggregation, start_us, group,
+                         bytes);
+        return true;
+    }
+    struct aggregate *row = reducer_row(loading->reducer, loading->partition, range->aggregation,
+                                        start_us, group, bytes);
+    bool fine = store_fill_row(row, rows, number, 3, &loading->split);
+    reducer_row_filled(loading->reducer, row);
+    return fine;
+}
+
+static enum error_code take_page(struct loading *loading, const struct postgres_rows *rows,
+                                 bool states, struct error *error)
+{
+    for (int i = 0; i < loading->count; i++)
+        loading->ranges[i].found = 0;
+    for (int i = 0; i < postgres_rows_count(rows); i++) {
+        struct range *range = &loading->ranges[postgres_rows_int(rows, i, 0) - 1];
+        if (!take_row(loading, range, rows, i, states))
+            return store_bad_row(error, "aggregation_rows");
+        if (++range->found < (states ? PAGE_ROWS : PAGE_KEYS))
+            continue;
+        const char *group = postgres_rows_text(rows, i, 2, &range->before_bytes);
+        free(range->before_group);
+        range->before_group = must_strndup(group, range->before_bytes);
+        range->before_us = postgres_rows_instant(rows, i, 1);
+    }
+    return ERR_OK;
+}
+
+static void drop_read_ranges(struct loading *loading, int64_t full)
+{
+    int kept = 0;
+    for (int i = 0; i < loading->count; i++) {
+        if (loading->ranges[i].found < full)
+            free(loading->ranges[i].before_group);
+        else
+            loading->ranges[kept++] = loading->ranges[i];
+    }
+    loading->count = kept;
+}
+
+static enum error_code load_ranges(struct loading *loading, struct error *error)
+{
+    enum error_code code = ERR_OK;
+    while (!code && loading->count > 0) {
+        bool states = reducer_has_room(loading->reducer);
+        struct postgres_rows *rows = NULL;
+        loading->split.count = 0;
+        code = read_page(loading, states, &rows, error);
+        if (!code)
+            code = take_page(loading, rows, states, error);
+        postgres_rows_free(rows);
+        if (!code)
+            code = store_fill_pieces(loading->store, loading->reducer, &loading->split, error);
+        if (!code)
+            drop_read_ranges(loading, states ? PAGE_ROWS : PAGE_KEYS);
+    }
+    drop_read_ranges(loading, INT64_MAX);
+    free(loading->split.rows);
     return code;
 }
 
@@ -128,7 +164,7 @@ enum error_code store_load_lanes(struct store *store, struct reducer_partition *
         size_t bytes;
         const char *lane = postgres_rows_text(rows, i, 0, &bytes);
         if (bytes == 0 || bytes > LANE_BYTES_MAX)
-            code = bad_row(error, "reducer_lanes");
+            code = store_bad_row(error, "reducer_lanes");
         else
             reducer_load_lane(partition, lane, bytes, postgres_rows_int(rows, i, 1));
     }
@@ -155,49 +191,24 @@ static enum error_code newest_before(struct store *store, int32_t partition, int
     return code;
 }
 
-static void start_keys(struct postgres_value values[KEYS], int32_t partition)
-{
-    postgres_set_int4(&values[0], partition);
-    postgres_array_start(&values[1], PG_INT4);
-    postgres_array_start(&values[2], PG_INT8);
-    postgres_array_start(&values[3], PG_TIMESTAMPTZ);
-}
-
-static void push_keys(struct store *store, struct postgres_value values[KEYS], int number,
-                      int64_t at_us)
-{
-    const struct aggregation_window *window =
-        &store->set->windows[store->set->items[number]->window];
-    postgres_push_int4(&values[1], store->ids[number]);
-    postgres_push_int8(&values[2], window->windowed ? window->size_us / 1000 : 0);
-    if (at_us == WINDOW_NO_TIME)
-        postgres_push_null(&values[3]);
-    else
-        postgres_push_instant(&values[3], at_us);
-}
-
 enum error_code store_load_rows(struct store *store, struct reducer *reducer,
                                 struct reducer_partition *partition, uint64_t aggregations,
                                 int64_t watermark_us, struct error *error)
 {
-    static const char rows_sql[] = ROWS_AT(AFTER);
-    static const char values_sql[] = VALUES_AT(AFTER);
-    struct postgres_value values[KEYS] = {0};
-    start_keys(values, partition->number);
+    struct loading loading = {.store = store, .reducer = reducer, .partition = partition};
     for (int i = 0; i < store->set->count; i++) {
         const struct aggregation_window *window =
             &store->set->windows[store->set->items[i]->window];
         bool all = !window->windowed || watermark_us == WINDOW_NO_TIME;
         if (!(aggregations >> i & 1))
             continue;
-        push_keys(store, values, i,
-                  all ? WINDOW_NO_TIME : watermark_us - window->lateness_us - window->size_us);
+        loading.ranges[loading.count++] = (struct range){
+            .aggregation = i,
+            .after_us = all ? WINDOW_NO_TIME : watermark_us - window->lateness_us - window->size_us,
+            .before_us = WINDOW_NO_TIME,
+        };
     }
-    enum error_code code =
-        load_rows(store, reducer, partition, rows_sql, values_sql, values, error);
-    for (int i = 0; i < KEYS; i++)
-        postgres_value_fini(&values[i]);
-    return code;
+    return load_ranges(&loading, error);
 }
 
 enum error_code store_load_pruned(struct store *store, struct reducer *reducer, struct error *error)
@@ -246,15 +257,14 @@ enum error_code store_load_window(struct store *store, struct reducer *reducer,
                                   struct reducer_partition *partition, int aggregation,
                                   int64_t start_us, struct error *error)
 {
-    static const char rows_sql[] = ROWS_AT(AT);
-    static const char values_sql[] = VALUES_AT(AT);
-    struct postgres_value values[KEYS] = {0};
-    start_keys(values, partition->number);
-    push_keys(store, values, aggregation, start_us);
-    enum error_code code =
-        load_rows(store, reducer, partition, rows_sql, values_sql, values, error);
-    for (int i = 0; i < KEYS; i++)
-        postgres_value_fini(&values[i]);
+    struct loading loading = {.store = store,
+                              .reducer = reducer,
+                              .partition = partition,
+                              .ranges = {{.aggregation = aggregation,
+                                          .after_us = start_us - 1,
+                                          .before_us = start_us + 1}},
+                              .count = 1};
+    enum error_code code = load_ranges(&loading, error);
     if (!code)
         reducer_window_loaded(partition, aggregation, start_us);
     return code;

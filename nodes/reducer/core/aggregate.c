@@ -44,13 +44,24 @@ static void release_cell(enum aggregation_cell_kind kind, struct aggregate_cell 
     }
 }
 
+static void release_cells(struct aggregate *row)
+{
+    for (int i = 0; i < row->definition->cells_count; i++)
+        release_cell(row->definition->cells[i].kind, &row->cells[i]);
+}
+
 void aggregate_free(struct aggregate *row)
 {
     if (!row)
         return;
-    for (int i = 0; i < row->definition->cells_count; i++)
-        release_cell(row->definition->cells[i].kind, &row->cells[i]);
+    release_cells(row);
     free(row);
+}
+
+void aggregate_clear(struct aggregate *row)
+{
+    release_cells(row);
+    memset(row->cells, 0, (size_t)row->definition->cells_count * sizeof(row->cells[0]));
 }
 
 struct aggregate_set *aggregate_set_of(struct aggregate *row, int cell)

@@ -72,8 +72,11 @@ struct aggregate {
     uint64_t hash;   /* of the key */
     int64_t told_us; /* when window_updated was last said of it; 0: never */
     size_t group_bytes;
-    char *group; /* behind the cells */
+    char *group;       /* behind the cells */
+    uint32_t bytes;    /* counted in struct reducer */
+    uint32_t snapshot; /* the last one that it is part of */
     bool dirty;
+    bool touched; /* since spilling came by */
     struct aggregate_cell cells[];
 };
 
@@ -81,6 +84,9 @@ struct aggregate *aggregate_new(const struct aggregation_set *set,
                                 const struct aggregation *definition, int32_t partition,
                                 int64_t start_us, const char *group, size_t group_bytes) MUST_USE;
 void aggregate_free(struct aggregate *row); /* NULL is fine */
+/* What its cells hold is gone. */
+void aggregate_clear(struct aggregate *row);
+size_t aggregate_bytes(const struct aggregate *row); /* memory, with what the allocator adds */
 /* Counts the event read last. */
 void aggregate_add(struct aggregate *row, struct event *event, bool late);
 void aggregate_merge(struct aggregate *into, const struct aggregate *from);

@@ -8,9 +8,9 @@
 
 #include "base/plain.h"
 #include "base/text_hash.h"
+#include "reducer/core/reducer_internal.h"
 
 #define CAPACITY_FIRST 16
-#define SWEEP_SHARE 4 /* a sweep when a quarter of the rows is new */
 
 void reducer_init(struct reducer *reducer, const struct aggregation_set *set, int64_t tolerance_us)
 {
@@ -22,6 +22,7 @@ void reducer_init(struct reducer *reducer, const struct aggregation_set *set, in
     for (int i = 0; i < AGGREGATIONS_MAX; i++)
         reducer->pruned_us[i] = WINDOW_NO_TIME;
     event_init(&reducer->event, set);
+    reducer_rows_init(reducer);
 }
 
 void reducer_fini(struct reducer *reducer)
@@ -121,86 +122,6 @@ int64_t reducer_lane_seq(const struct reducer_partition *partition, const char *
 
 /* -- rows -- */
 
-static inline uint64_t row_hash(int aggregation, int64_t start_us, uint64_t group_hash)
-{
-    uint64_t mixed =
-        group_hash ^ ((uint64_t)start_us + (uint64_t)aggregation) * 0x9e3779b97f4a7c15ull;
-    return mixed ^ mixed >> 29;
-}
-
-/* The row's slot, or the free one where it belongs. */
-static inline struct reducer_slot *row_slot(struct reducer_slot *slots, size_t capacity,
-                                            uint64_t hash, int aggregation, int64_t start_us,
-                                            const char *group, size_t bytes)
-{
-    size_t at = hash & (capacity - 1);
-    for (; slots[at].row; at = (at + 1) & (capacity - 1)) {
-        const struct aggregate *row = slots[at].row;
-        if (slots[at].hash == hash && row->definition->index == aggregation &&
-            row->start_us == start_us && row->group_bytes == bytes &&
-            plain_same(row->group, group, bytes))
-            break;
-    }
-    return &slots[at];
-}
-
-/* Places rows anew; slots without a row fall out. */
-static void place_rows(struct reducer_partition *partition, size_t capacity)
-{
-    struct reducer_slot *slots = must_calloc(capacity, sizeof(*slots));
-    for (size_t i = 0; i < partition->rows_capacity; i++) {
-        if (!partition->rows[i].row)
-            continue;
-        size_t at = partition->rows[i].hash & (capacity - 1);
-        while (slots[at].row)
-            at = (at + 1) & (capacity - 1);
-        slots[at] = partition->rows[i];
-    }
-    free(partition->rows);
-    partition->rows = slots;
-    partition->rows_capacity = capacity;
-}
-
-static struct aggregate *find_row(struct reducer *reducer, struct reducer_partition *partition,
-                                  int aggregation, int64_t start_us, const char *group,
-                                  size_t bytes, uint64_t group_hash)
-{
-    if (partition->rows_count * 2 >= partition->rows_capacity)
-        place_rows(partition,
-                   partition->rows_capacity ? partition->rows_capacity * 2 : CAPACITY_FIRST);
-    uint64_t hash = row_hash(aggregation, start_us, group_hash);
-    struct reducer_slot *slot = row_slot(partition->rows, partition->rows_capacity, hash,
-                                         aggregation, start_us, group, bytes);
-    if (!slot->row) {
-        slot->row = aggregate_new(reducer->set, reducer->set->items[aggregation], partition->number,
-                                  start_us, group, bytes);
-        slot->row->hash = slot->hash = hash;
-        partition->rows_count++;
-        partition->rows_made++;
-        reducer->rows_count++;
-    }
-    return slot->row;
-}
-
-struct aggregate *reducer_row(struct reducer *reducer, struct reducer_partition *partition,
-                              int aggregation, int64_t start_us, const char *group,
-                              size_t group_bytes)
-{
-    return find_row(reducer, partition, aggregation, start_us, group, group_bytes,
-                    text_hash(group, group_bytes));
-}
-
-struct aggregate *reducer_find_row(struct reducer_partition *partition, int aggregation,
-                                   int64_t start_us, const char *group, size_t group_bytes)
-{
-    if (partition->rows_capacity == 0)
-        return NULL;
-    return row_slot(partition->rows, partition->rows_capacity,
-                    row_hash(aggregation, start_us, XXH3_64bits(group, group_bytes)), aggregation,
-                    start_us, group, group_bytes)
-        ->row;
-}
-
 void reducer_mark(struct reducer *reducer, struct aggregate *row)
 {
     row->dirty = true;
@@ -248,10 +169,7 @@ void reducer_revoke(struct reducer *reducer, int32_t number)
         return;
     struct reducer_partition *partition = reducer->partitions[number];
     forget_dirty(reducer, number);
-    for (size_t i = 0; i < partition->rows_capacity; i++)
-        aggregate_free(partition->rows[i].row);
-    reducer->rows_count -= partition->rows_count;
-    free(partition->rows);
+    reducer_rows_fini(reducer, partition);
     free(partition->lanes);
     free(partition->loaded);
     free(partition);
@@ -411,13 +329,51 @@ static bool needs_window(struct reducer *reducer, const struct reducer_partition
     return false;
 }
 
+/* The first row that the event changes and that is not in memory; with `wanted` all of them. */
+static bool find_away(struct reducer *reducer, struct reducer_partition *partition,
+                      int64_t watermark_us, struct reducer_wanted *wanted)
+{
+    bool found = false;
+    for (uint64_t counts = reducer->event.counts; counts; counts &= counts - 1) {
+        int number = __builtin_ctzll(counts);
+        const struct aggregation *aggregation = reducer->set->items[number];
+        const struct aggregation_window *window = &reducer->set->windows[aggregation->window];
+        const struct event_group *group = event_group(&reducer->event, aggregation->group);
+        const struct reducer_windows *windows =
+            window->windowed ? windows_of(reducer, aggregation->window, watermark_us) : NULL;
+        for (int i = 0; i < (windows ? windows->count : 1); i++) {
+            int64_t start_us = windows ? windows->newest_us - i * window->hop_us : 0;
+            const struct reducer_key key = {number, start_us, group->text, group->bytes,
+                                            group->hash};
+            if ((windows && (windows->arrivals[i] == WINDOW_TOO_LATE ||
+                             window_is_pruned(reducer, number, start_us))) ||
+                !reducer_is_away(reducer, partition, &key, wanted))
+                continue;
+            if (!wanted)
+                return true;
+            found = true;
+        }
+    }
+    return found;
+}
+
+static bool needs_rows(struct reducer *reducer, struct reducer_partition *partition,
+                       int64_t watermark_us, struct reducer_outcome *outcome)
+{
+    if (partition->away == 0 || !find_away(reducer, partition, watermark_us, NULL))
+        return false;
+    outcome->verdict = RECORD_NEEDS_ROWS;
+    return true;
+}
+
 static void count_row(struct reducer *reducer, struct reducer_partition *partition, int aggregation,
                       int64_t start_us, bool late)
 {
     struct event *event = &reducer->event;
     const struct event_group *group = event_group(event, reducer->set->items[aggregation]->group);
-    struct aggregate *row =
-        find_row(reducer, partition, aggregation, start_us, group->text, group->bytes, group->hash);
+    const struct reducer_key key = {aggregation, start_us, group->text, group->bytes, group->hash};
+    struct aggregate *row = reducer_take_row(reducer, partition, &key);
+    row->touched = true;
     aggregate_add(row, event, late);
     if (!row->dirty)
         reducer_mark(reducer, row);
@@ -499,7 +455,8 @@ struct reducer_outcome reducer_record(struct reducer *reducer, const struct redu
     outcome.reason = identity.fault ? identity.fault : read_event(reducer, record);
     int64_t watermark_us = reducer_watermark(reducer, partition);
     reducer->event.counts &= partition->counting;
-    if (!outcome.reason && needs_window(reducer, partition, watermark_us, &outcome))
+    if (!outcome.reason && (needs_window(reducer, partition, watermark_us, &outcome) ||
+                            needs_rows(reducer, partition, watermark_us, &outcome)))
         return outcome;
     outcome.missing = proves_gap(record, &identity);
     outcome.seen_seq = identity.last_seq > 0 ? identity.last_seq : 0;
@@ -544,6 +501,26 @@ struct reducer_outcome reducer_missed(struct reducer *reducer, const struct redu
     return outcome;
 }
 
+bool reducer_want(struct reducer *reducer, const struct reducer_record *record,
+                  struct reducer_wanted *wanted)
+{
+    struct reducer_partition *partition =
+        record->partition >= 0 && record->partition < PARTITIONS_MAX
+            ? reducer->partitions[record->partition]
+            : NULL;
+    if (wanted->count >= WANTED_MAX)
+        return false;
+    if (!partition || partition->away == 0 || record->offset < partition->next_offset)
+        return true;
+    struct identity identity = identify(partition, record);
+    if (identity.fault || (identity.has_lane && identity.seq <= identity.last_seq) ||
+        read_event(reducer, record))
+        return true;
+    reducer->event.counts &= partition->counting;
+    (void)find_away(reducer, partition, reducer_watermark(reducer, partition), wanted);
+    return true;
+}
+
 /* What a set that is stored in pieces has now; a smaller one stands in its row. */
 static void note_stored(struct aggregate *row)
 {
@@ -557,10 +534,13 @@ static void note_stored(struct aggregate *row)
 
 void reducer_snapshot_taken(struct reducer *reducer)
 {
+    reducer->snapshot++;
     for (size_t i = 0; i < reducer->dirty_count; i++) {
         struct aggregate *row = reducer->dirty[i];
         row->dirty = false;
+        row->snapshot = reducer->snapshot;
         note_stored(row);
+        reducer_row_filled(reducer, row);
     }
     reducer->dirty_count = 0;
     for (int32_t p = 0; p < PARTITIONS_MAX; p++) {
@@ -571,51 +551,5 @@ void reducer_snapshot_taken(struct reducer *reducer)
         partition->committed_offset = partition->next_offset;
         for (size_t i = 0; i < partition->lanes_capacity; i++)
             partition->lanes[i].dirty = false;
-    }
-}
-
-static bool is_closed(const struct reducer *reducer, const struct aggregate *row,
-                      int64_t watermark_us)
-{
-    const struct aggregation_window *window = &reducer->set->windows[row->definition->window];
-    return window->windowed && window_is_closed(row->end_us, watermark_us, window->lateness_us);
-}
-
-static void sweep_partition(struct reducer *reducer, struct reducer_partition *partition,
-                            int64_t watermark_us)
-{
-    size_t dropped = 0;
-    for (size_t i = 0; i < partition->rows_capacity; i++) {
-        struct aggregate *row = partition->rows[i].row;
-        if (!row || row->dirty || !is_closed(reducer, row, watermark_us))
-            continue;
-        aggregate_free(row);
-        partition->rows[i].row = NULL;
-        dropped++;
-    }
-    partition->swept_us = watermark_us;
-    partition->rows_made = 0;
-    if (dropped == 0)
-        return;
-    partition->rows_count -= dropped;
-    reducer->rows_count -= dropped;
-    size_t capacity = partition->rows_capacity;
-    while (capacity > CAPACITY_FIRST && partition->rows_count * 4 < capacity)
-        capacity /= 2;
-    place_rows(partition, capacity);
-}
-
-/* Looking at all rows pays when windows have passed and many rows have come. */
-void reducer_sweep(struct reducer *reducer)
-{
-    for (int32_t p = 0; p < PARTITIONS_MAX; p++) {
-        struct reducer_partition *partition = reducer->partitions[p];
-        if (!partition || partition->newest_us == WINDOW_NO_TIME)
-            continue;
-        int64_t watermark_us = reducer_watermark(reducer, partition);
-        if (partition->swept_us == WINDOW_NO_TIME ||
-            (watermark_us - partition->swept_us >= reducer->sweep_us &&
-             partition->rows_made * SWEEP_SHARE >= partition->rows_count))
-            sweep_partition(reducer, partition, watermark_us);
     }
 }

@@ -10,6 +10,9 @@
  *           its time falls into.
  * Repeats   A record with lane and seq is a repeat when seq <= the last seq of that lane on its partition. A
  *           record without them counts once by its offset.
+ * Memory    Rows above a bound leave it when they are committed and were not touched for longest: they are
+ *           whole in the store. What has left is known by its hash, so only a record of such a group must
+ *           wait until its rows are loaded (RECORD_NEEDS_ROWS).
  * Late      Judged window by window, by the newest event time at lower offsets of the same partition, never by
  *           a clock. A record that came too late for one of its windows is a dead letter, and counts in
  *           the others all the same; rows for all time have no window to be late for.
@@ -30,10 +33,13 @@
 #include "core/aggregation.h"
 #include "core/window.h"
 #include "reducer/core/aggregate.h"
+#include "reducer/core/key_set.h"
 
 #define LANE_BYTES_MAX 40
 #define LANES_MAX 65536 /* lanes of one partition; records of further ones are dead letters */
 #define PARTITIONS_MAX 1024
+#define WANTED_MAX 8192                  /* rows that are loaded at once, or a few more */
+#define GROUP_OF_OTHERS "(other groups)" /* counts what comes after reducer_bounds.groups */
 
 struct reducer_lane {
     char name[LANE_BYTES_MAX + 1];
@@ -46,6 +52,21 @@ struct reducer_lane {
 struct reducer_slot {
     uint64_t hash;
     struct aggregate *row; /* NULL: free */
+};
+
+/* Zero: no bound. */
+struct reducer_bounds {
+    size_t rows_bytes; /* of all rows in memory */
+    size_t groups; /* of an aggregation in one window on one partition; later ones count together */
+};
+
+/* The groups of an aggregation in one window on one partition. */
+struct reducer_groups {
+    int aggregation;
+    int64_t start_us;
+    size_t here;         /* rows in memory */
+    size_t away;         /* rows that are in the store alone */
+    struct key_set left; /* rows that ever left memory; empty when none is away */
 };
 
 /* A window at or before loaded_us that was loaded. */
@@ -67,8 +88,13 @@ struct reducer_partition {
     bool dirty;
     struct reducer_slot *rows; /* open addressing */
     size_t rows_count, rows_capacity;
-    size_t rows_made;           /* since the last sweep */
-    struct reducer_lane *lanes; /* open addressing, name "" is free */
+    size_t rows_made;               /* since the last sweep */
+    struct reducer_groups **groups; /* open addressing */
+    size_t groups_count, groups_capacity;
+    struct reducer_groups *latest[AGGREGATIONS_MAX]; /* looked at last; NULL: none */
+    size_t away;                                     /* rows that are in the store alone */
+    size_t hand;                                     /* the slot where spilling goes on */
+    struct reducer_lane *lanes;                      /* open addressing, name "" is free */
     size_t lanes_count, lanes_capacity;
     struct reducer_window *loaded;
     size_t loaded_count;
@@ -90,8 +116,19 @@ struct reducer {
     struct reducer_partition *partitions[PARTITIONS_MAX]; /* NULL: not ours */
     struct aggregate **dirty;                             /* rows changed since the last snapshot */
     size_t dirty_count, dirty_capacity;
-    size_t rows_count;  /* of all partitions */
-    struct event event; /* the last record */
+    size_t rows_count;            /* of all partitions */
+    size_t rows_bytes, rows_away; /* likewise */
+    struct reducer_bounds bounds;
+    uint32_t snapshot, snapshot_stored; /* numbers of the last ones */
+    int32_t spill_partition;            /* where spilling goes on */
+    uint64_t spilled, loaded,
+        others; /* rows that left and came back; rows' events in GROUP_OF_OTHERS */
+    struct {
+        char text[AGGREGATION_KEYS_MAX * (sizeof(GROUP_OF_OTHERS) + 2) + 2];
+        size_t bytes;
+        uint64_t hash;
+    } group_of_others[AGGREGATION_KEYS_MAX + 1]; /* by the number of keys */
+    struct event event;                          /* the last record */
     struct reducer_windows windows[AGGREGATIONS_MAX];
     int64_t pruned_us[AGGREGATIONS_MAX]; /* WINDOW_NO_TIME: nothing was */
     char reason[160];
@@ -116,6 +153,7 @@ enum reducer_verdict {
     RECORD_MALFORMED,    /* dead letter */
     RECORD_SKIPPED,      /* not ours, or an offset that was read before: nothing changed */
     RECORD_NEEDS_WINDOW, /* nothing changed: load the window, then give the record again */
+    RECORD_NEEDS_ROWS,   /* nothing changed: load what reducer_want says, then give it again */
 };
 
 struct reducer_outcome {
@@ -128,7 +166,14 @@ struct reducer_outcome {
     int64_t window_start_us; /* this window */
 };
 
-/* The set must outlive the reducer. */
+/* Rows that must come back: in memory already, and empty until the store fills them. */
+struct reducer_wanted {
+    struct aggregate **rows;
+    size_t count, capacity;
+};
+void reducer_wanted_add(struct reducer_wanted *wanted, struct aggregate *row);
+
+/* The set must outlive the reducer. Bounds are set after it. */
 void reducer_init(struct reducer *reducer, const struct aggregation_set *set, int64_t tolerance_us);
 void reducer_fini(struct reducer *reducer);
 
@@ -160,11 +205,31 @@ struct reducer_outcome reducer_missed(struct reducer *reducer, const struct redu
 /* The row goes into the next snapshot. */
 void reducer_mark(struct reducer *reducer, struct aggregate *row);
 
+/* Adds the rows that a record to come needs and that are away, so that those of many records are loaded
+ * together. False when there are enough. All of them must be filled before the next record is given. */
+bool reducer_want(struct reducer *reducer, const struct reducer_record *record,
+                  struct reducer_wanted *wanted);
+/* A row has other cells than when its memory was last counted. */
+void reducer_row_filled(struct reducer *reducer, struct aggregate *row);
+/* A wanted row was found in the store and filled. */
+void reducer_row_back(struct reducer *reducer, struct aggregate *row);
+/* A row that is in the store and is not loaded. */
+void reducer_row_away(struct reducer *reducer, struct reducer_partition *partition, int aggregation,
+                      int64_t start_us, const char *group, size_t group_bytes);
+bool reducer_has_room(const struct reducer *reducer);
+/* Lets rows leave memory that are committed and were not touched lately, some at a time. */
+void reducer_spill(struct reducer *reducer);
+
 /* After dirty rows, lanes and partitions were copied into a transaction. */
 void reducer_snapshot_taken(struct reducer *reducer);
+/* The snapshot taken last is in the store. */
+void reducer_snapshot_stored(struct reducer *reducer);
 /* Forgets rows of windows that no record of their partition can change any more. */
 void reducer_sweep(struct reducer *reducer);
 
+/* Whether records of the partition can still change the window; false for rows of all time. */
+bool reducer_is_open(const struct reducer *reducer, const struct reducer_partition *partition,
+                     const struct reducer_groups *groups);
 int64_t reducer_watermark(const struct reducer *reducer, const struct reducer_partition *partition);
 /* What its header says; -1: none, or no number. */
 int64_t reducer_record_seq(const struct reducer_record *record);
