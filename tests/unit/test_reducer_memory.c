@@ -314,6 +314,7 @@ static void teardown(void)
 {
     free(store);
     free(topic);
+    topic = NULL;
     aggregation_set_free(set);
 }
 
