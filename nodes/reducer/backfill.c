@@ -114,10 +114,20 @@ static enum error_code read_from_the_beginning(struct backfill *backfill, struct
 
 /* -- reading -- */
 
-static void take(struct backfill *backfill, const struct kafka_record *from)
+static enum error_code take(struct backfill *backfill, const struct kafka_record *from,
+                            struct error *error)
 {
     const struct reducer_record record = record_read(from);
-    (void)reducer_record(&backfill->reducer, &record);
+    struct reducer_outcome outcome = reducer_record(&backfill->reducer, &record);
+    if (outcome.verdict != RECORD_NEEDS_ROWS)
+        return ERR_OK;
+    struct reducer_wanted wanted = {0};
+    (void)reducer_want(&backfill->reducer, &record, &wanted);
+    enum error_code code = store_load_wanted(backfill->store, &backfill->reducer, &wanted, error);
+    free(wanted.rows);
+    if (!code)
+        (void)reducer_record(&backfill->reducer, &record);
+    return code;
 }
 
 /* The record is the runtime's to read first: it is read again when the limit has moved. */
@@ -159,7 +169,7 @@ static enum error_code read_some(struct backfill *backfill, struct error *error)
         else if (!code && ours && record->offset >= limit_of(backfill, record->partition))
             code = stay(backfill, record->partition, record->offset, error);
         else if (!code && ours && !backfill->at_limit[record->partition])
-            take(backfill, record);
+            code = take(backfill, record, error);
         kafka_records_free(&records[i], 1);
     }
     return code;
@@ -175,7 +185,9 @@ static enum error_code commit(struct backfill *backfill, struct error *error)
         code = store_commit(backfill->store, error);
     if (code)
         return code;
+    reducer_snapshot_stored(&backfill->reducer);
     reducer_sweep(&backfill->reducer);
+    reducer_spill(&backfill->reducer);
     backfill->committed_us = clock_monotonic_us();
     pthread_mutex_lock(&backfill->lock);
     for (int i = 0; i < backfill->count; i++) {
@@ -253,6 +265,7 @@ static void *run(void *argument)
         store_count_the_past(backfill->store);
         reducer_init(&backfill->reducer, options->aggregations,
                      options->config->aggregation_watermark_tolerance_ms * 1000);
+        backfill->reducer.bounds = runtime_bounds(options->config);
         if (count_the_past(backfill, &error))
             log_warning("counting the past begins again",
                         LOG_TEXT("reason", (const char *)error.text));

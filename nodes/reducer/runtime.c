@@ -192,8 +192,7 @@ static bool should_commit(const struct runtime *runtime, int64_t now_us)
         return false;
     return (int64_t)runtime->reducer.dirty_count >= config->aggregation_batch_size ||
            runtime->gathered >= config->max_aggregation_queue_size / 2 ||
-           now_us >= flush_at_us(runtime) ||
-           runtime_is_full(runtime) ||
+           now_us >= flush_at_us(runtime) || runtime_is_full(runtime) ||
            atomic_load(&((struct runtime *)(uintptr_t)runtime)->waiters) > 0;
 }
 
@@ -407,10 +406,7 @@ enum error_code runtime_start(struct runtime **runtime, const struct runtime_opt
     made->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     reducer_init(&made->reducer, options->aggregations,
                  options->config->aggregation_watermark_tolerance_ms * 1000);
-    made->reducer.bounds = (struct reducer_bounds){
-        .rows_bytes = (size_t)options->config->max_aggregation_memory_mb * 1024 * 1024,
-        .groups = (size_t)options->config->max_aggregation_groups,
-    };
+    made->reducer.bounds = runtime_bounds(options->config);
     pthread_mutex_init(&made->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);

@@ -20,6 +20,7 @@
 
 struct runtime;
 struct outbox;
+struct reducer_bounds;
 
 struct runtime_options {
     const struct config *config;
@@ -39,6 +40,9 @@ enum error_code runtime_start(struct runtime **runtime, const struct runtime_opt
 void runtime_stop(struct runtime *runtime);
 bool runtime_stopping(struct runtime *runtime);
 void runtime_free(struct runtime *runtime); /* NULL is fine */
+
+/* What the options say about memory and groups. */
+struct reducer_bounds runtime_bounds(const struct config *config);
 
 struct runtime_status {
     bool database_ok;

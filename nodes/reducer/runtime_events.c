@@ -110,7 +110,23 @@ static int64_t figure(const struct aggregate *row, const char *name)
     return number;
 }
 
-/* Namespaces in memory, each once although it may have a row on every partition. */
+/* Those whose rows have left memory, by the same hashes. */
+static void add_away(const struct reducer *reducer, const struct reducer_partition *partition,
+                     struct distinct *names)
+{
+    for (size_t i = 0; i < partition->groups_capacity; i++) {
+        const struct reducer_groups *groups = partition->groups[i];
+        if (!groups ||
+            strcmp(reducer->set->items[groups->aggregation]->name, AGGREGATION_OF_TOTALS) != 0)
+            continue;
+        for (size_t slot = 0; slot < groups->left.capacity; slot++) {
+            if (groups->left.slots[slot])
+                distinct_add(names, groups->left.slots[slot]);
+        }
+    }
+}
+
+/* Namespaces, each once although it may have a row on every partition; the sums are of rows in memory. */
 static int64_t count_namespaces(const struct runtime *runtime, int64_t *size_bytes,
                                 int64_t *workflows)
 {
@@ -118,11 +134,13 @@ static int64_t count_namespaces(const struct runtime *runtime, int64_t *size_byt
     *size_bytes = *workflows = 0;
     for (int32_t p = 0; p < PARTITIONS_MAX; p++) {
         const struct reducer_partition *partition = runtime->reducer.partitions[p];
+        if (partition && partition->away > 0)
+            add_away(&runtime->reducer, partition, &names);
         for (size_t i = 0; partition && i < partition->rows_capacity; i++) {
             const struct aggregate *row = partition->rows[i].row;
             if (!row || strcmp(row->definition->name, AGGREGATION_OF_TOTALS) != 0)
                 continue;
-            distinct_add(&names, distinct_hash(row->group, row->group_bytes));
+            distinct_add(&names, row->hash ? row->hash : 1);
             *size_bytes += figure(row, "total_size_bytes");
             *workflows += figure(row, "unique_workflows");
         }

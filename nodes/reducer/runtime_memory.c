@@ -14,6 +14,14 @@ static size_t limit_bytes(const struct runtime *runtime)
     return bound + bound / OVERDRAFT_SHARE;
 }
 
+struct reducer_bounds runtime_bounds(const struct config *config)
+{
+    return (struct reducer_bounds){
+        .rows_bytes = (size_t)config->max_aggregation_memory_mb * 1024 * 1024,
+        .groups = (size_t)config->max_aggregation_groups,
+    };
+}
+
 void runtime_let_go(struct runtime *runtime) { reducer_spill(&runtime->reducer); }
 
 /* Rows that are not committed cannot leave; when they take too much, the next commit comes first. */
@@ -62,10 +70,21 @@ static size_t count_windows(const struct reducer *reducer, size_t *largest)
     return different;
 }
 
+/* Partitions of which nothing is read now. */
+static int count_paused(const struct runtime *runtime)
+{
+    int64_t waiting = runtime->gathered + runtime->in_flight_events;
+    return runtime->paused || runtime_is_full(runtime) ||
+                   waiting >= runtime->options.config->max_aggregation_queue_size
+               ? runtime->status.partitions_assigned
+               : 0;
+}
+
 void runtime_show_memory(struct runtime *runtime)
 {
     struct reducer *reducer = &runtime->reducer;
     size_t largest = 0, windows = count_windows(reducer, &largest);
+    metrics_gauge_set(METRIC_PARTITIONS_PAUSED, 0, 0, count_paused(runtime));
     metrics_gauge_set(METRIC_WINDOWS_OPEN, 0, 0, (double)windows);
     metrics_gauge_set(METRIC_GROUPS_LARGEST, 0, 0, (double)largest);
     metrics_gauge_set(METRIC_ROWS_IN_MEMORY, 0, 0, (double)reducer->rows_count);

@@ -108,6 +108,7 @@ enum error_code rebuild_count(struct rebuild *rebuild, struct rebuild_partition 
     *partition = (struct rebuild_partition){.number = number, .early_us = WINDOW_NO_TIME};
     reducer_init(&partition->stored, rebuild->set, tolerance_us);
     reducer_init(&partition->counted, rebuild->set, tolerance_us);
+    partition->counted.bounds.groups = (size_t)rebuild->ctl->config->max_aggregation_groups;
     enum error_code code =
         store_picture(rebuild->store, &partition->stored, number, &partition->picture, error);
     if (!code)
@@ -172,6 +173,7 @@ enum error_code rebuild_offsets(struct rebuild *rebuild, const struct rebuild_pa
         .last = -1,
     };
     reducer_init(&again.counted, rebuild->set, partition->counted.tolerance_us);
+    again.counted.bounds = partition->counted.bounds;
     reducer_init(&again.stored, rebuild->set, partition->counted.tolerance_us);
     reducer_assign(&again.counted, again.number, 0, partition->first_offset, WINDOW_NO_TIME,
                    WINDOW_NO_TIME)
