@@ -265,7 +265,9 @@ enum error_code store_load_window(struct store *store, struct reducer *reducer,
                                           .before_us = start_us + 1}},
                               .count = 1};
     enum error_code code = load_ranges(&loading, error);
-    if (!code)
+    if (code) /* it is loaded from its beginning the next time */
+        reducer_forget_window(reducer, partition, aggregation, start_us);
+    else
         reducer_window_loaded(partition, aggregation, start_us);
     return code;
 }

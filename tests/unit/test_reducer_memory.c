@@ -418,6 +418,36 @@ START_TEST(rows_that_are_not_in_the_store_yet_stay)
 }
 END_TEST
 
+START_TEST(a_window_that_was_loaded_in_part_is_forgotten)
+{
+    struct reducer reducer;
+    reducer_init(&reducer, set, TOLERANCE_US);
+    struct reducer_partition *partition =
+        reducer_assign(&reducer, 0, 1, 0, WINDOW_NO_TIME, WINDOW_NO_TIME);
+    for (int i = 0; i < 100; i++) {
+        char group[16];
+        size_t bytes = (size_t)snprintf(group, sizeof(group), "key-%d", i);
+        if (i % 3 == 0)
+            reducer_row_away(&reducer, partition, 0, BASE_US, group, bytes);
+        else
+            (void)reducer_row(&reducer, partition, 0, i % 3 == 1 ? BASE_US : BASE_US + 5000000,
+                              group, bytes);
+    }
+    reducer_forget_window(&reducer, partition, 0, BASE_US);
+    ck_assert_uint_eq(reducer.rows_away, 0);
+    ck_assert_uint_eq(reducer.rows_count, 33);
+    for (int i = 0; i < 100; i++) {
+        char group[16];
+        size_t bytes = (size_t)snprintf(group, sizeof(group), "key-%d", i);
+        ck_assert(reducer_find_row(partition, 0, BASE_US, group, bytes) == NULL);
+        ck_assert((reducer_find_row(partition, 0, BASE_US + 5000000, group, bytes) != NULL) ==
+                  (i % 3 == 2));
+    }
+    reducer_fini(&reducer);
+    ck_assert_uint_eq(reducer.rows_bytes, 0);
+}
+END_TEST
+
 START_TEST(a_key_set_has_what_was_added)
 {
     struct key_set keys = {0};
@@ -445,6 +475,7 @@ int main(void)
     tcase_add_test(tests, with_hardly_any_memory_each_event_loads_its_rows);
     tcase_add_test(tests, groups_past_the_bound_are_counted_together_whatever_is_in_memory);
     tcase_add_test(tests, rows_that_are_not_in_the_store_yet_stay);
+    tcase_add_test(tests, a_window_that_was_loaded_in_part_is_forgotten);
     tcase_add_test(tests, a_key_set_has_what_was_added);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

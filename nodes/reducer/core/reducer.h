@@ -192,6 +192,9 @@ void reducer_raise_lane(struct reducer_partition *partition, const char *lane, s
 struct aggregate *reducer_row(struct reducer *reducer, struct reducer_partition *partition,
                               int aggregation, int64_t start_us, const char *group,
                               size_t group_bytes);
+/* What was loaded of a window so far is dropped; nothing of it is dirty. */
+void reducer_forget_window(struct reducer *reducer, struct reducer_partition *partition,
+                           int aggregation, int64_t start_us);
 void reducer_window_loaded(struct reducer_partition *partition, int aggregation, int64_t start_us);
 
 /* The row, NULL when there is none in memory. */

@@ -276,6 +276,23 @@ void reducer_rows_init(struct reducer *reducer)
     }
 }
 
+void reducer_forget_window(struct reducer *reducer, struct reducer_partition *partition,
+                           int aggregation, int64_t start_us)
+{
+    struct reducer_groups *groups = make_groups(partition, aggregation, start_us);
+    for (size_t i = 0; groups->here > 0 && i < partition->rows_capacity; i++) {
+        struct aggregate *row = partition->rows[i].row;
+        if (!row || row->definition->index != aggregation || row->start_us != start_us)
+            continue;
+        forget_row(reducer, partition, row);
+        aggregate_free(row);
+        partition->rows[i].row = NULL;
+    }
+    forget_away(reducer, partition, groups, groups->away);
+    if (partition->rows_capacity > 0)
+        place_rows(partition, partition->rows_capacity);
+}
+
 void reducer_rows_fini(struct reducer *reducer, struct reducer_partition *partition)
 {
     for (size_t i = 0; i < partition->rows_capacity; i++) {
