@@ -48,7 +48,7 @@ enum error_code runtime_place(struct runtime *runtime, struct store_assignment *
                               struct error *error)
 {
     int64_t first, end;
-    enum error_code code = ERR_BROKER;
+    enum error_code code = error_set(error, ERR_BROKER, "the reducer is stopping");
     for (int i = 0; i < BROKER_ASKS && code && !runtime_stopping(runtime); i++)
         code = kafka_offsets(runtime->consumer, assignment->partition, BROKER_ASK_MS, &first, &end,
                              error);

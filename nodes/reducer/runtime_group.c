@@ -26,7 +26,7 @@ static void count_partitions(struct runtime *runtime)
 static enum error_code ask_broker(struct runtime *runtime, char **cluster_id, int32_t *partitions,
                                   struct error *error)
 {
-    enum error_code code = ERR_BROKER;
+    enum error_code code = error_set(error, ERR_BROKER, "the reducer is stopping");
     for (int i = 0; i < BROKER_ASKS && code == ERR_BROKER && !runtime_stopping(runtime); i++) {
         free(*cluster_id);
         *cluster_id = NULL;
