@@ -13,10 +13,9 @@ import urllib.parse
 from harness import Bridge, wait_until
 from test_reducer import START, WINDOW_MS, get, produce, stamp
 
-ROWS = int(os.environ.get("TEST_PLAN_ROWS") or 100000)
+ROWS = int(os.environ.get("TEST_PLAN_ROWS") or 50000)
 NAMESPACES = 40
 BIG = ("aggregation_rows", "aggregation_values", "aggregation_finals")
-BLOCKS_MAX = 4000  # of 8 KiB that a statement may look at: indexes of the smallest run are larger
 COPY_SECONDS = 15
 PRUNED_COPIES = 3
 
@@ -92,6 +91,8 @@ def summary(plan: dict) -> dict:
             found["access"].add(node["Index Name"])
         found["access"].discard("Bitmap Heap Scan")
         found["rows"] = max(found["rows"], rows)
+        if rows > ROWS / 4:
+            found["faults"].append(f"{rows} rows at {node['Node Type']}")
     found["blocks"] = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
     found["ms"] = plan["Plan"]["Actual Total Time"]
     return found
@@ -169,13 +170,15 @@ def ask(bridge: Bridge, path: str) -> None:
 def what_ran(name: str, plans: list[dict]) -> dict[str, dict]:
     """The costliest plan of each statement that looks at large tables."""
     worst: dict[str, dict] = {}
-    if os.environ.get("TEST_PLAN_FILE"):
+    if os.environ.get("TEST_PLAN_FILE"):  # whole, to look at
         with open(os.environ["TEST_PLAN_FILE"], "a", encoding="utf-8") as file:
             file.writelines(json.dumps({"name": name, **plan}) + "\n" for plan in plans)
     for plan in plans:
         text = " ".join(plan["Query Text"].split())
+        if text.startswith("SELECT count(*) FROM aggregation_finals"):
+            continue  # our own
         found = summary(plan)
-        if found["access"] and "%" not in text:
+        if found["access"]:
             key = f"{name}: {text[:44]}"
             if key not in worst or worst[key]["blocks"] < found["blocks"]:
                 worst[key] = {**found, "text": text}
@@ -191,15 +194,16 @@ def test_every_statement_finds_its_rows_by_an_index(empty_bridge, session_direct
     fill(bridge)
     old = "SELECT count(*) FROM aggregation_finals WHERE final_at < now() - interval '40 days'"
     pruned = bridge.sql(old)[0][0]
+    asked = paths(bridge)
     plans.start()
 
     bridge.start_reducer(PARTITION_IDLE_MS="3600000", AGGREGATION_PRUNE_INTERVAL_MS="500")
     ran: dict[str, dict] = {}
-    wait_until(lambda: bridge.sql(old)[0][0] == 0, 120, f"{pruned} groups are pruned")
+    wait_until(lambda: bridge.sql(old)[0][0] == 0, 120, f"{pruned} groups are pruned", interval=0.5)
     produce(bridge, [stamp("busy", 3 * WINDOW_MS - 1) for n in range(200)])
     bridge.wait_total("busy", 800)
     ran.update(what_ran("at work", plans.take()))
-    for name, path in paths(bridge).items():
+    for name, path in asked.items():
         ask(bridge, path)
         ran.update(what_ran(name, plans.take()))
 
