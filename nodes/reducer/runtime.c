@@ -173,6 +173,11 @@ static void poll_commit(struct runtime *runtime)
         commit_failed(runtime, code, &error);
 }
 
+static bool is_far_behind(const struct runtime *runtime)
+{
+    return runtime->lag >= runtime->options.config->max_aggregation_queue_size;
+}
+
 /* When gathered rows are due: a flush interval after the commit before, so an event that comes alone waits for
  * nothing. One that is far behind gains nothing from commits in quick succession, and they cost the most. */
 static int64_t flush_at_us(const struct runtime *runtime)
@@ -180,8 +185,7 @@ static int64_t flush_at_us(const struct runtime *runtime)
     const struct config *config = runtime->options.config;
     int64_t since_us = runtime->gathered_since_us < runtime->sent_at_us ? runtime->gathered_since_us
                                                                         : runtime->sent_at_us;
-    int64_t intervals =
-        runtime->lag >= config->max_aggregation_queue_size ? FAR_BEHIND_INTERVALS : 1;
+    int64_t intervals = is_far_behind(runtime) ? FAR_BEHIND_INTERVALS : 1;
     return since_us + intervals * config->aggregation_flush_interval_ms * 1000;
 }
 
@@ -190,7 +194,8 @@ static bool should_commit(const struct runtime *runtime, int64_t now_us)
     const struct config *config = runtime->options.config;
     if (runtime->gathered == 0)
         return false;
-    return (int64_t)runtime->reducer.dirty_count >= config->aggregation_batch_size ||
+    return (!is_far_behind(runtime) &&
+            (int64_t)runtime->reducer.dirty_count >= config->aggregation_batch_size) ||
            runtime->gathered >= config->max_aggregation_queue_size / 2 ||
            now_us >= flush_at_us(runtime) || runtime_is_full(runtime) ||
            atomic_load(&((struct runtime *)(uintptr_t)runtime)->waiters) > 0;
