@@ -2,6 +2,8 @@
 ALTER TABLE reducer_partitions DROP COLUMN counted_from;
 CREATE INDEX aggregation_rows_partition ON aggregation_rows (partition, window_end);
 CREATE INDEX aggregation_values_partition ON aggregation_values (partition, window_start);
+ALTER TABLE aggregation_rows DROP CONSTRAINT aggregation_rows_pkey,
+    ADD PRIMARY KEY (definition, window_ms, window_start, group_key, partition);
 DROP INDEX aggregation_rows_by_start;
 CREATE INDEX aggregation_rows_newest ON aggregation_rows (window_start, definition, group_key, window_ms);
 ALTER TABLE aggregation_definitions DROP COLUMN document;

@@ -26,9 +26,12 @@ CREATE INDEX reducer_gaps_unfilled ON reducer_gaps (noted_at) WHERE filled_at IS
 -- another version. Null: no reducer has had the file since.
 ALTER TABLE aggregation_definitions ADD COLUMN document json;
 
--- Rows of a definition by their windows: how lists of rows walk through them, both ways.
+-- Rows of a definition by their windows: how lists of rows walk through them, both ways, and how a partition
+-- finds its own. The key leads by the group, for the windows of one group.
 DROP INDEX aggregation_rows_newest;
-CREATE INDEX aggregation_rows_by_start ON aggregation_rows (definition, window_start, group_key, window_ms);
+CREATE INDEX aggregation_rows_by_start ON aggregation_rows (definition, window_start, group_key, window_ms, partition);
+ALTER TABLE aggregation_rows DROP CONSTRAINT aggregation_rows_pkey,
+    ADD PRIMARY KEY (definition, group_key, window_start, window_ms, partition);
 
 -- Retention: rows of a window go retention_days after its end, and as long after it was made final. Before
 -- anything is deleted pruned_until is raised; what ended by then counts no more, whatever partition it comes
@@ -59,6 +62,6 @@ CREATE INDEX aggregation_rows_open ON aggregation_rows (definition, window_end) 
 -- Beside each id of `counted` the offset from which it was counted; null or shorter: from the beginning.
 ALTER TABLE reducer_partitions ADD COLUMN counted_from bigint[];
 
--- Nothing looks for rows by their partition alone: a partition's open windows are a short piece of the primary
--- key, in which its own rows are picked.
+-- Nothing looks for rows by their partition alone: a partition's open windows are a short piece of another index,
+-- in which its own rows are picked.
 DROP INDEX aggregation_rows_partition, aggregation_values_partition;

@@ -56,11 +56,11 @@
 /* The same from the windows that are open, which are few beside all others; OFFSET 0 keeps it from walking
  * through those as well when there are fewer than a page. */
 #define KEYS_OF_OPEN(bound, order)                                                                 \
-    ", keys AS (SELECT DISTINCT e.* FROM loaded l CROSS JOIN LATERAL ("                            \
-    "SELECT r.definition, r.window_start, r.group_key, r.window_ms FROM aggregation_rows r"        \
-    " WHERE r.definition = l.id AND r.is_open AND r.window_end IS NOT NULL" bound FILTERED         \
-    " OFFSET 0) AS e ORDER BY e.window_start" order ", e.definition" order ", e.group_key" order   \
-    ", e.window_ms" order " LIMIT $12::int8)"
+    ", keys AS (SELECT DISTINCT r.* FROM loaded l CROSS JOIN LATERAL ("                            \
+    "SELECT a.definition, a.window_start, a.group_key, a.window_ms FROM aggregation_rows a"        \
+    " WHERE a.definition = l.id AND a.is_open AND a.window_end IS NOT NULL OFFSET 0) AS r"         \
+    " WHERE true" bound FILTERED " ORDER BY r.window_start" order ", r.definition" order           \
+    ", r.group_key" order ", r.window_ms" order " LIMIT $12::int8)"
 
 enum { LOADED_N, DEFINITION, WINDOW_MS, START, GROUP, REVISION, EVENTS, STATE, FINAL };
 /* OFFSET 0 keeps the rows of each key a look into the primary key. */
