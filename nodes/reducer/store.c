@@ -89,7 +89,7 @@ void store_free(struct store *store)
     postgres_values_fini(store->messages, MESSAGE_COLUMNS);
     postgres_values_fini(store->oldest, OLDEST_COLUMNS);
     postgres_values_fini(store->next_messages, MESSAGE_COLUMNS);
-    postgres_values_fini(store->replaced, KEY_COLUMNS);
+    postgres_values_fini(store->replaced, REPLACED_COLUMNS);
     postgres_values_fini(store->gaps, GAP_COLUMNS);
     buffer_fini(&store->scratch);
     postgres_free(store->write);

@@ -14,7 +14,7 @@ enum {
     ADD_COLUMNS = 8,
     OLDEST_COLUMNS = 2,
     MESSAGE_COLUMNS = 5,
-    KEY_COLUMNS = 5, /* of a row; the first ones of rows, drops and adds */
+    REPLACED_COLUMNS = 6,
     GAP_COLUMNS = 5
 };
 
@@ -42,9 +42,8 @@ struct store {
     int64_t probe_epoch, probe_before, probe_after;
     struct postgres_value next_messages[MESSAGE_COLUMNS]; /* of the snapshot to come */
     /* Of the next transactions, until store_forget_rebuilt. */
-    struct postgres_value
-        replaced[KEY_COLUMNS]; /* rows that are taken away, before new ones are written */
-    struct postgres_value gaps[GAP_COLUMNS]; /* that are filled */
+    struct postgres_value replaced[REPLACED_COLUMNS]; /* rows written anew, or taken away */
+    struct postgres_value gaps[GAP_COLUMNS];          /* that are filled */
     struct buffer scratch;
 };
 

@@ -261,13 +261,14 @@ enum error_code store_load_from(struct store *store, struct reducer *reducer,
     return code;
 }
 
-void store_replace(struct store *store, const struct aggregate *row)
+void store_replace(struct store *store, const struct aggregate *row, bool gone)
 {
-    static const enum postgres_type types[KEY_COLUMNS] = {PG_INT4, PG_INT8, PG_TIMESTAMPTZ, PG_TEXT,
-                                                          PG_INT4};
-    for (int i = 0; i < KEY_COLUMNS && !store->replaced[i].is_array; i++)
+    static const enum postgres_type types[REPLACED_COLUMNS] = {PG_INT4, PG_INT8, PG_TIMESTAMPTZ,
+                                                               PG_TEXT, PG_INT4, PG_BOOL};
+    for (int i = 0; i < REPLACED_COLUMNS && !store->replaced[i].is_array; i++)
         postgres_array_start(&store->replaced[i], types[i]);
     store_push_key(store, store->replaced, row);
+    postgres_push_bool(&store->replaced[5], gone);
 }
 
 void store_fill_gap(struct store *store, int32_t partition, int64_t from_offset, int64_t events)
@@ -285,7 +286,7 @@ void store_fill_gap(struct store *store, int32_t partition, int64_t from_offset,
 
 void store_forget_rebuilt(struct store *store)
 {
-    for (int i = 0; i < KEY_COLUMNS; i++) {
+    for (int i = 0; i < REPLACED_COLUMNS; i++) {
         postgres_value_fini(&store->replaced[i]);
         store->replaced[i] = (struct postgres_value){0};
     }
@@ -297,7 +298,8 @@ void store_forget_rebuilt(struct store *store)
 
 #define WITH_REPLACED(table)                                                                       \
     "DELETE FROM " table " r USING unnest($1::int4[], $2::int8[], $3::timestamptz[], $4::text[],"  \
-    " $5::int4[]) AS u (definition, window_ms, window_start, group_key, partition)"                \
+    " $5::int4[], $6::bool[]) AS u (definition, window_ms, window_start, group_key, partition, "   \
+    "gone)"                                                                                        \
     " WHERE r.definition = u.definition AND r.window_ms = u.window_ms"                             \
     " AND r.window_start = u.window_start AND r.group_key = u.group_key"                           \
     " AND r.partition = u.partition"
@@ -312,10 +314,10 @@ enum error_code store_add_rebuilt(struct store *store, struct error *error)
     enum error_code code = ERR_OK;
     if (store->replaced[0].count > 0)
         code = postgres_batch_add(store->write, WITH_REPLACED("aggregation_values"),
-                                  store->replaced, KEY_COLUMNS, error);
+                                  store->replaced, REPLACED_COLUMNS, error);
     if (!code && store->replaced[0].count > 0)
-        code = postgres_batch_add(store->write, WITH_REPLACED("aggregation_rows"), store->replaced,
-                                  KEY_COLUMNS, error);
+        code = postgres_batch_add(store->write, WITH_REPLACED("aggregation_rows") " AND u.gone",
+                                  store->replaced, REPLACED_COLUMNS, error);
     if (!code && store->gaps[3].count > 0)
         code = postgres_batch_add(store->write, fill, store->gaps, GAP_COLUMNS, error);
     return code;

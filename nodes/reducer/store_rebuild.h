@@ -55,8 +55,9 @@ enum error_code store_load_from(struct store *store, struct reducer *reducer,
                                 const struct store_assignment *assignment, int64_t from_us,
                                 struct error *error) MUST_USE;
 
-/* The stored row goes in the next transaction; when the row is in the snapshot too, it is written anew. */
-void store_replace(struct store *store, const struct aggregate *row);
+/* The values behind the stored row go in the next transaction, before the snapshot writes it anew; with `gone`
+ * the row goes too. */
+void store_replace(struct store *store, const struct aggregate *row, bool gone);
 /* The gaps that begin at from_offset are marked as filled, all in the next transaction. */
 void store_fill_gap(struct store *store, int32_t partition, int64_t from_offset, int64_t events);
 /* Nothing of the two above is in the next transaction. */

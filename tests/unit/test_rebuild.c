@@ -214,6 +214,19 @@ START_TEST(a_lane_that_is_silent_behind_the_gap_is_missing_up_to_what_was_publis
 }
 END_TEST
 
+START_TEST(a_lane_of_a_restored_database_begins_nobody_knows_where)
+{
+    struct missing missing = {0};
+    missing_before(&missing, "7.1", 3, 10);
+    missing_after(&missing, "8.1", 3, 15); /* 1 to 14 may have come under the old name */
+    missing_after(&missing, "8.2", 3, 4);
+    ck_assert(!missing_is_renamed(&missing, &missing.lanes[0]));
+    ck_assert(missing_is_renamed(&missing, &missing.lanes[1]));
+    ck_assert(!missing_is_renamed(&missing, &missing.lanes[2]));
+    missing_fini(&missing);
+}
+END_TEST
+
 START_TEST(what_is_no_name_of_a_lane_is_passed_over)
 {
     struct missing missing = {0};
@@ -242,6 +255,7 @@ int main(void)
     tcase_add_test(tests, the_first_record_behind_the_gap_ends_what_is_missing);
     tcase_add_test(tests, records_sent_again_behind_the_gap_leave_nothing_missing);
     tcase_add_test(tests, a_lane_that_is_silent_behind_the_gap_is_missing_up_to_what_was_published);
+    tcase_add_test(tests, a_lane_of_a_restored_database_begins_nobody_knows_where);
     tcase_add_test(tests, what_is_no_name_of_a_lane_is_passed_over);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

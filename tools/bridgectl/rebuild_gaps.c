@@ -235,6 +235,14 @@ static enum error_code read_range(struct filling *filling, struct gap *gap, int1
     return code;
 }
 
+/* Numbers that were in the gap and that this database's log can tell of. */
+static bool range_of(const struct filling *filling, const struct gap *gap,
+                     const struct missing_lane *lane, int64_t *first, int64_t *last)
+{
+    return missing_range(lane, first, last) && shard_of(filling, lane->name) >= 0 &&
+           !missing_is_renamed(&gap->missing, lane);
+}
+
 static enum error_code read_events(struct filling *filling, struct gap *gap, struct error *error)
 {
     enum error_code code = ERR_OK;
@@ -243,9 +251,8 @@ static enum error_code read_events(struct filling *filling, struct gap *gap, str
         int64_t first, last;
         if (!missing_range(lane, &first, &last))
             continue;
-        int16_t shard = shard_of(filling, lane->name);
-        if (shard >= 0)
-            code = read_range(filling, gap, shard, first, last, error);
+        if (range_of(filling, gap, lane, &first, &last))
+            code = read_range(filling, gap, shard_of(filling, lane->name), first, last, error);
         else
             gap->lost += last - first + 1;
     }
@@ -301,7 +308,7 @@ static enum error_code write_gap(struct filling *filling, struct gap *gap, struc
     for (size_t i = 0; i < gap->missing.count; i++) {
         const struct missing_lane *lane = &gap->missing.lanes[i];
         int64_t first, last;
-        if (missing_range(lane, &first, &last))
+        if (range_of(filling, gap, lane, &first, &last))
             reducer_raise_lane(partition, lane->name, strlen(lane->name), last);
     }
     partition->dirty = true;
@@ -374,7 +381,8 @@ static enum error_code fill_gap(struct filling *filling, struct gap *gap, struct
     int bytes = snprintf(told, sizeof(told), "%zu events counted from the log", gap->events_count);
     if (gap->lost > 0)
         snprintf(told + bytes, sizeof(told) - (size_t)bytes,
-                 "; %" PRId64 " numbers of its lanes are no longer in the log, and some of them "
+                 "; %" PRId64
+                 " numbers of its lanes are not in the log (any more), and some of them "
                  "may have been here",
                  gap->lost);
     tell_gap(filling, gap, true, told);

@@ -15,7 +15,7 @@ static enum error_code write_rows(struct rebuild *rebuild, struct rebuild_partit
         const struct aggregate *key = pair->counted ? pair->counted : pair->stored;
         struct aggregate *row = reducer_find_row(counted, key->definition->index, key->start_us,
                                                  key->group, key->group_bytes);
-        store_replace(rebuild->store, key);
+        store_replace(rebuild->store, key, row == NULL);
         if (row)
             reducer_mark(reducer, row);
     }

@@ -60,6 +60,17 @@ bool missing_is_unsettled(const struct missing_lane *lane)
     return lane->after == 0 && lane->committed > lane->published && lane->committed > lane->before;
 }
 
+bool missing_is_renamed(const struct missing *missing, const struct missing_lane *lane)
+{
+    const char *shard = strrchr(lane->name, '.');
+    for (size_t i = 0; shard && lane->before == 0 && i < missing->count; i++) {
+        const char *other = strrchr(missing->lanes[i].name, '.');
+        if (other && missing->lanes[i].before > 0 && strcmp(other, shard) == 0)
+            return true;
+    }
+    return false;
+}
+
 void missing_fini(struct missing *missing)
 {
     free(missing->lanes);

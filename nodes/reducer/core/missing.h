@@ -43,6 +43,10 @@ bool missing_range(const struct missing_lane *lane, int64_t *first, int64_t *las
 /* True when some of the lane's events are recorded and not known to be published, and no record after the
  * gap tells: they may be in the gap or still to come. */
 bool missing_is_unsettled(const struct missing_lane *lane);
+/* True when the lane has no number before the gap, and another one of its shard (what stands behind the dot of
+ * "incarnation.shard") has: a database that was restored goes on under a new name, and where the new lane
+ * began is not known. */
+bool missing_is_renamed(const struct missing *missing, const struct missing_lane *lane);
 void missing_fini(struct missing *missing);
 
 #endif
