@@ -14,6 +14,7 @@ enum {
     ADD_COLUMNS = 8,
     OLDEST_COLUMNS = 2,
     MESSAGE_COLUMNS = 5,
+    KEY_COLUMNS = 5, /* of a row; the first ones of rows, drops and adds */
     REPLACED_COLUMNS = 6,
     GAP_COLUMNS = 5
 };
