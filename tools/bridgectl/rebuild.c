@@ -345,9 +345,10 @@ const struct command rebuild_commands[] = {
          "the\n"
          "records behind it. Needs the reducers' settings: CONTRACTS_DIR, "
          "AGGREGATION_WINDOW_SIZE_MS,\n"
-         "AGGREGATION_WATERMARK_TOLERANCE_MS, AGGREGATION_ALLOWED_LATENESS_MS. Holds the rows of "
-         "one\n"
-         "partition in memory, twice. Exits 1 when rows differ that were not mended, or when a gap "
+         "AGGREGATION_WATERMARK_TOLERANCE_MS, AGGREGATION_ALLOWED_LATENESS_MS, "
+         "MAX_AGGREGATION_GROUPS.\n"
+         "Holds the rows of one partition in memory, twice. Exits 1 when rows differ that were not "
+         "mended, or when a gap "
          "is left.",
      .example = "bridgectl rebuild --verify\n"
                 "bridgectl rebuild --repair --type namespace_grouping",

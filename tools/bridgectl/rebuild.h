@@ -71,6 +71,8 @@ struct rebuild_partition {
 
 /* -- rebuild_count.c -- */
 
+/* Empty, with the reducers' settings; nothing leaves its memory. */
+void rebuild_reducer_init(const struct rebuild *rebuild, struct reducer *reducer);
 typedef void rebuild_take(void *context, const struct reducer_record *record);
 /* Gives the records from one offset up to before another. ERR_CONFLICT: the broker dropped some meanwhile. */
 enum error_code rebuild_read(struct rebuild *rebuild, int32_t partition, int64_t from, int64_t to,

@@ -12,6 +12,13 @@
 #define EARLY_RECORDS 1000 /* tell how new the records before them were */
 #define STALL_US 30000000  /* longest wait for the next record */
 
+void rebuild_reducer_init(const struct rebuild *rebuild, struct reducer *reducer)
+{
+    const struct config *config = rebuild->ctl->config;
+    reducer_init(reducer, rebuild->set, config->aggregation_watermark_tolerance_ms * 1000);
+    reducer->bounds.groups = (size_t)config->max_aggregation_groups;
+}
+
 /* Records that are not of this read, or come a second time, are passed over. */
 static enum error_code take_record(struct rebuild *rebuild, const struct kafka_record *from,
                                    int32_t partition, int64_t *next, int64_t to, rebuild_take *take,
@@ -103,11 +110,10 @@ enum error_code rebuild_count_on(struct rebuild *rebuild, struct rebuild_partiti
 enum error_code rebuild_count(struct rebuild *rebuild, struct rebuild_partition *partition,
                               int32_t number, struct error *error)
 {
-    int64_t tolerance_us = rebuild->ctl->config->aggregation_watermark_tolerance_ms * 1000;
     int64_t end;
     *partition = (struct rebuild_partition){.number = number, .early_us = WINDOW_NO_TIME};
-    reducer_init(&partition->stored, rebuild->set, tolerance_us);
-    reducer_init(&partition->counted, rebuild->set, tolerance_us);
+    rebuild_reducer_init(rebuild, &partition->stored);
+    rebuild_reducer_init(rebuild, &partition->counted);
     partition->counted.bounds.groups = (size_t)rebuild->ctl->config->max_aggregation_groups;
     enum error_code code =
         store_picture(rebuild->store, &partition->stored, number, &partition->picture, error);

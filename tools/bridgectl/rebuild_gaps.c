@@ -287,7 +287,7 @@ static enum error_code write_gap(struct filling *filling, struct gap *gap, struc
     struct store_assignment assignment;
     struct reducer reducer;
     int64_t begins[AGGREGATIONS_MAX];
-    reducer_init(&reducer, filling->rebuild->set, 0);
+    rebuild_reducer_init(filling->rebuild, &reducer);
     reducer.bounds.groups = (size_t)filling->rebuild->ctl->config->max_aggregation_groups;
     enum error_code code = store_take_over(store, gap->partition, &assignment, error);
     if (!code)
