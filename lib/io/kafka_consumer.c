@@ -448,14 +448,34 @@ void kafka_commit_progress(struct kafka_consumer *consumer, const int32_t *parti
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-enum error_code kafka_offsets(struct kafka_consumer *consumer, int32_t partition, int timeout_ms,
-                              int64_t *first, int64_t *end, struct error *error)
+/* One request to each leader, whatever the number of partitions; where is one of librdkafka's names for an
+ * end of the log. */
+static enum error_code offsets_at(struct kafka_consumer *consumer, const int32_t *partitions, int count,
+                                  int timeout_ms, int64_t where, int64_t *offsets, struct error *error)
 {
-    rd_kafka_resp_err_t answer = rd_kafka_query_watermark_offsets(
-        consumer->handle, consumer->topic, partition, first, end, timeout_ms);
+    rd_kafka_topic_partition_list_t *list = partition_list(consumer, partitions, NULL, count);
+    for (int i = 0; i < count; i++)
+        list->elems[i].offset = where;
+    rd_kafka_resp_err_t answer = rd_kafka_offsets_for_times(consumer->handle, list, timeout_ms);
+    int32_t partition = count > 0 ? partitions[0] : 0;
+    for (int i = 0; i < count && !answer; i++) {
+        offsets[i] = list->elems[i].offset;
+        answer = list->elems[i].err;
+        partition = partitions[i];
+    }
+    rd_kafka_topic_partition_list_destroy(list);
     return answer ? error_set(error, ERR_BROKER, "the offsets of %s partition %d cannot be had: %s",
                               consumer->topic, (int)partition, rd_kafka_err2str(answer))
                   : ERR_OK;
+}
+
+enum error_code kafka_offsets(struct kafka_consumer *consumer, const int32_t *partitions, int count,
+                              int timeout_ms, int64_t *firsts, int64_t *ends, struct error *error)
+{
+    enum error_code code = offsets_at(consumer, partitions, count, timeout_ms,
+                                      RD_KAFKA_OFFSET_BEGINNING, firsts, error);
+    return code ? code
+                : offsets_at(consumer, partitions, count, timeout_ms, RD_KAFKA_OFFSET_END, ends, error);
 }
 
 bool kafka_offsets_known(struct kafka_consumer *consumer, int32_t partition, int64_t *first,

@@ -90,9 +90,9 @@ enum error_code kafka_read_again(struct kafka_consumer *consumer, int32_t partit
 /* Tells the group how far it is read, for lag tools only; never waits. */
 void kafka_commit_progress(struct kafka_consumer *consumer, const int32_t *partitions, const int64_t *offsets,
                            int count);
-/* First offset kept and the offset after the last record, as the broker has them now. */
-enum error_code kafka_offsets(struct kafka_consumer *consumer, int32_t partition, int timeout_ms, int64_t *first,
-                              int64_t *end, struct error *error) MUST_USE;
+/* First offset kept and the offset after the last record of each partition, as the broker has them now. */
+enum error_code kafka_offsets(struct kafka_consumer *consumer, const int32_t *partitions, int count, int timeout_ms,
+                              int64_t *firsts, int64_t *ends, struct error *error) MUST_USE;
 /* The same as last seen in a fetch, without asking; false when none was answered yet. */
 bool kafka_offsets_known(struct kafka_consumer *consumer, int32_t partition, int64_t *first, int64_t *end);
 enum error_code kafka_consumer_cluster_id(struct kafka_consumer *consumer, int timeout_ms, char **id,
