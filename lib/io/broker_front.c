@@ -365,12 +365,13 @@ static void read_from(struct broker_front *front, struct connection *connection,
 {
     ssize_t bytes =
         recv(connection->ends[end].fd, front->chunk, sizeof(front->chunk), MSG_DONTWAIT);
-    if (bytes > 0)
+    if (bytes > 0) {
         take_octets(front, connection, end, front->chunk, (size_t)bytes);
-    if (bytes > 0 && end == BROKER)
-        acknowledge_at_once(&connection->ends[end]);
-    else if (bytes == 0 || (errno != EAGAIN && errno != EINTR))
+        if (end == BROKER)
+            acknowledge_at_once(&connection->ends[end]);
+    } else if (bytes == 0 || (errno != EAGAIN && errno != EINTR)) {
         connection->over = true;
+    }
 }
 
 /* Our own answers go out where no message of the broker is cut in two by them. */

@@ -87,17 +87,15 @@ static enum error_code open_topic(struct backfill *backfill, struct error *error
 /* Every partition from the oldest record that the broker has. */
 static enum error_code read_from_the_beginning(struct backfill *backfill, struct error *error)
 {
-    int32_t *numbers = must_calloc((size_t)backfill->count, sizeof(*numbers));
-    int64_t *offsets = must_calloc((size_t)backfill->count, sizeof(*offsets));
-    enum error_code code = ERR_OK;
-    for (int i = 0; i < backfill->count && !code; i++) {
+    int count = backfill->count;
+    int32_t *numbers = must_calloc((size_t)count, sizeof(*numbers));
+    int64_t *offsets = must_calloc(2 * (size_t)count, sizeof(*offsets));
+    for (int i = 0; i < count; i++)
+        numbers[i] = backfill->partitions[i].number;
+    enum error_code code = kafka_offsets(backfill->consumer, numbers, count, BROKER_TIMEOUT_MS,
+                                         offsets, offsets + count, error);
+    for (int i = 0; i < count && !code; i++) {
         const struct backfill_partition *wanted = &backfill->partitions[i];
-        int64_t end;
-        numbers[i] = wanted->number;
-        code = kafka_offsets(backfill->consumer, wanted->number, BROKER_TIMEOUT_MS, &offsets[i],
-                             &end, error);
-        if (code)
-            break;
         struct reducer_partition *partition =
             reducer_assign(&backfill->reducer, wanted->number, wanted->epoch, offsets[i],
                            WINDOW_NO_TIME, WINDOW_NO_TIME);
@@ -106,7 +104,7 @@ static enum error_code read_from_the_beginning(struct backfill *backfill, struct
     if (!code)
         code = store_clear(backfill->store, &backfill->reducer, error);
     if (!code)
-        code = kafka_read_from(backfill->consumer, numbers, offsets, backfill->count, error);
+        code = kafka_read_from(backfill->consumer, numbers, offsets, count, error);
     free(numbers);
     free(offsets);
     return code;

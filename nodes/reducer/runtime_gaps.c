@@ -44,18 +44,11 @@ static void tell_gap(const struct store_gap *gap)
               LOG_INT("records", gap->to_offset - gap->from_offset));
 }
 
-enum error_code runtime_place(struct runtime *runtime, struct store_assignment *assignment,
-                              struct error *error)
+static enum error_code place_one(struct runtime *runtime, struct store_assignment *assignment,
+                                 int64_t first, int64_t end, struct error *error)
 {
-    int64_t first, end;
-    enum error_code code = error_set(error, ERR_BROKER, "the reducer is stopping");
-    for (int i = 0; i < BROKER_ASKS && code && !runtime_stopping(runtime); i++)
-        code = kafka_offsets(runtime->consumer, assignment->partition, BROKER_ASK_MS, &first, &end,
-                             error);
-    if (!code && !runtime_same_cluster(runtime))
-        code = error_set(error, ERR_BROKER, "the broker is another cluster now");
-    if (code || (assignment->next_offset >= first && assignment->next_offset <= end))
-        return code;
+    if (assignment->next_offset >= first && assignment->next_offset <= end)
+        return ERR_OK;
     const struct store_gap gap = {
         .partition = assignment->partition,
         .epoch = assignment->epoch,
@@ -63,13 +56,34 @@ enum error_code runtime_place(struct runtime *runtime, struct store_assignment *
         .from_offset = assignment->next_offset > end ? 0 : assignment->next_offset,
         .to_offset = first,
     };
-    code = store_note_gap(runtime->store, &gap, error);
+    enum error_code code = store_note_gap(runtime->store, &gap, error);
     if (code)
         return code;
     tell_gap(&gap);
     runtime->gaps_count_at_us = 0;
     assignment->next_offset = first;
     return ERR_OK;
+}
+
+enum error_code runtime_place(struct runtime *runtime, struct store_assignment *assignments,
+                              int count, struct error *error)
+{
+    int32_t *partitions = must_calloc((size_t)count + 1, sizeof(*partitions));
+    int64_t *firsts = must_calloc(2 * (size_t)count + 1, sizeof(*firsts));
+    int64_t *ends = firsts + count;
+    for (int i = 0; i < count; i++)
+        partitions[i] = assignments[i].partition;
+    enum error_code code = error_set(error, ERR_BROKER, "the reducer is stopping");
+    for (int i = 0; i < BROKER_ASKS && code && !runtime_stopping(runtime); i++)
+        code =
+            kafka_offsets(runtime->consumer, partitions, count, BROKER_ASK_MS, firsts, ends, error);
+    if (!code && !runtime_same_cluster(runtime))
+        code = error_set(error, ERR_BROKER, "the broker is another cluster now");
+    for (int i = 0; i < count && !code; i++)
+        code = place_one(runtime, &assignments[i], firsts[i], ends[i], error);
+    free(partitions);
+    free(firsts);
+    return code;
 }
 
 /* Everything read of the partition is committed. */
@@ -81,7 +95,7 @@ static void pass_gap(struct runtime *runtime, struct reducer_partition *partitio
         .epoch = partition->epoch,
         .next_offset = partition->next_offset,
     };
-    enum error_code code = runtime_place(runtime, &assignment, &error);
+    enum error_code code = runtime_place(runtime, &assignment, 1, &error);
     if (!code) {
         reducer_pass_gap(partition, assignment.next_offset);
         code =

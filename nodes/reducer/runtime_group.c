@@ -98,13 +98,13 @@ static enum error_code take_on(struct runtime *runtime, const struct kafka_rebal
 {
     struct store_assignment *assignments =
         must_calloc((unsigned long)move->count + 1, sizeof(*assignments));
-    enum error_code code = move->count > 0 ? store_assign(runtime->store, move->partitions,
-                                                          move->count, assignments, error)
-                                           : ERR_OK;
+    enum error_code code = ERR_OK;
+    if (move->count > 0)
+        code = store_assign(runtime->store, move->partitions, move->count, assignments, error);
+    if (move->count > 0 && !code)
+        code = runtime_place(runtime, assignments, move->count, error);
     for (int i = 0; i < move->count && !code; i++) {
-        code = runtime_place(runtime, &assignments[i], error);
-        if (!code)
-            code = store_load(runtime->store, &runtime->reducer, &assignments[i], error);
+        code = store_load(runtime->store, &runtime->reducer, &assignments[i], error);
         offsets[i] = assignments[i].next_offset;
         runtime->pending[move->partitions[i]] = code ? 0 : assignments[i].pending;
         runtime->quiet_since_us[move->partitions[i]] = clock_monotonic_us();

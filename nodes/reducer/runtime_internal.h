@@ -84,8 +84,8 @@ void runtime_report_progress(struct runtime *runtime);
 /* runtime_gaps.c */
 /* Where reading goes on: what the broker dropped unread is a gap, written down and skipped; a topic that is
  * shorter than what was read was made anew and is read from its start. */
-enum error_code runtime_place(struct runtime *runtime, struct store_assignment *assignment,
-                              struct error *error) MUST_USE;
+enum error_code runtime_place(struct runtime *runtime, struct store_assignment *assignments,
+                              int count, struct error *error) MUST_USE;
 /* The same for partitions that met a gap while they were read, as soon as what came before is committed. */
 void runtime_pass_gaps(struct runtime *runtime);
 /* Asks for the gaps that nobody has filled, which also tells whether the database is there. */
