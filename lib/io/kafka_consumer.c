@@ -12,7 +12,7 @@
 #include "io/log.h"
 
 #define SESSION_TIMEOUT_MS "6000"
-#define HEARTBEAT_MS "1500"
+#define HEARTBEAT_MS "500" /* how soon a member learns that partitions are to be shared anew */
 #define REBALANCES_MAX 16
 #define PROBE_MS 200
 #define SEEK_TIMEOUT_MS 3000
@@ -21,6 +21,8 @@
 #define QUEUED_KBYTES "131072"
 #define NUDGE_TIMEOUT_MS 20
 #define CLOSE_WAIT_SECONDS 1
+#define LEAVE_ASKS 50 /* how often a leaving member asks whether it is out */
+#define LEAVE_ASK_MS 20
 
 struct move {
     bool assign;
@@ -36,8 +38,9 @@ struct kafka_consumer {
     bool closing;
     atomic_bool unreachable;
     atomic_bool fatal;
-    bool nudges;   /* this librdkafka has to be told when its queue has room again */
-    bool was_full; /* its queue, since the last nudge */
+    atomic_bool fenced; /* another process took this member's place */
+    bool nudges;        /* this librdkafka has to be told when its queue has room again */
+    bool was_full;      /* its queue, since the last nudge */
     struct move moves[REBALANCES_MAX]; /* oldest first */
     int moves_count;
 };
@@ -100,15 +103,22 @@ static void on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t kind,
     consumer->moves[consumer->moves_count++] = move;
 }
 
+static void note_fatal(struct kafka_consumer *consumer)
+{
+    char text[256];
+    const char *why = text;
+    rd_kafka_resp_err_t code = rd_kafka_fatal_error(consumer->handle, text, sizeof(text));
+    atomic_store(&consumer->fenced, code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID);
+    if (!atomic_exchange(&consumer->fatal, true))
+        log_error("kafka consumer failed for good", LOG_TEXT("reason", why));
+}
+
 static void on_error(rd_kafka_t *handle, int number, const char *reason, void *opaque)
 {
+    (void)handle;
     struct kafka_consumer *consumer = opaque;
     if (number == RD_KAFKA_RESP_ERR__FATAL) {
-        char text[256];
-        const char *why = text;
-        rd_kafka_fatal_error(handle, text, sizeof(text));
-        atomic_store(&consumer->fatal, true);
-        log_error("kafka consumer failed for good", LOG_TEXT("reason", why));
+        note_fatal(consumer);
     } else if (number == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         if (!atomic_exchange(&consumer->unreachable, true))
             log_error("kafka broker cannot be reached", LOG_TEXT("reason", reason));
@@ -147,7 +157,9 @@ static enum error_code consumer_conf(rd_kafka_conf_t *conf,
     };
     enum error_code code = ERR_OK;
     for (size_t i = 0; !code && i < sizeof(settings) / sizeof(settings[0]); i++)
-        code = settings[i][1] == NULL ? ERR_OK : kafka_conf_put(conf, settings[i][0], settings[i][1], error);
+        code = !settings[i][1] || !settings[i][1][0]
+                   ? ERR_OK
+                   : kafka_conf_put(conf, settings[i][0], settings[i][1], error);
     return code;
 }
 
@@ -235,10 +247,9 @@ static void close_soon(struct kafka_consumer *consumer)
 
 bool kafka_consumers_closing(void) { return atomic_load(&closing) > 0; }
 
-void kafka_consumer_free(struct kafka_consumer *consumer)
+/* From here on moves of the group are carried out as they come. */
+static void stop_reading(struct kafka_consumer *consumer)
 {
-    if (!consumer)
-        return;
     consumer->closing = true;
     while (consumer->moves_count > 0) {
         struct move *move = &consumer->moves[0];
@@ -246,6 +257,37 @@ void kafka_consumer_free(struct kafka_consumer *consumer)
             log_warning("giving up partitions is incomplete");
         drop_first_move(consumer);
     }
+}
+
+static bool is_member(struct kafka_consumer *consumer)
+{
+    char *id = rd_kafka_memberid(consumer->handle);
+    bool member = id && id[0];
+    rd_kafka_mem_free(consumer->handle, id);
+    return member;
+}
+
+/* Closing alone would keep a static member's place; unsubscribing first gives it back. */
+void kafka_consumer_leave(struct kafka_consumer *consumer)
+{
+    stop_reading(consumer);
+    if (atomic_load(&consumer->fatal) || atomic_load(&consumer->unreachable) ||
+        rd_kafka_unsubscribe(consumer->handle))
+        return;
+    for (int i = 0; i < LEAVE_ASKS && is_member(consumer); i++) {
+        rd_kafka_message_t *message = rd_kafka_consume_queue(consumer->queue, LEAVE_ASK_MS);
+        while (message) {
+            rd_kafka_message_destroy(message);
+            message = rd_kafka_consume_queue(consumer->queue, 0);
+        }
+    }
+}
+
+void kafka_consumer_free(struct kafka_consumer *consumer)
+{
+    if (!consumer)
+        return;
+    stop_reading(consumer);
     rd_kafka_queue_io_event_enable(consumer->queue, -1, NULL, 0);
     rd_kafka_queue_destroy(consumer->queue);
     close_soon(consumer);
@@ -305,8 +347,11 @@ int kafka_consume(struct kafka_consumer *consumer, int timeout_ms, struct kafka_
         return 0; /* answered first, so that the group never waits for a second one */
     ssize_t count = rd_kafka_consume_batch_queue(consumer->queue, timeout_ms, messages,
                                                  max < BATCH ? (size_t)max : (size_t)BATCH);
-    for (ssize_t i = 0; i < count; i++)
+    for (ssize_t i = 0; i < count; i++) {
         record_from(&records[i], messages[i]);
+        if (messages[i]->err == RD_KAFKA_RESP_ERR__FATAL) /* a member is told so, not by on_error */
+            note_fatal(consumer);
+    }
     if (count > 0)
         atomic_store(&consumer->unreachable, false);
     if (count > 0 && consumer->nudges)
@@ -450,8 +495,9 @@ void kafka_commit_progress(struct kafka_consumer *consumer, const int32_t *parti
 
 /* One request to each leader, whatever the number of partitions; where is one of librdkafka's names for an
  * end of the log. */
-static enum error_code offsets_at(struct kafka_consumer *consumer, const int32_t *partitions, int count,
-                                  int timeout_ms, int64_t where, int64_t *offsets, struct error *error)
+static enum error_code offsets_at(struct kafka_consumer *consumer, const int32_t *partitions,
+                                  int count, int timeout_ms, int64_t where, int64_t *offsets,
+                                  struct error *error)
 {
     rd_kafka_topic_partition_list_t *list = partition_list(consumer, partitions, NULL, count);
     for (int i = 0; i < count; i++)
@@ -469,13 +515,21 @@ static enum error_code offsets_at(struct kafka_consumer *consumer, const int32_t
                   : ERR_OK;
 }
 
-enum error_code kafka_offsets(struct kafka_consumer *consumer, const int32_t *partitions, int count,
-                              int timeout_ms, int64_t *firsts, int64_t *ends, struct error *error)
+enum error_code kafka_offsets_of(struct kafka_consumer *consumer, const int32_t *partitions,
+                                 int count, int timeout_ms, int64_t *firsts, int64_t *ends,
+                                 struct error *error)
 {
     enum error_code code = offsets_at(consumer, partitions, count, timeout_ms,
                                       RD_KAFKA_OFFSET_BEGINNING, firsts, error);
     return code ? code
-                : offsets_at(consumer, partitions, count, timeout_ms, RD_KAFKA_OFFSET_END, ends, error);
+                : offsets_at(consumer, partitions, count, timeout_ms, RD_KAFKA_OFFSET_END, ends,
+                             error);
+}
+
+enum error_code kafka_offsets(struct kafka_consumer *consumer, int32_t partition, int timeout_ms,
+                              int64_t *first, int64_t *end, struct error *error)
+{
+    return kafka_offsets_of(consumer, &partition, 1, timeout_ms, first, end, error);
 }
 
 bool kafka_offsets_known(struct kafka_consumer *consumer, int32_t partition, int64_t *first,
@@ -514,4 +568,9 @@ bool kafka_consumer_reachable(const struct kafka_consumer *consumer)
 bool kafka_consumer_fatal(const struct kafka_consumer *consumer)
 {
     return atomic_load(&consumer->fatal);
+}
+
+bool kafka_consumer_fenced(const struct kafka_consumer *consumer)
+{
+    return atomic_load(&consumer->fenced);
 }

@@ -26,7 +26,8 @@ struct kafka_consumer;
 struct kafka_consumer_options {
     const char *topic;
     const char *group;
-    const char *instance_id; /* static membership; NULL: no member, reads what kafka_read_from says */
+    const char *instance_id; /* static membership; "": a member without a place of its own; NULL: no
+                                member, reads what kafka_read_from says */
     const char *client_id;
     int event_fd; /* eventfd that becomes readable when something waits to be consumed; -1: none */
 };
@@ -57,8 +58,11 @@ struct kafka_rebalance {
 
 enum error_code kafka_consumer_new(struct kafka_consumer **consumer, const struct config *config,
                                    const struct kafka_consumer_options *options, struct error *error) MUST_USE;
-/* Leaves the group unless static membership keeps the place. Takes about a second at most: what is left to do
- * while the broker is away is done by a thread of its own, beside which the process must not exit() but _exit. */
+/* Gives partitions and place back to the group, so that others have them at once; nothing more is to be
+ * consumed. Takes a second at most; what could not be given back goes when the session is over. */
+void kafka_consumer_leave(struct kafka_consumer *consumer);
+/* A static member that did not leave keeps its place until its session is over, and has its partitions again
+ * when it joins before. Takes at most a few seconds. */
 void kafka_consumer_free(struct kafka_consumer *consumer); /* NULL is fine */
 bool kafka_consumers_closing(void);                        /* such a thread is at work */
 
@@ -90,9 +94,12 @@ enum error_code kafka_read_again(struct kafka_consumer *consumer, int32_t partit
 /* Tells the group how far it is read, for lag tools only; never waits. */
 void kafka_commit_progress(struct kafka_consumer *consumer, const int32_t *partitions, const int64_t *offsets,
                            int count);
-/* First offset kept and the offset after the last record of each partition, as the broker has them now. */
-enum error_code kafka_offsets(struct kafka_consumer *consumer, const int32_t *partitions, int count, int timeout_ms,
-                              int64_t *firsts, int64_t *ends, struct error *error) MUST_USE;
+/* First offset kept and the offset after the last record, as the broker has them now. */
+enum error_code kafka_offsets(struct kafka_consumer *consumer, int32_t partition, int timeout_ms, int64_t *first,
+                              int64_t *end, struct error *error) MUST_USE;
+/* The same of many partitions, as quickly. */
+enum error_code kafka_offsets_of(struct kafka_consumer *consumer, const int32_t *partitions, int count,
+                                 int timeout_ms, int64_t *firsts, int64_t *ends, struct error *error) MUST_USE;
 /* The same as last seen in a fetch, without asking; false when none was answered yet. */
 bool kafka_offsets_known(struct kafka_consumer *consumer, int32_t partition, int64_t *first, int64_t *end);
 enum error_code kafka_consumer_cluster_id(struct kafka_consumer *consumer, int timeout_ms, char **id,
@@ -100,7 +107,9 @@ enum error_code kafka_consumer_cluster_id(struct kafka_consumer *consumer, int t
 enum error_code kafka_consumer_partitions(struct kafka_consumer *consumer, int timeout_ms, int32_t *partitions,
                                           struct error *error) MUST_USE;
 bool kafka_consumer_reachable(const struct kafka_consumer *consumer);
-/* A fatal error (for example: another process uses the same instance id); make a new consumer. */
+/* A fatal error; make a new consumer. */
 bool kafka_consumer_fatal(const struct kafka_consumer *consumer);
+/* It is one of those: another process joined with the same instance id. */
+bool kafka_consumer_fenced(const struct kafka_consumer *consumer);
 
 #endif

@@ -92,8 +92,8 @@ static enum error_code read_from_the_beginning(struct backfill *backfill, struct
     int64_t *offsets = must_calloc(2 * (size_t)count, sizeof(*offsets));
     for (int i = 0; i < count; i++)
         numbers[i] = backfill->partitions[i].number;
-    enum error_code code = kafka_offsets(backfill->consumer, numbers, count, BROKER_TIMEOUT_MS,
-                                         offsets, offsets + count, error);
+    enum error_code code = kafka_offsets_of(backfill->consumer, numbers, count, BROKER_TIMEOUT_MS,
+                                            offsets, offsets + count, error);
     for (int i = 0; i < count && !code; i++) {
         const struct backfill_partition *wanted = &backfill->partitions[i];
         struct reducer_partition *partition =

@@ -374,6 +374,7 @@ static void *run(void *argument)
         if (!flushed)
             log_warning("stopping with uncommitted events; they are read again at the next start");
         runtime_report_progress(runtime);
+        kafka_consumer_leave(runtime->consumer);
         runtime_close(runtime);
     }
     return NULL;

@@ -75,8 +75,8 @@ enum error_code runtime_place(struct runtime *runtime, struct store_assignment *
         partitions[i] = assignments[i].partition;
     enum error_code code = error_set(error, ERR_BROKER, "the reducer is stopping");
     for (int i = 0; i < BROKER_ASKS && code && !runtime_stopping(runtime); i++)
-        code =
-            kafka_offsets(runtime->consumer, partitions, count, BROKER_ASK_MS, firsts, ends, error);
+        code = kafka_offsets_of(runtime->consumer, partitions, count, BROKER_ASK_MS, firsts, ends,
+                                error);
     if (!code && !runtime_same_cluster(runtime))
         code = error_set(error, ERR_BROKER, "the broker is another cluster now");
     for (int i = 0; i < count && !code; i++)

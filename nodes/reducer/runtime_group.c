@@ -42,7 +42,7 @@ enum error_code runtime_open(struct runtime *runtime, struct error *error)
     const struct kafka_consumer_options options = {
         .topic = runtime->topic,
         .group = runtime->options.config->kafka_consumer_group,
-        .instance_id = runtime->instance_id,
+        .instance_id = runtime->displaced ? "" : runtime->instance_id,
         .client_id = "bridge-reducer",
         .event_fd = runtime->kafka_fd,
     };
@@ -280,6 +280,22 @@ static void finalize(struct runtime *runtime, int64_t now_us)
         outbox_wake(runtime->options.outbox);
 }
 
+/* Two processes with one instance id must not take the place from each other for ever: the older one does
+ * without it. Both work; only its restarts take longer. */
+static void check_place(struct runtime *runtime)
+{
+    if (!kafka_consumer_fatal(runtime->consumer))
+        return;
+    runtime->restart = true;
+    if (!kafka_consumer_fenced(runtime->consumer))
+        return;
+    runtime->displaced = true;
+    log_error(
+        "another reducer has the same REDUCER_INSTANCE_ID: give each its own. This one goes on "
+        "without a place of its own in the group",
+        LOG_TEXT("instance_id", runtime->instance_id));
+}
+
 void runtime_tick(struct runtime *runtime, int64_t now_us)
 {
     if (now_us >= runtime->tick_at_us) {
@@ -290,8 +306,7 @@ void runtime_tick(struct runtime *runtime, int64_t now_us)
         runtime_follow_past(runtime);
         check_broker(runtime);
         runtime_count_gaps(runtime, now_us);
-        if (kafka_consumer_fatal(runtime->consumer))
-            runtime->restart = true;
+        check_place(runtime);
     }
     if (runtime->windows_open && now_us >= runtime->finalize_at_us && !runtime->resend) {
         int64_t half_idle_ms = runtime->options.config->partition_idle_ms / 2;

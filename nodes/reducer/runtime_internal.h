@@ -46,6 +46,8 @@ struct runtime {
     bool wants_write;
     bool paused;
     bool restart; /* the consumer must be made anew */
+    bool
+        displaced; /* another process has our instance id: we go on as a member without a place of its own */
 
     /* The reducer's own events: an aggregation lasts from joining the group to leaving it. */
     char aggregation_id[UUID_TEXT_BYTES]; /* "" before its first batch */
