@@ -211,6 +211,7 @@ struct aggregation {
     struct aggregation_cell cells[AGGREGATION_CELLS_MAX];
     int cells_count;
     int distincts_count; /* cells of kind CELL_DISTINCT */
+    uint64_t distincts;  /* a bit for each of them */
     int window;          /* of the set */
     bool announce_updates;
     bool backfill;

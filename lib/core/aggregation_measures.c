@@ -53,6 +53,7 @@ static int cell_of(struct aggregation_reader *reader, enum aggregation_cell_kind
         .time = ordered && type == FIELD_OF_TIME,
     };
     made->distincts_count += kind == CELL_DISTINCT;
+    made->distincts |= (uint64_t)(kind == CELL_DISTINCT) << made->cells_count;
     return made->cells_count++;
 }
 

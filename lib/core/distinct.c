@@ -10,7 +10,9 @@
 #include "base/text_hash.h"
 
 #define PRECISION 12 /* 2^12 registers */
-#define CAPACITY_FIRST 8
+#define VALUES_FIRST 4
+#define SEARCHED_MAX 8  /* so few values are looked through; more have slots */
+#define SLOTS_FIRST 32 /* at least twice as many, and a power of two */
 #define ALPHA (0.7213 / (1.0 + 1.079 / DISTINCT_REGISTERS))
 
 _Static_assert(DISTINCT_REGISTERS == 1 << PRECISION, "the precision gives the number of registers");
@@ -34,7 +36,7 @@ static bool observe(uint8_t *registers, uint64_t hash)
 static void append(struct distinct *set, uint64_t hash)
 {
     if (set->count == set->values_capacity) {
-        set->values_capacity = set->values_capacity ? set->values_capacity * 2 : CAPACITY_FIRST;
+        set->values_capacity = set->values_capacity ? set->values_capacity * 2 : VALUES_FIRST;
         set->values = must_realloc(set->values, set->values_capacity * sizeof(*set->values));
     }
     set->values[set->count++] = hash;
@@ -42,7 +44,7 @@ static void append(struct distinct *set, uint64_t hash)
 
 static void grow(struct distinct *set)
 {
-    uint32_t capacity = set->capacity ? set->capacity * 2 : CAPACITY_FIRST;
+    uint32_t capacity = set->capacity ? set->capacity * 2 : SLOTS_FIRST;
     uint64_t *slots = must_calloc(capacity, sizeof(*slots));
     for (uint32_t i = 0; i < set->count; i++) {
         uint32_t slot = (uint32_t)set->values[i] & (capacity - 1);
@@ -78,6 +80,14 @@ void distinct_add(struct distinct *set, uint64_t hash)
     if (set->registers) {
         if (observe(set->registers, hash))
             append(set, hash);
+        return;
+    }
+    for (uint32_t i = 0; set->capacity == 0 && i < set->count; i++) {
+        if (set->values[i] == hash)
+            return;
+    }
+    if (set->count < SEARCHED_MAX) {
+        append(set, hash);
         return;
     }
     if (set->count * 2 >= set->capacity)

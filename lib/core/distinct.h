@@ -21,7 +21,7 @@
 #define DISTINCT_REGISTERS 4096
 
 struct distinct {
-    uint64_t *slots; /* open addressing, 0 is free */
+    uint64_t *slots; /* open addressing, 0 is free; NULL while there are few values */
     uint32_t capacity;
     uint32_t count;
     uint64_t *values; /* in the order they came; of an estimate those that changed a register since the base */
@@ -33,6 +33,13 @@ struct distinct {
 
 uint64_t distinct_hash(const void *data, size_t bytes); /* never 0 */
 void distinct_add(struct distinct *set, uint64_t hash);
+/* Begins to fetch what distinct_add of this hash will look at. */
+static inline void distinct_prefetch(const struct distinct *set, uint64_t hash)
+{
+    if (set->capacity > 0)
+        __builtin_prefetch(&set->slots[(uint32_t)hash & (set->capacity - 1)]);
+    __builtin_prefetch(set->values + set->count);
+}
 void distinct_merge(struct distinct *into, const struct distinct *from);
 bool distinct_is_exact(const struct distinct *set);
 int64_t distinct_count(const struct distinct *set);

@@ -4,7 +4,7 @@
  *     counting CONTRACTS_DIR [--events N] [--namespaces N] [--events-per-workflow N] [--shuffle-ms N] [--idle]
  *
  * Makes the events of stamps.h on 8 partitions in memory, then gives each of them to the core, which has all
- * aggregations of the directory. Every ROUND_EVENTS a snapshot is said to be taken and windows that passed
+ * aggregations of the directory; those of a partition come together, as fetches bring them. Every ROUND_EVENTS a snapshot is said to be taken and windows that passed
  * are forgotten. --idle makes the events and counts none, so that the difference of two runs is what
  * counting costs. Time is CPU time of this thread. Prints one line of JSON.
  */
@@ -101,9 +101,13 @@ static void make_round(struct run *run, struct stamps *stamps, int count)
 static void count_round(struct run *run, int count)
 {
     double before_s = thread_seconds();
-    for (int i = 0; i < count; i++) {
-        struct reducer_outcome outcome = reducer_record(&run->reducer, &run->records[i]);
-        run->counted += outcome.verdict == RECORD_COUNTED || outcome.verdict == RECORD_LATE;
+    for (int32_t partition = 0; partition < run->plan.partitions; partition++) {
+        for (int i = 0; i < count; i++) {
+            if (run->records[i].partition != partition)
+                continue;
+            struct reducer_outcome outcome = reducer_record(&run->reducer, &run->records[i]);
+            run->counted += outcome.verdict == RECORD_COUNTED || outcome.verdict == RECORD_LATE;
+        }
     }
     run->dirty += (int64_t)run->reducer.dirty_count;
     reducer_snapshot_taken(&run->reducer);

@@ -206,6 +206,22 @@ static inline void add_to_histogram(struct aggregate_cell *cell, const struct ev
     cell->count++;
 }
 
+void aggregate_prefetch_sets(const struct aggregate *row)
+{
+    for (uint64_t cells = row->definition->distincts; cells; cells &= cells - 1)
+        __builtin_prefetch(row->cells[__builtin_ctzll(cells)].set);
+}
+
+void aggregate_prefetch_values(const struct aggregate *row, struct event *event)
+{
+    for (uint64_t cells = row->definition->distincts; cells; cells &= cells - 1) {
+        int cell = __builtin_ctzll(cells);
+        if (row->cells[cell].set)
+            distinct_prefetch(&row->cells[cell].set->values,
+                              event_field_hash(event, row->definition->cells[cell].field));
+    }
+}
+
 void aggregate_add(struct aggregate *row, struct event *event, bool late)
 {
     const struct aggregation_cell *what = row->definition->cells;

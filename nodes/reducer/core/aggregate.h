@@ -87,6 +87,10 @@ void aggregate_free(struct aggregate *row); /* NULL is fine */
 /* What its cells hold is gone. */
 void aggregate_clear(struct aggregate *row);
 size_t aggregate_bytes(const struct aggregate *row); /* memory, with what the allocator adds */
+/* Begin to fetch what counting the event read last will look at: first the row's sets, then what is in them.
+ * For rows that were not looked at for a while the waiting is most of the work. */
+void aggregate_prefetch_sets(const struct aggregate *row);
+void aggregate_prefetch_values(const struct aggregate *row, struct event *event);
 /* Counts the event read last. */
 void aggregate_add(struct aggregate *row, struct event *event, bool late);
 void aggregate_merge(struct aggregate *into, const struct aggregate *from);

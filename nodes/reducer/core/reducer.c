@@ -11,6 +11,8 @@
 #include "reducer/core/reducer_internal.h"
 
 #define CAPACITY_FIRST 16
+#define HITS_MAX 16      /* rows that are fetched together */
+#define CELLS_PER_LINE 4 /* octets of a cache line by those of a cell */
 
 void reducer_init(struct reducer *reducer, const struct aggregation_set *set, int64_t tolerance_us)
 {
@@ -366,17 +368,65 @@ static bool needs_rows(struct reducer *reducer, struct reducer_partition *partit
     return true;
 }
 
-static void count_row(struct reducer *reducer, struct reducer_partition *partition, int aggregation,
-                      int64_t start_us, bool late)
+/* Rows that the event counts in. They lie far apart, so what counting needs of them is fetched for all of them
+ * at the same time, step by step. */
+struct hits {
+    struct aggregate *rows[HITS_MAX];
+    bool late[HITS_MAX];
+    int count;
+};
+
+static void prefetch_slot(const struct reducer *reducer, const struct reducer_partition *partition,
+                          int aggregation, int64_t start_us)
+{
+    const struct event_group *group =
+        &reducer->event.groups[reducer->set->items[aggregation]->group];
+    if (partition->rows_capacity > 0)
+        __builtin_prefetch(&partition->rows[reducer_row_hash(aggregation, start_us, group->hash) &
+                                            (partition->rows_capacity - 1)]);
+}
+
+/* The newest window of each aggregation: nearly all rows are there. */
+static void prefetch_slots(struct reducer *reducer, const struct reducer_partition *partition,
+                           int64_t watermark_us)
+{
+    for (uint64_t counts = reducer->event.counts; counts; counts &= counts - 1) {
+        int number = __builtin_ctzll(counts);
+        int kind = reducer->set->items[number]->window;
+        bool windowed = reducer->set->windows[kind].windowed;
+        prefetch_slot(reducer, partition, number,
+                      windowed ? windows_of(reducer, kind, watermark_us)->newest_us : 0);
+    }
+}
+
+static void count_hits(struct reducer *reducer, struct hits *hits)
 {
     struct event *event = &reducer->event;
-    const struct event_group *group = event_group(event, reducer->set->items[aggregation]->group);
+    for (int i = 0; i < hits->count; i++)
+        aggregate_prefetch_sets(hits->rows[i]);
+    for (int i = 0; i < hits->count; i++)
+        aggregate_prefetch_values(hits->rows[i], event);
+    for (int i = 0; i < hits->count; i++) {
+        aggregate_add(hits->rows[i], event, hits->late[i]);
+        if (!hits->rows[i]->dirty)
+            reducer_mark(reducer, hits->rows[i]);
+    }
+    hits->count = 0;
+}
+
+static void add_hit(struct reducer *reducer, struct reducer_partition *partition, int aggregation,
+                    int64_t start_us, bool late, struct hits *hits)
+{
+    const struct event_group *group =
+        event_group(&reducer->event, reducer->set->items[aggregation]->group);
+    if (hits->count == HITS_MAX)
+        count_hits(reducer, hits);
     const struct reducer_key key = {aggregation, start_us, group->text, group->bytes, group->hash};
     struct aggregate *row = reducer_take_row(reducer, partition, &key);
     row->touched = true;
-    aggregate_add(row, event, late);
-    if (!row->dirty)
-        reducer_mark(reducer, row);
+    __builtin_prefetch(row->cells + CELLS_PER_LINE);
+    hits->rows[hits->count] = row;
+    hits->late[hits->count++] = late;
 }
 
 static const char *too_late(struct reducer *reducer, int aggregation, bool pruned)
@@ -391,12 +441,15 @@ static const char *too_late(struct reducer *reducer, int aggregation, bool prune
 static void count_event(struct reducer *reducer, struct reducer_partition *partition,
                         int64_t watermark_us, struct reducer_outcome *outcome)
 {
+    struct hits hits;
+    hits.count = 0;
     outcome->verdict = reducer->event.counts ? RECORD_COUNTED : RECORD_IGNORED;
+    prefetch_slots(reducer, partition, watermark_us);
     for (uint64_t counts = reducer->event.counts; counts; counts &= counts - 1) {
         int number = __builtin_ctzll(counts);
         int kind = reducer->set->items[number]->window;
         if (!reducer->set->windows[kind].windowed) {
-            count_row(reducer, partition, number, 0, false);
+            add_hit(reducer, partition, number, 0, false, &hits);
             continue;
         }
         const struct reducer_windows *windows = windows_of(reducer, kind, watermark_us);
@@ -409,11 +462,12 @@ static void count_event(struct reducer *reducer, struct reducer_partition *parti
             if (arrival == WINDOW_TOO_LATE)
                 outcome->verdict = RECORD_TOO_LATE;
             else
-                count_row(reducer, partition, number, start_us, arrival == WINDOW_LATE);
+                add_hit(reducer, partition, number, start_us, arrival == WINDOW_LATE, &hits);
             if (arrival == WINDOW_LATE && outcome->verdict == RECORD_COUNTED)
                 outcome->verdict = RECORD_LATE;
         }
     }
+    count_hits(reducer, &hits);
 }
 
 /* Lanes begin with seq 1, so a prev_seq of 0 says that there was none before. */
