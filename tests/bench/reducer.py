@@ -37,8 +37,10 @@ EVENTS_PER_WORKFLOW = 10
 SHUFFLE_MS = 3000  # events out of order come up to so much after their time
 EMPTY_TOPIC = "bench.empty"
 OPEN_GROUPS = 100000
-LIMIT_S = 180
-SINGLE_EVENTS = 200  # one after the other, to a reducer that has nothing else to do
+LIMIT_S = 300
+SINGLE_EVENTS = 100  # one after the other, to a reducer that has nothing else to do
+SINGLE_PAUSE_S = 0.2  # longer than a flush interval, so that it has been idle
+SINGLE_LIMIT_S = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +65,8 @@ def loads(events: int) -> list[Load]:
     return [
         Load(100, 0, events),
         Load(100, 10, events // 2),
-        Load(OPEN_GROUPS, 0, events // 10),
-        Load(OPEN_GROUPS, 10, events // 10),
+        Load(OPEN_GROUPS, 0, events // 20),
+        Load(OPEN_GROUPS, 10, events // 20),
     ]
 
 
@@ -245,8 +247,10 @@ class Reducer:
     def single_events(self) -> list[float]:
         """Milliseconds from handing an event to the producer to its row in an answer of PostgreSQL."""
         producer = subprocess.Popen(
-            ["kcat", "-P", "-b", self.kafka.address, "-t", EMPTY_TOPIC, "-X", "linger.ms=0"],
+            [str(program("tests/bench/publish_lines"))]
+            + ["--bootstrap", self.kafka.address, "--topic", EMPTY_TOPIC],
             stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
         )
         connection = psycopg2.connect(self.bridge.database_url)
         connection.autocommit = True
@@ -254,6 +258,7 @@ class Reducer:
         try:
             with connection.cursor() as cursor:
                 for n in range(SINGLE_EVENTS):
+                    time.sleep(SINGLE_PAUSE_S)
                     times.append(single_event(producer, cursor, f"bench.single{n}"))
         finally:
             connection.close()
@@ -361,7 +366,8 @@ def stamp_text(namespace: str, now: float) -> str:
 
 def single_event(producer: subprocess.Popen, cursor, namespace: str) -> float:
     began = time.monotonic()
-    producer.stdin.write((stamp_text(namespace, time.time()) + "\n").encode())
+    fields = ("0", "0", "n", "v" + stamp_text(namespace, time.time()))  # partition, time, no key
+    producer.stdin.write(("\x1f".join(fields) + "\n").encode())
     producer.stdin.flush()
     while True:
         cursor.execute(
@@ -371,5 +377,5 @@ def single_event(producer: subprocess.Popen, cursor, namespace: str) -> float:
         )
         if cursor.fetchone():
             return (time.monotonic() - began) * 1000
-        if time.monotonic() - began > LIMIT_S:
+        if time.monotonic() - began > SINGLE_LIMIT_S:
             raise RuntimeError(f"the event of {namespace} was not counted")
