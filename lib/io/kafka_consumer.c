@@ -23,6 +23,9 @@
 #define CLOSE_WAIT_SECONDS 1
 #define LEAVE_ASKS 50 /* how often a leaving member asks whether it is out */
 #define LEAVE_ASK_MS 20
+#define ASSIGNOR_MENDED 0x02030000 /* librdkafka's version, see may_be_destroyed */
+#define ASSIGNMENT_WAIT_MS 10000
+#define ASSIGNMENT_POLL_MS 50
 
 struct move {
     bool assign;
@@ -35,6 +38,8 @@ struct kafka_consumer {
     rd_kafka_t *handle;
     rd_kafka_queue_t *queue;
     char *topic;
+    bool subscribed;
+    bool was_assigned; /* at least once, even if nothing */
     bool closing;
     atomic_bool unreachable;
     atomic_bool fatal;
@@ -85,6 +90,7 @@ static void on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t kind,
         .lost = kind != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && rd_kafka_assignment_lost(handle),
         .list = list,
     };
+    consumer->was_assigned = consumer->was_assigned || move.assign;
     if (consumer->closing) {
         /* Nothing is read any more: new partitions are not taken, old ones are given up at once. */
         rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(1);
@@ -163,12 +169,13 @@ static enum error_code consumer_conf(rd_kafka_conf_t *conf,
     return code;
 }
 
-static enum error_code subscribe(struct kafka_consumer *consumer, struct error *error)
+enum error_code kafka_consumer_join(struct kafka_consumer *consumer, struct error *error)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, consumer->topic, RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t answer = rd_kafka_subscribe(consumer->handle, list);
     rd_kafka_topic_partition_list_destroy(list);
+    consumer->subscribed = !answer;
     return answer ? error_set(error, ERR_BROKER, "subscribing to %s failed: %s", consumer->topic,
                               rd_kafka_err2str(answer))
                   : ERR_OK;
@@ -203,11 +210,6 @@ enum error_code kafka_consumer_new(struct kafka_consumer **consumer, const struc
         static const uint64_t one = 1;
         rd_kafka_queue_io_event_enable(made->queue, options->event_fd, &one, sizeof(one));
     }
-    code = options->instance_id ? subscribe(made, error) : ERR_OK;
-    if (code) {
-        kafka_consumer_free(made);
-        return code;
-    }
     *consumer = made;
     return ERR_OK;
 fail:
@@ -217,13 +219,33 @@ fail:
 
 static atomic_int closing; /* consumers whose closing is not waited for any more */
 
+/* librdkafka before 2.3 aborts the process when a member is destroyed between joining its group and its first
+ * assignment (its assignor has no state yet). So that is waited for; a member that never gets one is closed and
+ * left behind. */
+static bool may_be_destroyed(struct kafka_consumer *consumer)
+{
+    if (!consumer->subscribed || rd_kafka_version() >= ASSIGNOR_MENDED)
+        return true;
+    for (int ms = 0; !consumer->was_assigned && ms < ASSIGNMENT_WAIT_MS; ms += ASSIGNMENT_POLL_MS) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->handle, ASSIGNMENT_POLL_MS);
+        if (message)
+            rd_kafka_message_destroy(message);
+        if (rd_kafka_fatal_error(consumer->handle, NULL, 0))
+            break;
+    }
+    return consumer->was_assigned;
+}
+
 static void *close_handle(void *argument)
 {
     struct kafka_consumer *consumer = argument;
+    bool destroyed = may_be_destroyed(consumer);
     rd_kafka_consumer_close(consumer->handle);
-    rd_kafka_destroy(consumer->handle);
-    free(consumer->topic);
-    free(consumer);
+    if (destroyed) {
+        rd_kafka_destroy(consumer->handle);
+        free(consumer->topic);
+        free(consumer);
+    }
     atomic_fetch_sub(&closing, 1);
     return NULL;
 }

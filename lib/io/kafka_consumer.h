@@ -58,6 +58,9 @@ struct kafka_rebalance {
 
 enum error_code kafka_consumer_new(struct kafka_consumer **consumer, const struct config *config,
                                    const struct kafka_consumer_options *options, struct error *error) MUST_USE;
+/* Becomes a member of the group: as late as possible, because one that is freed before its first assignment
+ * has to wait for it. */
+enum error_code kafka_consumer_join(struct kafka_consumer *consumer, struct error *error) MUST_USE;
 /* Gives partitions and place back to the group, so that others have them at once; nothing more is to be
  * consumed. Takes a second at most; what could not be given back goes when the session is over. */
 void kafka_consumer_leave(struct kafka_consumer *consumer);

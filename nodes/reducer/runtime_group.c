@@ -65,6 +65,8 @@ enum error_code runtime_open(struct runtime *runtime, struct error *error)
             code = store_use_cluster(runtime->store, cluster_id, partitions, error);
         runtime_database_state(runtime, !code, code ? error->text : "");
     }
+    if (!code)
+        code = kafka_consumer_join(runtime->consumer, error);
     if (code) {
         kafka_consumer_free(runtime->consumer);
         runtime->consumer = NULL;
