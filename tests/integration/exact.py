@@ -113,7 +113,7 @@ class Stream:
 
     def start(self) -> "Stream":
         program = f"build/{MODE}/tests/bench/publish_lines"
-        subprocess.run(["make", "-s", f"MODE={MODE}", program], cwd=ROOT, check=True, timeout=300)
+        subprocess.run(["make", "-s", f"MODE={MODE}", program], cwd=ROOT, check=True, timeout=900)
         command = [
             ROOT / program,
             "--bootstrap",
@@ -148,7 +148,7 @@ class Stream:
             told = json.loads(
                 self.process.stdout.read().splitlines()[-1]
             )  # after what the log said
-            assert self.process.wait(60) == 0 and told["delivered"] == self.records, told
+            assert self.process.wait(300) == 0 and told["delivered"] == self.records, told
         except Exception as error:  # shown by the test's own thread
             self.fault = error
 

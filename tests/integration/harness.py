@@ -26,9 +26,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools" / "stack"))
 
 import parts  # noqa: E402
+import process  # noqa: E402
 import web  # noqa: E402
 from parts import EmbeddedBroker, KafkaBroker, Postgres, Server  # noqa: E402
-from process import Failure, deadline_factor, free_port, wait_until  # noqa: E402,F401
+from process import Failure, deadline_factor, free_port  # noqa: E402,F401
 
 MODE = os.environ.get("MODE") or "release"
 PROGRAMS = ROOT / "build" / MODE
@@ -39,10 +40,17 @@ SANITIZER_REPORT = re.compile(
     r"(WARNING|ERROR|SUMMARY): (Thread|Address|Leak|Memory|UndefinedBehavior)Sanitizer|runtime error: "
 )
 TERMINAL = ("COMPLETED", "FAILED", "CANCELLED")
+PATIENCE_SECONDS = 120  # each condition gets at least so long; one that comes costs no more for it
 
 
 def scaled(count: int) -> int:
     return max(1, int(count * float(os.environ.get("TEST_SCALE") or 1)))
+
+
+def wait_until(condition, seconds: float, what: str, interval: float = 0.02):
+    """process.wait_until with patience: machines may be ten times slower, and what the product does
+    periodically may just have been missed."""
+    return process.wait_until(condition, max(seconds, PATIENCE_SECONDS), what, interval)
 
 
 def program(name: str) -> pathlib.Path:
@@ -261,7 +269,7 @@ class Bridge:
             connection.close()
 
     def call(
-        self, method: str, path: str, body=None, headers=None, timeout: float = 30
+        self, method: str, path: str, body=None, headers=None, timeout: float = 90
     ) -> web.Answer:
         """One call to the orchestrator."""
         return web.call(method, self.url("orchestrator") + path, body, headers, timeout)
@@ -400,7 +408,7 @@ class Load:
         return self
 
     def work(self) -> None:
-        client = web.Client(self.bridge.url("orchestrator"), timeout=20)
+        client = web.Client(self.bridge.url("orchestrator"), timeout=60)
         while not self.stopping.is_set():
             try:
                 n = self.numbers.get_nowait()
@@ -446,7 +454,7 @@ class Load:
         finally:
             self.stopping.set()
             for thread in self.threads:
-                thread.join(30)
+                thread.join(90)
         assert not self.refused, f"refused for good: {self.refused[:3]}"
         return self.accepted
 

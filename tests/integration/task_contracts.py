@@ -180,6 +180,7 @@ state_machine:
 """,
 }
 
+CONTRACTS["steady"] = CONTRACTS["hasty"].replace("HeartbeatSeconds: 2", "HeartbeatSeconds: 8")
 CONTRACTS["patient"] = CONTRACTS["hasty"].replace("HeartbeatSeconds: 2", "HeartbeatSeconds: 4")
 CONTRACTS["named_parent"] = CONTRACTS["parent"].replace(
     "{ workflow_type: child, ", "{ workflow_type: child, idempotency_key.$: $.name, "

@@ -48,7 +48,7 @@ def refusal(bridge) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode != 0
     return done.stdout + done.stderr

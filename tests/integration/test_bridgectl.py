@@ -26,7 +26,7 @@ def run(*arguments, stdin: bytes = b"", cwd=None, **environment):
         input=stdin,
         capture_output=True,
         check=False,
-        timeout=60 * harness.deadline_factor(),
+        timeout=180 * harness.deadline_factor(),
         cwd=cwd,
         env={**parts.clean_environment(), "CONTRACTS_DIR": str(ROOT / "contracts"), **environment},
     )

@@ -16,7 +16,7 @@ SERVERS = {
 }
 
 
-def refused(server, seconds=30) -> str:
+def refused(server, seconds=120) -> str:
     """Launches a server that must end with status 2; what it said, without JSON log lines."""
     server.launch()
     code = server.process.wait_end(seconds)

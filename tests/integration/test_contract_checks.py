@@ -24,7 +24,7 @@ def contracts(*arguments, cwd=ROOT):
         capture_output=True,
         check=False,
         text=True,
-        timeout=60 * harness.deadline_factor(),
+        timeout=180 * harness.deadline_factor(),
         cwd=cwd,
         env=parts.clean_environment(),
     )

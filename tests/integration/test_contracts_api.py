@@ -85,7 +85,7 @@ def delete(bridge, name: str, version: str, server: str = "orchestrator") -> web
     return answer
 
 
-def submit(bridge, workflow, version=None, server="orchestrator", wait_ms=20000, key=None):
+def submit(bridge, workflow, version=None, server="orchestrator", wait_ms=60000, key=None):
     body = {"workflow": workflow, "input": {}, **({"version": version} if version else {})}
     headers = {"Idempotency-Key": key} if key else None
     path = f"/api/v1/workflows?wait={wait_ms}" if wait_ms else "/api/v1/workflows"
@@ -455,7 +455,7 @@ def test_a_file_with_a_used_version_and_other_content_stops_the_start(prepared):
     server.stop()
     put(prepared, "greet.json", contract("greet", "1.0.0", result="other"))
     server.launch()
-    assert server.process.wait_end(30) == 2
+    assert server.process.wait_end(120) == 2
     assert "greet version 1.0.0" in server.log.read_text(encoding="utf-8")
 
 
@@ -641,7 +641,7 @@ def test_one_of_many_contents_becomes_the_version(node):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(180)
     won = [number for number, answer in answers if answer.status == 201]
     assert len(won) == 1 and len(answers) == 12, answers
     assert all(answer.status == 409 for number, answer in answers if number != won[0]), answers
@@ -673,7 +673,7 @@ def test_publishing_while_workflows_are_submitted(node):
             assert answer.status in (200, 409), answer
     done.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(180)
     assert not failures, failures[:3]
     assert result_of(submit(node, "busy")) == "1.30.0"
 

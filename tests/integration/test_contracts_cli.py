@@ -59,7 +59,7 @@ def run(*arguments, stdin: str = "", cwd=None):
         capture_output=True,
         check=False,
         text=True,
-        timeout=60 * harness.deadline_factor(),
+        timeout=180 * harness.deadline_factor(),
         cwd=cwd,
         env={**parts.clean_environment(), "CONTRACTS_DIR": str(ROOT / "contracts")},
     )
@@ -250,7 +250,7 @@ def test_an_answer_comes_before_the_next_case_is_sent():
             process.stdin.flush()
             assert json.loads(process.stdout.readline())["id"] == number
         process.stdin.close()
-        assert process.wait(30 * harness.deadline_factor()) == 0
+        assert process.wait(180 * harness.deadline_factor()) == 0
 
 
 def test_cases_that_cannot_be_read_exit_1(tmp_path):

@@ -126,7 +126,7 @@ def test_keys_headers_and_envelopes(kafka_bridge):
         correlation_id=correlation,
         file_path="a/b.md",
         content_type="text/markdown",
-        wait_ms=30000,
+        wait_ms=60000,
     )
     assert answer.status == 200 and answer.json["state"] == "COMPLETED", answer
     workflow_id = answer.json["workflow_id"]
@@ -175,7 +175,7 @@ def check_envelope(record, workflow_id, correlation):
 
 def test_events_of_the_nodes_themselves_are_on_their_own_topics_only(kafka_bridge):
     bridge = kafka_bridge
-    bridge.submit("one", wait_ms=30000)
+    bridge.submit("one", wait_ms=60000)
     wait_until(lambda: published(bridge), 30, "the outbox being empty")
     types = {
         record.value["event_type"] for record in consume(bridge.broker.address, WORKFLOW_TOPIC)
@@ -213,7 +213,7 @@ def test_a_missing_topic_stops_the_start_with_its_name(empty_bridge, kafka, node
     bridge.broker = kafka
     server = bridge.orchestrator_server() if node == "orchestrator" else bridge.reducer_server()
     server.launch()
-    assert server.process.wait_end(60) == 2
+    assert server.process.wait_end(120) == 2
     said = server.log.read_text(encoding="utf-8")
     assert topic in said and "topics create" in said, said
 

@@ -31,10 +31,10 @@ def test_a_node_leaks_nothing(empty_bridge, node):
     for server in servers:
         server.launch()
     for server in servers:
-        server.wait_ready(120)
+        server.wait_ready(600)
     count = scaled(1000)
     Load(bridge, namespace, count, clients=16).start().join(600)
     bridge.wait_all_ended(namespace, count, 300)
     bridge.wait_total(namespace, count, 300)
-    code = bridge.servers[node].stop(60)
+    code = bridge.servers[node].stop(300)
     assert code == 0, bridge.servers[node].process.log_tail(60)

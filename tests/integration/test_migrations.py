@@ -38,7 +38,7 @@ class Migrations:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60 * harness.deadline_factor(),
+            timeout=120 * harness.deadline_factor(),
             env={**parts.clean_environment(), "DATABASE_URL": self.database_url},
         )
 
@@ -220,7 +220,7 @@ def start_and_wait(bridge, program, prefix):
         capture_output=True,
         text=True,
         check=False,
-        timeout=30 * harness.deadline_factor(),
+        timeout=120 * harness.deadline_factor(),
         env={
             **parts.clean_environment(),
             **bridge.settings,

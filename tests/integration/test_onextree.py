@@ -193,5 +193,5 @@ def test_project_root_loads_at_start(directory, project):
     wrong = Server("onextree", program("onextree"), "http://127.0.0.1:1",
                    {"ONEXTREE_PORT": "0", "ONEXTREE_PROJECT_ROOT": "/does/not/exist"}, directory / "wrong.log")
     wrong.launch()
-    assert wrong.process.wait_end(10) == 2
+    assert wrong.process.wait_end(120) == 2
     assert "ONEXTREE_PROJECT_ROOT: Invalid path: /does/not/exist" in wrong.log.read_text()

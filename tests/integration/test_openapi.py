@@ -128,7 +128,7 @@ def test_the_description_holds_together(node):
 def served(bridge):
     """A bridge with one ended workflow, and the descriptions as the nodes serve them."""
     namespace = unique("api")
-    made = bridge.submit("text\n", namespace=namespace, correlation_id=unique("c"), wait_ms=30000)
+    made = bridge.submit("text\n", namespace=namespace, correlation_id=unique("c"), wait_ms=60000)
     assert made.status == 200, made
     bridge.wait_total(namespace, 1)
     return bridge, made

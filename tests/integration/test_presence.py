@@ -46,7 +46,7 @@ def test_introspection_and_heartbeat_are_published(bridge):
 
 def test_the_workflow_topic_has_none_of_them(bridge):
     wait_heartbeats(bridge)
-    assert bridge.submit("hello", wait_ms=20000).status == 200
+    assert bridge.submit("hello", wait_ms=60000).status == 200
     found = wait_until(lambda: events(bridge, WORKFLOWS), 20, "events of the workflow")
     assert not [event for event in found if event["event_type"].startswith("node_")]
 
@@ -108,4 +108,4 @@ def test_consul_knows_the_nodes_until_they_stop(empty_bridge, stub):
 def test_a_consul_that_is_away_does_not_hold_the_start(empty_bridge):
     empty_bridge.environment.update(CONSUL_HOST="127.0.0.1", CONSUL_PORT=str(free_port()))
     bridge = empty_bridge.start()
-    assert bridge.submit("hello", wait_ms=20000).status == 200
+    assert bridge.submit("hello", wait_ms=60000).status == 200

@@ -76,7 +76,7 @@ def produce(bridge, records, partition: int = -1, headers: tuple = ()) -> None:
     command += ["-p", str(partition), "-X", "partitioner=murmur2_random"]
     for header in headers:
         command += ["-H", header]
-    subprocess.run(command, input=lines.encode(), check=True, timeout=60)
+    subprocess.run(command, input=lines.encode(), check=True, timeout=180)
 
 
 def get(bridge, path: str):
@@ -99,7 +99,7 @@ def windows(bridge, query: str) -> list[dict]:
 def fill_topic(bridge, *arguments) -> dict:
     """The generator of the benchmark: lanes, repeats, shuffled times."""
     program = f"build/{MODE}/tests/bench/fill_topic"
-    subprocess.run(["make", "-s", f"MODE={MODE}", program], cwd=ROOT, check=True, timeout=300)
+    subprocess.run(["make", "-s", f"MODE={MODE}", program], cwd=ROOT, check=True, timeout=900)
     command = [ROOT / program, "--bootstrap", bridge.broker.address, "--topic", WORKFLOW_TOPIC]
     environment = {**os.environ, **sanitizer_options()}
     done = subprocess.run(
@@ -212,7 +212,7 @@ def consume_raw(bridge):
         ["kcat", "-C", "-b", bridge.broker.address, "-t", WORKFLOW_TOPIC, "-o", "beginning", "-e", "-q", "-J"],
         capture_output=True,
         check=True,
-        timeout=120,
+        timeout=300,
     )
     record = collections.namedtuple("Record", "partition offset headers value")
     for line in done.stdout.splitlines():
@@ -337,6 +337,7 @@ def test_an_answer_waits_for_its_token(reduced):
     answer = web.get(reduced.url("reducer") + path + "&timeout_ms=200")
     assert (answer.status, answer.json["code"]) == (504, "timeout")
     produce(reduced, [(workflow, event)], headers=("lane=88.3", "seq=5"))
+    path += "&timeout_ms=60000"
     assert get(reduced, path)["items"][0]["values"]["total_stamps"] == 1
     answer = web.get(reduced.url("reducer") + "/api/v1/namespaces?after=nonsense")
     assert (answer.status, answer.json["field"]) == (422, "after")

@@ -69,7 +69,7 @@ class Clone:
             text=True,
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            timeout=180 * deadline_factor(),
+            timeout=600 * deadline_factor(),
             check=False,
         )
         if check:
@@ -150,9 +150,9 @@ def test_up_after_the_broker_died_restarts_the_nodes_on_the_new_address(clone):
         assert after[name] == before[name], name
     answer = web.call(
         "POST",
-        after["ORCHESTRATOR_URL"] + "/api/v1/workflows?wait=20000",
+        after["ORCHESTRATOR_URL"] + "/api/v1/workflows?wait=60000",
         {"content": "after the broker came back"},
-        timeout=30,
+        timeout=90,
     )
     assert answer.status == 200 and answer.json["state"] == "COMPLETED", answer
 

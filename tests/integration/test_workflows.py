@@ -34,7 +34,7 @@ def test_one_document_from_end_to_end(bridge):
         namespace=namespace,
         file_path="docs/a.md",
         content_type="text/markdown",
-        wait_ms=30000,
+        wait_ms=60000,
     )
     assert answer.status == 200, answer
     workflow = answer.json
@@ -55,8 +55,8 @@ def test_one_document_from_end_to_end(bridge):
 
     after = web.get(
         bridge.url("reducer")
-        + f"/api/v1/namespaces?namespace={namespace}&after={workflow['after']}",
-        timeout=30,
+        + f"/api/v1/namespaces?namespace={namespace}&after={workflow['after']}"
+        + "&timeout_ms=60000"
     )
     assert after.status == 200, after
     assert bridge.totals(namespace)["total_stamps"] == 1
@@ -97,7 +97,7 @@ def test_the_long_form_is_the_same_workflow(bridge):
 
 def test_same_key_same_workflow_other_body_is_refused(bridge):
     key, namespace = unique("key"), unique("ns")
-    first = bridge.submit("the same", key=key, namespace=namespace, wait_ms=30000)
+    first = bridge.submit("the same", key=key, namespace=namespace, wait_ms=60000)
     again = bridge.submit("the same", key=key, namespace=namespace)
     assert first.status == 200 and again.status in (200, 202)
     assert first.json["workflow_id"] == again.json["workflow_id"]
@@ -139,7 +139,7 @@ def test_a_batch_answers_each_submission_by_itself(bridge):
 
 def test_lists_are_newest_first_and_pages_meet(bridge):
     namespace = unique("list")
-    made = [bridge.submit(f"{n}", namespace=namespace, wait_ms=30000).json for n in range(7)]
+    made = [bridge.submit(f"{n}", namespace=namespace, wait_ms=60000).json for n in range(7)]
     ids = [item["workflow_id"] for item in made][::-1]
     found, cursor = [], ""
     for _page in range(10):
@@ -323,7 +323,7 @@ def test_health_metrics_and_descriptions(bridge):
         assert "<html" in page
         assert not re.findall(r'(?:src|href)="(?:https?:)?//', page), "no outside assets"
     before = bridge.metric("workflow_orchestration_total")
-    bridge.submit("counted", wait_ms=30000)
+    bridge.submit("counted", wait_ms=60000)
     assert bridge.metric("workflow_orchestration_total") >= before + 1
     assert bridge.metric("workflow_queue_size") == 0
     assert bridge.metric("aggregation_items_total", "reducer") >= 0

@@ -201,7 +201,7 @@ class Postgres:
             return self.answers()
 
         try:
-            wait_until(attempt, 60, "PostgreSQL")
+            wait_until(attempt, 180, "PostgreSQL")
         except Failure as failure:
             self.stop()
             raise Failure(
@@ -221,7 +221,7 @@ class Postgres:
                     "-p",
                     str(self.port),
                     "-t",
-                    "2",
+                    "10",
                 ],
                 check=False,
             ).returncode
@@ -261,7 +261,7 @@ class Postgres:
     def stop(self) -> None:
         """Fast shutdown: sessions are ended, nothing is lost."""
         if self.process is not None:
-            self.process.stop(30, signal.SIGINT)
+            self.process.stop(60, signal.SIGINT)
 
     def kill(self) -> None:
         """kill -9 of the postmaster, as a crash."""
@@ -315,7 +315,7 @@ class EmbeddedBroker:
                 raise Failure(f"bridge-broker ended at once:\n{self.process.log_tail()}")
             return address_file.exists()
 
-        wait_until(has_address, 15, "bridge-broker")
+        wait_until(has_address, 60, "bridge-broker")
         self.address = address_file.read_text(encoding="ascii").strip()
         self.process.settings = {"address": self.address}
         return self.process
@@ -355,15 +355,15 @@ class KafkaBroker:
             if not self.process.running:
                 raise Failure(f"Kafka ended at once; {self.log} ends:\n{self.process.log_tail()}")
             with socket.socket() as probe:
-                probe.settimeout(1)
+                probe.settimeout(5)
                 return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
-        wait_until(listens, 90, "Kafka")
+        wait_until(listens, 240, "Kafka")
         return self.process
 
     def stop(self) -> None:
         if self.process is not None:
-            self.process.stop(30)
+            self.process.stop(60)
 
 
 # -- our own servers --
@@ -394,7 +394,7 @@ class Server:
         )
         return self.process
 
-    def wait_ready(self, seconds: float = 60) -> None:
+    def wait_ready(self, seconds: float = 180) -> None:
         def ready() -> bool:
             if not self.process.running:
                 code = self.process.exit_code
@@ -420,7 +420,7 @@ class Server:
         self.wait_ready()
         return self.process
 
-    def stop(self, seconds: float = 20) -> int | None:
+    def stop(self, seconds: float = 60) -> int | None:
         """SIGTERM, and waits; the exit status when this program started it."""
         if self.process is not None:
             self.process.stop(seconds)

@@ -143,10 +143,10 @@ class Process:
         wait_until(lambda: not self.running, seconds, f"{self.name} (pid {self.pid}) ending")
         if self.child is not None:  # its first thread has ended; the last one follows at once
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.child.wait(5)
+                self.child.wait(60)
         return self.exit_code
 
-    def stop(self, seconds: float = 15, number: int = signal.SIGTERM) -> bool:
+    def stop(self, seconds: float = 60, number: int = signal.SIGTERM) -> bool:
         """Asks it to end, kills it after the time; False when it had to be killed."""
         self.send(number)
         self.send(signal.SIGCONT)
@@ -160,7 +160,7 @@ class Process:
     def kill(self) -> None:
         """kill -9, and waits for the end."""
         self.send(signal.SIGKILL)
-        wait_until(lambda: not self.running, 10, f"{self.name} (pid {self.pid}) dying")
+        wait_until(lambda: not self.running, 60, f"{self.name} (pid {self.pid}) dying")
 
     def log_tail(self, lines: int = 15) -> str:
         """The last lines of its log, indented."""

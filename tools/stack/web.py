@@ -30,7 +30,7 @@ class Answer:
 class Client:
     """One connection, kept open between calls and opened again when it was lost."""
 
-    def __init__(self, base_url: str, timeout: float = 10):
+    def __init__(self, base_url: str, timeout: float = 60):
         parts = urllib.parse.urlsplit(base_url)
         self.host, self.port = parts.hostname, parts.port or 80
         self.timeout = timeout
@@ -68,7 +68,7 @@ class Client:
         return Answer(answer.status, answer.headers, content)
 
 
-def call(method: str, url: str, body=None, headers=None, timeout: float = 10) -> Answer:
+def call(method: str, url: str, body=None, headers=None, timeout: float = 60) -> Answer:
     """One call on a connection of its own."""
     parts = urllib.parse.urlsplit(url)
     client = Client(url, timeout)
@@ -79,9 +79,9 @@ def call(method: str, url: str, body=None, headers=None, timeout: float = 10) ->
         client.close()
 
 
-def get(url: str, timeout: float = 10) -> Answer:
+def get(url: str, timeout: float = 60) -> Answer:
     return call("GET", url, timeout=timeout)
 
 
 def is_ready(base_url: str) -> bool:
-    return get(base_url + "/health/ready", timeout=2).status == 200
+    return get(base_url + "/health/ready", timeout=10).status == 200
