@@ -122,19 +122,20 @@ logs: ## the stack's logs (PART=orchestrator for one)
 	@$(PYTHON) tools/stack/stack.py logs
 
 # The tests that need real servers; they start their own. PYTEST_ARGS="-k kill" chooses, KEEP=1 keeps
-# the directories with logs, TEST_SCALE=0.3 makes the big ones smaller, FULL=1
+# the directories with logs, TEST_SCALE=0.3 makes the big ones smaller, TEST_JOBS=1 runs one test at a time, FULL=1
 # runs test_scale.py with 100,000 workflows in Wait and a Map of 10,000 items.
-PYTEST := MODE=$(MODE) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p no:cacheprovider
+PYTEST := env MODE=$(MODE) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p no:cacheprovider
 
 .PHONY: test test-integration test-kafka test-valgrind
 test: ## everything that proves the product on one machine
 	@tools/install-packages.sh build run test lint
 	@MODE=$(MODE) tools/run-tests.sh $(TEST_STEPS)
 TEST_STEPS := build lint test-unit test-contracts test-cases test-io test-integration
+GENERATORS := $(addprefix $(BUILD)/tests/bench/,fill_topic publish_lines)
 test-integration: ## tests with real servers: PostgreSQL, the embedded broker, our programs
 	@tools/install-packages.sh build run test
-	@$(MAKE) --no-print-directory build
-	@$(PYTEST) -m "not kafka and not valgrind" $(PYTEST_ARGS) tests/integration
+	@$(MAKE) --no-print-directory build $(GENERATORS)
+	@tests/integration/run.sh $(PYTEST) -m "not kafka and not valgrind" $(PYTEST_ARGS) tests/integration
 test-valgrind: ## nodes under valgrind: no leak, no error (slow)
 	@tools/install-packages.sh build run test valgrind
 	@$(MAKE) --no-print-directory build
