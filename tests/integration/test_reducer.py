@@ -410,10 +410,15 @@ def test_a_killed_reducer_goes_on_within_seconds(empty_bridge, own_kafka):
     namespace = unique("again")
     produce(empty_bridge, [stamp(namespace, n) for n in range(100)])
     empty_bridge.wait_total(namespace, 100)
-    empty_bridge.reducer.kill()
-    produce(empty_bridge, [stamp(namespace, n) for n in range(100)])
-    began = time.monotonic()
-    empty_bridge.start_reducer()
-    empty_bridge.wait_total(namespace, 200)
-    took = time.monotonic() - began
-    assert took < 4, f"{took:.1f} s, the session timeout is 6 s"
+
+    def take_over(total: int) -> float:
+        empty_bridge.reducer.kill()
+        produce(empty_bridge, [stamp(namespace, n) for n in range(100)])
+        began = time.monotonic()
+        empty_bridge.start_reducer()
+        empty_bridge.wait_total(namespace, total)
+        return time.monotonic() - began
+
+    # A busy machine may be slow once; a session timeout would be waited for each time.
+    quick = any(take_over(200 + 100 * n) < 4 for n in range(5))
+    assert quick, "each time as slow as a session timeout, which is 6 s"
