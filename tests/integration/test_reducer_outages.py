@@ -19,7 +19,7 @@ CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON aggregation_rows EXECUTE FUNCT
 """
 ROOM_AGAIN = "DROP FUNCTION no_room CASCADE"
 SLOW = """
-CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END $$;
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.6); RETURN NULL; END $$;
 CREATE TRIGGER slow AFTER INSERT ON aggregation_rows EXECUTE FUNCTION slow();
 """
 PADDING = "x" * 4000  # the embedded broker keeps 5 MiB of a partition
