@@ -433,7 +433,7 @@ class Load:
                 return
             with self.lock:
                 self.repeats += 1
-                if answer.status not in (0, 429, 503):
+                if answer.status not in (0, 429, 503, 504):
                     self.refused.append(answer)
                     return
             # The server is away or asks to come back later: an event, not a sleep, so stop() works.
