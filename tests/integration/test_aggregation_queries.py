@@ -278,12 +278,12 @@ def test_rows_are_followed(counted):
     produce(counted, [stamp("followed", 6200)], partition=0)
     assert json.loads(process.stdout.readline())["values"]["stamps"] == 2
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0
+    assert process.wait(300) == 0
     process = start_following(counted, subprocess.PIPE, "--csv", "--key", "namespace=b")
     asked = ask(counted, "type=orders&namespace=b&format=csv").text
     assert process.stdout.readline() + process.stdout.readline() == asked.encode()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(300) == 0
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 14, 60, 0, 0))
     process = start_following(counted, slave, NO_COLOR="1")
@@ -292,7 +292,7 @@ def test_rows_are_followed(counted):
     while drawn.count(b"WINDOW") < 2:
         drawn += os.read(master, 4096)
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0
+    assert process.wait(300) == 0
     drawn += os.read(master, 4096)
     os.close(master)
     text = re.sub(rb"\x1b\[[0-9?]*[A-Za-z]", b"", drawn).decode()

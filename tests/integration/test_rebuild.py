@@ -35,7 +35,7 @@ def ends(bridge) -> dict[int, int]:
             ["kcat", "-Q", "-b", bridge.broker.address, "-t", place],
             capture_output=True,
             check=True,
-            timeout=60,
+            timeout=300,
         )
         found[partition] = int(done.stdout.decode().split()[-1])
     return found
@@ -130,7 +130,7 @@ def push_out(bridge, ends_before: dict[int, int]) -> None:
             [*command, "-X", "message.max.bytes=2000000"],
             input=line * FILL_RECORDS,
             check=True,
-            timeout=120,
+            timeout=300,
         )
 
 
@@ -143,7 +143,7 @@ def test_what_the_broker_dropped_is_counted_from_the_log(empty_bridge):
 
     def stamp(count: int) -> None:
         for _ in range(count):
-            answer = bridge.submit(unique("text"), wait_ms=30000, namespace=namespace)
+            answer = bridge.submit(unique("text"), wait_ms=60000, namespace=namespace)
             assert answer.status in (200, 201), answer
 
     def published() -> bool:
