@@ -139,7 +139,7 @@ def test_a_killed_database_and_a_full_disk_lose_and_double_nothing(directory, ow
     empty_bridge.database_url = own_postgres.create_database("killed")
     start(empty_bridge, MAX_AGGREGATION_QUEUE_SIZE="500")
     empty_bridge.sql(SLOW)
-    count = scaled(4000)
+    count = max(1000, scaled(4000))
     produce(empty_bridge, [stamp(namespace, n) for n in range(count)])
     for _ in range(2):
         wait_until(lambda: end_a_writer(empty_bridge), 60, "a session ended inside a transaction", interval=0.01)
