@@ -12,7 +12,8 @@
  * Errors    asl_compile reports every finding at once. asl_step cannot fail for reasons of ours: a
  *           runtime error of the workflow (States.Runtime and so on) is an ASL_FAILED effect. It gives
  *           ERR_CONFLICT, and changes nothing, when the event names a wait that is not open (a stale
- *           answer, or at recovery a record that does not fit the definition).
+ *           answer, or at recovery a record that does not fit the definition), or when there is nothing
+ *           to retry: no failure, or one before the first state.
  * Source    states-language.net; the reference service's behaviour where the text is silent.
  *
  * A "wait" is something outside that the execution waits for: the answer of a call or a timer. Waits
@@ -51,6 +52,8 @@ enum asl_event_type {
     ASL_TASK_FAILED,    /* wait, error, cause, random */
     ASL_TIMER_FIRED,    /* wait */
     ASL_STOP,           /* error, cause: ends the execution from outside (timeout, cancel) */
+    ASL_RETRY, /* a failed execution goes on: the state that failed, and what was abandoned because of
+                * it, begin anew as further attempts of the same visits */
 };
 
 struct asl_event {
@@ -133,6 +136,8 @@ void asl_execution_limit_data(struct asl_execution *execution, size_t bytes_max)
 enum error_code asl_step(struct asl_execution *execution, const struct asl_event *event,
                          struct asl_effects *effects) MUST_USE;
 bool asl_execution_ended(const struct asl_execution *execution);
+/* Whether ASL_RETRY would be taken: it failed, and not before its first state. */
+bool asl_execution_can_retry(const struct asl_execution *execution);
 /* About the text of what it holds besides its input: data and variables of the outermost state, and what its
  * branches and items have collected. Those under way are not looked into. */
 size_t asl_execution_data_bytes(const struct asl_execution *execution);

@@ -45,6 +45,7 @@ struct asl_frame {
     uint32_t token;    /* the wait that $$.Task.Token speaks of */
     bool retrying;     /* the wait is the delay before the next attempt */
     bool fresh;        /* made ready by a transition, so the state is entered, not tried again */
+    bool failed;       /* its failure ended the execution */
 
     struct asl_team *team; /* NULL where nothing runs below */
 
@@ -79,6 +80,7 @@ struct asl_execution {
     struct asl_frame *ready_last;
     bool started;
     bool ended;
+    bool failed; /* ended so, and its frames are still there */
     /* while a step runs */
     int64_t now_us;
     double random;

@@ -13,11 +13,12 @@ static void execution_end(struct asl_execution *execution)
     execution->ended = true;
 }
 
+/* The frames stay as they are, so that the execution can go on from there. */
 static void execution_fail(struct asl_execution *execution, const struct asl_failure *failure)
 {
     asl_frame_abandon(execution, execution->root);
     asl_effect_failure(asl_effect_add(execution->effects, ASL_FAILED, NULL), failure);
-    execution_end(execution);
+    execution->ended = execution->failed = true;
 }
 
 void asl_frame_go(struct asl_execution *execution, struct asl_frame *frame,
@@ -105,28 +106,54 @@ static double jitter(struct asl_execution *execution)
     return (double)(asl_draw(execution->seed, &execution->draws) >> 11) * 0x1p-53;
 }
 
+/* The number of the retrier that lets the state try again; retriers_count when none does. The first one that
+ * names the error decides. */
+static size_t retrier_of(const struct asl_frame *frame, const struct asl_failure *failure)
+{
+    const struct asl_state *state = frame->state;
+    for (size_t i = 0; i < state->retriers_count; i++)
+        if (asl_error_matches(state->retriers[i].names, failure))
+            return frame->retries[i] < state->retriers[i].max_attempts ? i : state->retriers_count;
+    return state->retriers_count;
+}
+
+/* Likewise of the catcher. */
+static size_t catcher_of(const struct asl_state *state, const struct asl_failure *failure)
+{
+    size_t i = 0;
+    while (i < state->catchers_count && !asl_error_matches(state->catchers[i].names, failure))
+        i++;
+    return i;
+}
+
+/* Whether the state, or one around it, retries or catches the failure. */
+static bool is_handled(const struct asl_frame *frame, const struct asl_failure *failure)
+{
+    struct asl_failure seen = *failure;
+    for (; frame; frame = frame->parent, seen.from_branch = true)
+        if (retrier_of(frame, &seen) < frame->state->retriers_count ||
+            catcher_of(frame->state, &seen) < frame->state->catchers_count)
+            return true;
+    return false;
+}
+
 static bool state_retry(struct asl_execution *execution, struct asl_frame *frame,
                         const struct asl_failure *failure)
 {
     const struct asl_state *state = frame->state;
-    for (size_t i = 0; i < state->retriers_count; i++) {
-        const struct asl_retrier *retrier = &state->retriers[i];
-        if (!asl_error_matches(retrier->names, failure))
-            continue;
-        if (frame->retries[i] >= retrier->max_attempts)
-            return false; /* the first retrier that names the error decides */
-        int64_t delay_us = asl_retry_delay_us(retrier, frame->retries[i]++,
-                                              retrier->full_jitter ? jitter(execution) : 0);
-        frame->retrying = true;
-        struct asl_effect *effect = asl_frame_effect(execution, ASL_TIMER, frame);
-        effect->wait = asl_wait_open(execution, frame);
-        effect->due_us = execution->now_us + delay_us;
-        effect->retry = true;
-        effect->attempt = frame->attempt + 1;
-        asl_effect_failure(effect, failure);
-        return true;
-    }
-    return false;
+    size_t i = retrier_of(frame, failure);
+    if (i == state->retriers_count)
+        return false;
+    int64_t delay_us = asl_retry_delay_us(&state->retriers[i], frame->retries[i]++,
+                                          state->retriers[i].full_jitter ? jitter(execution) : 0);
+    frame->retrying = true;
+    struct asl_effect *effect = asl_frame_effect(execution, ASL_TIMER, frame);
+    effect->wait = asl_wait_open(execution, frame);
+    effect->due_us = execution->now_us + delay_us;
+    effect->retry = true;
+    effect->attempt = frame->attempt + 1;
+    asl_effect_failure(effect, failure);
+    return true;
 }
 
 static struct asl_data error_output(const struct asl_failure *failure)
@@ -141,9 +168,7 @@ static bool state_catch(struct asl_execution *execution, struct asl_frame *frame
                         struct asl_failure *failure)
 {
     const struct asl_state *state = frame->state;
-    size_t i = 0;
-    while (i < state->catchers_count && !asl_error_matches(state->catchers[i].names, failure))
-        i++;
+    size_t i = catcher_of(state, failure);
     if (i == state->catchers_count)
         return false;
     const struct asl_catcher *catcher = &state->catchers[i];
@@ -166,20 +191,47 @@ static bool state_catch(struct asl_execution *execution, struct asl_frame *frame
 void asl_state_failed(struct asl_execution *execution, struct asl_frame *frame,
                       struct asl_failure *failure)
 {
+    json_release(frame->assigned);
+    frame->assigned = NULL;
+    if (!is_handled(frame, failure)) {
+        frame->failed = true;
+        execution_fail(execution, failure);
+        return;
+    }
     if (frame->team) {
         asl_frame_abandon(execution, frame);
         asl_team_free(execution, frame);
     }
-    json_release(frame->assigned);
-    frame->assigned = NULL;
     if (state_retry(execution, frame, failure) || state_catch(execution, frame, failure))
         return;
-    if (!frame->parent) {
+    if (!frame->parent) { /* its catcher failed */
+        frame->failed = true;
         execution_fail(execution, failure);
         return;
     }
     failure->from_branch = true;
     asl_state_failed(execution, frame->parent, failure);
+}
+
+/* Begins again what failed, and what was abandoned because of it. */
+static void frame_retry(struct asl_execution *execution, struct asl_frame *frame)
+{
+    if (frame->failed && frame->team)
+        asl_team_free(execution, frame);
+    if (frame->retries)
+        memset(frame->retries, 0, frame->state->retriers_count * sizeof *frame->retries);
+    for (size_t i = 0; frame->team && i < frame->team->count; i++)
+        if (frame->team->children[i])
+            frame_retry(execution, frame->team->children[i]);
+    bool waited = frame->wait != 0;
+    if (waited)
+        asl_wait_close(execution, frame->wait);
+    if (!waited && !frame->failed)
+        return;
+    frame->failed = frame->retrying = false;
+    frame->in_a_row = 0;
+    frame->attempt++;
+    asl_ready_add(execution, frame);
 }
 
 /* -- entering a state -- */
@@ -310,6 +362,17 @@ static void stop(struct asl_execution *execution, const struct asl_event *event)
     asl_failure_clear(&failure);
 }
 
+bool asl_execution_can_retry(const struct asl_execution *execution)
+{
+    return execution->failed && execution->root && execution->root->state;
+}
+
+static void retry(struct asl_execution *execution)
+{
+    execution->ended = execution->failed = false;
+    frame_retry(execution, execution->root);
+}
+
 static enum error_code answer(struct asl_execution *execution, const struct asl_event *event)
 {
     struct asl_frame *frame = asl_wait_find(execution, event->wait);
@@ -333,11 +396,12 @@ static enum error_code answer(struct asl_execution *execution, const struct asl_
 enum error_code asl_step(struct asl_execution *execution, const struct asl_event *event,
                          struct asl_effects *effects)
 {
-    if (execution->ended || (event->type == ASL_START) == execution->started) {
-        bool stop_before_start = event->type == ASL_STOP && !execution->ended;
-        if (!stop_before_start)
-            return ERR_CONFLICT;
-    }
+    bool fits = event->type == ASL_RETRY   ? asl_execution_can_retry(execution)
+                : event->type == ASL_STOP  ? !execution->ended
+                : event->type == ASL_START ? !execution->started && !execution->ended
+                                           : execution->started && !execution->ended;
+    if (!fits)
+        return ERR_CONFLICT;
     execution->now_us = event->now_us;
     execution->random = event->random;
     if (!event->at_once) {
@@ -350,6 +414,8 @@ enum error_code asl_step(struct asl_execution *execution, const struct asl_event
         begin(execution);
     else if (event->type == ASL_STOP)
         stop(execution, event);
+    else if (event->type == ASL_RETRY)
+        retry(execution);
     else
         code = answer(execution, event);
     struct asl_frame *frame;

@@ -2,7 +2,8 @@
 /* api.h - the HTTP API of the orchestrator: one table of routes, handlers in files by subject.
  *
  *     api_submit.c     submissions, one and many, new and older form
- *     api_workflows.c  reading and cancelling workflows
+ *     api_workflows.c  reading workflows
+ *     api_commands.c   cancel, pause, resume, retry
  *     api_tasks.c      task tokens and signals
  *     api_contracts.c  contracts and their versions
  *     api_node.c       health, pages
@@ -30,8 +31,13 @@ void api_submit_older(struct http_request *request, struct http_response *respon
 void api_get(struct http_request *request, struct http_response *response, void *context);
 void api_list(struct http_request *request, struct http_response *response, void *context);
 void api_history(struct http_request *request, struct http_response *response, void *context);
-void api_cancel(struct http_request *request, struct http_response *response, void *context);
 void api_status_older(struct http_request *request, struct http_response *response, void *context);
+
+/* api_commands.c */
+void api_cancel(struct http_request *request, struct http_response *response, void *context);
+void api_pause(struct http_request *request, struct http_response *response, void *context);
+void api_resume(struct http_request *request, struct http_response *response, void *context);
+void api_retry(struct http_request *request, struct http_response *response, void *context);
 
 /* api_tasks.c */
 void api_task_success(struct http_request *request, struct http_response *response, void *context);

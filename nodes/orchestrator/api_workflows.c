@@ -8,8 +8,6 @@
 #include "orchestrator/api.h"
 #include "orchestrator/worker.h"
 
-#define COMMAND_TIMEOUT_US 10000000
-
 void api_fail(struct http_response *response, const struct error *error)
 {
     if (error_code_retry(error->code) != RETRY_NEVER)
@@ -206,7 +204,8 @@ static const char sql_history[] =
     "  FROM fsm_transitions WHERE entity_id = $1"
     " UNION ALL"
     " SELECT at, 1, run::int, (ARRAY['accepted', 'started', 'task_succeeded', 'task_failed', "
-    "'timer_fired', 'cancelled', 'timed_out', 'task_delivered', 'heartbeat', 'signal'])[kind + 1], "
+    "'timer_fired', 'cancelled', 'timed_out', 'task_delivered', 'heartbeat', 'signal', 'paused', "
+    "'resumed', 'retried'])[kind + 1], "
     "  NULL, NULL, regexp_replace(state_path, '^.*/', ''), nullif(attempt, 0)::int, error, cause, "
     "seq, n "
     "  FROM workflow_events WHERE workflow_id = $1) h ORDER BY at, place, n";
@@ -282,96 +281,4 @@ void api_history(struct http_request *request, struct http_response *response, v
     http_json(response, 200, answer);
     json_release(answer);
     postgres_rows_free(rows);
-}
-
-/* -- cancel -- */
-
-static struct ticket *send_cancel(struct orchestrator *orchestrator, const struct uuid *id,
-                                  int16_t shard, const char *cause)
-{
-    struct ticket *ticket = ticket_new();
-    ticket->question = TICKET_CANCEL;
-    ticket->id = *id;
-    ticket->cause = must_strdup(cause);
-    worker_post(orchestrator->workers[shard % orchestrator->workers_count], ticket);
-    ticket_wait(ticket, TICKET_OPEN, clock_monotonic_us() + COMMAND_TIMEOUT_US);
-    return ticket;
-}
-
-void api_refuse_ended(struct http_response *response, enum workflow_state state)
-{
-    struct error error = {0};
-    struct json *extra = json_object();
-    error_set(&error, ERR_CONFLICT, "the workflow has ended: it is %s", workflow_state_name(state));
-    json_object_set(extra, "state", json_text(workflow_state_name(state)));
-    http_problem_with(response, &error, 409, "workflow_ended", extra);
-}
-
-/* The cause given in the body, {"cause": "..."}; an empty body is fine. False after answering. */
-static bool read_cause(struct http_request *request, struct http_response *response, char **cause)
-{
-    struct error error = {0};
-    *cause = must_strdup("cancelled by request");
-    if (request->body_bytes == 0)
-        return true;
-    struct json *body = json_parse(request->body, request->body_bytes, &error, NULL);
-    const char *text = json_string_value(json_get(body, "cause"), NULL);
-    bool known = json_type_of(body) == JSON_OBJECT && json_size(body) == (text != NULL);
-    if (body != NULL && !known)
-        error_set_field(&error, ERR_INVALID, "cause",
-                        "the body must be empty or an object with the one text member cause");
-    if (text != NULL) {
-        free(*cause);
-        *cause = must_strdup(text);
-    }
-    json_release(body);
-    if (error.code == ERR_OK)
-        return true;
-    free(*cause);
-    api_fail(response, &error);
-    return false;
-}
-
-void api_cancel(struct http_request *request, struct http_response *response, void *context)
-{
-    struct orchestrator *orchestrator = context;
-    struct workflow_view view = {0};
-    struct error error = {0};
-    struct uuid id;
-    char *cause;
-    if (!api_path_id(request, response, &id) || !read_cause(request, response, &cause))
-        return;
-    enum error_code code = workflow_view_read(orchestrator, &id, false, &view, &error);
-    if (code == ERR_OK && !workflow_state_ended(view.state)) {
-        if (!orchestrator_owns(orchestrator, view.shard)) {
-            code = error_set(&error, ERR_NOT_OWNER,
-                             "shard %d of this workflow belongs to another instance", view.shard);
-        } else {
-            struct ticket *ticket = send_cancel(orchestrator, &id, view.shard, cause);
-            if (ticket->stage == TICKET_OPEN)
-                code = error_set(&error, ERR_OUTCOME_UNKNOWN,
-                                 "the database has not confirmed the command in time");
-            else if (ticket->stage == TICKET_REFUSED)
-                code = error_set(&error, ticket->code, "%s", error_code_text(ticket->code));
-            bool cancelled = ticket->stage == TICKET_ENDED;
-            ticket_release(ticket);
-            json_release(view.object);
-            view.object = NULL;
-            if (code == ERR_OK)
-                code = workflow_view_read(orchestrator, &id, true, &view, &error);
-            if (code == ERR_OK && cancelled) {
-                http_json(response, 200, view.object);
-                goto out;
-            }
-        }
-    }
-    if (code != ERR_OK)
-        api_fail(response, &error);
-    else if (view.state == WORKFLOW_CANCELLED)
-        http_json(response, 200, view.object); /* cancelling twice is fine */
-    else
-        api_refuse_ended(response, view.state);
-out:
-    json_release(view.object);
-    free(cause);
 }

@@ -37,10 +37,12 @@ static const char sql_transitions[] = "INSERT INTO fsm_transitions (entity_id, r
 static const char sql_update[] =
     "UPDATE workflow_executions w SET current_state = u.state, started_at = u.started_at, "
     "completed_at = u.completed_at, "
-    "result = u.result, error_code = u.error, error_message = u.cause, execution_time_ms = u.took "
+    "result = u.result, run = u.run, error_code = u.error, error_message = u.cause, "
+    "execution_time_ms = u.took "
     "FROM (SELECT DISTINCT ON (id) * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], "
-    "$4::timestamptz[], $5::json[], $6::text[], $7::text[], $8::bigint[]) WITH ORDINALITY "
-    "AS n (id, state, started_at, completed_at, result, error, cause, took, place) "
+    "$4::timestamptz[], $5::json[], $6::text[], $7::text[], $8::bigint[], $9::smallint[]) WITH "
+    "ORDINALITY "
+    "AS n (id, state, started_at, completed_at, result, error, cause, took, run, place) "
     "ORDER BY id, place DESC) u WHERE w.id = u.id";
 
 #define FENCE_COLUMNS 6
@@ -48,7 +50,7 @@ static const char sql_update[] =
 #define NEW_COLUMNS 13
 #define EVENT_COLUMNS 17
 #define TRANSITION_COLUMNS 6
-#define UPDATE_COLUMNS 8
+#define UPDATE_COLUMNS 9
 
 struct store_batch {
     struct postgres_value fence[FENCE_COLUMNS];
@@ -80,7 +82,8 @@ void store_batch_clear(struct store_batch *batch)
     static const enum postgres_type transitions[TRANSITION_COLUMNS] = {
         PG_UUID, PG_INT2, PG_TEXT, PG_TEXT, PG_TEXT, PG_TIMESTAMPTZ};
     static const enum postgres_type updates[UPDATE_COLUMNS] = {
-        PG_UUID, PG_TEXT, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_JSON, PG_TEXT, PG_TEXT, PG_INT8};
+        PG_UUID, PG_TEXT, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_JSON,
+        PG_TEXT, PG_TEXT, PG_INT8,        PG_INT2};
     start_arrays(batch->keys, keys, KEY_COLUMNS);
     start_arrays(batch->new, new, NEW_COLUMNS);
     start_arrays(batch->events, events, EVENT_COLUMNS);
@@ -184,10 +187,11 @@ static void add_update(struct store_batch *batch, const struct workflow *workflo
     postgres_push_string(column++, workflow_error(workflow));
     postgres_push_string(column++, workflow_cause(workflow));
     if (completed_us == 0)
-        postgres_push_null(column);
+        postgres_push_null(column++);
     else
-        postgres_push_int8(column,
+        postgres_push_int8(column++,
                            took_us < 0 ? 0 : took_us / 1000); /* clocks of two hosts may differ */
+    postgres_push_int2(column, workflow_head(workflow)->run);
 }
 
 static void add_event(struct store_batch *batch, const struct engine_effect *effect)
@@ -227,6 +231,7 @@ static void add_transition(struct store_batch *batch, const struct engine_effect
                                        [WORKFLOW_FAILED] = "workflow_execution_failed",
                                        [WORKFLOW_CANCELLED] = "workflow_cancelled"};
     const char *event = to == WORKFLOW_PENDING                    ? "accepted"
+                        : from == WORKFLOW_FAILED                 ? "workflow_retried"
                         : to == WORKFLOW_PROCESSING               ? "workflow_execution_started"
                         : effect->record.kind == RECORD_TIMED_OUT ? names[RECORD_TIMED_OUT]
                                                                   : ends[to];
@@ -247,7 +252,8 @@ static void add_transitions(struct store_batch *batch, const struct engine_effec
         add_transition(batch, effect, WORKFLOW_NONE, WORKFLOW_PENDING);
         from = WORKFLOW_PENDING;
     }
-    if (effect->record.kind == RECORD_STARTED && to != WORKFLOW_PROCESSING) {
+    bool starts = effect->record.kind == RECORD_STARTED || effect->record.kind == RECORD_RETRIED;
+    if (starts && to != WORKFLOW_PROCESSING) {
         add_transition(batch, effect, from, WORKFLOW_PROCESSING);
         from = WORKFLOW_PROCESSING;
     }

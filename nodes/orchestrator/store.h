@@ -71,6 +71,13 @@ bool store_loading_ended(const struct store_loading *loading);
 enum error_code store_loading_next(struct store_loading *loading, struct error *error) MUST_USE;
 void store_loading_free(struct store_loading *loading);
 
+/* One workflow, ended or not; on_workflow is not called when there is none, or when it cannot be read. */
+enum error_code store_read_workflow(struct postgres *postgres, struct registry *registry,
+                                    const struct uuid *id,
+                                    const struct workflow_environment *environment,
+                                    store_on_workflow *on_workflow, void *context,
+                                    struct error *error) MUST_USE;
+
 /* The workflows whose records lie on a lane after `after_seq`, at most `limit` records. *last_seq is the
  * last lane number read, after_seq when there was none. Records come in the order of workflows, not of
  * the lane: the caller sorts. */

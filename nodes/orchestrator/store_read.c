@@ -20,7 +20,7 @@ static const char sql_sizes[] = "SELECT id, pg_column_size(input)::bigint FROM w
                                 "WHERE id = ANY($1) ORDER BY id";
 /* The ids of a chunk, its first and its last: the array alone would not keep other partitions out. */
 static const char sql_heads[] =
-    "SELECT id, shard, run, correlation_id, workflow_type, contract_version, namespace, input, "
+    "SELECT id, shard, correlation_id, workflow_type, contract_version, namespace, input, "
     "metadata, traceparent, created_at, parent_token "
     "FROM workflow_executions WHERE id = ANY($1) AND id BETWEEN $2 AND $3 ORDER BY id";
 static const char sql_record_sizes[] =
@@ -63,7 +63,7 @@ static struct json *json_or_null(const struct postgres_rows *rows, int row, int 
 static enum error_code read_head(const struct reading *reading, const struct postgres_rows *rows,
                                  int row, struct workflow **workflow, struct error *error_out)
 {
-    char *name = text_or_null(rows, row, 4), *version = text_or_null(rows, row, 5);
+    char *name = text_or_null(rows, row, 3), *version = text_or_null(rows, row, 4);
     const struct contract *contract;
     enum error_code code =
         registry_version(reading->registry, reading->postgres, name, version, &contract, error_out);
@@ -79,16 +79,16 @@ static enum error_code read_head(const struct reading *reading, const struct pos
         struct workflow_head head = {
             .id = id,
             .shard = (int16_t)postgres_rows_int(rows, row, 1),
-            .run = (int16_t)postgres_rows_int(rows, row, 2),
-            .correlation_id = text_or_null(rows, row, 3),
-            .namespace = text_or_null(rows, row, 6),
-            .input = json_or_null(rows, row, 7),
-            .metadata = json_or_null(rows, row, 8),
-            .traceparent = text_or_null(rows, row, 9),
-            .created_us = postgres_rows_instant(rows, row, 10),
-            .parent_token = text_or_null(rows, row, 11),
+            .run = 1, /* its records raise it */
+            .correlation_id = text_or_null(rows, row, 2),
+            .namespace = text_or_null(rows, row, 5),
+            .input = json_or_null(rows, row, 6),
+            .metadata = json_or_null(rows, row, 7),
+            .traceparent = text_or_null(rows, row, 8),
+            .created_us = postgres_rows_instant(rows, row, 9),
+            .parent_token = text_or_null(rows, row, 10),
         };
-        postgres_rows_text(rows, row, 7, &input_bytes);
+        postgres_rows_text(rows, row, 6, &input_bytes);
         head.input_bytes = (int64_t)input_bytes;
         *workflow = workflow_new(contract, &head, reading->environment);
     }
@@ -276,6 +276,25 @@ static enum error_code read_ids(const struct reading *reading, const struct post
     while (naming.next < total && code == ERR_OK)
         code = read_next(reading, &naming, error);
     postgres_rows_free(naming.named);
+    return code;
+}
+
+enum error_code store_read_workflow(struct postgres *postgres, struct registry *registry,
+                                    const struct uuid *id,
+                                    const struct workflow_environment *environment,
+                                    store_on_workflow *on_workflow, void *context,
+                                    struct error *error)
+{
+    struct reading reading = {.registry = registry,
+                              .postgres = postgres,
+                              .environment = environment,
+                              .on_workflow = on_workflow,
+                              .context = context};
+    struct postgres_value ids = {0};
+    postgres_array_start(&ids, PG_UUID);
+    postgres_push_uuid(&ids, id);
+    enum error_code code = read_ids(&reading, &ids, error);
+    postgres_value_fini(&ids);
     return code;
 }
 

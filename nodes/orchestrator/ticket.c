@@ -89,3 +89,13 @@ bool ticket_wait(struct ticket *ticket, enum ticket_stage stage, int64_t deadlin
     pthread_mutex_unlock(&sync->lock);
     return moved;
 }
+
+void ticket_append(struct ticket **first, struct ticket **last, struct ticket *ticket)
+{
+    ticket->next = NULL;
+    if (*first == NULL)
+        *first = ticket;
+    else
+        (*last)->next = ticket;
+    *last = ticket;
+}

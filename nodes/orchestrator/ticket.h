@@ -29,6 +29,9 @@ struct ticket {
     enum {
         TICKET_SUBMIT,
         TICKET_CANCEL,
+        TICKET_PAUSE,
+        TICKET_RESUME,
+        TICKET_RETRY, /* of a FAILED workflow */
         TICKET_WATCH,
         TICKET_TOKEN,     /* wait, data or name and cause: a task token's answer */
         TICKET_HEARTBEAT, /* wait */
@@ -37,7 +40,8 @@ struct ticket {
         TICKET_SIGNAL,    /* name, key, data */
         TICKET_ORPHAN     /* parent, wait: which no longer waits for the end of the workflow */
     } question;
-    int16_t at_shard; /* of the workflow; not of the first three, nor of TICKET_ORPHAN */
+    int16_t
+        at_shard; /* of the workflow; of TICKET_RETRY and those after TICKET_WATCH but the last */
     uint32_t wait;
     struct uuid parent;
     struct uuid child; /* of TICKET_LIVES; loaded: it was there when the shards were loaded */
@@ -70,6 +74,8 @@ struct ticket *ticket_new(void) MUST_USE;       /* held twice: by the caller and
 void ticket_release(struct ticket *ticket);     /* by either side */
 bool ticket_is_deserted(struct ticket *ticket); /* asked by the worker: nobody else holds it */
 struct ticket *ticket_hold(struct ticket *ticket);
+/* To the end of a list: a mailbox, or tickets that wait. */
+void ticket_append(struct ticket **first, struct ticket **last, struct ticket *ticket);
 /* The answer is read and changed under the lock; ticket_answer wakes the waiter. */
 void ticket_lock(struct ticket *ticket);
 void ticket_unlock(struct ticket *ticket);

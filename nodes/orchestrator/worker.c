@@ -28,16 +28,6 @@ static void ring(struct worker *worker)
     (void)written;
 }
 
-static void ticket_append(struct ticket **first, struct ticket **last, struct ticket *ticket)
-{
-    ticket->next = NULL;
-    if (*first == NULL)
-        *first = ticket;
-    else
-        (*last)->next = ticket;
-    *last = ticket;
-}
-
 static void refuse_mail(struct worker *worker, struct ticket *ticket)
 {
     if (ticket->question == TICKET_SUBMIT)
@@ -223,6 +213,18 @@ static void take_ticket(struct worker *worker, struct ticket *ticket)
                                            .cause = ticket->cause},
                     ticket);
         break;
+    case TICKET_PAUSE:
+    case TICKET_RESUME:
+        worker_step(worker,
+                    &(struct engine_event){.type = ticket->question == TICKET_PAUSE ? ENGINE_PAUSE
+                                                                                    : ENGINE_RESUME,
+                                           .now_us = clock_now_us(),
+                                           .id = ticket->id},
+                    ticket);
+        break;
+    case TICKET_RETRY:
+        ticket_append(&worker->retries_first, &worker->retries_last, ticket);
+        break;
     case TICKET_WATCH:
         if (engine_find(worker->engine, &ticket->id) != NULL) {
             struct uuid id = ticket->id;
@@ -346,6 +348,7 @@ static void turn(struct worker *worker)
     worker_take_shards(worker);
     worker_load_more(worker);
     ask_kept(worker);
+    worker_take_retries(worker);
     worker_calls_start_waiting(worker);
     if (worker_children_due_us(worker) <= clock_monotonic_us())
         worker_children_look(worker);
@@ -372,7 +375,8 @@ static void *run(void *context)
     }
     worker_release_shards(worker, ERR_STOPPING);
     refuse_all(worker, worker->kept_first);
-    worker->kept_first = worker->kept_last = NULL;
+    refuse_all(worker, worker->retries_first);
+    worker->kept_first = worker->kept_last = worker->retries_first = worker->retries_last = NULL;
     return NULL;
 }
 

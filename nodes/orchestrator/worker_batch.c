@@ -136,7 +136,7 @@ static void push_end(struct batch *batch, const struct workflow *workflow)
         batch->ends = must_realloc(batch->ends, batch->ends_capacity * sizeof *batch->ends);
     }
     batch->ends[batch->ends_count++] =
-        (struct batch_end){workflow_state(workflow),
+        (struct batch_end){workflow_head(workflow)->id, workflow_state(workflow),
                            workflow_completed_us(workflow) - workflow_head(workflow)->created_us};
 }
 

@@ -37,6 +37,7 @@ struct batch_reply {
 };
 
 struct batch_end {
+    struct uuid id;
     enum workflow_state state;
     int64_t took_us;
 };
@@ -119,11 +120,12 @@ struct worker {
     enum store_state store_state;
     bool outcome_unknown;
     int64_t sent_us, retry_us, load_us, committed_us;
-    struct store_loading *loading;         /* NULL: all workflows of our shards are there */
-    int64_t loading_us;                    /* since when */
-    struct ticket *kept_first, *kept_last; /* asked meanwhile */
-    int reloads;                           /* in a row */
-    struct worker_lane lanes[SHARDS_MAX];  /* owned ones, by shard */
+    struct store_loading *loading;               /* NULL: all workflows of our shards are there */
+    int64_t loading_us;                          /* since when */
+    struct ticket *kept_first, *kept_last;       /* asked meanwhile */
+    struct ticket *retries_first, *retries_last; /* wait for the connection to be free */
+    int reloads;                                 /* in a row */
+    struct worker_lane lanes[SHARDS_MAX];        /* owned ones, by shard */
     bool owned[SHARDS_MAX];
     struct watchers *watchers;
     struct call *calls;
@@ -152,6 +154,7 @@ void worker_release_shards(struct worker *worker, enum error_code code);
 /* worker_load.c */
 void worker_take_shards(struct worker *worker);
 void worker_load_more(struct worker *worker); /* a chunk, when worker_can_load */
+void worker_take_retries(struct worker *worker);
 bool worker_can_load(const struct worker *worker);
 void worker_loading_drop(struct worker *worker);
 

@@ -191,3 +191,67 @@ void worker_load_more(struct worker *worker)
     else if (store_loading_next(worker->loading, &error) != ERR_OK)
         retake(worker, NULL, 0, &error);
 }
+
+/* -- retries: the workflow is read back, then goes on -- */
+
+static void keep_workflow(void *context, struct workflow *workflow)
+{
+    *(struct workflow **)context = workflow;
+}
+
+/* It ended, and the database does not know yet. */
+static bool ends_now(const struct worker *worker, const struct uuid *id)
+{
+    for (size_t i = 0; i < worker->gathering.ends_count; i++)
+        if (uuid_equal(&worker->gathering.ends[i].id, id))
+            return true;
+    return false;
+}
+
+static void take_retry(struct worker *worker, struct ticket *ticket)
+{
+    struct workflow *workflow = NULL;
+    struct error error = {0};
+    if (worker->stop || !worker->owned[ticket->at_shard]) {
+        worker_refuse(ticket, worker->stop ? ERR_STOPPING : ERR_NOT_OWNER);
+        return;
+    }
+    if (engine_find(worker->engine, &ticket->id) != NULL) {
+        worker_reply_not_live(worker, ticket);
+        return;
+    }
+    enum error_code code =
+        store_read_workflow(worker->postgres, worker->orchestrator->registry, &ticket->id,
+                            &worker->orchestrator->environment, keep_workflow, &workflow, &error);
+    worker_watch_postgres(worker, false);
+    if (code != ERR_OK) {
+        worker_refuse(ticket, code);
+        return;
+    }
+    if (workflow == NULL) {
+        worker_reply_not_live(worker, ticket);
+        return;
+    }
+    worker_step(
+        worker,
+        &(struct engine_event){
+            .type = ENGINE_RETRY, .now_us = clock_now_us(), .id = ticket->id, .workflow = workflow},
+        ticket);
+}
+
+void worker_take_retries(struct worker *worker)
+{
+    struct ticket *ticket = worker->retries_first;
+    if (ticket == NULL || worker->store_state != STORE_IDLE || worker->loading != NULL)
+        return;
+    worker->retries_first = worker->retries_last = NULL;
+    for (struct ticket *next; ticket != NULL; ticket = next) {
+        next = ticket->next;
+        if (!worker_database_up(worker))
+            worker_refuse(ticket, ERR_DATABASE);
+        else if (ends_now(worker, &ticket->id))
+            ticket_append(&worker->retries_first, &worker->retries_last, ticket);
+        else
+            take_retry(worker, ticket);
+    }
+}

@@ -130,8 +130,13 @@ static void add_events(struct workflow_view *view, const struct orchestrator *or
 {
     struct json *steps = json_array();
     int count = postgres_rows_count(rows);
+    int64_t paused_us = 0;
     for (int i = 0; i < count; i++) {
         int64_t kind = postgres_rows_int(rows, i, 1);
+        if (kind == RECORD_PAUSED)
+            paused_us = postgres_rows_instant(rows, i, 5);
+        else if (kind == RECORD_RESUMED)
+            paused_us = 0;
         bool ended_step = kind == RECORD_TASK_SUCCEEDED || kind == RECORD_TASK_FAILED ||
                           (kind == RECORD_SIGNAL && !postgres_rows_null(rows, i, 6));
         if (ended_step)
@@ -142,6 +147,7 @@ static void add_events(struct workflow_view *view, const struct orchestrator *or
     if (count > 0 && workflow_state_ended(view->state))
         set_after(view->object, orchestrator, view->shard, postgres_rows_int(rows, count - 1, 2),
                   id);
+    set_instant(view->object, "paused_at", workflow_state_ended(view->state) ? 0 : paused_us);
     json_object_set(view->object, "steps", steps);
 }
 

@@ -7,7 +7,8 @@
  *   an execution restored from a prefix of the events goes on as the first one did;
  *   an answer to a wait that is not open is refused and changes nothing;
  *   waits are numbered in order, each is answered or abandoned once, none is left at the end;
- *   the execution ends once, and the calls of one place, visit and attempt are made once.
+ *   the execution ends once, or once more after each retry, and the calls of one place, visit and
+ *   attempt are made once.
  */
 #ifndef TESTS_FUZZ_REPLAY_H
 #define TESTS_FUZZ_REPLAY_H
@@ -182,13 +183,25 @@ static void replay_refuses_stale(const struct replay *replay, struct asl_executi
     asl_effects_fini(&effects);
 }
 
+/* Sometimes a failed execution goes on. */
+static bool replay_revive(struct replay *replay, struct asl_execution *execution,
+                          struct chance *chance, struct asl_event *event)
+{
+    if (!chance_once_in(chance, 2) || !asl_execution_can_retry(execution))
+        return false;
+    replay->ended = false;
+    replay->now_us += chance_of(chance, 100) * 1000;
+    *event = (struct asl_event){.type = ASL_RETRY, .now_us = replay->now_us};
+    return true;
+}
+
 static void replay_live(struct replay *replay, struct chance *chance)
 {
     struct asl_execution *execution = replay_execution(replay);
     struct asl_effects effects = {0};
     struct asl_event event = {.type = ASL_START, .now_us = replay->now_us};
     do {
-        if (event.type != ASL_START && event.type != ASL_STOP) {
+        if (event.type != ASL_START && event.type != ASL_STOP && event.type != ASL_RETRY) {
             replay->waits[event.wait] = REPLAY_CLOSED;
             replay->open--;
         }
@@ -200,8 +213,9 @@ static void replay_live(struct replay *replay, struct chance *chance)
         REPLAY_CHECK(asl_execution_ended(execution) == replay->ended);
         if (chance_once_in(chance, 16))
             replay_refuses_stale(replay, execution);
-    } while (replay->events_count < REPLAY_EVENTS_MAX && !replay->ended && chance_is_left(chance) &&
-             replay_draw(replay, chance, &event));
+    } while (replay->events_count < REPLAY_EVENTS_MAX && chance_is_left(chance) &&
+             (replay->ended ? replay_revive(replay, execution, chance, &event)
+                            : replay_draw(replay, chance, &event)));
     REPLAY_CHECK(replay->ended || replay->open > 0); /* whoever has not ended waits for something */
     asl_effects_fini(&effects);
     asl_execution_free(execution);

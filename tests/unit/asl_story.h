@@ -8,7 +8,7 @@
  *     succeeded {..}        failed E: cause
  *
  * A script is lines of events: "ok 1 {..}", "fail 1 Error cause", "fail 1 Error@0.5 cause"
- * (random), "fire 2" (the clock moves to its due time), "stop Error cause", "conflict ok 9 {}"
+ * (random), "fire 2" (the clock moves to its due time), "stop Error cause", "retry", "conflict ok 9 {}"
  * (must be refused).
  */
 #ifndef TESTS_ASL_STORY_H
@@ -105,6 +105,10 @@ static void story_event(struct story *story, char *line, struct asl_event *event
         event->type = ASL_STOP;
         event->error = strsep(&rest, " ");
         event->cause = rest ? rest : "";
+        return;
+    }
+    if (strcmp(verb, "retry") == 0) {
+        event->type = ASL_RETRY;
         return;
     }
     event->wait = (uint32_t)atoi(strsep(&rest, " "));

@@ -75,8 +75,8 @@ __attribute__((unused)) static unsigned number_of(const struct uuid *id)
 __attribute__((unused)) static void tell(const struct engine_effect *effect)
 {
     static const char *const records[RECORD_KINDS] = {
-        "accepted",  "started",   "succeeded", "failed",    "fired",
-        "cancelled", "timed-out", "delivered", "heartbeat", "signal"};
+        "accepted",  "started",   "succeeded", "failed", "fired",   "cancelled", "timed-out",
+        "delivered", "heartbeat", "signal",    "paused", "resumed", "retried"};
     unsigned number = number_of(&effect->id);
     switch (effect->type) {
     case ENGINE_RECORDED:
@@ -165,6 +165,11 @@ __attribute__((unused)) static void ok(unsigned number, uint32_t wait)
 __attribute__((unused)) static void cancel(unsigned number)
 {
     give((struct engine_event){.type = ENGINE_CANCEL, .id = story_id(number), .cause = "unwanted"});
+}
+
+__attribute__((unused)) static void command(enum engine_event_type type, unsigned number)
+{
+    give((struct engine_event){.type = type, .id = story_id(number)});
 }
 
 __attribute__((unused)) static void tick_at(int64_t seconds)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* workflows.c - get, list, watch, history and cancel. */
+/* workflows.c - get, list, watch, history, cancel, pause, resume and retry. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,9 +101,9 @@ static void print_items(const struct ctl *ctl, const struct json *items)
 static void print_workflow(const struct ctl *ctl, const struct json *workflow)
 {
     static const char *const names[] = {
-        "workflow_id",  "workflow",       "version", "namespace",  "state",
-        "current_step", "correlation_id", "run",     "created_at", "started_at",
-        "ended_at",     "error",          "result",  "after"};
+        "workflow_id",  "workflow",  "version",        "namespace", "state",
+        "current_step", "paused_at", "correlation_id", "run",       "created_at",
+        "started_at",   "ended_at",  "error",          "result",    "after"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         print_field(ctl, names[i], json_get(workflow, names[i]));
     const struct json *steps = json_get(workflow, "steps");
@@ -166,6 +166,21 @@ static int run_get(const struct ctl *ctl, const struct command *command, int arg
 static int run_cancel(const struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
     return run_one(ctl, command, argc, argv, "POST", "/cancel");
+}
+
+static int run_pause(const struct ctl *ctl, const struct command *command, int argc, char **argv)
+{
+    return run_one(ctl, command, argc, argv, "POST", "/pause");
+}
+
+static int run_resume(const struct ctl *ctl, const struct command *command, int argc, char **argv)
+{
+    return run_one(ctl, command, argc, argv, "POST", "/resume");
+}
+
+static int run_retry(const struct ctl *ctl, const struct command *command, int argc, char **argv)
+{
+    return run_one(ctl, command, argc, argv, "POST", "/retry");
 }
 
 /* -- pages -- */
@@ -376,5 +391,24 @@ const struct command workflow_commands[] = {
      .prose = "Exits 1 when it has already ended.",
      .example = "bridgectl cancel " EXAMPLE_ID,
      .run = run_cancel},
+    {.name = "pause",
+     .summary = "pause a workflow: no new call, no timer",
+     .usage = "ID [--json]",
+     .prose = "Calls under way go on, their answers wait. Exits 1 when it has already ended.",
+     .example = "bridgectl pause " EXAMPLE_ID,
+     .run = run_pause},
+    {.name = "resume",
+     .summary = "let a paused workflow go on",
+     .usage = "ID [--json]",
+     .prose = "Timers and time limits move by the length of the pause.",
+     .example = "bridgectl resume " EXAMPLE_ID,
+     .run = run_resume},
+    {.name = "retry",
+     .summary = "let a FAILED workflow go on where it failed",
+     .usage = "ID [--json]",
+     .prose =
+         "What its steps answered stays; what failed begins anew. Exits 1 when it is not FAILED.",
+     .example = "bridgectl retry " EXAMPLE_ID,
+     .run = run_retry},
     {.name = NULL},
 };

@@ -1,45 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "orchestrator/core/engine.h"
-
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 #include <xxhash.h>
 
 #include "base/limits.h"
-#include "orchestrator/core/recent_keys.h"
-#include "orchestrator/core/timers.h"
-
-struct live {
-    struct uuid id;
-    struct workflow *workflow;
-    UT_hash_handle hh;
-};
-
-/* A queue of (workflow, wait); entries that are no longer true are skipped when they come up. */
-struct place {
-    struct uuid id;
-    uint32_t wait;
-};
-
-struct queue {
-    struct place *places;
-    size_t head, count, capacity; /* capacity is a power of two */
-};
-
-struct engine {
-    struct live *live;
-    struct recent_keys keys;
-    struct queue ready;    /* calls that wait for a slot */
-    struct queue pending;  /* workflows that wait to start */
-    struct queue children; /* waits for the end of started workflows */
-    size_t pending_count;  /* of them, those that are still PENDING */
-    struct timers timers;
-    int64_t slots, in_flight;
-    int64_t live_bytes;
-    int64_t heard_us; /* since when heartbeats can be taken */
-    int64_t next_seq[SHARDS_MAX];
-};
+#include "orchestrator/core/engine_internal.h"
 
 static void queue_push(struct queue *queue, const struct place *place)
 {
@@ -66,7 +31,7 @@ static bool queue_pop(struct queue *queue, struct place *place)
 
 /* -- effects -- */
 
-static struct engine_effect *effect_push(struct engine_effects *effects,
+struct engine_effect *engine_effect_push(struct engine_effects *effects,
                                          enum engine_effect_type type)
 {
     if (effects->count == effects->capacity) {
@@ -158,7 +123,7 @@ struct workflow *engine_find(struct engine *engine, const struct uuid *id)
     return live == NULL ? NULL : live->workflow;
 }
 
-static void add_live(struct engine *engine, struct workflow *workflow)
+void engine_add_live(struct engine *engine, struct workflow *workflow)
 {
     struct live *live = must_calloc(1, sizeof *live);
     live->id = workflow_head(workflow)->id;
@@ -167,7 +132,7 @@ static void add_live(struct engine *engine, struct workflow *workflow)
     HASH_ADD(hh, engine->live, id, sizeof live->id, live);
 }
 
-static void remove_live(struct engine *engine, const struct uuid *id)
+void engine_remove_live(struct engine *engine, const struct uuid *id)
 {
     struct live *live = find_live(engine, id);
     HASH_DEL(engine->live, live);
@@ -210,10 +175,23 @@ static void attend(struct engine *engine, const struct uuid *id, const struct wo
         set_timer(engine, limit_us, id, wait->wait);
 }
 
+/* What a workflow needs that was loaded, or paused until now. */
+static void attend_all(struct engine *engine, struct workflow *workflow)
+{
+    struct uuid id = workflow_head(workflow)->id;
+    if (workflow_state(workflow) == WORKFLOW_PENDING)
+        queue_push(&engine->pending, &(struct place){.id = id});
+    for (size_t i = 0; i < workflow_wait_places(workflow); i++) {
+        const struct workflow_wait *wait = workflow_wait_at(workflow, i);
+        if (wait != NULL)
+            attend(engine, &id, wait);
+    }
+}
+
 static void push_orphan(struct engine_effects *effects, const struct uuid *child,
                         const struct uuid *parent, uint32_t wait)
 {
-    struct engine_effect *effect = effect_push(effects, ENGINE_ORPHAN);
+    struct engine_effect *effect = engine_effect_push(effects, ENGINE_ORPHAN);
     effect->id = *child;
     effect->parent = *parent;
     effect->wait = wait;
@@ -223,15 +201,17 @@ static void take_outcome(struct engine *engine, struct workflow *workflow,
                          const struct workflow_outcome *outcome, struct engine_effects *effects)
 {
     struct uuid id = workflow_head(workflow)->id;
-    for (size_t i = 0; i < outcome->opened_count; i++) {
+    for (size_t i = 0; i < outcome->opened_count && !outcome->resumed; i++) {
         const struct workflow_wait *wait = workflow_wait_find(workflow, outcome->opened[i]);
         if (wait != NULL)
             attend(engine, &id, wait);
     }
+    if (outcome->resumed)
+        attend_all(engine, workflow);
     if (outcome->deadline_us != 0 && !workflow_state_ended(outcome->to))
         set_timer(engine, outcome->deadline_us, &id, 0);
     for (size_t i = 0; i < outcome->abandoned_count; i++) {
-        struct engine_effect *effect = effect_push(effects, ENGINE_ABANDON);
+        struct engine_effect *effect = engine_effect_push(effects, ENGINE_ABANDON);
         effect->id = id;
         effect->wait = outcome->abandoned[i];
     }
@@ -239,11 +219,10 @@ static void take_outcome(struct engine *engine, struct workflow *workflow,
         push_orphan(effects, &outcome->children[i].id, &id, outcome->children[i].wait);
 }
 
-/* Applies one record and emits it. False when the workflow would not have it. */
-static bool record(struct engine *engine, struct workflow *workflow, struct workflow_record *record,
+bool engine_record(struct engine *engine, struct workflow *workflow, struct workflow_record *record,
                    struct engine_effects *effects)
 {
-    struct engine_effect *effect = effect_push(effects, ENGINE_RECORDED);
+    struct engine_effect *effect = engine_effect_push(effects, ENGINE_RECORDED);
     size_t index = effects->count - 1;
     int16_t shard = workflow_head(workflow)->shard;
     enum workflow_state before = workflow_state(workflow);
@@ -269,7 +248,7 @@ static bool record(struct engine *engine, struct workflow *workflow, struct work
     if (before == WORKFLOW_PENDING && workflow_state(workflow) != WORKFLOW_PENDING)
         engine->pending_count--;
     if (effect->ended)
-        remove_live(engine, &effect->id);
+        engine_remove_live(engine, &effect->id);
     struct workflow_outcome outcome = effect->outcome; /* pushing may move the effects */
     take_outcome(engine, workflow, &outcome, effects);
     return !effects->items[index].ended;
@@ -280,13 +259,14 @@ static bool start_next(struct engine *engine, int64_t now_us, struct engine_effe
     struct place place;
     while (queue_pop(&engine->pending, &place)) {
         struct workflow *workflow = engine_find(engine, &place.id);
-        if (workflow == NULL || workflow_state(workflow) != WORKFLOW_PENDING)
+        if (workflow == NULL || workflow_state(workflow) != WORKFLOW_PENDING ||
+            workflow_paused(workflow))
             continue;
-        (void)record(engine, workflow,
-                     &(struct workflow_record){.kind = RECORD_STARTED,
-                                               .at_us = now_us,
-                                               .duration_us = workflow_limit_us(workflow)},
-                     effects);
+        (void)engine_record(engine, workflow,
+                            &(struct workflow_record){.kind = RECORD_STARTED,
+                                                      .at_us = now_us,
+                                                      .duration_us = workflow_limit_us(workflow)},
+                            effects);
         return true;
     }
     return false;
@@ -299,11 +279,12 @@ static bool call_next(struct engine *engine, struct engine_effects *effects)
         struct workflow *workflow = engine_find(engine, &place.id);
         struct workflow_wait *wait =
             workflow == NULL ? NULL : workflow_wait_find(workflow, place.wait);
-        if (wait == NULL || wait->called || wait->delivered || wait->again_us != 0)
+        if (wait == NULL || wait->called || wait->delivered || wait->answered ||
+            wait->again_us != 0 || workflow_paused(workflow))
             continue;
         workflow_wait_set_called(workflow, wait, true);
         engine->in_flight++;
-        struct engine_effect *effect = effect_push(effects, ENGINE_CALL);
+        struct engine_effect *effect = engine_effect_push(effects, ENGINE_CALL);
         effect->workflow = workflow;
         effect->id = place.id;
         effect->wait = place.wait;
@@ -329,7 +310,7 @@ static void submit(struct engine *engine, const struct engine_event *event,
         const struct recent_key *known =
             recent_keys_find(&engine->keys, head->namespace, event->key);
         if (known != NULL) {
-            struct engine_effect *effect = effect_push(effects, ENGINE_DUPLICATE);
+            struct engine_effect *effect = engine_effect_push(effects, ENGINE_DUPLICATE);
             effect->id = known->id;
             effect->same_body = memcmp(known->body_hash, event->body_hash, BODY_HASH_BYTES) == 0;
             workflow_free(workflow);
@@ -344,8 +325,8 @@ static void submit(struct engine *engine, const struct engine_event *event,
                                     .at_us = event->now_us,
                                     .duration_us = at_once ? workflow_limit_us(workflow) : 0};
     struct place place = {.id = head->id};
-    add_live(engine, workflow); /* before its timers are set: a sweep asks who lives */
-    bool lives = record(engine, workflow, &first, effects);
+    engine_add_live(engine, workflow); /* before its timers are set: a sweep asks who lives */
+    bool lives = engine_record(engine, workflow, &first, effects);
     BUG_IF(effects->count == 0); /* a new workflow takes its first record */
     if (lives && !at_once) {     /* one that ended at once belongs to the effects */
         engine->pending_count++;
@@ -357,18 +338,12 @@ static void load(struct engine *engine, struct workflow *workflow, int64_t now_u
 {
     engine_heard(engine, now_us);
     struct uuid id = workflow_head(workflow)->id;
-    add_live(engine, workflow);
-    if (workflow_state(workflow) == WORKFLOW_PENDING) {
+    engine_add_live(engine, workflow);
+    attend_all(engine, workflow);
+    if (workflow_state(workflow) == WORKFLOW_PENDING)
         engine->pending_count++;
-        queue_push(&engine->pending, &(struct place){.id = id});
-        return;
-    }
-    for (size_t i = 0; i < workflow_wait_places(workflow); i++) {
-        const struct workflow_wait *wait = workflow_wait_at(workflow, i);
-        if (wait != NULL)
-            attend(engine, &id, wait);
-    }
-    set_timer(engine, workflow_deadline_us(workflow), &id, 0);
+    else
+        set_timer(engine, workflow_deadline_us(workflow), &id, 0);
 }
 
 /* The open wait an answer names; NULL after counting it as stale. */
@@ -380,7 +355,7 @@ static struct workflow_wait *find_wait(struct engine *engine, const struct engin
         *workflow == NULL ? NULL : workflow_wait_find(*workflow, event->wait);
     bool of_call = event->type == ENGINE_TASK_ENDED || event->type == ENGINE_DELIVERED ||
                    event->type == ENGINE_AGAIN;
-    bool fits = wait != NULL && !wait->is_timer;
+    bool fits = wait != NULL && !wait->is_timer && !wait->answered;
     if (fits && of_call)
         fits = wait->called && !wait->delivered && wait->attempt == event->attempt;
     else if (fits)
@@ -388,12 +363,11 @@ static struct workflow_wait *find_wait(struct engine *engine, const struct engin
             event->type == ENGINE_CHILD ? wait->task->waits_for_end : wait->task->waits_for_token;
     if (fits)
         return wait;
-    effect_push(effects, ENGINE_STALE)->id = event->id;
+    engine_effect_push(effects, ENGINE_STALE)->id = event->id;
     return NULL;
 }
 
-/* How long it is open; the wall clock may have gone back meanwhile. */
-static int64_t age_us(const struct workflow_wait *wait, int64_t now_us)
+int64_t engine_wait_age_us(const struct workflow_wait *wait, int64_t now_us)
 {
     return now_us < wait->opened_us ? 0 : now_us - wait->opened_us;
 }
@@ -410,15 +384,15 @@ static void end_wait(struct engine *engine, struct workflow *workflow,
         .at_us = event->now_us,
         .wait = wait->wait,
         .attempt = wait->attempt,
-        .duration_us = age_us(wait, event->now_us),
+        .duration_us = engine_wait_age_us(wait, event->now_us),
         .random = event->random,
         .error = event->error,
         .cause = event->cause,
         .payload = event->error == NULL ? event->result : NULL,
     };
-    (void)record(engine, workflow, &end, effects);
+    (void)engine_record(engine, workflow, &end, effects);
     if (calling) {
-        struct engine_effect *effect = effect_push(effects, ENGINE_ABANDON);
+        struct engine_effect *effect = engine_effect_push(effects, ENGINE_ABANDON);
         effect->id = event->id;
         effect->wait = end.wait;
     }
@@ -449,7 +423,7 @@ static void task_ended(struct engine *engine, const struct engine_event *event,
         .cause = event->cause,
         .payload = event->result,
     };
-    (void)record(engine, workflow, &answer, effects);
+    (void)engine_record(engine, workflow, &answer, effects);
 }
 
 static void delivered(struct engine *engine, const struct engine_event *event,
@@ -465,7 +439,7 @@ static void delivered(struct engine *engine, const struct engine_event *event,
                                     .attempt = event->attempt,
                                     .duration_us = event->duration_us,
                                     .payload = event->result};
-    (void)record(engine, workflow, &noted, effects);
+    (void)engine_record(engine, workflow, &noted, effects);
     if (wait->task->waits_for_end)
         queue_push(&engine->children, &(struct place){event->id, event->wait});
 }
@@ -502,7 +476,7 @@ static void heartbeat(struct engine *engine, const struct engine_event *event,
     if (wait == NULL)
         return;
     if (!is_worth_recording(wait, event->now_us)) {
-        struct engine_effect *effect = effect_push(effects, ENGINE_HEARD);
+        struct engine_effect *effect = engine_effect_push(effects, ENGINE_HEARD);
         wait->beat_us = event->now_us;
         effect->workflow = workflow;
         effect->id = event->id;
@@ -512,46 +486,7 @@ static void heartbeat(struct engine *engine, const struct engine_event *event,
                                    .at_us = event->now_us,
                                    .wait = event->wait,
                                    .attempt = wait->attempt};
-    (void)record(engine, workflow, &beat, effects);
-}
-
-static void take_signal(struct engine *engine, const struct engine_event *event,
-                        struct engine_effects *effects)
-{
-    struct workflow *workflow = engine_find(engine, &event->id);
-    enum engine_effect_type refusal =
-        workflow == NULL                                                    ? ENGINE_UNKNOWN
-        : event->key != NULL && workflow_signal_known(workflow, event->key) ? ENGINE_DUPLICATE
-                                                                            : ENGINE_RECORDED;
-    uint32_t number = workflow == NULL ? 0 : workflow_signal_wait(workflow, event->signal);
-    if (refusal == ENGINE_RECORDED && number == 0 && !workflow_signal_fits(workflow, event->result))
-        refusal = ENGINE_FULL;
-    if (refusal != ENGINE_RECORDED) {
-        struct engine_effect *effect = effect_push(effects, refusal);
-        effect->id = event->id;
-        effect->same_body =
-            refusal == ENGINE_DUPLICATE &&
-            workflow_signal_repeats(workflow, event->key,
-                                    workflow_signal_content(event->signal, event->result));
-        return;
-    }
-    struct json *payload = json_object();
-    json_object_set(payload, "name", json_text(event->signal));
-    json_object_set(payload, "key", json_text(event->key));
-    json_object_set(payload, "data", json_hold(event->result));
-    const struct workflow_wait *wait = workflow_wait_find(workflow, number);
-    struct workflow_record came = {.kind = RECORD_SIGNAL,
-                                   .at_us = event->now_us,
-                                   .wait = number,
-                                   .attempt = wait == NULL ? 0 : wait->attempt,
-                                   .duration_us = wait == NULL ? 0 : age_us(wait, event->now_us),
-                                   .payload = payload};
-    size_t index = effects->count;
-    (void)record(engine, workflow, &came, effects);
-    if (effects->count > index)
-        effects->items[index].own_payload = payload;
-    else
-        json_release(payload);
+    (void)engine_record(engine, workflow, &beat, effects);
 }
 
 /* A number in [0, 1) of each wait's own, made from the one that was drawn for the tick. */
@@ -596,12 +531,14 @@ static void tick(struct engine *engine, const struct engine_event *event,
         struct workflow *workflow = engine_find(engine, &timer.id);
         struct workflow_wait *wait =
             workflow == NULL || timer.wait == 0 ? NULL : workflow_wait_find(workflow, timer.wait);
-        if (workflow == NULL || (timer.wait != 0 && wait == NULL))
+        if (workflow == NULL || workflow_paused(workflow) || (timer.wait != 0 && wait == NULL))
             continue;
         if (wait != NULL && !wait->is_timer) {
             wait_due(engine, workflow, wait, event, effects);
             continue;
         }
+        if ((wait == NULL ? workflow_deadline_us(workflow) : wait->due_us) > event->now_us)
+            continue; /* a pause has moved it: there is a later timer */
         struct workflow_record fired = {
             .kind = RECORD_TIMER_FIRED, .at_us = event->now_us, .wait = timer.wait};
         if (timer.wait == 0)
@@ -609,23 +546,8 @@ static void tick(struct engine *engine, const struct engine_event *event,
                                              .at_us = event->now_us,
                                              .error = "States.Timeout",
                                              .cause = "the workflow's time limit has passed"};
-        (void)record(engine, workflow, &fired, effects);
+        (void)engine_record(engine, workflow, &fired, effects);
     }
-}
-
-static void cancel(struct engine *engine, const struct engine_event *event,
-                   struct engine_effects *effects)
-{
-    struct workflow *workflow = engine_find(engine, &event->id);
-    struct workflow_record cancelled = {.kind = RECORD_CANCELLED,
-                                        .at_us = event->now_us,
-                                        .error = "Workflow.Cancelled",
-                                        .cause = event->cause};
-    if (workflow == NULL) {
-        effect_push(effects, ENGINE_UNKNOWN)->id = event->id;
-        return;
-    }
-    (void)record(engine, workflow, &cancelled, effects);
 }
 
 void engine_step(struct engine *engine, const struct engine_event *event,
@@ -654,13 +576,20 @@ void engine_step(struct engine *engine, const struct engine_event *event,
         heartbeat(engine, event, effects);
         break;
     case ENGINE_SIGNAL:
-        take_signal(engine, event, effects);
+        engine_signal(engine, event, effects);
         break;
     case ENGINE_TICK:
         tick(engine, event, effects);
         break;
     case ENGINE_CANCEL:
-        cancel(engine, event, effects);
+        engine_cancel(engine, event, effects);
+        break;
+    case ENGINE_PAUSE:
+    case ENGINE_RESUME:
+        engine_pause(engine, event, effects);
+        break;
+    case ENGINE_RETRY:
+        engine_retry(engine, event, effects);
         break;
     }
     dispatch(engine, event->now_us, effects);
@@ -689,7 +618,7 @@ size_t engine_children(struct engine *engine, struct engine_child *children, siz
         struct workflow *workflow = engine_find(engine, &place.id);
         const struct workflow_wait *wait =
             workflow == NULL ? NULL : workflow_wait_find(workflow, place.wait);
-        if (wait == NULL || !workflow_wait_child(wait, &children[count].child))
+        if (wait == NULL || wait->answered || !workflow_wait_child(wait, &children[count].child))
             continue;
         children[count].id = place.id;
         children[count].wait = place.wait;

@@ -43,6 +43,9 @@ enum engine_event_type {
     ENGINE_CHILD,      /* likewise: the end of the workflow that the wait started */
     ENGINE_HEARTBEAT,  /* id, wait */
     ENGINE_SIGNAL,     /* id, signal, key, result: its data */
+    ENGINE_PAUSE,      /* id */
+    ENGINE_RESUME,     /* id */
+    ENGINE_RETRY,      /* workflow: a failed one with its records applied */
 };
 
 struct engine_event {
@@ -69,10 +72,12 @@ enum engine_effect_type {
     ENGINE_ABANDON,   /* stop the call of (id, wait) */
     ENGINE_DUPLICATE, /* answer of ENGINE_SUBMIT: id has the key; same_body. Of ENGINE_SIGNAL: the
                          signal with this key is recorded already, same_body: and it said the same */
-    ENGINE_UNKNOWN,   /* answer of a command: no live workflow has this id */
-    ENGINE_STALE,     /* an answer came for something nobody waits for */
-    ENGINE_HEARD,     /* answer of ENGINE_HEARTBEAT: taken, and not recorded; workflow */
-    ENGINE_FULL,      /* answer of ENGINE_SIGNAL: no more are kept */
+    ENGINE_UNKNOWN, /* answer of a command: no live workflow has this id. Of ENGINE_RETRY: it cannot
+                         go on, or lives already */
+    ENGINE_STALE,   /* an answer came for something nobody waits for */
+    ENGINE_HEARD,   /* answer of ENGINE_HEARTBEAT, PAUSE and RESUME: taken, and nothing to record;
+                         workflow */
+    ENGINE_FULL,    /* answer of ENGINE_SIGNAL: no more are kept */
     ENGINE_ORPHAN, /* the wait (parent, wait) no longer waits for the end of the workflow `id`, which
                          is to be cancelled if it was started by that wait */
 };

@@ -35,6 +35,7 @@ void workflow_outcome_clear(struct workflow_outcome *outcome)
     outcome->events_count = outcome->events_numbered = outcome->opened_count = 0;
     outcome->abandoned_count = outcome->children_count = 0;
     outcome->deadline_us = 0;
+    outcome->resumed = false;
     outcome->from = outcome->to = WORKFLOW_NONE;
 }
 
@@ -82,6 +83,7 @@ void workflow_free(struct workflow *workflow)
         return;
     workflow_waits_free(workflow);
     workflow_signals_free(workflow);
+    workflow_pause_fini(workflow);
     asl_execution_free(workflow->execution);
     free(workflow->head.namespace);
     free(workflow->head.correlation_id);
@@ -117,10 +119,7 @@ const char *workflow_error(const struct workflow *workflow) { return workflow->e
 const char *workflow_cause(const struct workflow *workflow) { return workflow->cause; }
 int64_t workflow_last_us(const struct workflow *workflow) { return workflow->last_us; }
 
-int64_t workflow_deadline_us(const struct workflow *workflow)
-{
-    return workflow->started_us + workflow->timeout_ms * 1000;
-}
+int64_t workflow_deadline_us(const struct workflow *workflow) { return workflow->deadline_us; }
 
 int64_t workflow_limit_us(const struct workflow *workflow)
 {
@@ -157,7 +156,7 @@ static void change_state(struct workflow *workflow, enum workflow_state to,
     outcome->to = to;
     if (to == WORKFLOW_PENDING)
         return;
-    if (to == WORKFLOW_PROCESSING)
+    if (to == WORKFLOW_PROCESSING && from != WORKFLOW_FAILED)
         publish(workflow, outcome,
                 &(struct workflow_moment){.kind = MOMENT_WORKFLOW_STARTED, .record = record});
     publish(workflow, outcome,
@@ -175,6 +174,7 @@ static void finish(struct workflow *workflow, enum workflow_state to,
     for (size_t i = 0; i < workflow->waits_count; i++)
         workflow_wait_abandon(workflow, workflow_wait_at(workflow, i), outcome);
     workflow->local_count = 0;
+    workflow_pause_fini(workflow);
     outcome->opened_count = 0;
     change_state(workflow, to, record, outcome);
     static const enum moment_kind kinds[] = {[WORKFLOW_COMPLETED] = MOMENT_WORKFLOW_COMPLETED,
@@ -348,6 +348,12 @@ static void make_token(void *context, uint32_t wait, char token[ASL_TOKEN_BYTES]
     workflow_wait_token(context, wait, token);
 }
 
+static void set_deadline(struct workflow *workflow, int64_t deadline_us,
+                         struct workflow_outcome *outcome)
+{
+    workflow->deadline_us = outcome->deadline_us = deadline_us;
+}
+
 static enum error_code start(struct workflow *workflow, const struct workflow_record *record,
                              struct workflow_outcome *outcome)
 {
@@ -366,7 +372,7 @@ static enum error_code start(struct workflow *workflow, const struct workflow_re
         .token_context = workflow,
     };
     workflow->started_us = record->at_us;
-    outcome->deadline_us = workflow_deadline_us(workflow);
+    set_deadline(workflow, record->at_us + workflow->timeout_ms * 1000, outcome);
     change_state(workflow, WORKFLOW_PROCESSING, &now, outcome);
     workflow->execution =
         asl_execution_new(workflow->contract->machine, &identity, workflow->head.input);
@@ -415,36 +421,87 @@ static enum error_code note(struct workflow *workflow, const struct workflow_rec
     return ERR_OK;
 }
 
+enum error_code workflow_take_answer(struct workflow *workflow,
+                                     const struct workflow_record *record,
+                                     struct workflow_outcome *outcome)
+{
+    bool signal = record->kind == RECORD_SIGNAL;
+    struct asl_event event = {.type = record->kind == RECORD_TASK_FAILED   ? ASL_TASK_FAILED
+                                      : record->kind == RECORD_TIMER_FIRED ? ASL_TIMER_FIRED
+                                                                           : ASL_TASK_SUCCEEDED,
+                              .now_us = record->at_us,
+                              .wait = record->wait,
+                              .result =
+                                  signal ? json_get(record->payload, "data") : record->payload,
+                              .error = record->error,
+                              .cause = record->cause,
+                              .random = record->random};
+    if (workflow_paused(workflow))
+        return workflow_pause_hold(workflow, record, outcome);
+    return step(workflow, &event, record, outcome);
+}
+
 static enum error_code take_signal(struct workflow *workflow, const struct workflow_record *record,
                                    struct workflow_outcome *outcome)
 {
     enum error_code code = workflow_signal_take(workflow, record);
     if (code != ERR_OK || record->wait == 0)
         return code;
-    struct asl_event event = {.type = ASL_TASK_SUCCEEDED,
-                              .now_us = record->at_us,
-                              .wait = record->wait,
-                              .result = json_get(record->payload, "data")};
-    return step(workflow, &event, record, outcome);
+    return workflow_take_answer(workflow, record, outcome);
+}
+
+static void resume(struct workflow *workflow, const struct workflow_record *record,
+                   struct workflow_outcome *outcome)
+{
+    workflow_pause_end(workflow, record, outcome);
+    if (workflow_state_ended(workflow->state))
+        return;
+    outcome->resumed = true;
+    if (workflow->state == WORKFLOW_PROCESSING)
+        outcome->deadline_us = workflow->deadline_us;
+}
+
+/* A new run with a time limit of its own. */
+static enum error_code retry(struct workflow *workflow, const struct workflow_record *record,
+                             struct workflow_outcome *outcome)
+{
+    workflow->head.run++;
+    workflow->completed_us = 0;
+    set_text(&workflow->error, NULL);
+    set_text(&workflow->cause, NULL);
+    set_deadline(workflow, record->at_us + workflow->timeout_ms * 1000, outcome);
+    change_state(workflow, WORKFLOW_PROCESSING, record, outcome);
+    return step(workflow, &(struct asl_event){.type = ASL_RETRY, .now_us = record->at_us}, record,
+                outcome);
 }
 
 static bool is_allowed(const struct workflow *workflow, enum record_kind kind)
 {
+    bool lives = workflow->state == WORKFLOW_PENDING || workflow->state == WORKFLOW_PROCESSING;
+    bool paused = workflow_paused(workflow);
     switch (kind) {
     case RECORD_ACCEPTED:
         return workflow->state == WORKFLOW_NONE;
     case RECORD_STARTED:
-        return workflow->state == WORKFLOW_NONE || workflow->state == WORKFLOW_PENDING;
+        return workflow->state == WORKFLOW_NONE || (workflow->state == WORKFLOW_PENDING && !paused);
     case RECORD_TASK_SUCCEEDED:
     case RECORD_TASK_FAILED:
-    case RECORD_TIMER_FIRED:
-    case RECORD_TIMED_OUT:
     case RECORD_TASK_DELIVERED:
     case RECORD_HEARTBEAT:
         return workflow->state == WORKFLOW_PROCESSING;
+    case RECORD_TIMER_FIRED:
+    case RECORD_TIMED_OUT:
+        return workflow->state == WORKFLOW_PROCESSING && !paused;
     case RECORD_CANCELLED:
     case RECORD_SIGNAL:
-        return workflow->state == WORKFLOW_PENDING || workflow->state == WORKFLOW_PROCESSING;
+        return lives;
+    case RECORD_PAUSED:
+        return lives && !paused;
+    case RECORD_RESUMED:
+        return paused;
+    case RECORD_RETRIED:
+        return workflow->state == WORKFLOW_FAILED && workflow->execution != NULL &&
+               asl_execution_can_retry(workflow->execution);
     case RECORD_KINDS:
         break;
     }
@@ -458,12 +515,6 @@ enum error_code workflow_apply(struct workflow *workflow, const struct workflow_
     outcome->from = outcome->to = workflow->state;
     if (!is_allowed(workflow, record->kind) || record->n != workflow->records)
         return ERR_CONFLICT;
-    struct asl_event event = {.now_us = record->at_us,
-                              .wait = record->wait,
-                              .result = record->payload,
-                              .error = record->error,
-                              .cause = record->cause,
-                              .random = record->random};
     enum error_code code = ERR_OK;
     size_t kept_bytes = workflow->signals.kept_bytes;
     switch (record->kind) {
@@ -476,10 +527,7 @@ enum error_code workflow_apply(struct workflow *workflow, const struct workflow_
     case RECORD_TASK_SUCCEEDED:
     case RECORD_TASK_FAILED:
     case RECORD_TIMER_FIRED:
-        event.type = record->kind == RECORD_TASK_SUCCEEDED ? ASL_TASK_SUCCEEDED
-                     : record->kind == RECORD_TASK_FAILED  ? ASL_TASK_FAILED
-                                                           : ASL_TIMER_FIRED;
-        code = step(workflow, &event, record, outcome);
+        code = workflow_take_answer(workflow, record, outcome);
         break;
     case RECORD_CANCELLED:
     case RECORD_TIMED_OUT:
@@ -491,6 +539,15 @@ enum error_code workflow_apply(struct workflow *workflow, const struct workflow_
         break;
     case RECORD_SIGNAL:
         code = take_signal(workflow, record, outcome);
+        break;
+    case RECORD_PAUSED:
+        workflow_pause_begin(workflow, record->at_us);
+        break;
+    case RECORD_RESUMED:
+        resume(workflow, record, outcome);
+        break;
+    case RECORD_RETRIED:
+        code = retry(workflow, record, outcome);
         break;
     case RECORD_KINDS:
         break;

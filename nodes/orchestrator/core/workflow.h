@@ -51,6 +51,9 @@ enum record_kind {
     RECORD_HEARTBEAT = 8, /* of a task token */
     RECORD_SIGNAL =
         9, /* payload {name, key, data}; wait: the one it ends, 0: kept until one opens */
+    RECORD_PAUSED = 10,  /* no call, no timer and no start from here on; answers are held */
+    RECORD_RESUMED = 11, /* times move by the length of the pause, held answers are taken */
+    RECORD_RETRIED = 12, /* run n + 1 of a failed workflow: it goes on where it failed */
     RECORD_KINDS
 };
 
@@ -71,7 +74,7 @@ struct workflow_record {
 struct workflow_head {
     struct uuid id;
     int16_t shard;
-    int16_t run;
+    int16_t run; /* from 1; each RECORD_RETRIED adds one */
     char *namespace;
     char *correlation_id; /* or NULL */
     char *traceparent;    /* or NULL */
@@ -90,6 +93,7 @@ struct workflow_wait {
     bool is_timer;
     bool called;    /* the shell was asked to make the call; workflow_wait_set_called */
     bool delivered; /* the call was answered, what it started goes on */
+    bool answered;  /* while the workflow was paused: the answer is held */
     bool closed;    /* its place in the list is empty */
     const struct task_resource *task; /* NULL of a timer */
     int64_t due_us;                   /* of a timer */
@@ -146,7 +150,8 @@ struct workflow_outcome {
     bool silent;            /* set by the caller, kept by clear: events are not wanted */
     size_t events_numbered; /* like events_count, silent or not */
     char *state_path;       /* of the wait that the record answered, or NULL */
-    int64_t deadline_us;    /* set by the record that started the workflow, else 0 */
+    int64_t deadline_us;    /* set by a record that started, resumed or retried it, else 0 */
+    bool resumed;           /* after a pause: what it waits for wants to be attended again */
 };
 void workflow_outcome_clear(struct workflow_outcome *outcome);
 void workflow_outcome_fini(struct workflow_outcome *outcome);
@@ -181,6 +186,8 @@ int64_t workflow_last_us(const struct workflow *workflow); /* of its last record
 /* About the text of what it holds: input, kept signals, results. Branches under way are not counted. */
 int64_t workflow_weight(const struct workflow *workflow);
 int64_t workflow_deadline_us(const struct workflow *workflow);
+bool workflow_paused(const struct workflow *workflow);
+int64_t workflow_paused_us(const struct workflow *workflow);         /* since when; 0: it is not */
 const char *workflow_current_step(const struct workflow *workflow);  /* "" when none */
 const struct json *workflow_result(const struct workflow *workflow); /* of COMPLETED */
 const char *workflow_error(const struct workflow *workflow); /* of FAILED, CANCELLED; else NULL */

@@ -5,6 +5,7 @@
  *     workflow_wait.c    what is waited for
  *     workflow_local.c   tasks that need no call: events to publish, signals
  *     workflow_weight.c  what it holds in memory
+ *     workflow_pause.c   while it is paused
  */
 #ifndef ORCHESTRATOR_CORE_WORKFLOW_INTERNAL_H
 #define ORCHESTRATOR_CORE_WORKFLOW_INTERNAL_H
@@ -36,6 +37,13 @@ struct workflow_weight {
     size_t added_bytes;     /* recorded since */
 };
 
+struct workflow_pause {
+    int64_t since_us; /* 0: it is not paused */
+    struct workflow_record
+        *held; /* answers that came meanwhile, in order; texts and payloads owned */
+    size_t held_count, held_capacity;
+};
+
 struct workflow {
     const struct contract *contract;
     const struct workflow_environment *environment;
@@ -50,10 +58,11 @@ struct workflow {
     size_t local_bytes; /* payloads of the events they published, of one record */
     struct signals signals;
     struct workflow_weight weight;
+    struct workflow_pause pause;
     int32_t records;
     uint32_t steps_completed;
     int64_t timeout_ms;
-    int64_t started_us, completed_us, last_us;
+    int64_t started_us, completed_us, last_us, deadline_us;
     char *current_step;
     struct json *result;
     char *error, *cause;
@@ -73,6 +82,21 @@ void workflow_number_push(uint32_t **numbers, size_t *count, size_t *capacity, u
 /* Takes payload and own_type. */
 void workflow_outcome_publish(struct workflow_outcome *outcome, const char *type, char *own_type,
                               struct json *payload);
+
+/* What an answer that is recorded does: the result or failure of a wait, or a signal's data. */
+enum error_code workflow_take_answer(struct workflow *workflow,
+                                     const struct workflow_record *record,
+                                     struct workflow_outcome *outcome);
+
+/* workflow_pause.c */
+void workflow_pause_begin(struct workflow *workflow, int64_t now_us);
+/* Keeps an answer until the end of the pause. ERR_CONFLICT when nobody waits for it. */
+enum error_code workflow_pause_hold(struct workflow *workflow, const struct workflow_record *record,
+                                    struct workflow_outcome *outcome);
+/* Times move by the length of the pause; then the held answers are taken, as if they came now. */
+void workflow_pause_end(struct workflow *workflow, const struct workflow_record *record,
+                        struct workflow_outcome *outcome);
+void workflow_pause_fini(struct workflow *workflow);
 
 /* workflow_weight.c */
 /* After a record that was applied; with what the kept signals weighed before. */

@@ -108,7 +108,8 @@ uint32_t workflow_signal_wait(struct workflow *workflow, const char *name)
 {
     for (size_t i = 0; i < workflow->waits_count; i++) {
         const struct workflow_wait *wait = workflow_wait_at(workflow, i);
-        if (wait != NULL && wait->signal_name != NULL && strcmp(wait->signal_name, name) == 0)
+        if (wait != NULL && wait->signal_name != NULL && !wait->answered &&
+            strcmp(wait->signal_name, name) == 0)
             return wait->wait;
     }
     return 0;

@@ -206,10 +206,10 @@ void workflow_wait_abandon(struct workflow *workflow, struct workflow_wait *wait
     if (wait == NULL)
         return;
     child.wait = wait->wait;
-    if (!wait->is_timer && !wait->task->local && !wait->delivered)
+    if (!wait->is_timer && !wait->task->local && !wait->delivered && !wait->answered)
         workflow_number_push(&outcome->abandoned, &outcome->abandoned_count,
                              &outcome->abandoned_capacity, wait->wait);
-    if (workflow_wait_child(wait, &child.id))
+    if (!wait->answered && workflow_wait_child(wait, &child.id))
         push_child(outcome, &child);
     workflow_wait_close(workflow, wait);
 }
