@@ -17,7 +17,7 @@ struct wish {
 };
 
 struct command {
-    int question;       /* enum of struct ticket */
+    enum ticket_question question;
     const char *member; /* the one that the body may have, or NULL */
     bool of_failed;     /* for a FAILED workflow, not for one that lives */
 };

@@ -14,6 +14,21 @@
 
 #include "orchestrator/core/engine.h"
 
+enum ticket_question {
+    TICKET_SUBMIT,
+    TICKET_CANCEL,
+    TICKET_PAUSE,
+    TICKET_RESUME,
+    TICKET_RETRY, /* of a FAILED workflow */
+    TICKET_WATCH,
+    TICKET_TOKEN,     /* wait, data or name and cause: a task token's answer */
+    TICKET_HEARTBEAT, /* wait */
+    TICKET_CHILD,     /* wait, data or name and cause: the end of a child */
+    TICKET_LIVES,     /* wait, child: it lives; is its end still waited for? */
+    TICKET_SIGNAL,    /* name, key, data */
+    TICKET_ORPHAN     /* parent, wait: which no longer waits for the end of the workflow */
+};
+
 enum ticket_stage {
     TICKET_OPEN,      /* no answer yet */
     TICKET_ACCEPTED,  /* committed: id, state and times are filled */
@@ -26,20 +41,7 @@ enum ticket_stage {
 
 struct ticket {
     /* the question */
-    enum {
-        TICKET_SUBMIT,
-        TICKET_CANCEL,
-        TICKET_PAUSE,
-        TICKET_RESUME,
-        TICKET_RETRY, /* of a FAILED workflow */
-        TICKET_WATCH,
-        TICKET_TOKEN,     /* wait, data or name and cause: a task token's answer */
-        TICKET_HEARTBEAT, /* wait */
-        TICKET_CHILD,     /* wait, data or name and cause: the end of a child */
-        TICKET_LIVES,     /* wait, child: it lives; is its end still waited for? */
-        TICKET_SIGNAL,    /* name, key, data */
-        TICKET_ORPHAN     /* parent, wait: which no longer waits for the end of the workflow */
-    } question;
+    enum ticket_question question;
     int16_t
         at_shard; /* of the workflow; of TICKET_RETRY and those after TICKET_WATCH but the last */
     uint32_t wait;
