@@ -218,7 +218,7 @@ static void frame_retry(struct asl_execution *execution, struct asl_frame *frame
 {
     if (frame->failed && frame->team)
         asl_team_free(execution, frame);
-    if (frame->retries)
+    if (frame->retries && !frame->fresh) /* else they are those of the state before */
         memset(frame->retries, 0, frame->state->retriers_count * sizeof *frame->retries);
     for (size_t i = 0; frame->team && i < frame->team->count; i++)
         if (frame->team->children[i])

@@ -82,11 +82,17 @@ static bool read_wish(struct http_request *request, struct http_response *respon
     return false;
 }
 
+static int64_t run_of(const struct workflow_view *view)
+{
+    return json_int_value(json_get(view->object, "run"));
+}
+
 /* *done: the workflow took the command. */
 static enum error_code send(struct orchestrator *orchestrator, const struct command *command,
-                            const struct uuid *id, int16_t shard, const struct wish *wish,
-                            bool *done, struct error *error)
+                            const struct uuid *id, const struct workflow_view *view,
+                            const struct wish *wish, bool *done, struct error *error)
 {
+    int16_t shard = view->shard;
     if (!orchestrator_owns(orchestrator, shard))
         return error_set(error, ERR_NOT_OWNER,
                          "shard %d of this workflow belongs to another instance", shard);
@@ -94,6 +100,7 @@ static enum error_code send(struct orchestrator *orchestrator, const struct comm
     ticket->question = command->question;
     ticket->id = *id;
     ticket->at_shard = shard;
+    ticket->run = (int16_t)run_of(view);
     if (command->question == TICKET_CANCEL)
         ticket->cause = must_strdup(wish->cause == NULL ? "cancelled by request" : wish->cause);
     worker_post(orchestrator->workers[shard % orchestrator->workers_count], ticket);
@@ -107,11 +114,6 @@ static enum error_code send(struct orchestrator *orchestrator, const struct comm
     *done = ticket->stage == TICKET_ENDED || ticket->stage == TICKET_ACCEPTED;
     ticket_release(ticket);
     return code;
-}
-
-static int64_t run_of(const struct workflow_view *view)
-{
-    return json_int_value(json_get(view->object, "run"));
 }
 
 static bool is_for(const struct command *command, const struct workflow_view *view,
@@ -143,7 +145,7 @@ static void run_command(struct http_request *request, struct http_response *resp
         return;
     enum error_code code = workflow_view_read(orchestrator, &id, true, &view, &error);
     if (code == ERR_OK && is_for(command, &view, &wish)) {
-        code = send(orchestrator, command, &id, view.shard, &wish, &done, &error);
+        code = send(orchestrator, command, &id, &view, &wish, &done, &error);
         json_release(view.object);
         view.object = NULL;
         if (code == ERR_OK)

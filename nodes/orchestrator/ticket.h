@@ -44,6 +44,7 @@ struct ticket {
     enum ticket_question question;
     int16_t
         at_shard; /* of the workflow; of TICKET_RETRY and those after TICKET_WATCH but the last */
+    int16_t run;  /* TICKET_RETRY: the one that failed */
     uint32_t wait;
     struct uuid parent;
     struct uuid child; /* of TICKET_LIVES; loaded: it was there when the shards were loaded */

@@ -27,12 +27,12 @@ static void count_end(enum workflow_state state)
     metrics_add(METRIC_CHILDREN, label[state], 0, 1);
 }
 
-/* False when no other workflow waits for its end. */
+/* False when no other workflow waits for its end; the end of its first run was the one waited for. */
 static bool parent_of(const struct worker *worker, const struct workflow *workflow,
                       struct task_token *parent)
 {
     const char *text = workflow_head(workflow)->parent_token;
-    return text != NULL &&
+    return text != NULL && workflow_head(workflow)->run == 1 &&
            task_token_read(worker->orchestrator->environment.token_secret, text, parent);
 }
 

@@ -228,7 +228,8 @@ static void take_retry(struct worker *worker, struct ticket *ticket)
         worker_refuse(ticket, code);
         return;
     }
-    if (workflow == NULL) {
+    if (workflow == NULL || workflow_head(workflow)->run != ticket->run) {
+        workflow_free(workflow);
         worker_reply_not_live(worker, ticket);
         return;
     }

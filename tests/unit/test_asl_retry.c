@@ -116,6 +116,30 @@ START_TEST(items_of_a_map_keep_what_they_have)
 }
 END_TEST
 
+/* A state that was about to be entered has not counted its retries yet. */
+START_TEST(what_was_about_to_begin_begins)
+{
+    check(
+        "{StartAt: P, States: {P: {Type: Parallel, End: true, Branches: ["
+        "{StartAt: M, States: {M: {Type: Map, ItemsPath: $.none, Next: X, Retry: [{ErrorEquals: "
+        "[E]}],"
+        " ItemProcessor: {StartAt: A, States: {A: {Type: Pass, End: true}}}},"
+        "  X: {Type: Task, Resource: x, End: true, Retry: [{ErrorEquals: [E]}, {ErrorEquals: [F]},"
+        "   {ErrorEquals: [G]}, {ErrorEquals: [H]}, {ErrorEquals: [I]}, {ErrorEquals: [J]}]}}},"
+        "{StartAt: F, States: {F: {Type: Fail, Error: Bad}}}]}}}",
+        "{\"none\":[]}", "retry",
+        "enter P {\"none\":[]}\n"
+        "enter M {\"none\":[]}\n"
+        "exit M []\n"
+        "enter F {\"none\":[]}\n"
+        "failed Bad: \n"
+        "enter X []\n"
+        "call 1 P/0/X 0.1 x []\n"
+        "abandon 1 P/0/X\n"
+        "failed Bad: \n");
+}
+END_TEST
+
 START_TEST(what_did_not_fail_cannot_be_retried)
 {
     check(one_task, "{}", "conflict retry\nok 1 {}\nok 2 {}\nconflict retry",
@@ -139,6 +163,7 @@ int main(void)
     tcase_add_test(tests, it_goes_on_after_a_stop);
     tcase_add_test(tests, a_fail_state_fails_again);
     tcase_add_test(tests, items_of_a_map_keep_what_they_have);
+    tcase_add_test(tests, what_was_about_to_begin_begins);
     tcase_add_test(tests, what_did_not_fail_cannot_be_retried);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -47,6 +47,25 @@ START_TEST(a_token_ends_the_task)
 }
 END_TEST
 
+/* The time without a sign of life is counted without the pause: one that came in it counts at its end. */
+START_TEST(a_pause_does_not_stretch_heartbeats)
+{
+    struct contract *contract = machine(TOKEN_TASK);
+    struct workflow *workflow =
+        run(contract, "{}", "started\ndelivered 1 {}\npaused\nbeat 1\nresumed", NULL, false);
+    const char *error = NULL;
+    int64_t now_us = STORY_START_US + 4 * SECOND_US;
+    ck_assert_int_eq(workflow_wait_limit_us(workflow_wait_find(workflow, 1), 0, &error),
+                     now_us + 10 * SECOND_US);
+    workflow_free(workflow);
+    workflow = run(contract, "{}", "started\ndelivered 1 {}\npaused\nresumed", NULL, false);
+    ck_assert_int_eq(workflow_wait_limit_us(workflow_wait_find(workflow, 1), 0, &error),
+                     STORY_START_US + 11 * SECOND_US);
+    workflow_free(workflow);
+    contract_free(contract);
+}
+END_TEST
+
 START_TEST(the_token_in_the_parameters_is_the_waits)
 {
     struct contract *contract = machine(TOKEN_TASK);
@@ -501,6 +520,7 @@ int main(void)
     TCase *tests = tcase_create("workflow_tasks");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, a_token_ends_the_task);
+    tcase_add_test(tests, a_pause_does_not_stretch_heartbeats);
     tcase_add_test(tests, the_token_in_the_parameters_is_the_waits);
     tcase_add_test(tests, each_attempt_that_hands_a_token_over_has_its_own_key);
     tcase_add_test(tests, a_heartbeat_moves_the_limit);

@@ -3,7 +3,7 @@
  *
  *     ok 1 {..}               the call of wait 1 succeeded      fire 3        the timer 3 came up
  *     fail 1 Error@0.5 cause  it failed (0.5: random)           cancel cause, timeout
- *     accepted, started
+ *     accepted, started, paused, resumed
  *     delivered 1 {..}        the call of wait 1 was answered,  beat 1        a heartbeat of its token
  *                             the wait goes on                  signal 1 name key {..}, wait 0: kept
  *
@@ -55,6 +55,10 @@ __attribute__((unused)) static struct workflow_record read_record(char *copy, in
     *result = NULL;
     if (strcmp(verb, "accepted") == 0 || strcmp(verb, "started") == 0) {
         record.kind = *verb == 'a' ? RECORD_ACCEPTED : RECORD_STARTED;
+        return record;
+    }
+    if (strcmp(verb, "paused") == 0 || strcmp(verb, "resumed") == 0) {
+        record.kind = *verb == 'p' ? RECORD_PAUSED : RECORD_RESUMED;
         return record;
     }
     if (strcmp(verb, "cancel") == 0 || strcmp(verb, "timeout") == 0) {

@@ -53,8 +53,14 @@ void workflow_pause_fini(struct workflow *workflow)
     workflow->pause = (struct workflow_pause){0};
 }
 
+/* A sign of life that came during the pause counts as one at its end. */
+static int64_t moved(int64_t beat_us, int64_t by_us, int64_t now_us)
+{
+    return beat_us + by_us > now_us ? now_us : beat_us + by_us;
+}
+
 /* Its clock stood still meanwhile. */
-static void move_times(struct workflow *workflow, int64_t by_us)
+static void move_times(struct workflow *workflow, int64_t by_us, int64_t now_us)
 {
     workflow->deadline_us += by_us;
     for (size_t i = 0; i < workflow->waits_count; i++) {
@@ -63,8 +69,9 @@ static void move_times(struct workflow *workflow, int64_t by_us)
             continue;
         wait->due_us += by_us;
         wait->opened_us += by_us;
-        wait->heartbeat_us += by_us;
-        wait->beat_us = wait->again_us = 0;
+        wait->heartbeat_us = moved(wait->heartbeat_us, by_us, now_us);
+        wait->beat_us = wait->beat_us == 0 ? 0 : moved(wait->beat_us, by_us, now_us);
+        wait->again_us = 0;
     }
 }
 
@@ -73,7 +80,7 @@ void workflow_pause_end(struct workflow *workflow, const struct workflow_record 
 {
     struct workflow_pause pause = workflow->pause;
     workflow->pause = (struct workflow_pause){0};
-    move_times(workflow, record->at_us - pause.since_us);
+    move_times(workflow, record->at_us - pause.since_us, record->at_us);
     for (size_t i = 0; i < pause.held_count; i++) {
         struct workflow_record *held = &pause.held[i];
         held->n = record->n;
