@@ -32,7 +32,8 @@ struct backfill {
     bool stopping;
     int64_t limits[PARTITIONS_MAX];
     int64_t places[PARTITIONS_MAX];
-    /* Of the thread alone. */
+    bool taken[PARTITIONS_MAX]; /* their rows are the runtime's now */
+    /* Of the thread alone, like the partitions once it runs. */
     struct kafka_consumer *consumer;
     struct store *store;
     struct reducer reducer;
@@ -82,6 +83,19 @@ static enum error_code open_topic(struct backfill *backfill, struct error *error
         code = store_load_pruned(backfill->store, &backfill->reducer, error);
     free(cluster_id);
     return code;
+}
+
+/* What the runtime has taken over is neither cleared nor counted again. */
+static void leave_out_taken(struct backfill *backfill)
+{
+    int kept = 0;
+    pthread_mutex_lock(&backfill->lock);
+    for (int i = 0; i < backfill->count; i++) {
+        if (!backfill->taken[backfill->partitions[i].number])
+            backfill->partitions[kept++] = backfill->partitions[i];
+    }
+    backfill->count = kept;
+    pthread_mutex_unlock(&backfill->lock);
 }
 
 /* Every partition from the oldest record that the broker has. */
@@ -258,13 +272,14 @@ static void *run(void *argument)
     const struct runtime_options *options = backfill->options;
     while (!is_stopping(backfill)) {
         struct error error = {0};
+        leave_out_taken(backfill);
         backfill->store = store_new(options->database_url, options->topic, options->instance_id,
                                     options->aggregations);
         store_count_the_past(backfill->store);
         reducer_init(&backfill->reducer, options->aggregations,
                      options->config->aggregation_watermark_tolerance_ms * 1000);
         backfill->reducer.bounds = runtime_bounds(options->config);
-        if (count_the_past(backfill, &error))
+        if (backfill->count > 0 && count_the_past(backfill, &error))
             log_warning("counting the past begins again",
                         LOG_TEXT("reason", (const char *)error.text));
         close_topic(backfill);
@@ -321,13 +336,14 @@ int64_t backfill_place(struct backfill *backfill, int32_t partition)
     return place;
 }
 
-bool backfill_wait(struct backfill *backfill, int32_t partition, int64_t place, int timeout_ms)
+bool backfill_take(struct backfill *backfill, int32_t partition, int64_t place, int timeout_ms)
 {
     struct timespec until = after_ms(timeout_ms);
     pthread_mutex_lock(&backfill->lock);
     while (backfill->places[partition] != place && wait_moved(backfill, &until))
         continue;
     bool there = backfill->places[partition] == place;
+    backfill->taken[partition] = there;
     pthread_mutex_unlock(&backfill->lock);
     return there;
 }

@@ -4,8 +4,9 @@
  *
  * A thread reads the given partitions from their beginning, never past the limit that the runtime sets (its
  * own place), and writes the rows of those aggregations only. When it has come to the runtime's place the
- * runtime takes the rows over, and they count with the others (store_join). After a crash it begins again:
- * rows are whole state, and what was left is dropped first. Dead letters were made when the records were
+ * runtime takes the partition from it, then the rows, and they count with the others (store_join). After a
+ * crash or an error it begins again with those not taken: rows are whole state, and what was left is dropped
+ * first. Dead letters were made when the records were
  * first read; none are made here.
  *
  * Owns      Its thread, consumer, store and core.
@@ -32,8 +33,9 @@ struct backfill *backfill_start(const struct runtime_options *options,
 void backfill_limit(struct backfill *backfill, int32_t partition, int64_t limit);
 /* How far the partition is counted and committed; -1 while it is not read yet. */
 int64_t backfill_place(struct backfill *backfill, int32_t partition);
-/* Waits until it is at the place; false when the time has passed. */
-bool backfill_wait(struct backfill *backfill, int32_t partition, int64_t place, int timeout_ms);
+/* Waits until it is at the place, and takes it from the thread, which never writes its rows again, not even when
+ * it begins again for the others; its limit must not be moved any more. False when the time has passed. */
+bool backfill_take(struct backfill *backfill, int32_t partition, int64_t place, int timeout_ms);
 void backfill_stop(struct backfill *backfill); /* NULL is fine */
 
 #endif

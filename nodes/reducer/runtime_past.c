@@ -43,7 +43,7 @@ static void join(struct runtime *runtime, struct reducer_partition *partition)
     if (!runtime_flush(runtime, FLUSH_WAIT_MS))
         return;
     backfill_limit(runtime->backfill, partition->number, partition->next_offset);
-    if (!backfill_wait(runtime->backfill, partition->number, partition->next_offset, JOIN_WAIT_MS))
+    if (!backfill_take(runtime->backfill, partition->number, partition->next_offset, JOIN_WAIT_MS))
         return;
     if (store_join(runtime->store, &runtime->reducer, partition, aggregations, &error)) {
         log_error("the past of new aggregations could not be taken over",

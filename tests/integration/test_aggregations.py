@@ -9,7 +9,7 @@ import subprocess
 import parts
 import psycopg2
 import pytest
-from harness import ROOT, program, unique, wait_until
+from harness import ROOT, WORKFLOW_TOPIC, program, unique, wait_until
 from test_reducer import START, get, milliseconds_of, produce, stamp, typed, windows
 
 ORDERS = """# SPDX-License-Identifier: MIT
@@ -330,3 +330,70 @@ def test_a_later_aggregation_counts_the_past_beside_the_others(contracts, empty_
     wait_until(
         lambda: {count for _, count in empty_bridge.sql(finals)} == {len(after)}, 60, "all finals of both"
     )
+
+
+# Rows of `later` on partition 1 are refused from the moment when partition 0 is joined, until the table is empty.
+REFUSED = """
+CREATE TABLE refusing AS SELECT true AS yes;
+CREATE SEQUENCE refusals;
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.partition = 1 AND EXISTS (SELECT FROM refusing) AND EXISTS (
+        SELECT FROM reducer_partitions p, aggregation_definitions d
+         WHERE d.name = 'later' AND d.id = NEW.definition AND p.partition = 0 AND d.id = ANY (p.counted)) THEN
+        PERFORM nextval('refusals');
+        RAISE EXCEPTION 'refused by the test';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON aggregation_rows FOR EACH ROW EXECUTE FUNCTION refuse();
+"""
+
+
+def test_a_partition_whose_past_was_taken_over_is_not_counted_again(contracts, empty_bridge):
+    """The past of partition 1 begins again after an error, while partition 0 goes on with what was joined."""
+    bridge = empty_bridge
+    bridge.environment["KAFKA_WORKFLOW_PARTITIONS"] = "2"
+    bridge.migrate()
+    bridge.start_embedded_broker()
+    control = ORDERS.partition("filter:")[0].replace("type_by_second", "control")
+    control += "measures: {stamps: count}\nwindow: {type: none}\n"
+    (contracts / "control.yaml").write_text(control)
+    bridge.start_reducer()
+    produce(bridge, [stamp("ns", n) for n in range(20)], partition=0)
+    produce(bridge, [stamp("ns", n) for n in range(20)], partition=1)
+    bridge.wait_total("ns", 40)
+    bridge.reducer.stop()
+    run_sql(bridge, REFUSED)
+    (contracts / "later.yaml").write_text(control.replace("control", "later") + "backfill: true\n")
+
+    def counted(name: str) -> list[tuple]:
+        return bridge.sql(
+            "SELECT partition, events FROM aggregation_rows r JOIN aggregation_definitions d ON d.id = r.definition"
+            " WHERE d.name = %s ORDER BY 1", name
+        )
+
+    def joined() -> list[int]:
+        return [partition for (partition,) in bridge.sql(
+            "SELECT p.partition FROM reducer_partitions p JOIN aggregation_definitions d ON d.id = ANY (p.counted)"
+            " WHERE d.name = 'later' ORDER BY 1"
+        )]
+
+    # Records come to partition 1 all the time, so that there is something to count between the two joins.
+    command = ["kcat", "-P", "-b", bridge.broker.address, "-t", WORKFLOW_TOPIC, "-K", "\x01", "-p", "1"]
+    with subprocess.Popen([*command, "-X", "linger.ms=5"], stdin=subprocess.PIPE, text=True) as trickle:
+        bridge.start_reducer()
+
+        def refused() -> bool:
+            trickle.stdin.write("\x01".join(stamp("ns", 0)) + "\n")
+            trickle.stdin.flush()
+            return bridge.sql("SELECT is_called FROM refusals") == [(True,)]
+
+        wait_until(refused, 60, "the past of partition 1 to be refused", interval=0.05)
+        trickle.stdin.close()
+    assert joined() == [0]
+    produce(bridge, [stamp("ns", n) for n in range(7)], partition=0)
+    wait_until(lambda: counted("control")[0] == (0, 27), 60, "partition 0 to go on")
+    run_sql(bridge, "DELETE FROM refusing")
+    wait_until(lambda: joined() == [0, 1], 60, "partition 1 to be joined")
+    wait_until(lambda: counted("later") == counted("control"), 30, "the same rows of both")

@@ -129,6 +129,21 @@ START_TEST(test_over)
 }
 END_TEST
 
+START_TEST(test_idle_partitions_may_still_get_its_first_event)
+{
+    struct explain_partition partitions[] = {partition_at(0, 170 * SECOND, 0),
+                                             partition_at(1, 164 * SECOND, 0)};
+    partitions[0].idle = partitions[1].idle = true;
+    struct explain_window window = window_of(partitions, 2);
+    window.events = 0;
+    expect(&window, "not_seen_yet", "No event was counted in it yet; " CLOSES ".");
+    partitions[1].watermark_us = WINDOW_NO_TIME;
+    expect(&window, "not_seen_yet", "No event was counted in it yet; " CLOSES ".");
+    partitions[1].watermark_us = 165 * SECOND;
+    expect(&window, "never_seen", "No event was counted in it, and every watermark has passed it.");
+}
+END_TEST
+
 START_TEST(test_without_rows)
 {
     struct explain_partition partitions[] = {partition_at(0, 170 * SECOND, 0)};
@@ -168,6 +183,7 @@ int main(void)
     tcase_add_test(states, test_open);
     tcase_add_test(states, test_closing);
     tcase_add_test(states, test_over);
+    tcase_add_test(states, test_idle_partitions_may_still_get_its_first_event);
     tcase_add_test(states, test_without_rows);
     suite_add_tcase(suite, states);
     SRunner *runner = srunner_create(suite);

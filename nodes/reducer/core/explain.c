@@ -42,6 +42,17 @@ static int64_t final_at_us(const struct explain_window *window)
     return window->end_us + window->lateness_us;
 }
 
+/* What an idle partition gets next may still belong to any window that its own watermark has not passed. */
+static bool all_have_passed(const struct explain_window *window)
+{
+    for (int i = 0; i < window->count; i++) {
+        if (window->partitions[i].watermark_us == WINDOW_NO_TIME ||
+            window->partitions[i].watermark_us < final_at_us(window))
+            return false;
+    }
+    return window->count > 0;
+}
+
 enum explain_state explain_state(const struct explain_window *window)
 {
     int64_t low_us = explain_low_watermark(window->partitions, window->count);
@@ -58,7 +69,7 @@ enum explain_state explain_state(const struct explain_window *window)
     if (pending)
         return EXPLAIN_COUNTING;
     if (window->events == 0)
-        return low_us >= final_at_us(window) ? EXPLAIN_NEVER_SEEN : EXPLAIN_NOT_SEEN_YET;
+        return all_have_passed(window) ? EXPLAIN_NEVER_SEEN : EXPLAIN_NOT_SEEN_YET;
     if (low_us < window->end_us)
         return EXPLAIN_OPEN;
     return low_us < final_at_us(window) ? EXPLAIN_CLOSING : EXPLAIN_DUE;

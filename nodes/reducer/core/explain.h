@@ -54,7 +54,7 @@ enum explain_state {
     EXPLAIN_CLOSING,      /* has passed the end, not the lateness */
     EXPLAIN_DUE,          /* has passed both: final in a moment */
     EXPLAIN_NOT_SEEN_YET, /* no event of it, and one may come */
-    EXPLAIN_NEVER_SEEN,   /* no event of it, and none can come any more */
+    EXPLAIN_NEVER_SEEN, /* no event of it, and every partition, idle ones too, would refuse one now */
 };
 
 enum explain_hold {
