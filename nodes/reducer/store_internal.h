@@ -16,7 +16,7 @@ enum {
     MESSAGE_COLUMNS = 5,
     KEY_COLUMNS = 5, /* of a row; the first ones of rows, drops and adds */
     REPLACED_COLUMNS = 6,
-    GAP_COLUMNS = 5
+    GAP_COLUMNS = 6
 };
 
 struct store {

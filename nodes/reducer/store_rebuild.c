@@ -271,7 +271,8 @@ void store_replace(struct store *store, const struct aggregate *row, bool gone)
     postgres_push_bool(&store->replaced[5], gone);
 }
 
-void store_fill_gap(struct store *store, int32_t partition, int64_t from_offset, int64_t events)
+void store_fill_gap(struct store *store, int32_t partition, int64_t from_offset, int64_t to_offset,
+                    int64_t events)
 {
     if (!store->gaps[3].is_array) {
         postgres_set_string(&store->gaps[0], store->cluster_id);
@@ -279,9 +280,29 @@ void store_fill_gap(struct store *store, int32_t partition, int64_t from_offset,
         postgres_set_int4(&store->gaps[2], partition);
         postgres_array_start(&store->gaps[3], PG_INT8);
         postgres_array_start(&store->gaps[4], PG_INT8);
+        postgres_array_start(&store->gaps[5], PG_INT8);
     }
     postgres_push_int8(&store->gaps[3], from_offset);
-    postgres_push_int8(&store->gaps[4], events);
+    postgres_push_int8(&store->gaps[4], to_offset);
+    postgres_push_int8(&store->gaps[5], events);
+}
+
+enum error_code store_gap_stands(struct store *store, int32_t partition, int64_t from_offset,
+                                 int64_t to_offset, bool *stands, struct error *error)
+{
+    static const char sql[] = "SELECT FROM reducer_gaps WHERE cluster_id = $1 AND topic = $2"
+                              " AND partition = $3 AND from_offset = $4 AND to_offset = $5"
+                              " AND filled_at IS NULL";
+    struct postgres_value values[5] = {0};
+    struct postgres_rows *rows = NULL;
+    set_place(store, values, partition);
+    postgres_set_int8(&values[3], from_offset);
+    postgres_set_int8(&values[4], to_offset);
+    enum error_code code = postgres_query(store->load, sql, values, 5, &rows, error);
+    postgres_values_fini(values, 5);
+    *stands = !code && postgres_rows_count(rows) == 1;
+    postgres_rows_free(rows);
+    return code;
 }
 
 void store_forget_rebuilt(struct store *store)
@@ -306,11 +327,13 @@ void store_forget_rebuilt(struct store *store)
 
 enum error_code store_add_rebuilt(struct store *store, struct error *error)
 {
+    /* filled_events of null is refused by the table's check: what is filled already is not filled again. */
     static const char fill[] =
-        "UPDATE reducer_gaps g SET filled_at = now(), filled_events = u.events"
-        " FROM unnest($4::int8[], $5::int8[]) AS u (from_offset, events)"
+        "UPDATE reducer_gaps g SET filled_at = now(), filled_events ="
+        "   CASE WHEN g.filled_at IS NULL AND g.to_offset = u.to_offset THEN u.events END"
+        " FROM unnest($4::int8[], $5::int8[], $6::int8[]) AS u (from_offset, to_offset, events)"
         " WHERE g.cluster_id = $1 AND g.topic = $2 AND g.partition = $3"
-        " AND g.from_offset = u.from_offset AND g.filled_at IS NULL";
+        " AND g.from_offset = u.from_offset";
     enum error_code code = ERR_OK;
     if (store->replaced[0].count > 0)
         code = postgres_batch_add(store->write, WITH_REPLACED("aggregation_values"),

@@ -58,8 +58,14 @@ enum error_code store_load_from(struct store *store, struct reducer *reducer,
 /* The values behind the stored row go in the next transaction, before the snapshot writes it anew; with `gone`
  * the row goes too. */
 void store_replace(struct store *store, const struct aggregate *row, bool gone);
-/* The gaps that begin at from_offset are marked as filled, all in the next transaction. */
-void store_fill_gap(struct store *store, int32_t partition, int64_t from_offset, int64_t events);
+/* The gap is marked as filled in the next transaction, which fails when it was meanwhile, or has grown. All of one
+ * transaction are of one partition. */
+void store_fill_gap(struct store *store, int32_t partition, int64_t from_offset, int64_t to_offset,
+                    int64_t events);
+/* Whether the gap is noted with these bounds, and not filled. Asked for after store_take_over, the answer holds
+ * until someone else takes the partition over. */
+enum error_code store_gap_stands(struct store *store, int32_t partition, int64_t from_offset,
+                                 int64_t to_offset, bool *stands, struct error *error) MUST_USE;
 /* Nothing of the two above is in the next transaction. */
 void store_forget_rebuilt(struct store *store);
 

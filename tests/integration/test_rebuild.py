@@ -4,10 +4,12 @@
 import datetime
 import json
 import subprocess
+import threading
 
+import psycopg2
 import pytest
 from harness import WORKFLOW_TOPIC, Load, unique, wait_until
-from test_reducer import fill_topic, get
+from test_reducer import fill_topic, get, produce, stamp
 
 FILL_BYTES = 400_000  # of one record that pushes older ones off the embedded broker
 FILL_RECORDS = 30
@@ -134,6 +136,66 @@ def push_out(bridge, ends_before: dict[int, int]) -> None:
         )
 
 
+def fill_twice_at_once(bridge) -> list[dict]:
+    """What two commands tell that meet where they take over partition 0."""
+    told = []
+    threads = [
+        threading.Thread(target=lambda: told.extend(rebuild(bridge, "--fill-gaps", "--accept")[1]))
+        for _ in range(2)
+    ]
+    connection = psycopg2.connect(bridge.database_url)
+    try:
+        connection.cursor().execute("SELECT FROM reducer_partitions WHERE partition = 0 FOR UPDATE")
+        for thread in threads:
+            thread.start()
+        wait_until(
+            lambda: bridge.sql(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                " AND query LIKE 'UPDATE reducer_partitions SET epoch = epoch + 1%'"
+            )[0][0]
+            == 2,
+            60,
+            "both to wait for the partition",
+        )
+    finally:
+        connection.close()
+        for thread in threads:
+            thread.join()
+    return told
+
+
+def test_rows_that_a_wrong_clock_made_are_not_taken_away(empty_bridge):
+    """The one record that was ahead, and made late ones of all behind it, is gone from the topic."""
+    bridge = empty_bridge
+    bridge.environment["KAFKA_WORKFLOW_PARTITIONS"] = "1"
+    bridge.environment["AGGREGATION_ALLOWED_LATENESS_MS"] = "5000"
+    bridge.migrate()
+    bridge.start_embedded_broker()
+    bridge.start_reducer()
+    produce(bridge, [stamp("ahead", 3_600_000)], partition=0)
+    produce(bridge, [stamp("ahead", 3_600_000, padding="x" * 900_000)], partition=0)
+    produce(bridge, [stamp("late", n * 300) for n in range(2000)], partition=0)
+    wait_counted(bridge)
+    for _ in range(9):  # drops the first batches, no more
+        produce(bridge, [stamp("late", 600_000, padding="x" * FILL_BYTES)], partition=0)
+    wait_counted(bridge)
+    rows = "SELECT sum(events)::int FROM aggregation_rows"
+    before = bridge.sql(rows)
+    assert rebuild(bridge, "--verify")[1]["rows_of_dropped_records"] > 0
+    status, told = rebuild(bridge, "--repair")
+    assert (status, told["rows_different"], bridge.sql(rows)) == (0, 0, before), told
+
+    # The stream passes the clock that was wrong: nothing but its row tells of it now.
+    produce(bridge, [stamp("later", 7_200_000)], partition=0)
+    wait_counted(bridge)
+    before = bridge.sql(rows)
+    status, told = rebuild(bridge, "--repair")
+    assert (status, told["rows_repaired"]) == (1, 0) and told["rows_kept"] == told["rows_different"] > 0, told
+    assert bridge.sql(rows) == before
+    status, told = rebuild(bridge, "--repair", "--accept")
+    assert (status, told["rows_kept"]) == (0, 0) and told["rows_repaired"] > 0, told
+
+
 def test_what_the_broker_dropped_is_counted_from_the_log(empty_bridge):
     bridge = empty_bridge
     bridge.environment["KAFKA_WORKFLOW_PARTITIONS"] = "2"
@@ -141,7 +203,7 @@ def test_what_the_broker_dropped_is_counted_from_the_log(empty_bridge):
     bridge.start()
     namespace = unique("gap")
 
-    def stamp(count: int) -> None:
+    def submit(count: int) -> None:
         for _ in range(count):
             answer = bridge.submit(unique("text"), wait_ms=60000, namespace=namespace)
             assert answer.status in (200, 201), answer
@@ -149,13 +211,13 @@ def test_what_the_broker_dropped_is_counted_from_the_log(empty_bridge):
     def published() -> bool:
         return not bridge.sql("SELECT 1 FROM shards WHERE published_seq < next_seq - 1")
 
-    stamp(10)
+    submit(10)
     bridge.wait_total(namespace, 10)
     bridge.reducer.stop()
-    stamp(20)
+    submit(20)
     wait_until(published, 60, "everything to be published")
     push_out(bridge, ends(bridge))
-    stamp(10)
+    submit(10)
     wait_until(published, 60, "everything to be published")
     bridge.start_reducer()
     wait_counted(bridge)
@@ -165,16 +227,24 @@ def test_what_the_broker_dropped_is_counted_from_the_log(empty_bridge):
 
     status, told = rebuild(bridge, "--verify")
     assert status == 0 and told["records_in_gaps"] > 0 and told["rows_of_dropped_records"] > 0, told
+    # Records of another producer are among them: of these the log tells nothing.
     status, told = rebuild(bridge, "--fill-gaps")
-    assert status == 0, told
-    assert [(gap["filled"], gap["lost_numbers"]) for gap in told] == [(True, 0)] * 2, told
-    assert sum(gap["events"] for gap in told) > 20
+    assert status == 1, told
+    assert [(gap["filled"], gap["lost_numbers"]) for gap in told] == [(False, 0)] * 2, told
+    left_out = [gap["records_left_out"] for gap in told]
+    assert all(0 < count <= FILL_RECORDS for count in left_out), told
+    assert bridge.totals(namespace)["total_stamps"] == 20
+    told = fill_twice_at_once(bridge)
+    filled = [gap for gap in told if gap["filled"]]
+    assert sorted(gap["partition"] for gap in filled) == [0, 1], told
+    assert sorted(gap["records_left_out"] for gap in filled) == sorted(left_out), told
+    assert sum(gap["events"] for gap in filled) > 20
     assert bridge.totals(namespace)["total_stamps"] == 40
     assert rebuild(bridge, "--fill-gaps") == (0, [])
     status, told = rebuild(bridge, "--verify")
     assert (status, told["records_in_gaps"]) == (0, 0), told
     # The reducer counts on from there.
-    stamp(5)
+    submit(5)
     bridge.wait_total(namespace, 45)
     rows = get(bridge, f"/api/v1/aggregations?type=namespace_grouping&namespace={namespace}&limit=1000")["items"]
     assert sum(row["values"]["total_stamps"] for row in rows) == 45

@@ -223,6 +223,9 @@ START_TEST(a_lane_of_a_restored_database_begins_nobody_knows_where)
     ck_assert(!missing_is_renamed(&missing, &missing.lanes[0]));
     ck_assert(missing_is_renamed(&missing, &missing.lanes[1]));
     ck_assert(!missing_is_renamed(&missing, &missing.lanes[2]));
+    missing_after(&missing, "7.2", 3, 2); /* counted behind the gap, under the old name */
+    ck_assert(missing_is_renamed(&missing, &missing.lanes[2]));
+    ck_assert(missing_is_renamed(&missing, &missing.lanes[3]));
     missing_fini(&missing);
 }
 END_TEST

@@ -216,6 +216,9 @@ static void tell(const struct rebuild *rebuild)
     if (report->first)
         tell_first(report->first);
     tell_some(report->repaired, "rows written as the topic says");
+    tell_some(report->kept,
+              "rows left as they are: they or later ones would lose events, and older "
+              "records of their partition are gone; --accept writes them all the same");
     tell_some(report->dropped_rows, "rows not compared: the broker has dropped records that may "
                                     "have counted in them");
     tell_some(report->pruned_rows, "rows not compared: their windows were pruned");
@@ -235,6 +238,7 @@ static struct json *report_json(const struct rebuild_report *report)
     json_object_set(told, "rows_compared", json_int(report->rows));
     json_object_set(told, "rows_different", json_int(report->differences));
     json_object_set(told, "rows_repaired", json_int(report->repaired));
+    json_object_set(told, "rows_kept", json_int(report->kept));
     json_object_set(told, "rows_of_dropped_records", json_int(report->dropped_rows));
     json_object_set(told, "rows_pruned", json_int(report->pruned_rows));
     json_object_set(told, "rows_unknown", json_int(report->unknown_rows));
@@ -267,14 +271,17 @@ static int tell_gaps(const struct rebuild *rebuild, bool as_json)
 /* -- the command -- */
 
 struct wishes {
-    bool verify, repair, fill, json;
+    bool verify, repair, fill, accept, json;
     const char *type, *from;
 };
 
 static int rebuild_all(const struct ctl *ctl, const struct wishes *wishes, int64_t from_us)
 {
-    struct rebuild rebuild = {
-        .ctl = ctl, .only = -1, .from_us = from_us, .repairs = wishes->repair};
+    struct rebuild rebuild = {.ctl = ctl,
+                              .only = -1,
+                              .from_us = from_us,
+                              .repairs = wishes->repair,
+                              .accepts = wishes->accept};
     struct error error = {0};
     enum error_code code = open_all(&rebuild, &error);
     if (!code && wishes->type) {
@@ -316,6 +323,10 @@ static int run_rebuild(const struct ctl *ctl, const struct command *command, int
          "the same, and write the rows that differ as the topic says", 0, 0},
         {"--fill-gaps", ARGUMENT_FLAG, &wishes.fill, NULL,
          "count what the broker dropped unread, from the transition log", 0, 0},
+        {"--accept", ARGUMENT_FLAG, &wishes.accept, NULL,
+         "fill gaps of which not all records can be counted; lower rows though older records are "
+         "gone",
+         0, 0},
         {"--type", ARGUMENT_TEXT, &wishes.type, "NAME", "only this aggregation", 0, 0},
         {"--from", ARGUMENT_TEXT, &wishes.from, "TIME",
          "only windows that begin at this time or later (2026-03-01T12:00:00Z)", 0, 0},
@@ -327,6 +338,8 @@ static int run_rebuild(const struct ctl *ctl, const struct command *command, int
         return outcome;
     if (wishes.verify + wishes.repair + wishes.fill != 1)
         return usage_fault(command, "one of --verify, --repair and --fill-gaps must be given");
+    if (wishes.accept && wishes.verify)
+        return usage_fault(command, "--accept goes with --repair or --fill-gaps");
     if (wishes.fill && (wishes.type || wishes.from))
         return usage_fault(command, "--fill-gaps takes neither --type nor --from");
     if (wishes.from && !instant_parse(wishes.from, strlen(wishes.from), &from_us))
@@ -337,7 +350,7 @@ static int run_rebuild(const struct ctl *ctl, const struct command *command, int
 const struct command rebuild_commands[] = {
     {.name = "rebuild",
      .summary = "check what the reducers counted against the topic, and mend it",
-     .usage = "--verify | --repair | --fill-gaps [--type NAME] [--from TIME] [--json]",
+     .usage = "--verify | --repair | --fill-gaps [--accept] [--type NAME] [--from TIME] [--json]",
      .prose =
          "Reads the topic from its first record up to where the reducers are, counts it as they "
          "do, and\n"

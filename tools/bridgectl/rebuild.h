@@ -30,6 +30,7 @@ struct rebuild_report {
     int64_t rows;         /* compared */
     int64_t differences;  /* rows that differ */
     int64_t repaired;     /* rows */
+    int64_t kept;         /* doubtful rows that a repair left alone */
     int64_t dropped_rows; /* not compared: records that may have counted in them are gone */
     int64_t pruned_rows;  /* of the topic, and no longer kept by the retention */
     int64_t
@@ -54,6 +55,7 @@ struct rebuild {
     int64_t
         from_us; /* windows that begin here or later; WINDOW_NO_TIME: all, and rows of all time */
     bool repairs;
+    bool accepts; /* gaps of which not everything can be counted; doubtful rows */
     struct progress progress;
     int64_t done, total; /* records, for the progress */
     struct rebuild_report report;
@@ -94,6 +96,7 @@ enum error_code rebuild_offsets(struct rebuild *rebuild, const struct rebuild_pa
 /* A key whose rows differ; one of the two may be NULL. */
 struct rebuild_pair {
     const struct aggregate *counted, *stored;
+    bool doubtful; /* it, or a later row, would lose events whose records may be gone */
 };
 struct rebuild_pairs {
     struct rebuild_pair *items; /* by start of the window, aggregation, group */

@@ -35,7 +35,8 @@ static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* Records that were dropped are taken to be no newer than the first ones kept behind them, but for the disorder
  * that reducers take: what comes later than that they refuse. Of what was counted before a gap, from another
- * cluster, or from a topic that lacks it, the newest event is known. */
+ * cluster, or from a topic that lacks it, the newest event is known; so it is when a dropped record was newer than
+ * all that are kept, and put the watermark where these do not lead. */
 static void find_horizon(struct scope *scope)
 {
     const struct rebuild_partition *partition = scope->partition;
@@ -60,7 +61,10 @@ static void find_horizon(struct scope *scope)
     else if (partition->first_offset > 0)
         scope->horizon_us = later(
             scope->horizon_us, partition->early_us + partition->counted.tolerance_us + lateness_us);
-    else if (!same && stored->newest_us != WINDOW_NO_TIME)
+    bool dropped_the_newest =
+        partition->first_offset > 0 && counted->newest_us != stored->newest_us;
+    bool counted_elsewhere = partition->first_offset == 0 && !same;
+    if ((dropped_the_newest || counted_elsewhere) && stored->newest_us != WINDOW_NO_TIME)
         scope->horizon_us = later(scope->horizon_us, stored->newest_us + 1);
 }
 
@@ -91,14 +95,15 @@ static bool is_pruned(const struct scope *scope, const struct aggregate *row)
 
 /* -- comparing -- */
 
-static void add_pair(struct rebuild_pairs *pairs, const struct aggregate *counted,
-                     const struct aggregate *stored)
+static void add_pair(const struct scope *scope, struct rebuild_pairs *pairs,
+                     const struct aggregate *counted, const struct aggregate *stored)
 {
     if (pairs->count == pairs->capacity) {
         pairs->capacity = pairs->capacity ? pairs->capacity * 2 : 16;
         pairs->items = must_realloc(pairs->items, pairs->capacity * sizeof(*pairs->items));
     }
-    pairs->items[pairs->count++] = (struct rebuild_pair){counted, stored};
+    bool lower = stored && (!counted || counted->events < stored->events);
+    pairs->items[pairs->count++] = (struct rebuild_pair){counted, stored, lower && !scope->whole};
 }
 
 static void compare_pair(const struct scope *scope, const struct aggregate *counted,
@@ -116,16 +121,19 @@ static void compare_pair(const struct scope *scope, const struct aggregate *coun
     } else {
         report->rows++;
         if (!compare_rows(counted, stored, &difference))
-            add_pair(pairs, counted, stored);
+            add_pair(scope, pairs, counted, stored);
         compare_difference_fini(&difference);
     }
 }
 
+static const struct aggregate *row_of(const struct rebuild_pair *pair)
+{
+    return pair->counted ? pair->counted : pair->stored;
+}
+
 static int by_place(const void *a, const void *b)
 {
-    const struct rebuild_pair *x = a, *y = b;
-    const struct aggregate *p = x->counted ? x->counted : x->stored;
-    const struct aggregate *q = y->counted ? y->counted : y->stored;
+    const struct aggregate *p = row_of(a), *q = row_of(b);
     if (p->start_us != q->start_us)
         return p->start_us < q->start_us ? -1 : 1;
     if (p->definition->index != q->definition->index)
@@ -133,6 +141,20 @@ static int by_place(const void *a, const void *b)
     size_t bytes = p->group_bytes < q->group_bytes ? p->group_bytes : q->group_bytes;
     int order = memcmp(p->group, q->group, bytes);
     return order ? order : (p->group_bytes > q->group_bytes) - (p->group_bytes < q->group_bytes);
+}
+
+/* A row that would lose events may have counted records that are gone. They put the watermark at least there, so
+ * whether what is kept for earlier windows came late is not known either. */
+static void mark_doubtful(struct rebuild_pairs *pairs)
+{
+    int64_t until_us = WINDOW_NO_TIME;
+    for (size_t i = 0; i < pairs->count; i++) {
+        if (pairs->items[i].doubtful)
+            until_us = row_of(&pairs->items[i])->start_us;
+    }
+    for (size_t i = 0; i < pairs->count; i++)
+        pairs->items[i].doubtful =
+            until_us != WINDOW_NO_TIME && row_of(&pairs->items[i])->start_us <= until_us;
 }
 
 void rebuild_compare(struct rebuild *rebuild, const struct rebuild_partition *partition,
@@ -157,6 +179,7 @@ void rebuild_compare(struct rebuild *rebuild, const struct rebuild_partition *pa
             compare_pair(&scope, NULL, row, &rebuild->report, pairs);
     }
     qsort(pairs->items, pairs->count, sizeof(*pairs->items), by_place);
+    mark_doubtful(pairs);
     rebuild->report.unknown_rows += partition->picture.unknown_rows;
     rebuild->report.unfilled_records += partition->picture.unfilled_records;
     for (int i = 0; i < rebuild->set->count; i++) {
@@ -173,7 +196,7 @@ void rebuild_pairs_fini(struct rebuild_pairs *pairs)
 
 struct json *rebuild_describe(const struct rebuild_pair *pair)
 {
-    const struct aggregate *row = pair->counted ? pair->counted : pair->stored;
+    const struct aggregate *row = row_of(pair);
     struct compare_difference difference = {0};
     char start[INSTANT_TEXT_BYTES], end[INSTANT_TEXT_BYTES];
     bool same = compare_rows(pair->counted, pair->stored, &difference);

@@ -15,6 +15,7 @@
 #include "reducer/core/missing.h"
 
 #define OFFSETS_TIMEOUT_MS 10000
+#define TOLD_BYTES 320
 #define READ_CHUNK 500 /* records of the log at a time */
 
 /* An event that was in the gap. */
@@ -24,12 +25,17 @@ struct lost_event {
     size_t offset, bytes; /* of its envelope, in texts */
 };
 
+/* As it is noted. */
+struct piece {
+    int64_t from_offset, to_offset;
+};
+
 /* Gaps that follow one another without a record between them are one. */
 struct gap {
     int32_t partition;
     int64_t from_offset, to_offset;
-    int64_t *begins; /* from_offset of each */
-    size_t begins_count;
+    struct piece *pieces;
+    size_t pieces_count;
     struct missing missing;
     struct lost_event *events;
     size_t events_count, events_capacity;
@@ -53,7 +59,7 @@ static void gap_fini(struct gap *gap)
     missing_fini(&gap->missing);
     buffer_fini(&gap->texts);
     free(gap->events);
-    free(gap->begins);
+    free(gap->pieces);
 }
 
 /* -- what was noted -- */
@@ -61,15 +67,16 @@ static void gap_fini(struct gap *gap)
 static struct gap *gap_of(struct filling *filling, int32_t partition, int64_t from, int64_t to)
 {
     struct gap *last = filling->count > 0 ? &filling->gaps[filling->count - 1] : NULL;
-    if (last && last->partition == partition && last->begins[last->begins_count - 1] == from)
+    if (last && last->partition == partition &&
+        last->pieces[last->pieces_count - 1].from_offset == from)
         return last;
     if (!last || last->partition != partition || last->to_offset != from) {
         filling->gaps = must_realloc(filling->gaps, (filling->count + 1) * sizeof(*filling->gaps));
         last = &filling->gaps[filling->count++];
         *last = (struct gap){.partition = partition, .from_offset = from, .oldest_us = INT64_MAX};
     }
-    last->begins = must_realloc(last->begins, (last->begins_count + 1) * sizeof(*last->begins));
-    last->begins[last->begins_count++] = from;
+    last->pieces = must_realloc(last->pieces, (last->pieces_count + 1) * sizeof(*last->pieces));
+    last->pieces[last->pieces_count++] = (struct piece){from, to};
     last->to_offset = to;
     return last;
 }
@@ -280,8 +287,20 @@ static void count_events(const struct gap *gap, struct reducer *reducer)
     }
 }
 
-/* Rows, lanes and the mark that the gap is filled, in one transaction. */
-static enum error_code write_gap(struct filling *filling, struct gap *gap, struct error *error)
+static enum error_code ask_whether_it_stands(struct store *store, const struct gap *gap,
+                                             bool *stands, struct error *error)
+{
+    enum error_code code = ERR_OK;
+    *stands = true;
+    for (size_t i = 0; i < gap->pieces_count && *stands && !code; i++)
+        code = store_gap_stands(store, gap->partition, gap->pieces[i].from_offset,
+                                gap->pieces[i].to_offset, stands, error);
+    return code;
+}
+
+/* Rows, lanes and the mark that the gap is filled, in one transaction; nothing when it is no longer as it was. */
+static enum error_code write_gap(struct filling *filling, struct gap *gap, bool *stands,
+                                 struct error *error)
 {
     struct store *store = filling->rebuild->store;
     struct store_assignment assignment;
@@ -290,6 +309,12 @@ static enum error_code write_gap(struct filling *filling, struct gap *gap, struc
     rebuild_reducer_init(filling->rebuild, &reducer);
     reducer.bounds.groups = (size_t)filling->rebuild->ctl->config->max_aggregation_groups;
     enum error_code code = store_take_over(store, gap->partition, &assignment, error);
+    if (!code)
+        code = ask_whether_it_stands(store, gap, stands, error);
+    if (!code && !*stands) {
+        reducer_fini(&reducer);
+        return ERR_OK;
+    }
     if (!code)
         code = store_begins(store, gap->partition, begins, error);
     if (!code)
@@ -312,8 +337,8 @@ static enum error_code write_gap(struct filling *filling, struct gap *gap, struc
             reducer_raise_lane(partition, lane->name, strlen(lane->name), last);
     }
     partition->dirty = true;
-    for (size_t i = 0; i < gap->begins_count; i++)
-        store_fill_gap(store, gap->partition, gap->begins[i],
+    for (size_t i = 0; i < gap->pieces_count; i++)
+        store_fill_gap(store, gap->partition, gap->pieces[i].from_offset, gap->pieces[i].to_offset,
                        i == 0 ? (int64_t)gap->events_count : 0);
     store_snapshot(store, &reducer);
     code = store_commit(store, error);
@@ -324,6 +349,12 @@ static enum error_code write_gap(struct filling *filling, struct gap *gap, struc
 
 /* -- one gap -- */
 
+/* Records of the gap that the log tells nothing of; below zero, events too many. */
+static int64_t left_out(const struct gap *gap)
+{
+    return gap->to_offset - gap->from_offset - (int64_t)gap->events_count;
+}
+
 static void tell_gap(struct filling *filling, const struct gap *gap, bool filled, const char *told)
 {
     struct rebuild_report *report = &filling->rebuild->report;
@@ -333,6 +364,7 @@ static void tell_gap(struct filling *filling, const struct gap *gap, bool filled
     json_object_set(item, "to_offset", json_int(gap->to_offset));
     json_object_set(item, "filled", json_bool(filled));
     json_object_set(item, "events", json_int(filled ? (int64_t)gap->events_count : 0));
+    json_object_set(item, "records_left_out", json_int(left_out(gap) > 0 ? left_out(gap) : 0));
     json_object_set(item, "lost_numbers", json_int(gap->lost));
     json_object_set(item, "told", json_text(told));
     json_array_append(report->gaps, item);
@@ -353,11 +385,41 @@ static const char *unknown_because(const struct gap *gap, int64_t first)
     return NULL;
 }
 
+static void tell_disagreement(const struct gap *gap, char *told, size_t capacity)
+{
+    int64_t records = gap->to_offset - gap->from_offset;
+    if (left_out(gap) > 0)
+        snprintf(told, capacity,
+                 "not filled: %" PRId64 " of its %" PRId64 " records are none that the log tells "
+                 "of (of other producers, of a lane with another name, or sent twice); --accept "
+                 "leaves them out",
+                 left_out(gap), records);
+    else
+        snprintf(told, capacity,
+                 "not filled: the log has %zu events for its %" PRId64 " records, so some of them "
+                 "came elsewhere; --accept counts them all the same",
+                 gap->events_count, records);
+}
+
+static void tell_filled(const struct gap *gap, char *told, size_t capacity)
+{
+    int bytes = snprintf(told, capacity, "%zu events counted from the log", gap->events_count);
+    if (left_out(gap) > 0)
+        bytes += snprintf(told + bytes, capacity - (size_t)bytes,
+                          "; %" PRId64 " records left out that it does not tell of", left_out(gap));
+    if (gap->lost > 0)
+        snprintf(told + bytes, capacity - (size_t)bytes,
+                 "; %" PRId64
+                 " numbers of its lanes are not in the log (any more), and some of them "
+                 "may have been here",
+                 gap->lost);
+}
+
 static enum error_code fill_gap(struct filling *filling, struct gap *gap, struct error *error)
 {
     struct rebuild *rebuild = filling->rebuild;
     int64_t first, end;
-    char told[200];
+    char told[TOLD_BYTES];
     enum error_code code = ask_published(filling, gap, error);
     if (!code)
         code = kafka_offsets(rebuild->consumer, gap->partition, OFFSETS_TIMEOUT_MS, &first, &end,
@@ -367,25 +429,24 @@ static enum error_code fill_gap(struct filling *filling, struct gap *gap, struct
     if (code)
         return code;
     const char *unknown = unknown_because(gap, first);
-    if (unknown) {
-        tell_gap(filling, gap, false, unknown);
-        return ERR_OK;
+    if (!unknown)
+        code = read_events(filling, gap, error);
+    if (!unknown && !code && left_out(gap) != 0 && !rebuild->accepts) {
+        tell_disagreement(gap, told, sizeof(told));
+        unknown = told;
     }
-    code = read_events(filling, gap, error);
-    if (!code)
-        code = write_gap(filling, gap, error);
+    bool stands = true;
+    if (!unknown && !code)
+        code = write_gap(filling, gap, &stands, error);
     for (int tries = 1; code == ERR_FENCED && tries < REBUILD_TRIES_MAX; tries++)
-        code = write_gap(filling, gap, error);
+        code = write_gap(filling, gap, &stands, error);
+    if (!stands)
+        unknown = "not filled here: it was filled or set aside meanwhile, or has grown";
     if (code)
         return code;
-    int bytes = snprintf(told, sizeof(told), "%zu events counted from the log", gap->events_count);
-    if (gap->lost > 0)
-        snprintf(told + bytes, sizeof(told) - (size_t)bytes,
-                 "; %" PRId64
-                 " numbers of its lanes are not in the log (any more), and some of them "
-                 "may have been here",
-                 gap->lost);
-    tell_gap(filling, gap, true, told);
+    if (!unknown)
+        tell_filled(gap, told, sizeof(told));
+    tell_gap(filling, gap, unknown == NULL, unknown ? unknown : told);
     return ERR_OK;
 }
 

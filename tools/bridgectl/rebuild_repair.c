@@ -12,6 +12,8 @@ static enum error_code write_rows(struct rebuild *rebuild, struct rebuild_partit
     reducer_snapshot_taken(reducer); /* nothing of it is to be written but what differs */
     for (size_t i = 0; i < pairs->count; i++) {
         const struct rebuild_pair *pair = &pairs->items[i];
+        if (pair->doubtful && !rebuild->accepts)
+            continue;
         const struct aggregate *key = pair->counted ? pair->counted : pair->stored;
         struct aggregate *row = reducer_find_row(counted, key->definition->index, key->start_us,
                                                  key->group, key->group_bytes);
@@ -28,10 +30,23 @@ static enum error_code write_rows(struct rebuild *rebuild, struct rebuild_partit
     return code;
 }
 
+static int64_t count_doubtful(const struct rebuild_pairs *pairs)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < pairs->count; i++)
+        count += pairs->items[i].doubtful;
+    return count;
+}
+
 enum error_code rebuild_repair(struct rebuild *rebuild, struct rebuild_partition *partition,
                                const struct rebuild_pairs *pairs, struct error *error)
 {
     struct store_assignment assignment;
+    int64_t kept = rebuild->accepts ? 0 : count_doubtful(pairs);
+    if (kept == (int64_t)pairs->count) {
+        rebuild->report.kept += kept;
+        return ERR_OK;
+    }
     int64_t place = partition->picture.next_offset;
     /* Near the end first, so that little is left to count while the partition is taken over. */
     enum error_code code = store_place(rebuild->store, partition->number, &place, error);
@@ -43,7 +58,9 @@ enum error_code rebuild_repair(struct rebuild *rebuild, struct rebuild_partition
         code = rebuild_count_on(rebuild, partition, assignment.next_offset, error);
     if (!code)
         code = write_rows(rebuild, partition, pairs, &assignment, error);
-    if (!code)
-        rebuild->report.repaired += (int64_t)pairs->count;
-    return code;
+    if (code)
+        return code;
+    rebuild->report.repaired += (int64_t)pairs->count - kept;
+    rebuild->report.kept += kept;
+    return ERR_OK;
 }

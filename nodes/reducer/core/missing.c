@@ -64,8 +64,10 @@ bool missing_is_renamed(const struct missing *missing, const struct missing_lane
 {
     const char *shard = strrchr(lane->name, '.');
     for (size_t i = 0; shard && lane->before == 0 && i < missing->count; i++) {
-        const char *other = strrchr(missing->lanes[i].name, '.');
-        if (other && missing->lanes[i].before > 0 && strcmp(other, shard) == 0)
+        const struct missing_lane *other = &missing->lanes[i];
+        const char *same = strrchr(other->name, '.');
+        if (other != lane && same && strcmp(same, shard) == 0 &&
+            (other->before > 0 || other->after > 0))
             return true;
     }
     return false;

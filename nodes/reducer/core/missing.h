@@ -44,8 +44,8 @@ bool missing_range(const struct missing_lane *lane, int64_t *first, int64_t *las
  * gap tells: they may be in the gap or still to come. */
 bool missing_is_unsettled(const struct missing_lane *lane);
 /* True when the lane has no number before the gap, and another one of its shard (what stands behind the dot of
- * "incarnation.shard") has: a database that was restored goes on under a new name, and where the new lane
- * began is not known. */
+ * "incarnation.shard") has one before or after it: a database that was restored goes on under a new name, and where
+ * the new lane began is not known. */
 bool missing_is_renamed(const struct missing *missing, const struct missing_lane *lane);
 void missing_fini(struct missing *missing);
 
