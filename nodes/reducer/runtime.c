@@ -406,6 +406,8 @@ enum error_code runtime_start(struct runtime **runtime, const struct runtime_opt
     made->dead_letter_topic = must_strdup(options->dead_letter_topic);
     made->instance_id = must_strdup(options->instance_id);
     made->retry_ms = RETRY_FIRST_MS;
+    made->deserted_ms = DESERTED_FIRST_MS;
+    made->deserted_at_us = INT64_MAX;
     made->store = store_new(options->database_url, options->topic, options->instance_id,
                             options->aggregations);
     made->kafka_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

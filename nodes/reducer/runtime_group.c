@@ -175,6 +175,7 @@ void runtime_rebalance(struct runtime *runtime)
     }
     if (!moved)
         return;
+    runtime->deserted_at_us = clock_monotonic_us() + runtime->deserted_ms * INT64_C(1000);
     count_partitions(runtime);
     if (!runtime->restart)
         runtime_start_past(runtime);
@@ -292,10 +293,42 @@ static void check_place(struct runtime *runtime)
     if (!kafka_consumer_fenced(runtime->consumer))
         return;
     runtime->displaced = true;
+    store_set_instance(runtime->store, runtime->options.node_id);
     log_error(
         "another reducer has the same REDUCER_INSTANCE_ID: give each its own. This one goes on "
         "without a place of its own in the group",
         LOG_TEXT("instance_id", runtime->instance_id));
+}
+
+/* A member that is killed in the middle of a cooperative move and comes back to its static place gets what it had
+ * by then, and the group does not move on: what it was to hand over stays with nobody. The partitions' last
+ * owner finds that out and leaves the group, which then moves. */
+static void check_deserted(struct runtime *runtime, int64_t now_us)
+{
+    int32_t assigned[PARTITIONS_MAX];
+    struct error error = {0};
+    int count = 0, deserted = 0;
+    if (now_us < runtime->deserted_at_us || runtime->resend)
+        return;
+    for (int32_t i = 0; i < PARTITIONS_MAX; i++)
+        if (runtime->reducer.partitions[i])
+            assigned[count++] = i;
+    runtime->deserted_at_us = INT64_MAX;
+    if (store_count_deserted(runtime->store, assigned, count, &deserted, &error)) {
+        runtime_database_state(runtime, false, error.text);
+        runtime->deserted_at_us = now_us + runtime->deserted_ms * INT64_C(1000);
+    } else if (deserted == 0) {
+        runtime->deserted_ms = DESERTED_FIRST_MS;
+    } else {
+        log_warning(
+            "partitions that were given up were taken by nobody; leaving the group, so that "
+            "it assigns them anew",
+            LOG_INT("partitions", deserted));
+        if (runtime->deserted_ms < DESERTED_MAX_MS)
+            runtime->deserted_ms *= 2;
+        kafka_consumer_leave(runtime->consumer);
+        runtime->restart = true;
+    }
 }
 
 void runtime_tick(struct runtime *runtime, int64_t now_us)
@@ -309,6 +342,7 @@ void runtime_tick(struct runtime *runtime, int64_t now_us)
         check_broker(runtime);
         runtime_count_gaps(runtime, now_us);
         check_place(runtime);
+        check_deserted(runtime, now_us);
     }
     if (runtime->windows_open && now_us >= runtime->finalize_at_us && !runtime->resend) {
         int64_t half_idle_ms = runtime->options.config->partition_idle_ms / 2;

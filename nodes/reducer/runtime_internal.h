@@ -19,6 +19,8 @@
 #define BROKER_ASKS 3      /* so often it is asked before it counts as away, */
 #define BROKER_ASK_MS 1000 /* so long each time; a stop comes in between */
 #define TICK_MS 1000
+#define DESERTED_FIRST_MS 10000 /* after a move of the group, longer than a session lasts */
+#define DESERTED_MAX_MS 300000
 
 struct runtime {
     struct runtime_options options;
@@ -66,6 +68,8 @@ struct runtime {
     uint64_t pending[PARTITIONS_MAX]; /* a bit for each aggregation whose past is not counted yet */
     bool windows_open;                /* some windows may not be final */
     int64_t tick_at_us, finalize_at_us;
+    int64_t deserted_at_us; /* when to look for partitions that nobody took; INT64_MAX: not now */
+    int deserted_ms;
 
     /* Shown to other threads. */
     pthread_mutex_t lock;

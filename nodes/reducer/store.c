@@ -428,6 +428,32 @@ enum error_code store_assign(struct store *store, const int32_t *partitions, int
                                 "some partitions have no row in reducer_partitions");
 }
 
+void store_set_instance(struct store *store, const char *instance)
+{
+    free(store->instance);
+    store->instance = must_strdup(instance);
+}
+
+enum error_code store_count_deserted(struct store *store, const int32_t *assigned, int count,
+                                     int *deserted, struct error *error)
+{
+    static const char sql[] = "SELECT count(*) FROM reducer_partitions WHERE cluster_id = $1"
+                              " AND topic = $2 AND owner = $3 AND NOT partition = ANY ($4::int4[])";
+    struct postgres_value values[4] = {0};
+    struct postgres_rows *rows = NULL;
+    postgres_set_string(&values[0], store->cluster_id);
+    postgres_set_string(&values[1], store->topic);
+    postgres_set_string(&values[2], store->instance);
+    postgres_array_start(&values[3], PG_INT4);
+    for (int i = 0; i < count; i++)
+        postgres_push_int4(&values[3], assigned[i]);
+    enum error_code code = postgres_query(store->load, sql, values, 4, &rows, error);
+    *deserted = code ? 0 : (int)postgres_rows_int(rows, 0, 0);
+    postgres_rows_free(rows);
+    postgres_values_fini(values, 4);
+    return code;
+}
+
 enum error_code store_outcome(struct store *store, bool *committed, struct error *error)
 {
     static const char sql[] = "SELECT epoch, next_offset FROM reducer_partitions"

@@ -49,6 +49,11 @@ enum error_code store_assign(struct store *store, const int32_t *partitions, int
 /* Tells the core which windows were pruned; part of store_load. */
 enum error_code store_load_pruned(struct store *store, struct reducer *reducer,
                                   struct error *error) MUST_USE;
+/* The name under which partitions are taken on from now on. */
+void store_set_instance(struct store *store, const char *instance);
+/* Partitions that were assigned to this instance last and are not among those given: nobody took them since. */
+enum error_code store_count_deserted(struct store *store, const int32_t *assigned, int count,
+                                     int *deserted, struct error *error) MUST_USE;
 /* Hands the partition to the core with its lanes, totals and open windows, as many of their rows as fit. */
 enum error_code store_load(struct store *store, struct reducer *reducer,
                            const struct store_assignment *assignment, struct error *error) MUST_USE;

@@ -68,6 +68,25 @@ def test_a_killed_reducer_comes_back_to_its_place_and_one_that_stops_gives_it_aw
     assert [row for row in rows if row[0] in kept] == of(after, "reducer"), "taken on besides, not anew"
 
 
+def test_partitions_that_nobody_took_are_assigned_anew(empty_bridge):
+    """As after a kill in the middle of a move: the database names a reducer that does not read them."""
+    bridge, namespace = empty_bridge, unique("deserted")
+    start(bridge)
+    bridge.start_reducer("reducer-2")
+    share(bridge)
+    bridge.servers["reducer"].kill()
+    bridge.sql("UPDATE reducer_partitions SET owner = 'reducer' WHERE partition < %s", PARTITIONS)
+    bridge.servers["reducer"].start()
+
+    def said() -> bool:
+        return any("taken by nobody" in line["event"] for line in bridge.log_lines("reducer"))
+
+    wait_until(said, 60, "the reducer noticing it")
+    share(bridge)
+    stamps(bridge, namespace, 200)
+    bridge.wait_total(namespace, 200)
+
+
 def test_of_two_reducers_with_one_instance_id_the_older_goes_on_without_it(empty_bridge):
     bridge, namespace = empty_bridge, unique("twins")
     start(bridge)
