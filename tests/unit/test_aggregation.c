@@ -408,6 +408,27 @@ START_TEST(a_partition_counts_only_what_it_is_told_to)
 }
 END_TEST
 
+#define STRICT                                                                                     \
+    "name: strict\nversion: 1.0.0\ninvalid: dead_letter\n"                                         \
+    "fields: {amount: {path: payload.amount, type: integer, required: true}}\n" COUNT_ONE
+
+START_TEST(an_aggregation_that_does_not_count_makes_no_dead_letters)
+{
+    add_text(set, "orders.yaml", HEAD COUNT_ONE);
+    add_text(set, "strict.yaml", STRICT);
+    begin();
+    reducer.partitions[1]->counting = 1; /* the strict one came later */
+    ck_assert_int_eq(give(1, 0, "{}").verdict, RECORD_COUNTED);
+    ck_assert_int_eq(row_of(1, 0, "")->events, 1);
+    reducer.partitions[1]->counting = 3;
+    ck_assert_int_eq(give(1, 0, "{}").verdict, RECORD_MALFORMED);
+    reducer.partitions[1]->counting = 1; /* counted elsewhere, as when one aggregation is rebuilt */
+    reducer.partitions[1]->judging = 2;
+    ck_assert_int_eq(give(1, 0, "{}").verdict, RECORD_MALFORMED);
+    ck_assert_int_eq(row_of(1, 0, "")->events, 1);
+}
+END_TEST
+
 START_TEST(small_sets_stand_in_their_row_and_large_ones_do_not)
 {
     char payload[64];
@@ -445,6 +466,7 @@ int main(void)
     tcase_add_loop_test(tests, filters_say_which_events_count, 0,
                         (int)(sizeof(conditions) / sizeof(conditions[0])));
     tcase_add_test(tests, groups_of_several_keys_are_lists);
+    tcase_add_test(tests, an_aggregation_that_does_not_count_makes_no_dead_letters);
     tcase_add_loop_test(tests, broken_rules_skip_or_make_dead_letters, 0, 2);
     tcase_add_test(tests, a_partition_counts_only_what_it_is_told_to);
     tcase_add_test(tests, small_sets_stand_in_their_row_and_large_ones_do_not);

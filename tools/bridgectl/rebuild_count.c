@@ -77,19 +77,19 @@ static uint64_t wanted_of(const struct rebuild *rebuild)
     return rebuild->only < 0 ? UINT64_MAX : UINT64_C(1) << rebuild->only;
 }
 
-/* An aggregation that came later counts from where the reducers began with it. */
+/* An aggregation that came later counts from where the reducers began with it. All make dead letters, also
+ * those that are not looked at. */
 static void take_counted(void *context, const struct reducer_record *record)
 {
     struct counting *counting = context;
     struct rebuild_partition *partition = counting->partition;
     struct reducer *reducer = &partition->counted;
     struct reducer_partition *counted = reducer->partitions[partition->number];
-    uint64_t missing = counting->wanted & ~counted->counting;
-    for (; missing; missing &= missing - 1) {
-        int i = __builtin_ctzll(missing);
-        if (i < reducer->set->count && partition->picture.begins[i] <= record->offset)
-            counted->counting |= UINT64_C(1) << i;
+    for (int i = 0; i < reducer->set->count; i++) {
+        if (partition->picture.begins[i] <= record->offset)
+            counted->judging |= UINT64_C(1) << i;
     }
+    counted->counting = counted->judging & counting->wanted;
     const struct reducer_outcome outcome = reducer_record(reducer, record);
     if (partition->early_count >= EARLY_RECORDS || outcome.verdict == RECORD_MALFORMED ||
         outcome.verdict == RECORD_REPEAT || outcome.verdict == RECORD_SKIPPED)

@@ -377,8 +377,10 @@ static const char *audience_fault(struct event *event, const struct aggregation_
     return NULL;
 }
 
-/* Takes out the members of the audience whose group has no value or is too long. */
-static const char *check_groups(struct event *event, const struct aggregation_audience *audience)
+/* Takes out the members of the audience whose group has no value or is too long; a fault is that of one that
+ * judges. */
+static const char *check_groups(struct event *event, const struct aggregation_audience *audience,
+                                uint64_t judging)
 {
     const char *fault = NULL;
     for (uint64_t members = audience->members; members; members &= members - 1) {
@@ -388,12 +390,15 @@ static const char *check_groups(struct event *event, const struct aggregation_au
             continue;
         event->counts &= ~(UINT64_C(1) << number);
         event->invalid |= UINT64_C(1) << number;
-        fault = say(event, "the group", "has no value or is longer than allowed");
+        if (judging >> number & 1)
+            fault = say(event, "the group", "has no value or is longer than allowed");
     }
     return fault;
 }
 
-static const char *judge(struct event *event)
+/* An aggregation that does not count here (yet) makes no dead letters: what others count would depend on it,
+ * and could not be told from the topic afterwards. */
+static const char *judge(struct event *event, uint64_t judging)
 {
     const struct aggregation_set *set = event->set;
     event->counts = event->invalid = 0;
@@ -408,9 +413,9 @@ static const char *judge(struct event *event)
             fault = say(event, name, fault);
         } else {
             event->counts |= audience->members;
-            fault = check_groups(event, audience);
+            fault = check_groups(event, audience, judging);
         }
-        if (fault && audience->invalid_is_dead_letter)
+        if (fault && audience->invalid_is_dead_letter && (audience->members & judging))
             return fault;
     }
     return NULL;
@@ -437,5 +442,5 @@ const char *event_read(struct event *event, const struct event_record *record)
     if (event->values[set->payload_slot].type != JSON_OBJECT)
         return say(event, "payload", "is missing or no object");
     fault = read_time(event, record->timestamp_us);
-    return fault ? fault : judge(event);
+    return fault ? fault : judge(event, record->judging);
 }

@@ -73,6 +73,7 @@ struct event {
 
 struct event_record {
     int64_t offset;
+    uint64_t judging;     /* a bit for each aggregation whose rules may make a dead letter of it */
     int64_t timestamp_us; /* the record's own Kafka timestamp, 0 when it has none */
     const char *key, *value;
     size_t key_bytes, value_bytes;

@@ -478,17 +478,22 @@ static bool proves_gap(const struct reducer_record *record, const struct identit
 }
 
 /* What the record says; NULL when it was understood. */
-static const char *read_event(struct reducer *reducer, const struct reducer_record *record)
+static const char *read_event(struct reducer *reducer, const struct reducer_partition *partition,
+                              const struct reducer_record *record)
 {
     const struct event_record event = {
         .offset = record->offset,
+        .judging = partition->counting | partition->judging,
         .timestamp_us = record->timestamp_ms * 1000,
         .key = record->key,
         .key_bytes = record->key_bytes,
         .value = record->value,
         .value_bytes = record->value_bytes,
     };
-    return event_read(&reducer->event, &event);
+    const char *reason = event_read(&reducer->event, &event);
+    reducer->event.counts &= partition->counting;
+    reducer->event.invalid &= partition->counting;
+    return reason;
 }
 
 struct reducer_outcome reducer_record(struct reducer *reducer, const struct reducer_record *record)
@@ -506,9 +511,8 @@ struct reducer_outcome reducer_record(struct reducer *reducer, const struct redu
         outcome.verdict = RECORD_REPEAT;
         return outcome;
     }
-    outcome.reason = identity.fault ? identity.fault : read_event(reducer, record);
+    outcome.reason = identity.fault ? identity.fault : read_event(reducer, partition, record);
     int64_t watermark_us = reducer_watermark(reducer, partition);
-    reducer->event.counts &= partition->counting;
     if (!outcome.reason && (needs_window(reducer, partition, watermark_us, &outcome) ||
                             needs_rows(reducer, partition, watermark_us, &outcome)))
         return outcome;
@@ -543,8 +547,7 @@ struct reducer_outcome reducer_missed(struct reducer *reducer, const struct redu
 {
     struct reducer_outcome outcome = {.verdict = RECORD_SKIPPED};
     struct reducer_partition *partition = reducer->partitions[record->partition];
-    outcome.reason = read_event(reducer, record);
-    reducer->event.counts &= partition->counting;
+    outcome.reason = read_event(reducer, partition, record);
     if (outcome.reason) {
         outcome.verdict = RECORD_MALFORMED;
         return outcome;
@@ -568,9 +571,8 @@ bool reducer_want(struct reducer *reducer, const struct reducer_record *record,
         return true;
     struct identity identity = identify(partition, record);
     if (identity.fault || (identity.has_lane && identity.seq <= identity.last_seq) ||
-        read_event(reducer, record))
+        read_event(reducer, partition, record))
         return true;
-    reducer->event.counts &= partition->counting;
     (void)find_away(reducer, partition, reducer_watermark(reducer, partition), wanted);
     return true;
 }

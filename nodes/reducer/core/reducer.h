@@ -85,6 +85,8 @@ struct reducer_partition {
         loaded_us; /* rows of windows that were open at this watermark are in memory; others must
                                  be loaded. WINDOW_NO_TIME: all are in memory */
     uint64_t counting; /* a bit for each aggregation that is counted here; all of them at first */
+    uint64_t
+        judging; /* further ones that may make dead letters: they were counted elsewhere; none at first */
     bool dirty;
     struct reducer_slot *rows; /* open addressing */
     size_t rows_count, rows_capacity;
