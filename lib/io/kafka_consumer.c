@@ -537,15 +537,19 @@ static enum error_code offsets_at(struct kafka_consumer *consumer, const int32_t
                   : ERR_OK;
 }
 
+enum error_code kafka_ends_of(struct kafka_consumer *consumer, const int32_t *partitions, int count,
+                              int timeout_ms, int64_t *ends, struct error *error)
+{
+    return offsets_at(consumer, partitions, count, timeout_ms, RD_KAFKA_OFFSET_END, ends, error);
+}
+
 enum error_code kafka_offsets_of(struct kafka_consumer *consumer, const int32_t *partitions,
                                  int count, int timeout_ms, int64_t *firsts, int64_t *ends,
                                  struct error *error)
 {
     enum error_code code = offsets_at(consumer, partitions, count, timeout_ms,
                                       RD_KAFKA_OFFSET_BEGINNING, firsts, error);
-    return code ? code
-                : offsets_at(consumer, partitions, count, timeout_ms, RD_KAFKA_OFFSET_END, ends,
-                             error);
+    return code ? code : kafka_ends_of(consumer, partitions, count, timeout_ms, ends, error);
 }
 
 enum error_code kafka_offsets(struct kafka_consumer *consumer, int32_t partition, int timeout_ms,

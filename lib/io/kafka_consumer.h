@@ -103,6 +103,9 @@ enum error_code kafka_offsets(struct kafka_consumer *consumer, int32_t partition
 /* The same of many partitions, as quickly. */
 enum error_code kafka_offsets_of(struct kafka_consumer *consumer, const int32_t *partitions, int count,
                                  int timeout_ms, int64_t *firsts, int64_t *ends, struct error *error) MUST_USE;
+/* The end alone, with half as many requests. */
+enum error_code kafka_ends_of(struct kafka_consumer *consumer, const int32_t *partitions, int count, int timeout_ms,
+                              int64_t *ends, struct error *error) MUST_USE;
 /* The same as last seen in a fetch, without asking; false when none was answered yet. */
 bool kafka_offsets_known(struct kafka_consumer *consumer, int32_t partition, int64_t *first, int64_t *end);
 enum error_code kafka_consumer_cluster_id(struct kafka_consumer *consumer, int timeout_ms, char **id,

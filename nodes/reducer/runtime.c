@@ -110,6 +110,7 @@ static void commit_done(struct runtime *runtime)
     runtime_database_state(runtime, true, "");
     if (store_snapshot_messages(runtime->store) > 0)
         outbox_wake(runtime->options.outbox);
+    runtime_idle_ended(runtime);
     reducer_snapshot_stored(&runtime->reducer);
     reducer_sweep(&runtime->reducer);
     pthread_mutex_lock(&runtime->lock);
@@ -139,6 +140,7 @@ static void begin_commit(struct runtime *runtime)
         return; /* what was gathered may come from offsets of another log: it is read again */
     runtime_tell_batch(runtime, now_us);
     runtime_tell_updates(runtime, now_us);
+    runtime_end_idle(runtime);
     store_snapshot(runtime->store, &runtime->reducer);
     runtime->in_flight_events = runtime->gathered;
     runtime->in_flight_since_us = runtime->gathered_since_us;
@@ -286,6 +288,7 @@ static void pause_if_full(struct runtime *runtime, bool full)
     if (kafka_pause(runtime->consumer, numbers, count, pause, &error))
         log_warning("kafka consumer", LOG_TEXT("reason", (const char *)error.text));
     runtime->paused = pause;
+    runtime_restart_quiet(runtime, clock_monotonic_us());
 }
 
 static void step(struct runtime *runtime)

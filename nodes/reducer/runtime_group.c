@@ -12,6 +12,8 @@
 #include "reducer/outbox.h"
 #include "reducer/runtime_internal.h"
 
+#define AWAY_MS 2000 /* between two steps: the process was stopped, or something took that long */
+
 static void count_partitions(struct runtime *runtime)
 {
     int count = 0;
@@ -110,6 +112,7 @@ static enum error_code take_on(struct runtime *runtime, const struct kafka_rebal
         offsets[i] = assignments[i].next_offset;
         runtime->pending[move->partitions[i]] = code ? 0 : assignments[i].pending;
         runtime->quiet_since_us[move->partitions[i]] = clock_monotonic_us();
+        runtime->idle[move->partitions[i]] = IDLE_NOT_NOTED;
         runtime->hole_end[move->partitions[i]] = 0;
         runtime->out_of_range[move->partitions[i]] = false;
     }
@@ -220,30 +223,113 @@ void runtime_report_progress(struct runtime *runtime)
     kafka_commit_progress(runtime->consumer, numbers, offsets, count);
 }
 
+/* Nobody watched the partitions, so how long they have been quiet begins anew. */
+void runtime_restart_quiet(struct runtime *runtime, int64_t now_us)
+{
+    for (int32_t i = 0; i < PARTITIONS_MAX; i++)
+        runtime->quiet_since_us[i] = now_us;
+}
+
 static void check_broker(struct runtime *runtime)
 {
     bool reachable = kafka_consumer_reachable(runtime->consumer);
     runtime_broker_state(runtime, reachable, "no broker answers");
     if (reachable)
         (void)runtime_same_cluster(runtime);
+    else
+        runtime_restart_quiet(runtime, clock_monotonic_us());
 }
 
-static int idle_partitions(struct runtime *runtime, int64_t now_us, int32_t *numbers,
-                           int64_t *epochs)
+/* Without asking: read to the end of the last fetch, and nothing came for long enough. */
+static bool seems_idle(struct runtime *runtime, const struct reducer_partition *partition,
+                       int64_t now_us)
 {
     int64_t idle_us = runtime->options.config->partition_idle_ms * 1000;
-    int count = 0;
+    int64_t first, end;
+    return !partition->dirty && now_us - runtime->quiet_since_us[partition->number] >= idle_us &&
+           kafka_offsets_known(runtime->consumer, partition->number, &first, &end) &&
+           end <= partition->next_offset;
+}
+
+/* What was fetched last may be old, because the process slept or nothing could be fetched: the broker is asked
+ * where they end now. Those that do not answer are not idle, and are asked again after a quiet time. */
+static void ask_for_ends(struct runtime *runtime, struct store_idle *idle, int count,
+                         int64_t now_us)
+{
+    int32_t *numbers = must_calloc((size_t)count, sizeof(*numbers));
+    int64_t *ends = must_calloc((size_t)count, sizeof(*ends));
+    struct error error = {0};
+    for (int i = 0; i < count; i++)
+        numbers[i] = idle[i].partition;
+    enum error_code code =
+        kafka_ends_of(runtime->consumer, numbers, count, BROKER_ASK_MS, ends, &error);
+    for (int i = 0; i < count; i++) {
+        int64_t next_offset = runtime->reducer.partitions[numbers[i]]->next_offset;
+        idle[i].idle = !code && ends[i] >= 0 && ends[i] <= next_offset;
+        if (!idle[i].idle)
+            runtime->quiet_since_us[numbers[i]] = now_us;
+    }
+    if (code)
+        log_debug("partitions do not count as idle", LOG_TEXT("reason", (const char *)error.text));
+    free(numbers);
+    free(ends);
+}
+
+/* The partitions that are idle, and those that were noted as such and no longer are. -1: one of these has
+ * records that are not committed, so no window is final before they are. */
+static int idle_partitions(struct runtime *runtime, int64_t now_us, struct store_idle *idle)
+{
+    bool seems[PARTITIONS_MAX] = {false};
+    int asked = 0, count = 0;
     for (int32_t i = 0; i < PARTITIONS_MAX; i++) {
         const struct reducer_partition *partition = runtime->reducer.partitions[i];
-        int64_t first, end;
-        if (!partition || partition->dirty || now_us - runtime->quiet_since_us[i] < idle_us ||
-            !kafka_offsets_known(runtime->consumer, i, &first, &end) ||
-            end > partition->next_offset)
+        if (!partition)
             continue;
-        numbers[count] = i;
-        epochs[count++] = partition->epoch;
+        seems[i] = seems_idle(runtime, partition, now_us);
+        if (seems[i])
+            idle[asked++] = (struct store_idle){.partition = i, .epoch = partition->epoch};
+        else if (runtime->idle[i] == IDLE_ENDING ||
+                 (runtime->idle[i] == IDLE_NOTED && partition->dirty))
+            return -1;
+    }
+    if (asked > 0)
+        ask_for_ends(runtime, idle, asked, now_us);
+    for (int i = 0; i < asked; i++) {
+        if (idle[i].idle || runtime->idle[idle[i].partition] == IDLE_NOTED)
+            idle[count++] = idle[i];
+    }
+    for (int32_t i = 0; i < PARTITIONS_MAX; i++) {
+        const struct reducer_partition *partition = runtime->reducer.partitions[i];
+        if (partition && !seems[i] && runtime->idle[i] == IDLE_NOTED)
+            idle[count++] = (struct store_idle){.partition = i, .epoch = partition->epoch};
     }
     return count;
+}
+
+void runtime_end_idle(struct runtime *runtime)
+{
+    for (int32_t i = 0; i < PARTITIONS_MAX; i++) {
+        const struct reducer_partition *partition = runtime->reducer.partitions[i];
+        if (partition && partition->dirty && runtime->idle[i] == IDLE_NOTED)
+            runtime->idle[i] = IDLE_ENDING;
+    }
+}
+
+void runtime_idle_ended(struct runtime *runtime)
+{
+    for (int32_t i = 0; i < PARTITIONS_MAX; i++) {
+        if (runtime->idle[i] == IDLE_ENDING)
+            runtime->idle[i] = IDLE_NOT_NOTED;
+    }
+}
+
+/* Windows of other reducers may wait for our partitions. */
+static bool shares_the_topic(const struct runtime *runtime)
+{
+    int count = 0;
+    for (int32_t i = 0; i < PARTITIONS_MAX; i++)
+        count += runtime->reducer.partitions[i] != NULL;
+    return count > 0 && count < runtime_partitions(runtime);
 }
 
 static void finalize(struct runtime *runtime, int64_t now_us)
@@ -256,13 +342,13 @@ static void finalize(struct runtime *runtime, int64_t now_us)
         .node_id = runtime->options.node_id,
         .environment = config->environment,
     };
-    int32_t numbers[PARTITIONS_MAX];
-    int64_t epochs[PARTITIONS_MAX];
+    struct store_idle idle[PARTITIONS_MAX];
     struct error error = {0};
     struct store_finals found = {.open = true};
-    int idle = idle_partitions(runtime, now_us, numbers, epochs);
-    enum error_code code =
-        store_finalize(runtime->store, &rules, numbers, epochs, idle, &found, &error);
+    int count = idle_partitions(runtime, now_us, idle);
+    if (count < 0)
+        return;
+    enum error_code code = store_finalize(runtime->store, &rules, idle, count, &found, &error);
     if (code == ERR_FENCED) { /* without a record there would be no commit to find it out by */
         log_warning("a partition was taken over; joining the group again",
                     LOG_TEXT("reason", (const char *)error.text));
@@ -274,7 +360,9 @@ static void finalize(struct runtime *runtime, int64_t now_us)
         runtime_database_state(runtime, false, error.text);
         return;
     }
-    runtime->windows_open = found.open;
+    for (int i = 0; i < count; i++)
+        runtime->idle[idle[i].partition] = idle[i].idle ? IDLE_NOTED : IDLE_NOT_NOTED;
+    runtime->windows_open = found.open || shares_the_topic(runtime);
     if (found.more) { /* as much time for records as it took */
         int64_t after_us = clock_monotonic_us();
         runtime->finalize_at_us = after_us + (after_us - now_us);
@@ -333,6 +421,9 @@ static void check_deserted(struct runtime *runtime, int64_t now_us)
 
 void runtime_tick(struct runtime *runtime, int64_t now_us)
 {
+    if (now_us - runtime->stepped_at_us > AWAY_MS * 1000)
+        runtime_restart_quiet(runtime, now_us);
+    runtime->stepped_at_us = now_us;
     if (now_us >= runtime->tick_at_us) {
         runtime->tick_at_us = now_us + TICK_MS * 1000;
         update_lag(runtime);

@@ -22,6 +22,12 @@
 #define DESERTED_FIRST_MS 10000 /* after a move of the group, longer than a session lasts */
 #define DESERTED_MAX_MS 300000
 
+enum idle_note {
+    IDLE_NOT_NOTED,
+    IDLE_NOTED,  /* in the database: other reducers do not wait for the partition */
+    IDLE_ENDING, /* the snapshot under way takes it back */
+};
+
 struct runtime {
     struct runtime_options options;
     struct reducer reducer;
@@ -58,6 +64,8 @@ struct runtime {
 
     /* Partitions. */
     int64_t quiet_since_us[PARTITIONS_MAX]; /* monotonic time of the last record or assignment */
+    enum idle_note idle[PARTITIONS_MAX];
+    int64_t stepped_at_us; /* the last step of the loop */
     int64_t hole_end[PARTITIONS_MAX];  /* offset after a hole that was looked at twice; 0: none */
     bool out_of_range[PARTITIONS_MAX]; /* the broker no longer has the record to be read next */
     bool any_out_of_range;
@@ -86,6 +94,10 @@ void runtime_close(struct runtime *runtime);
 void runtime_rebalance(struct runtime *runtime);
 void runtime_tick(struct runtime *runtime, int64_t now_us);
 void runtime_report_progress(struct runtime *runtime);
+void runtime_restart_quiet(struct runtime *runtime, int64_t now_us);
+/* Around a snapshot: partitions with records in it are idle no more once it is committed. */
+void runtime_end_idle(struct runtime *runtime);
+void runtime_idle_ended(struct runtime *runtime);
 
 /* runtime_gaps.c */
 /* Where reading goes on: what the broker dropped unread is a gap, written down and skipped; a topic that is

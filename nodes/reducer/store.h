@@ -130,10 +130,15 @@ struct store_finals {
     bool more;         /* some of them could have been made final as well: call again */
     int64_t announced; /* messages that were put into the outbox */
 };
-/* Notes which of our partitions are idle, then makes final what can be, so much at once. ERR_FENCED: an idle
- * one is another's. */
+struct store_idle {
+    int32_t partition;
+    int64_t epoch;
+    bool idle;
+};
+/* Notes which of our partitions are idle, or no longer are, then makes final what can be, so much at once.
+ * ERR_FENCED: one of them is another's. */
 enum error_code store_finalize(struct store *store, const struct store_rules *rules,
-                               const int32_t *idle, const int64_t *epochs, int idle_count,
-                               struct store_finals *found, struct error *error) MUST_USE;
+                               const struct store_idle *idle, int count, struct store_finals *found,
+                               struct error *error) MUST_USE;
 
 #endif

@@ -5,26 +5,28 @@
 #define FINALIZE_ROWS 2000 /* rows in one transaction; the next ones follow */
 enum { FINALIZE_VALUES = 9 };
 
-static enum error_code note_idle(struct store *store, const int32_t *idle, const int64_t *epochs,
-                                 int count, struct error *error)
+static enum error_code note_idle(struct store *store, const struct store_idle *idle, int count,
+                                 struct error *error)
 {
     static const char sql[] =
-        "UPDATE reducer_partitions p SET idle_at = now()"
-        " FROM unnest($3::int4[], $4::int8[]) AS u (partition, epoch)"
+        "UPDATE reducer_partitions p SET idle_at = CASE WHEN u.idle THEN now() END"
+        " FROM unnest($3::int4[], $4::int8[], $5::bool[]) AS u (partition, epoch, idle)"
         " WHERE p.cluster_id = $1 AND p.topic = $2 AND p.partition = u.partition"
         " AND p.epoch = u.epoch RETURNING 1::int4";
-    struct postgres_value values[4] = {0};
+    struct postgres_value values[5] = {0};
     struct postgres_rows *rows = NULL;
     postgres_set_string(&values[0], store->cluster_id);
     postgres_set_string(&values[1], store->topic);
     postgres_array_start(&values[2], PG_INT4);
     postgres_array_start(&values[3], PG_INT8);
+    postgres_array_start(&values[4], PG_BOOL);
     for (int i = 0; i < count; i++) {
-        postgres_push_int4(&values[2], idle[i]);
-        postgres_push_int8(&values[3], epochs[i]);
+        postgres_push_int4(&values[2], idle[i].partition);
+        postgres_push_int8(&values[3], idle[i].epoch);
+        postgres_push_bool(&values[4], idle[i].idle);
     }
-    enum error_code code = postgres_query(store->load, sql, values, 4, &rows, error);
-    postgres_values_fini(values, 4);
+    enum error_code code = postgres_query(store->load, sql, values, 5, &rows, error);
+    postgres_values_fini(values, 5);
     if (!code && postgres_rows_count(rows) != count)
         code = error_set(error, ERR_FENCED, "%d of %d idle partitions belong to another reducer",
                          count - postgres_rows_count(rows), count);
@@ -83,11 +85,10 @@ static const char sql_finalize[] =
     "     ORDER BY definition, window_end LIMIT 1) IS NOT NULL";
 
 enum error_code store_finalize(struct store *store, const struct store_rules *rules,
-                               const int32_t *idle, const int64_t *epochs, int idle_count,
-                               struct store_finals *found, struct error *error)
+                               const struct store_idle *idle, int count, struct store_finals *found,
+                               struct error *error)
 {
-    enum error_code code =
-        idle_count > 0 ? note_idle(store, idle, epochs, idle_count, error) : ERR_OK;
+    enum error_code code = count > 0 ? note_idle(store, idle, count, error) : ERR_OK;
     struct postgres_value values[FINALIZE_VALUES] = {0};
     postgres_set_string(&values[0], store->cluster_id);
     postgres_set_string(&values[1], store->topic);

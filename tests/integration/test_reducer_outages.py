@@ -3,7 +3,9 @@
 
 import json
 import shutil
+import signal
 import subprocess
+import time
 
 import kafka
 import psycopg2
@@ -226,3 +228,39 @@ def test_markers_are_no_gap_deleted_records_are_and_another_cluster_begins_anew(
     empty_bridge.wait_total(namespace, counted + 2000)
     assert gaps(empty_bridge) == []
     assert len(said(empty_bridge, "reading the workflow topic")) >= 2
+
+
+def test_a_reducer_that_was_stopped_closes_no_window_before_its_records_are_read(empty_bridge):
+    """It wakes up with an old idea of the partition's end, and with records of an open window behind that."""
+    idle_ms = 3000
+    empty_bridge.environment |= {"PARTITION_IDLE_MS": str(idle_ms), "KAFKA_WORKFLOW_PARTITIONS": "1"}
+    empty_bridge.migrate()
+    empty_bridge.start_embedded_broker()
+    empty_bridge.start_reducer()
+
+    def rows(namespace: str) -> list[tuple]:
+        return empty_bridge.sql(
+            "SELECT r.events, f.final_at IS NOT NULL, f.final_at < r.updated_at FROM aggregation_rows r"
+            " JOIN aggregation_definitions d ON d.id = r.definition"
+            " LEFT JOIN aggregation_finals f USING (definition, window_ms, window_start, group_key)"
+            " WHERE d.name = 'namespace_grouping' AND r.group_key = %s", namespace
+        )
+
+    for attempt in range(10):
+        namespace, at_ms = unique("stopped"), 3600_000 * attempt
+        produce(empty_bridge, [stamp(namespace, at_ms)])
+        empty_bridge.wait_total(namespace, 1)
+        empty_bridge.reducer.process.send(signal.SIGSTOP)
+        stopped = time.monotonic()
+        if rows(namespace) == [(1, False, None)]:
+            break
+        empty_bridge.reducer.process.send(signal.SIGCONT)  # it was quicker than the test
+    wait_until(lambda: time.monotonic() > stopped + 1.1 * idle_ms / 1000, 60, "the quiet time to pass")
+    produce(empty_bridge, [stamp(namespace, at_ms) for _ in range(4)])
+    empty_bridge.broker.process.send(signal.SIGSTOP)  # nothing is fetched before the reducer looks for idle partitions
+    empty_bridge.reducer.process.send(signal.SIGCONT)
+    looks = time.monotonic() + 2  # at least once a second
+    wait_until(lambda: rows(namespace)[0][1] or time.monotonic() > looks, 60, "a look for idle partitions")
+    empty_bridge.broker.process.send(signal.SIGCONT)
+    wait_until(lambda: rows(namespace)[0][:2] == (5, True), 60, "the window to be final")
+    assert rows(namespace) == [(5, True, False)]
