@@ -255,6 +255,37 @@ START_TEST(prev_seq_proves_a_gap)
 }
 END_TEST
 
+/* The first record of a lane, with prev_seq: does it prove a gap? */
+static bool first_proves_gap(const char *lane, const char *seq, const char *previous)
+{
+    const struct reducer_record record = {
+        .partition = 3,
+        .offset = offset++,
+        .value = "{}",
+        .value_bytes = 2,
+        .lane = lane,
+        .lane_bytes = strlen(lane),
+        .seq = seq,
+        .seq_bytes = strlen(seq),
+        .prev_seq = previous,
+        .prev_seq_bytes = strlen(previous),
+    };
+    return reducer_record(&reducer, &record).missing;
+}
+
+START_TEST(a_new_incarnation_goes_on_where_the_lane_before_it_ended)
+{
+    ck_assert(!first_proves_gap("5.1", "12", "0"));
+    ck_assert(!first_proves_gap("7.1", "20", "12"));
+    ck_assert(first_proves_gap("8.1", "31", "25"));  /* 7.1 was seen to 20 only */
+    ck_assert(first_proves_gap("9.1", "16", "15"));  /* one that the older lanes went past */
+    ck_assert(first_proves_gap("9.11", "32", "31")); /* of another shard */
+    ck_assert(first_proves_gap("6.1", "32", "31"));  /* of an incarnation before it */
+    ck_assert(first_proves_gap("lane", "32", "31")); /* of no shard */
+    ck_assert(first_proves_gap("9.1", "40", "31"));  /* known already: only its own numbers count */
+}
+END_TEST
+
 START_TEST(behind_a_gap_only_later_offsets_are_read)
 {
     struct reducer_partition *partition = reducer.partitions[3];
@@ -338,6 +369,7 @@ int main(void)
     tcase_add_test(tests, other_events_move_the_watermark_and_count_for_nothing);
     tcase_add_test(tests, a_namespace_may_stand_in_the_metadata);
     tcase_add_test(tests, prev_seq_proves_a_gap);
+    tcase_add_test(tests, a_new_incarnation_goes_on_where_the_lane_before_it_ended);
     tcase_add_test(tests, older_windows_are_asked_for_before_they_are_changed);
     tcase_add_test(tests, closed_windows_leave_the_memory_and_totals_stay);
     tcase_add_test(tests, a_snapshot_moves_the_expected_offset);

@@ -470,11 +470,37 @@ static void count_event(struct reducer *reducer, struct reducer_partition *parti
     count_hits(reducer, &hits);
 }
 
+/* A database that was copied or restored goes on with a new lane ("incarnation.shard"), whose first record in the
+ * partition names a number of the old one. Only when exactly that was the last one seen of an older lane of the
+ * shard is nothing missing: with a higher one records were lost, with a lower one it is not known. */
+static bool follows_older_lane(const struct reducer_partition *partition,
+                               const struct reducer_record *record, int64_t previous)
+{
+    const char *shard = memrchr(record->lane, '.', record->lane_bytes);
+    if (!shard)
+        return false;
+    size_t shard_bytes = (size_t)(record->lane + record->lane_bytes - shard);
+    int64_t incarnation = read_seq(record->lane, record->lane_bytes - shard_bytes);
+    for (size_t i = 0; i < partition->lanes_capacity; i++) {
+        const struct reducer_lane *lane = &partition->lanes[i];
+        if (lane->last_seq != previous || lane->bytes <= shard_bytes ||
+            !plain_same(lane->name + lane->bytes - shard_bytes, shard, shard_bytes))
+            continue;
+        int64_t older = read_seq(lane->name, lane->bytes - shard_bytes);
+        if (older >= 0 && older < incarnation)
+            return true;
+    }
+    return false;
+}
+
 /* Lanes begin with seq 1, so a prev_seq of 0 says that there was none before. */
-static bool proves_gap(const struct reducer_record *record, const struct identity *identity)
+static bool proves_gap(const struct reducer_partition *partition,
+                       const struct reducer_record *record, const struct identity *identity)
 {
     int64_t seen = identity->last_seq > 0 ? identity->last_seq : 0;
-    return identity->has_lane && read_seq(record->prev_seq, record->prev_seq_bytes) > seen;
+    int64_t previous = read_seq(record->prev_seq, record->prev_seq_bytes);
+    return identity->has_lane && previous > seen &&
+           (identity->lane || !follows_older_lane(partition, record, previous));
 }
 
 /* What the record says; NULL when it was understood. */
@@ -516,7 +542,7 @@ struct reducer_outcome reducer_record(struct reducer *reducer, const struct redu
     if (!outcome.reason && (needs_window(reducer, partition, watermark_us, &outcome) ||
                             needs_rows(reducer, partition, watermark_us, &outcome)))
         return outcome;
-    outcome.missing = proves_gap(record, &identity);
+    outcome.missing = proves_gap(partition, record, &identity);
     outcome.seen_seq = identity.last_seq > 0 ? identity.last_seq : 0;
     advance(partition, record, &identity);
     if (outcome.reason) {
