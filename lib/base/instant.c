@@ -43,6 +43,15 @@ static char *put_digits(char *p, int64_t value, int width)
     return p + width;
 }
 
+/* Four digits; of years that RFC 3339 cannot write a sign and six, as ISO 8601 expands them. */
+static char *put_year(char *p, int64_t year)
+{
+    if (year >= 0 && year <= 9999)
+        return put_digits(p, year, 4);
+    *p++ = year < 0 ? '-' : '+';
+    return put_digits(p, year < 0 ? -year : year, 6);
+}
+
 static char *format(int64_t instant_us, char text[INSTANT_TEXT_BYTES], int fraction_digits)
 {
     int64_t seconds = instant_us / US_PER_SECOND, fraction = instant_us % US_PER_SECOND;
@@ -57,7 +66,7 @@ static char *format(int64_t instant_us, char text[INSTANT_TEXT_BYTES], int fract
     }
     int64_t year, month, day;
     date_from_days(days, &year, &month, &day);
-    char *p = put_digits(text, year, 4);
+    char *p = put_year(text, year);
     *p++ = '-';
     p = put_digits(p, month, 2);
     *p++ = '-';
@@ -178,7 +187,10 @@ bool instant_parse(const char *text, size_t bytes, int64_t *instant_us)
         return false;
     int64_t seconds = days_from_date(year, month, day) * SECONDS_PER_DAY + hour * 3600 +
                       minute * 60 + second - offset;
-    *instant_us = seconds * US_PER_SECOND + fraction;
+    int64_t us = seconds * US_PER_SECOND + fraction;
+    if (us < INSTANT_FIRST_US || us > INSTANT_LAST_US) /* by its offset, or a leap second */
+        return false;
+    *instant_us = us;
     return true;
 }
 

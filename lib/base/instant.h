@@ -12,13 +12,18 @@
 #include <stdint.h>
 
 #define INSTANT_TEXT_BYTES 32
+/* What RFC 3339 can write: 0000-01-01T00:00:00Z to 9999-12-31T23:59:59.999999Z. */
+#define INSTANT_FIRST_US INT64_C(-62167219200000000)
+#define INSTANT_LAST_US INT64_C(253402300799999999)
 
-/* Writes "2026-11-21T16:31:00.123Z" (milliseconds) and returns text. */
+/* Writes "2026-11-21T16:31:00.123Z" (milliseconds) and returns text. Years outside 0000 to 9999, which only a
+ * window around such a time can reach, get a sign and six digits. */
 char *instant_format(int64_t instant_us, char text[INSTANT_TEXT_BYTES]);
 /* The same with six digits. */
 char *instant_format_us(int64_t instant_us, char text[INSTANT_TEXT_BYTES]);
 /* Reads RFC 3339 with any offset and 0 to 9 fraction digits (upper-case T and Z as the States
- * Language asks). False when it is not one; *instant_us is then unchanged. */
+ * Language asks). False when it is not one, or in UTC outside the years 0000 to 9999; *instant_us is then
+ * unchanged. */
 bool instant_parse(const char *text, size_t bytes, int64_t *instant_us);
 
 #define INSTANT_MINUTE_BYTES 17 /* "2026-11-21T16:31:" */

@@ -5,7 +5,8 @@
 
 static void append_text(struct buffer *out, const char *text, size_t bytes)
 {
-    bool guarded = bytes > 0 && memchr("=+-@\t\r\n'", text[0], 8) != NULL;
+    bool guarded =
+        bytes > 0 && ((unsigned char)text[0] < ' ' || memchr("=+-@'\x7f", text[0], 6) != NULL);
     bool quoted = bytes == 0;
     for (size_t i = 0; i < bytes && !quoted; i++)
         quoted = memchr(",\"\r\n", text[i], 4) != NULL;

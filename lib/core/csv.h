@@ -4,8 +4,8 @@
  * A field stands in double quotes when it holds a comma, a quote, a line end, or is the empty text; null and
  * absent members are nothing between the commas. Lines end with CR LF.
  *
- * Spreadsheets run a text that begins with = + - @ TAB CR or LF as a formula, and what is counted comes from
- * outside: such texts get a ' before them. So do texts that begin with ', so that taking away one leading '
+ * Spreadsheets run a text that begins with = + - @ or a control character as a formula, and what is counted
+ * comes from outside: such texts get a ' before them. So do texts that begin with ', so that taking away one leading '
  * always gives back the text. Numbers, true and false stand as they are.
  *
  * Source    RFC 4180; owasp.org "CSV Injection".

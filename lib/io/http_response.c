@@ -146,8 +146,9 @@ enum error_code http_query_int(struct http_request *request, const char *name, i
         return ERR_OK;
     char *end;
     long long number = strtoll(text, &end, 10);
-    if (*text == '\0' || *text == ' ' || *end != '\0' || strlen(text) > 18 || number < min ||
-        number > max)
+    bool begins =
+        (*text >= '0' && *text <= '9') || *text == '-'; /* strtoll takes blanks and + too */
+    if (!begins || *end != '\0' || strlen(text) > 18 || number < min || number > max)
         return error_set_field(
             error, ERR_INVALID, name,
             "query parameter %s is \"%.64s\", allowed are whole numbers from %lld to %lld", name,
@@ -156,19 +157,31 @@ enum error_code http_query_int(struct http_request *request, const char *name, i
     return ERR_OK;
 }
 
+static bool given_before(const struct http_exchange *exchange, int number)
+{
+    for (int i = 0; i < number; i++) {
+        if (strcmp(exchange->query[i].name, exchange->query[number].name) == 0)
+            return true;
+    }
+    return false;
+}
+
 enum error_code http_query_known(struct http_request *request, const char *const *names,
                                  struct error *error)
 {
     const struct http_exchange *exchange = request->internal;
     enum error_code code = ERR_OK;
     for (int i = 0; code == ERR_OK && i < exchange->query_count; i++) {
+        const char *name = exchange->query[i].name;
         bool known = false;
         for (int j = 0; names[j] != NULL; j++)
-            known |= strcmp(names[j], exchange->query[i].name) == 0;
+            known |= strcmp(names[j], name) == 0;
         if (!known)
-            code =
-                error_set_field(error, ERR_INVALID, exchange->query[i].name,
-                                "query parameter %.64s is not known here", exchange->query[i].name);
+            code = error_set_field(error, ERR_INVALID, name,
+                                   "query parameter %.64s is not known here", name);
+        else if (strcmp(name, HTTP_QUERY_REPEATED) != 0 && given_before(exchange, i))
+            code = error_set_field(error, ERR_INVALID, name,
+                                   "query parameter %.64s is given more than once", name);
     }
     return code;
 }

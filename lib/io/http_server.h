@@ -96,7 +96,9 @@ const char *http_query(struct http_request *request,
 enum error_code http_query_int(struct http_request *request, const char *name, int64_t min,
                                int64_t max, int64_t fallback, int64_t *value,
                                struct error *error) MUST_USE;
-/* The names of query parameters a handler knows; another one is ERR_INVALID that names it. */
+#define HTTP_QUERY_REPEATED "after" /* the one parameter that may be given many times */
+/* The names of query parameters a handler knows; another one, or one that is given twice, is ERR_INVALID that
+ * names it. */
 enum error_code http_query_known(struct http_request *request, const char *const *names,
                                  struct error *error) MUST_USE;
 /* One part of a multipart/form-data body. False when there is none of that name. */

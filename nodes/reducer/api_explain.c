@@ -86,6 +86,17 @@ static enum error_code read_question(struct service *service, struct http_reques
     return code ? code : check_start(request, question, error);
 }
 
+/* Its times must be such that can be written. */
+static enum error_code check_end(const struct explain_window *window, struct error *error)
+{
+    char asked[INSTANT_TEXT_BYTES];
+    if (!window->windowed || window->end_us <= INSTANT_LAST_US - window->lateness_us)
+        return ERR_OK;
+    return error_set_field(error, ERR_INVALID, "window_start",
+                           "window_start is %s; that window would end behind the year 9999",
+                           instant_format_us(window->start_us, asked));
+}
+
 /* A window without rows must at least be one that there can be. */
 static enum error_code check_aligned(const struct question *question, struct error *error)
 {
@@ -261,13 +272,16 @@ static enum error_code explain(struct service *service, struct question *questio
                                struct json **page, struct error *error)
 {
     enum error_code code = ask_database(service, question, error);
+    if (code)
+        return code;
+    describe(service, question);
+    code = check_end(&question->window, error);
     if (!code)
         code = check_aligned(question, error);
     if (code)
         return code;
     if (question->partitions.cluster_id[0] == '\0')
         return error_set(error, ERR_BROKER, "the workflow topic was not reached yet");
-    describe(service, question);
     ask_broker(service, question);
     struct json *gaps = json_object();
     if (question->window.windowed)

@@ -122,13 +122,11 @@ static bool read_hex(const char *hex, char *out, size_t capacity)
     return utf8_is_valid(out, digits / 2) && strlen(out) == digits / 2;
 }
 
-/* A time that a window can start at: of the years that RFC 3339 can write. */
-static bool is_instant(long long instant_us)
+/* A time that a window can start at: it may begin before the first time that an event can have. */
+static bool is_start(long long instant_us)
 {
-    char text[INSTANT_TEXT_BYTES];
-    int64_t read_us;
-    instant_format_us(instant_us, text);
-    return instant_parse(text, strlen(text), &read_us) && read_us == instant_us;
+    return instant_us >= INSTANT_FIRST_US - AGGREGATION_WINDOW_MS_MAX * 1000 &&
+           instant_us <= INSTANT_LAST_US;
 }
 
 static enum error_code read_cursor(const char *text, struct query_filter *filter,
@@ -137,10 +135,10 @@ static enum error_code read_cursor(const char *text, struct query_filter *filter
     long long start_us, window_ms;
     int definition, read = 0;
     char order;
-    if (!text)
+    if (!text || text[0] == '\0') /* empty: the first page */
         return ERR_OK;
     if (sscanf(text, "%c.%lld.%lld.%d.%n", &order, &start_us, &window_ms, &definition, &read) < 4 ||
-        read == 0 || !is_instant(start_us) ||
+        read == 0 || !is_start(start_us) ||
         !read_hex(text + read, filter->after_group, sizeof(filter->after_group)))
         return error_set_field(error, ERR_INVALID, "cursor",
                                "cursor is not a next_cursor of this list");

@@ -196,12 +196,19 @@ START_TEST(test_parameters)
     has(ask("GET /show/a%2Fb?q=x+y&limit=7", NULL),
         "id=a/b limit=7 q=x y path=/show/a/b type= from=127.0.0.1");
     has(ask("GET /show/a", NULL), "id=a limit=5 q=-");
-    for (int i = 0; i < 5; i++) {
-        static const char *const bad[] = {"limit=0", "limit=11", "limit=", "limit=5x", "other=1"};
-        char head[64];
-        snprintf(head, sizeof head, "GET /show/a?%s", bad[i]);
+    static const struct {
+        const char *query, *field;
+    } bad[] = {
+        {"limit=0", "limit"},         {"limit=11", "limit"},    {"limit=", "limit"},
+        {"limit=5x", "limit"},        {"limit=%2B5", "limit"},  {"limit=%095", "limit"},
+        {"limit=5&limit=5", "limit"}, {"q=a&limit=1&q=b", "q"}, {"other=1", "other"},
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char head[64], field[32];
+        snprintf(head, sizeof head, "GET /show/a?%s", bad[i].query);
+        snprintf(field, sizeof field, "\"field\":\"%s\"", bad[i].field);
         has(ask(head, NULL), "HTTP/1.1 422 ");
-        has(buffer_text(&answer), i < 4 ? "\"field\":\"limit\"" : "\"field\":\"other\"");
+        has(buffer_text(&answer), field);
     }
 }
 END_TEST

@@ -112,7 +112,8 @@ static const struct {
     {"2026-11-21T16:31:00.123000Z", 1795278660123000},
     {"2100-02-28T23:59:59.000000Z", 4107542399000000},
     {"0001-01-01T00:00:00.000000Z", -62135596800000000},
-    {"9999-12-31T23:59:59.999999Z", 253402300799999999},
+    {"0000-01-01T00:00:00.000000Z", INSTANT_FIRST_US},
+    {"9999-12-31T23:59:59.999999Z", INSTANT_LAST_US},
 };
 
 START_TEST(instants_go_there_and_back)
@@ -128,6 +129,9 @@ START_TEST(instants_go_there_and_back)
     ck_assert_str_eq(instant_format(1999, text),
                      "1970-01-01T00:00:00.001Z"); /* cut off, not rounded */
     ck_assert_str_eq(instant_format(-1, text), "1969-12-31T23:59:59.999Z");
+    ck_assert_str_eq(instant_format(INSTANT_FIRST_US - 1, text), "-000001-12-31T23:59:59.999Z");
+    ck_assert_str_eq(instant_format(INSTANT_LAST_US + 1, text), "+010000-01-01T00:00:00.000Z");
+    ck_assert_uint_lt(strlen(instant_format_us(INT64_MIN, text)), INSTANT_TEXT_BYTES);
 }
 END_TEST
 
@@ -195,7 +199,11 @@ START_TEST(what_is_no_instant_is_refused)
                                       "1970-01-01T00:00:00+0100",
                                       "1970-01-01T00:00:00Z ",
                                       " 1970-01-01T00:00:00Z",
-                                      "70-01-01T00:00:00Z"};
+                                      "70-01-01T00:00:00Z",
+                                      "0000-01-01T00:00:00+00:01",
+                                      "0000-01-01T00:00:00+23:59",
+                                      "9999-12-31T23:59:59-00:01",
+                                      "9999-12-31T23:59:60Z"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         int64_t unchanged = 5;
         ck_assert_msg(!instant_parse(bad[i], strlen(bad[i]), &unchanged), "%s", bad[i]);
