@@ -132,6 +132,44 @@ enum error_code store_begins(struct store *store, int32_t partition,
     return code;
 }
 
+/* Two columns: the definitions, and how long their windows are here. */
+static void set_windows(const struct store *store, struct postgres_value *values)
+{
+    postgres_array_start(&values[0], PG_INT4);
+    postgres_array_start(&values[1], PG_INT8);
+    for (int i = 0; i < store->set->count; i++) {
+        const struct aggregation_window *window =
+            &store->set->windows[store->set->items[i]->window];
+        postgres_push_int4(&values[0], store->ids[i]);
+        postgres_push_int8(&values[1], window->windowed ? window->size_us / 1000 : 0);
+    }
+}
+
+enum error_code store_check_windows(struct store *store, struct error *error)
+{
+    static const char sql[] =
+        "SELECT d.name FROM unnest($1::int4[], $2::int8[]) AS u (definition, window_ms)"
+        " JOIN aggregation_definitions d ON d.id = u.definition"
+        " WHERE EXISTS (SELECT FROM aggregation_rows r WHERE r.definition = u.definition)"
+        " AND NOT EXISTS (SELECT FROM aggregation_rows r WHERE r.definition = u.definition"
+        "   AND r.window_ms = u.window_ms) LIMIT 1";
+    struct postgres_value values[2] = {0};
+    struct postgres_rows *rows = NULL;
+    set_windows(store, values);
+    enum error_code code = postgres_query(store->load, sql, values, 2, &rows, error);
+    postgres_values_fini(values, 2);
+    if (!code && postgres_rows_count(rows) > 0) {
+        size_t bytes;
+        const char *name = postgres_rows_text(rows, 0, 0, &bytes);
+        code = error_set(error, ERR_CONFIG,
+                         "all rows of the aggregation %.*s have windows of another length than "
+                         "here: set AGGREGATION_WINDOW_SIZE_MS as the reducers have it",
+                         (int)bytes, name);
+    }
+    postgres_rows_free(rows);
+    return code;
+}
+
 /* Rows that store_load_rows passes over. */
 static enum error_code count_unknown(struct store *store, int32_t partition, int64_t *count,
                                      struct error *error)
@@ -143,14 +181,7 @@ static enum error_code count_unknown(struct store *store, int32_t partition, int
     struct postgres_value values[3] = {0};
     struct postgres_rows *rows = NULL;
     postgres_set_int4(&values[0], partition);
-    postgres_array_start(&values[1], PG_INT4);
-    postgres_array_start(&values[2], PG_INT8);
-    for (int i = 0; i < store->set->count; i++) {
-        const struct aggregation_window *window =
-            &store->set->windows[store->set->items[i]->window];
-        postgres_push_int4(&values[1], store->ids[i]);
-        postgres_push_int8(&values[2], window->windowed ? window->size_us / 1000 : 0);
-    }
+    set_windows(store, &values[1]);
     enum error_code code = postgres_query(store->load, sql, values, 3, &rows, error);
     postgres_values_fini(values, 3);
     if (!code)

@@ -24,6 +24,9 @@
 enum error_code store_look_up(struct store *store, const char *cluster_id,
                               struct error *error) MUST_USE;
 
+/* ERR_CONFIG: an aggregation has rows, and none with the windows that it has here. */
+enum error_code store_check_windows(struct store *store, struct error *error) MUST_USE;
+
 struct store_picture {
     int64_t next_offset;
     int64_t newest_us;  /* WINDOW_NO_TIME: none */

@@ -95,6 +95,9 @@ def test_a_damaged_row_is_named_and_mended_while_the_reducer_runs(counted):
     plain = counted.bridgectl("rebuild", "--verify", check=False)
     assert plain.returncode == 1 and "first difference: partition" in plain.stdout, plain.stdout
 
+    for name, value in {"AGGREGATION_WINDOW_SIZE_MS": "1000", "MAX_AGGREGATION_GROUPS": "1"}.items():
+        done = counted.bridgectl("rebuild", "--repair", check=False, **{name: value})
+        assert done.returncode != 0 and name in done.stderr, done.stderr
     status, told = rebuild(counted, "--repair")
     assert (status, told["rows_repaired"]) == (0, 1 + len(removed)), told
     assert rebuild(counted, "--verify")[0] == 0
@@ -105,9 +108,9 @@ def test_a_damaged_row_is_named_and_mended_while_the_reducer_runs(counted):
 
 
 def test_rows_are_equal_under_a_running_load(bridge):
-    load = Load(bridge, unique("rebuild"), 150).start()
+    load = Load(bridge, unique("rebuild"), 100).start()
     load.wait_accepted(20)
-    for _ in range(3):
+    for _ in range(2):
         status, told = rebuild(bridge, "--verify")
         assert status == 0, told
     load.join()

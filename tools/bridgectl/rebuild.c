@@ -74,7 +74,8 @@ static enum error_code open_all(struct rebuild *rebuild, struct error *error)
         return code;
     rebuild->store = store_new(rebuild->database_url, rebuild->ctl->config->kafka_workflow_topic,
                                "bridgectl", rebuild->set);
-    return store_look_up(rebuild->store, rebuild->cluster_id, error);
+    code = store_look_up(rebuild->store, rebuild->cluster_id, error);
+    return code || !rebuild->repairs ? code : store_check_windows(rebuild->store, error);
 }
 
 static void close_all(struct rebuild *rebuild)
@@ -230,10 +231,19 @@ static void tell(const struct rebuild *rebuild)
                                         "bridgectl rebuild --fill-gaps");
 }
 
-static struct json *report_json(const struct rebuild_report *report)
+/* Rows or a topic that cannot be compared are not equal to anything. */
+static bool nothing_was_compared(const struct rebuild *rebuild)
 {
+    return rebuild->report.rows == 0 &&
+           (rebuild->report.unknown_rows > 0 || rebuild->report.unread == rebuild->partitions);
+}
+
+static struct json *report_json(const struct rebuild *rebuild)
+{
+    const struct rebuild_report *report = &rebuild->report;
     struct json *told = json_object();
-    json_object_set(told, "equal", json_bool(report->differences == 0));
+    json_object_set(told, "equal",
+                    json_bool(report->differences == 0 && !nothing_was_compared(rebuild)));
     json_object_set(told, "records_read", json_int(report->records));
     json_object_set(told, "rows_compared", json_int(report->rows));
     json_object_set(told, "rows_different", json_int(report->differences));
@@ -299,8 +309,11 @@ static int rebuild_all(const struct ctl *ctl, const struct wishes *wishes, int64
     } else if (wishes->fill) {
         outcome = tell_gaps(&rebuild, wishes->json);
     } else {
-        struct json *told = report_json(&rebuild.report);
-        outcome = rebuild.report.differences > rebuild.report.repaired ? EXIT_NO : EXIT_FINE;
+        struct json *told = report_json(&rebuild);
+        outcome =
+            rebuild.report.differences > rebuild.report.repaired || nothing_was_compared(&rebuild)
+                ? EXIT_NO
+                : EXIT_FINE;
         if (wishes->json)
             print_json(told);
         else
@@ -361,8 +374,8 @@ const struct command rebuild_commands[] = {
          "AGGREGATION_WATERMARK_TOLERANCE_MS, AGGREGATION_ALLOWED_LATENESS_MS, "
          "MAX_AGGREGATION_GROUPS.\n"
          "Holds the rows of one partition in memory, twice. Exits 1 when rows differ that were not "
-         "mended, or when a gap "
-         "is left.",
+         "mended, when a gap\n"
+         "is left, or when nothing could be compared.",
      .example = "bridgectl rebuild --verify\n"
                 "bridgectl rebuild --repair --type namespace_grouping",
      .run = run_rebuild},

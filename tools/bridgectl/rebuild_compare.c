@@ -102,8 +102,10 @@ static void add_pair(const struct scope *scope, struct rebuild_pairs *pairs,
         pairs->capacity = pairs->capacity ? pairs->capacity * 2 : 16;
         pairs->items = must_realloc(pairs->items, pairs->capacity * sizeof(*pairs->items));
     }
+    int index = (counted ? counted : stored)->definition->index;
     bool lower = stored && (!counted || counted->events < stored->events);
-    pairs->items[pairs->count++] = (struct rebuild_pair){counted, stored, lower && !scope->whole};
+    bool known = scope->whole && scope->partition->picture.begins[index] == 0;
+    pairs->items[pairs->count++] = (struct rebuild_pair){counted, stored, lower && !known};
 }
 
 static void compare_pair(const struct scope *scope, const struct aggregate *counted,

@@ -103,8 +103,12 @@ enum error_code rebuild_count_on(struct rebuild *rebuild, struct rebuild_partiti
                                  int64_t to, struct error *error)
 {
     struct counting counting = {.partition = partition, .wanted = wanted_of(rebuild)};
-    int64_t from = partition->counted.partitions[partition->number]->next_offset;
-    return rebuild_read(rebuild, partition->number, from, to, take_counted, &counting, error);
+    struct reducer_partition *counted = partition->counted.partitions[partition->number];
+    enum error_code code = rebuild_read(rebuild, partition->number, counted->next_offset, to,
+                                        take_counted, &counting, error);
+    if (!code && counted->next_offset < to)
+        counted->next_offset = to; /* what was there last is gone: compacted, or a mark */
+    return code;
 }
 
 enum error_code rebuild_count(struct rebuild *rebuild, struct rebuild_partition *partition,

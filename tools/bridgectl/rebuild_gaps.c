@@ -287,19 +287,30 @@ static void count_events(const struct gap *gap, struct reducer *reducer)
     }
 }
 
-static enum error_code ask_whether_it_stands(struct store *store, const struct gap *gap,
-                                             bool *stands, struct error *error)
+/* Gives from where each aggregation is counted, and a reason not to fill the gap, or NULL. */
+static enum error_code look_once_more(struct filling *filling, const struct gap *gap,
+                                      int64_t begins[AGGREGATIONS_MAX], const char **unknown,
+                                      struct error *error)
 {
-    enum error_code code = ERR_OK;
-    *stands = true;
-    for (size_t i = 0; i < gap->pieces_count && *stands && !code; i++)
+    struct store *store = filling->rebuild->store;
+    const struct aggregation_set *set = filling->rebuild->set;
+    enum error_code code = store_begins(store, gap->partition, begins, error);
+    bool stands = true;
+    for (size_t i = 0; i < gap->pieces_count && stands && !code; i++)
         code = store_gap_stands(store, gap->partition, gap->pieces[i].from_offset,
-                                gap->pieces[i].to_offset, stands, error);
+                                gap->pieces[i].to_offset, &stands, error);
+    *unknown =
+        stands ? NULL : "not filled here: it was filled or set aside meanwhile, or has grown";
+    for (int i = 0; i < set->count && stands; i++) {
+        if (set->items[i]->backfill && begins[i] == STORE_NOT_COUNTED)
+            *unknown = "not filled: reducers are still counting the past of an aggregation; try "
+                       "again when they have";
+    }
     return code;
 }
 
-/* Rows, lanes and the mark that the gap is filled, in one transaction; nothing when it is no longer as it was. */
-static enum error_code write_gap(struct filling *filling, struct gap *gap, bool *stands,
+/* Rows, lanes and the mark that the gap is filled, in one transaction; nothing when *unknown says why not. */
+static enum error_code write_gap(struct filling *filling, struct gap *gap, const char **unknown,
                                  struct error *error)
 {
     struct store *store = filling->rebuild->store;
@@ -310,16 +321,10 @@ static enum error_code write_gap(struct filling *filling, struct gap *gap, bool 
     reducer.bounds.groups = (size_t)filling->rebuild->ctl->config->max_aggregation_groups;
     enum error_code code = store_take_over(store, gap->partition, &assignment, error);
     if (!code)
-        code = ask_whether_it_stands(store, gap, stands, error);
-    if (!code && !*stands) {
-        reducer_fini(&reducer);
-        return ERR_OK;
-    }
-    if (!code)
-        code = store_begins(store, gap->partition, begins, error);
-    if (!code)
+        code = look_once_more(filling, gap, begins, unknown, error);
+    if (!code && !*unknown)
         code = store_load_from(store, &reducer, &assignment, gap->oldest_us, error);
-    if (code) {
+    if (code || *unknown) {
         reducer_fini(&reducer);
         return code;
     }
@@ -395,10 +400,11 @@ static void tell_disagreement(const struct gap *gap, char *told, size_t capacity
                  "leaves them out",
                  left_out(gap), records);
     else
-        snprintf(told, capacity,
-                 "not filled: the log has %zu events for its %" PRId64 " records, so some of them "
-                 "came elsewhere; --accept counts them all the same",
-                 gap->events_count, records);
+        snprintf(
+            told, capacity,
+            "not filled: the log has %zu events for its %" PRId64 " records, so some of them "
+            "came elsewhere, under another name of their lane, or on a topic that was made anew",
+            gap->events_count, records);
 }
 
 static void tell_filled(const struct gap *gap, char *told, size_t capacity)
@@ -431,17 +437,14 @@ static enum error_code fill_gap(struct filling *filling, struct gap *gap, struct
     const char *unknown = unknown_because(gap, first);
     if (!unknown)
         code = read_events(filling, gap, error);
-    if (!unknown && !code && left_out(gap) != 0 && !rebuild->accepts) {
+    if (!unknown && !code && (left_out(gap) < 0 || (left_out(gap) > 0 && !rebuild->accepts))) {
         tell_disagreement(gap, told, sizeof(told));
         unknown = told;
     }
-    bool stands = true;
     if (!unknown && !code)
-        code = write_gap(filling, gap, &stands, error);
+        code = write_gap(filling, gap, &unknown, error);
     for (int tries = 1; code == ERR_FENCED && tries < REBUILD_TRIES_MAX; tries++)
-        code = write_gap(filling, gap, &stands, error);
-    if (!stands)
-        unknown = "not filled here: it was filled or set aside meanwhile, or has grown";
+        code = write_gap(filling, gap, &unknown, error);
     if (code)
         return code;
     if (!unknown)
