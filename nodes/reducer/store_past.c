@@ -39,7 +39,8 @@ static void push_ids(const struct store *store, struct postgres_value *value, ui
 }
 
 /* Where an aggregation is noted already nothing is written. *noted: partitions that were. `past`: they count
- * from the topic's beginning, else from next_offset on. */
+ * from the topic's beginning, else from next_offset on; so do those that have rows already where nothing was noted
+ * before (a database of schema 5). */
 static enum error_code add_counted(struct store *store, const int32_t *partitions,
                                    const int64_t *epochs, int count, uint64_t aggregations,
                                    bool past, int *noted, struct error *error)
@@ -49,8 +50,12 @@ static enum error_code add_counted(struct store *store, const int32_t *partition
         " ARRAY(SELECT unnest($5::int4[]) EXCEPT SELECT unnest(p.counted) ORDER BY 1),"
         " counted_from = coalesce(p.counted_from,"
         "   array_fill(0::int8, ARRAY[coalesce(cardinality(p.counted), 0)]))"
-        "   || ARRAY(SELECT CASE WHEN $6 THEN 0 ELSE p.next_offset END FROM"
-        "     (SELECT unnest($5::int4[]) EXCEPT SELECT unnest(p.counted)) AS fresh)"
+        "   || ARRAY(SELECT CASE WHEN $6 OR (p.counted IS NULL AND EXISTS"
+        "       (SELECT FROM aggregation_rows r"
+        "         WHERE r.definition = fresh.id AND r.partition = p.partition))"
+        "     THEN 0 ELSE p.next_offset END"
+        "     FROM (SELECT unnest($5::int4[]) EXCEPT SELECT unnest(p.counted)) AS fresh (id)"
+        "     ORDER BY fresh.id)"
         " FROM unnest($3::int4[], $4::int8[]) AS u (partition, epoch)"
         " WHERE p.cluster_id = $1 AND p.topic = $2 AND p.partition = u.partition"
         " AND p.epoch = u.epoch AND (p.counted IS NULL OR NOT p.counted @> $5) RETURNING 1::int4";

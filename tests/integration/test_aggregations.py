@@ -397,3 +397,26 @@ def test_a_partition_whose_past_was_taken_over_is_not_counted_again(contracts, e
     run_sql(bridge, "DELETE FROM refusing")
     wait_until(lambda: joined() == [0, 1], 60, "partition 1 to be joined")
     wait_until(lambda: counted("later") == counted("control"), 30, "the same rows of both")
+
+
+def test_what_the_schema_before_counted_was_counted_from_the_beginning(empty_bridge):
+    """Else `rebuild` would hold rows of the whole topic against what came after the upgrade, and write them down."""
+    empty_bridge.environment |= {"KAFKA_WORKFLOW_PARTITIONS": "1", "PARTITION_IDLE_MS": "1000"}
+    empty_bridge.migrate()
+    empty_bridge.start_embedded_broker()
+    empty_bridge.start_reducer()
+    produce(empty_bridge, [stamp("ns", n) for n in range(20)])
+    empty_bridge.wait_total("ns", 20)
+    empty_bridge.reducer.stop()
+    empty_bridge.bridgectl("migrate", "down", "--to", "5")
+    empty_bridge.bridgectl("migrate", "up")
+    empty_bridge.start_reducer()
+    produce(empty_bridge, [stamp("ns", 20)])
+    empty_bridge.wait_total("ns", 21)
+    noted = empty_bridge.sql(
+        "SELECT d.name, u.begin FROM reducer_partitions p, unnest(p.counted, p.counted_from) AS u (id, begin)"
+        " JOIN aggregation_definitions d ON d.id = u.id"
+    )
+    before = {"namespace_grouping", "namespace_total", "time_window"}
+    assert {name for name, begin in noted if begin == 0} == before
+    assert {begin for name, begin in noted if name not in before} == {20}
