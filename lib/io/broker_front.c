@@ -144,13 +144,14 @@ static void flush(struct connection *connection, enum end end)
     stream->sent = 0;
 }
 
-/* Reads from an end while the other one keeps up. */
+/* Reads from an end while the other one keeps up; from a client that takes its own answers, too. */
 static void watch(struct broker_front *front, struct connection *connection)
 {
     for (int end = 0; end < ENDS && !connection->over; end++) {
         struct stream *stream = &connection->ends[end];
         uint32_t interest = 0;
-        if (unsent_bytes(&connection->ends[1 - end]) < UNSENT_BYTES_MAX)
+        size_t answers = end == CLIENT ? connection->answers.bytes + unsent_bytes(stream) : 0;
+        if (unsent_bytes(&connection->ends[1 - end]) + answers < UNSENT_BYTES_MAX)
             interest |= EPOLLIN;
         if (unsent_bytes(stream) > 0)
             interest |= EPOLLOUT;

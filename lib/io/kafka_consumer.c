@@ -303,6 +303,7 @@ void kafka_consumer_leave(struct kafka_consumer *consumer)
             message = rd_kafka_consume_queue(consumer->queue, 0);
         }
     }
+    consumer->subscribed = is_member(consumer);
 }
 
 void kafka_consumer_free(struct kafka_consumer *consumer)

@@ -153,11 +153,8 @@ static void take_recorded(struct worker *worker, const struct engine_effect *eff
     if (effect->is_new) {
         worker_child_started(worker, effect->workflow);
         batch->accepted++;
-        batch->unqueued += effect->outcome.to != WORKFLOW_PENDING;
-    } else {
-        batch->unqueued +=
-            effect->outcome.from == WORKFLOW_PENDING && effect->outcome.to != WORKFLOW_PENDING;
     }
+    batch->queued += effect->queued;
     if (effect->ended)
         push_end(batch, effect->workflow);
     if (is_submission) {
@@ -267,7 +264,8 @@ static void batch_clear(struct batch *batch)
     worker_children_drop(batch);
     publisher_events_clear(&batch->events);
     batch->calls_count = batch->replies_count = batch->ends_count = 0;
-    batch->accepted = batch->unqueued = 0;
+    batch->accepted = 0;
+    batch->queued = 0;
     batch->lanes_count = 0;
     memset(batch->touched, 0, sizeof batch->touched);
 }
@@ -338,7 +336,7 @@ static void after_commit(struct worker *worker)
                         (double)(worker->committed_us - worker->sent_us) / 1e6);
     }
     metrics_add(METRIC_WORKFLOW_ACCEPTED, 0, 0, batch->accepted);
-    atomic_fetch_sub(&worker->orchestrator->queued, (long long)batch->unqueued);
+    atomic_fetch_add(&worker->orchestrator->queued, batch->queued);
     count_ends(batch);
     for (size_t i = 0; i < batch->replies_count; i++)
         give(&batch->replies[i]);
@@ -355,8 +353,8 @@ static void after_commit(struct worker *worker)
 void worker_release_shards(struct worker *worker, enum error_code code)
 {
     struct orchestrator *orchestrator = worker->orchestrator;
-    long long queued = (long long)(engine_pending(worker->engine) + worker->flying.unqueued +
-                                   worker->gathering.unqueued);
+    long long queued = (long long)engine_pending(worker->engine) - worker->flying.queued -
+                       worker->gathering.queued;
     /* What was sent may be in the database, whatever follows. */
     worker_batch_drop(&worker->flying,
                       worker->store_state == STORE_IDLE ? code : ERR_OUTCOME_UNKNOWN);

@@ -54,7 +54,8 @@ struct batch {
     struct ticket *told;          /* starts and ends of children, for their parents' workers */
     struct engine_child *orphans; /* workflows to cancel: nobody waits for their end any more */
     size_t orphans_count, orphans_capacity;
-    uint64_t accepted, unqueued; /* workflows accepted; those that are no longer PENDING */
+    uint64_t accepted; /* workflows */
+    long long queued;  /* how many more of them wait to start */
     bool touched[SHARDS_MAX];
     struct store_lane lanes[SHARDS_MAX]; /* as sent */
     int lanes_count;

@@ -19,7 +19,7 @@ static void on_workflow(void *context, struct workflow *workflow)
 {
     struct worker *worker = context;
     worker_child_loaded(worker, workflow);
-    if (workflow_state(workflow) == WORKFLOW_PENDING)
+    if (workflow_state(workflow) == WORKFLOW_PENDING && !workflow_paused(workflow))
         atomic_fetch_add(&worker->orchestrator->queued, 1);
     worker_step(
         worker,
@@ -214,6 +214,10 @@ static void take_retry(struct worker *worker, struct ticket *ticket)
     struct error error = {0};
     if (worker->stop || !worker->owned[ticket->at_shard]) {
         worker_refuse(ticket, worker->stop ? ERR_STOPPING : ERR_NOT_OWNER);
+        return;
+    }
+    if (worker_memory_full(worker->orchestrator)) {
+        worker_refuse(ticket, ERR_LIMIT);
         return;
     }
     if (engine_find(worker->engine, &ticket->id) != NULL) {

@@ -142,16 +142,22 @@ void engine_remove_live(struct engine *engine, const struct uuid *id)
 
 /* -- records -- */
 
-static bool wait_is_open(const struct engine *engine, const struct uuid *id, uint32_t wait)
+/* A pause moves times, and a heartbeat moves a limit: timers of earlier ones mean nothing. */
+static bool timer_counts(struct workflow *workflow, const struct timer *timer)
 {
-    struct live *live;
-    HASH_FIND(hh, engine->live, id, sizeof *id, live);
-    return live != NULL && (wait == 0 || workflow_wait_find(live->workflow, wait) != NULL);
+    if (timer->wait == 0)
+        return timer->due_us == workflow_deadline_us(workflow);
+    const struct workflow_wait *wait = workflow_wait_find(workflow, timer->wait);
+    if (wait == NULL)
+        return false;
+    return wait->is_timer ? timer->due_us == wait->due_us
+                          : timer->due_us == wait->limit_us || timer->due_us == wait->again_us;
 }
 
 static bool timer_is_wanted(const struct timer *timer, void *context)
 {
-    return wait_is_open(context, &timer->id, timer->wait);
+    struct workflow *workflow = engine_find(context, &timer->id);
+    return workflow != NULL && timer_counts(workflow, timer);
 }
 
 static void set_timer(struct engine *engine, int64_t due_us, const struct uuid *id, uint32_t wait)
@@ -159,8 +165,25 @@ static void set_timer(struct engine *engine, int64_t due_us, const struct uuid *
     timers_add(&engine->timers, &(struct timer){due_us, *id, wait}, timer_is_wanted, engine);
 }
 
+static void set_limit(struct engine *engine, int64_t limit_us, const struct uuid *id,
+                      struct workflow_wait *wait)
+{
+    if (limit_us == INT64_MAX || limit_us == wait->limit_us)
+        return;
+    wait->limit_us = limit_us;
+    set_timer(engine, limit_us, id, wait->wait);
+}
+
+/* Its end is asked for, until it is known. */
+static void watch_child(struct engine *engine, const struct uuid *id, struct workflow_wait *wait)
+{
+    if (!wait->watched)
+        queue_push(&engine->children, &(struct place){*id, wait->wait});
+    wait->watched = true;
+}
+
 /* What an open wait needs: a timer, a call, a limit on its time. */
-static void attend(struct engine *engine, const struct uuid *id, const struct workflow_wait *wait)
+static void attend(struct engine *engine, const struct uuid *id, struct workflow_wait *wait)
 {
     const char *error;
     struct place place = {*id, wait->wait};
@@ -168,11 +191,10 @@ static void attend(struct engine *engine, const struct uuid *id, const struct wo
     if (wait->is_timer)
         set_timer(engine, wait->due_us, id, wait->wait);
     else if (wait->delivered && wait->task->waits_for_end)
-        queue_push(&engine->children, &place);
+        watch_child(engine, id, wait);
     else if (!wait->delivered && !wait->task->local)
         queue_push(&engine->ready, &place);
-    if (limit_us != INT64_MAX)
-        set_timer(engine, limit_us, id, wait->wait);
+    set_limit(engine, limit_us, id, wait);
 }
 
 /* What a workflow needs that was loaded, or paused until now. */
@@ -182,7 +204,7 @@ static void attend_all(struct engine *engine, struct workflow *workflow)
     if (workflow_state(workflow) == WORKFLOW_PENDING)
         queue_push(&engine->pending, &(struct place){.id = id});
     for (size_t i = 0; i < workflow_wait_places(workflow); i++) {
-        const struct workflow_wait *wait = workflow_wait_at(workflow, i);
+        struct workflow_wait *wait = workflow_wait_at(workflow, i);
         if (wait != NULL)
             attend(engine, &id, wait);
     }
@@ -202,7 +224,7 @@ static void take_outcome(struct engine *engine, struct workflow *workflow,
 {
     struct uuid id = workflow_head(workflow)->id;
     for (size_t i = 0; i < outcome->opened_count && !outcome->resumed; i++) {
-        const struct workflow_wait *wait = workflow_wait_find(workflow, outcome->opened[i]);
+        struct workflow_wait *wait = workflow_wait_find(workflow, outcome->opened[i]);
         if (wait != NULL)
             attend(engine, &id, wait);
     }
@@ -219,6 +241,12 @@ static void take_outcome(struct engine *engine, struct workflow *workflow,
         push_orphan(effects, &outcome->children[i].id, &id, outcome->children[i].wait);
 }
 
+/* A paused one is not in the queue. */
+static bool waits_to_start(const struct workflow *workflow)
+{
+    return workflow_state(workflow) == WORKFLOW_PENDING && !workflow_paused(workflow);
+}
+
 bool engine_record(struct engine *engine, struct workflow *workflow, struct workflow_record *record,
                    struct engine_effects *effects)
 {
@@ -226,6 +254,7 @@ bool engine_record(struct engine *engine, struct workflow *workflow, struct work
     size_t index = effects->count - 1;
     int16_t shard = workflow_head(workflow)->shard;
     enum workflow_state before = workflow_state(workflow);
+    bool queued_before = before == WORKFLOW_NONE || waits_to_start(workflow);
     int64_t calls_before = workflow_calls(workflow);
     int64_t weight_before = workflow_weight(workflow);
     record->n = workflow_records(workflow);
@@ -245,8 +274,9 @@ bool engine_record(struct engine *engine, struct workflow *workflow, struct work
     effect->ended = workflow_state_ended(workflow_state(workflow));
     effect->seq = engine->next_seq[shard];
     engine->next_seq[shard] += (int64_t)effect->outcome.events_count;
-    if (before == WORKFLOW_PENDING && workflow_state(workflow) != WORKFLOW_PENDING)
-        engine->pending_count--;
+    effect->queued = waits_to_start(workflow) - queued_before;
+    if (before != WORKFLOW_NONE)
+        engine->pending_count += (size_t)effect->queued;
     if (effect->ended)
         engine_remove_live(engine, &effect->id);
     struct workflow_outcome outcome = effect->outcome; /* pushing may move the effects */
@@ -259,8 +289,7 @@ static bool start_next(struct engine *engine, int64_t now_us, struct engine_effe
     struct place place;
     while (queue_pop(&engine->pending, &place)) {
         struct workflow *workflow = engine_find(engine, &place.id);
-        if (workflow == NULL || workflow_state(workflow) != WORKFLOW_PENDING ||
-            workflow_paused(workflow))
+        if (workflow == NULL || !waits_to_start(workflow))
             continue;
         (void)engine_record(engine, workflow,
                             &(struct workflow_record){.kind = RECORD_STARTED,
@@ -340,9 +369,8 @@ static void load(struct engine *engine, struct workflow *workflow, int64_t now_u
     struct uuid id = workflow_head(workflow)->id;
     engine_add_live(engine, workflow);
     attend_all(engine, workflow);
-    if (workflow_state(workflow) == WORKFLOW_PENDING)
-        engine->pending_count++;
-    else
+    engine->pending_count += waits_to_start(workflow);
+    if (workflow_state(workflow) != WORKFLOW_PENDING)
         set_timer(engine, workflow_deadline_us(workflow), &id, 0);
 }
 
@@ -430,7 +458,7 @@ static void delivered(struct engine *engine, const struct engine_event *event,
                       struct engine_effects *effects)
 {
     struct workflow *workflow;
-    const struct workflow_wait *wait = find_wait(engine, event, &workflow, effects);
+    struct workflow_wait *wait = find_wait(engine, event, &workflow, effects);
     if (wait == NULL)
         return;
     struct workflow_record noted = {.kind = RECORD_TASK_DELIVERED,
@@ -441,7 +469,7 @@ static void delivered(struct engine *engine, const struct engine_event *event,
                                     .payload = event->result};
     (void)engine_record(engine, workflow, &noted, effects);
     if (wait->task->waits_for_end)
-        queue_push(&engine->children, &(struct place){event->id, event->wait});
+        watch_child(engine, &event->id, wait);
 }
 
 static void again(struct engine *engine, const struct engine_event *event,
@@ -516,8 +544,8 @@ static void wait_due(struct engine *engine, struct workflow *workflow, struct wo
     } else if (wait->again_us != 0 && wait->again_us <= event->now_us) {
         wait->again_us = 0;
         queue_push(&engine->ready, &(struct place){id, wait->wait});
-    } else if (limit_us != INT64_MAX) {
-        set_timer(engine, limit_us, &id, wait->wait); /* a heartbeat came meanwhile */
+    } else {
+        set_limit(engine, limit_us, &id, wait); /* a heartbeat came meanwhile */
     }
 }
 
@@ -529,16 +557,13 @@ static void tick(struct engine *engine, const struct engine_event *event,
         engine->timers.count; /* those set on the way that are due at once wait for the next tick */
     while (most-- > 0 && timers_pop(&engine->timers, event->now_us, &timer)) {
         struct workflow *workflow = engine_find(engine, &timer.id);
-        struct workflow_wait *wait =
-            workflow == NULL || timer.wait == 0 ? NULL : workflow_wait_find(workflow, timer.wait);
-        if (workflow == NULL || workflow_paused(workflow) || (timer.wait != 0 && wait == NULL))
+        if (workflow == NULL || workflow_paused(workflow) || !timer_counts(workflow, &timer))
             continue;
+        struct workflow_wait *wait = workflow_wait_find(workflow, timer.wait);
         if (wait != NULL && !wait->is_timer) {
             wait_due(engine, workflow, wait, event, effects);
             continue;
         }
-        if ((wait == NULL ? workflow_deadline_us(workflow) : wait->due_us) > event->now_us)
-            continue; /* a pause has moved it: there is a later timer */
         struct workflow_record fired = {
             .kind = RECORD_TIMER_FIRED, .at_us = event->now_us, .wait = timer.wait};
         if (timer.wait == 0)

@@ -90,6 +90,7 @@ struct engine_effect {
     struct json *own_payload;      /* the record's, when the engine made it; owned by the list */
     struct workflow_outcome outcome;
     int64_t seq; /* first lane number of the published events */
+    int queued;  /* 1: it waits to start now, -1: no longer; a new one is counted before */
     bool is_new;
     bool ended;
     bool same_body;

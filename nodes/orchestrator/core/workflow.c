@@ -500,8 +500,8 @@ static bool is_allowed(const struct workflow *workflow, enum record_kind kind)
     case RECORD_RESUMED:
         return paused;
     case RECORD_RETRIED:
-        return workflow->state == WORKFLOW_FAILED && workflow->execution != NULL &&
-               asl_execution_can_retry(workflow->execution);
+        return workflow->state == WORKFLOW_FAILED && workflow->head.run < INT16_MAX &&
+               workflow->execution != NULL && asl_execution_can_retry(workflow->execution);
     case RECORD_KINDS:
         break;
     }

@@ -104,6 +104,8 @@ struct workflow_wait {
     int64_t heartbeat_ms; /* likewise */
     int64_t again_us;     /* the engine's: when a call that was not taken is made again, or 0 */
     uint8_t again_count;  /* the engine's: how often the call was not taken */
+    int64_t limit_us;     /* the engine's: when its timer comes up, or 0 */
+    bool watched;         /* the engine's: the end of its child is asked for */
     bool started;         /* the engine's: child started, before its call was answered */
     struct uuid child;
     char *state;

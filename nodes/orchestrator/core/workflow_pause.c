@@ -71,7 +71,7 @@ static void move_times(struct workflow *workflow, int64_t by_us, int64_t now_us)
         wait->opened_us += by_us;
         wait->heartbeat_us = moved(wait->heartbeat_us, by_us, now_us);
         wait->beat_us = wait->beat_us == 0 ? 0 : moved(wait->beat_us, by_us, now_us);
-        wait->again_us = 0;
+        wait->again_us = wait->limit_us = 0;
     }
 }
 
