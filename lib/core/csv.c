@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/csv.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void append_text(struct buffer *out, const char *text, size_t bytes)
@@ -71,4 +72,38 @@ void csv_items(struct buffer *out, const struct csv_column *columns, size_t coun
     csv_head(out, columns, count);
     for (size_t i = 0; i < json_size(items); i++)
         csv_item(out, columns, count, json_at(items, i));
+}
+
+void csv_columns_add(struct csv_columns *columns, const char *title, const char *within,
+                     const char *member)
+{
+    if (columns->count == columns->capacity) {
+        columns->capacity = columns->capacity ? 2 * columns->capacity : 32;
+        columns->items = must_realloc(columns->items, columns->capacity * sizeof(*columns->items));
+    }
+    columns->items[columns->count++] =
+        (struct csv_column){.title = must_strdup(title), .within = within, .member = member};
+}
+
+void csv_columns_fini(struct csv_columns *columns)
+{
+    for (size_t i = 0; i < columns->count; i++)
+        free((char *)(uintptr_t)columns->items[i].title); /* our own copies */
+    free(columns->items);
+    *columns = (struct csv_columns){0};
+}
+
+void csv_columns_add_value(struct csv_columns *columns, const char *name)
+{
+    struct buffer title = {0};
+    bool taken = false;
+    for (size_t i = 0; i < columns->count; i++) {
+        const struct csv_column *column = &columns->items[i];
+        if (column->within && strcmp(column->member, name) == 0)
+            return;
+        taken = taken || strcmp(column->title, name) == 0;
+    }
+    buffer_append_format(&title, "%s%s", taken ? "values." : "", name);
+    csv_columns_add(columns, buffer_text(&title), "values", name);
+    buffer_fini(&title);
 }

@@ -24,6 +24,18 @@ struct csv_column {
     const char *member;
 };
 
+/* Columns that grow; the titles are its own copies, within and member must outlive it. */
+struct csv_columns {
+    struct csv_column *items;
+    size_t count, capacity;
+};
+void csv_columns_add(struct csv_columns *columns, const char *title, const char *within,
+                     const char *member);
+/* A column for a member of "values", once for each name; one that is called like a column before says where it
+ * is from. */
+void csv_columns_add_value(struct csv_columns *columns, const char *name);
+void csv_columns_fini(struct csv_columns *columns);
+
 /* The head, then a line for each item. */
 void csv_items(struct buffer *out, const struct csv_column *columns, size_t count,
                const struct json *items);

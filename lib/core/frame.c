@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GAP 2         /* blanks between columns */
-#define LABEL_SHARE 2 /* labels take at most the width divided by this */
+#define GAP 2 /* blanks between columns */
 #define BAR_MIN 1
 
 static int width_of(const char *text) { return (int)utf8_characters(text, strlen(text)); }
@@ -84,7 +83,7 @@ void frame_bars(struct buffer *out, const struct frame_bar *bars, int count, int
         if (bars[i].known && bars[i].value > largest)
             largest = bars[i].value;
     }
-    label = smaller(label, width / LABEL_SHARE);
+    label = smaller(label, width / FRAME_LABEL_SHARE);
     int room = width - label - number - 2 * GAP;
     for (int i = 0; i < count; i++) {
         bool drawn = bars[i].known && bars[i].value > 0 && room >= BAR_MIN;

@@ -11,6 +11,8 @@
 
 #include "base/buffer.h"
 
+#define FRAME_LABEL_SHARE 2 /* labels take at most the width divided by this */
+
 struct frame_bar {
     const char *label;
     bool known; /* else a dash stands for the value */

@@ -31,7 +31,7 @@ static enum error_code read_figures(struct service *service, const char *namespa
     enum error_code code = service_total(service, namespace, &rows, error);
     if (code)
         return code;
-    if (rows.count > 0) {
+    if (rows.count > 0 && !rows.items[0].unreadable) {
         const struct aggregate *total = rows.items[0].merged;
         figures->stamps = total->events;
         figures->size_bytes = (int64_t)figure(total, "total_size_bytes");

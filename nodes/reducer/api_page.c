@@ -9,23 +9,21 @@
 
 #define CURSOR_HEADER "X-Next-Cursor"
 
-void page_columns_add(struct page_columns *columns, const char *title, const char *within,
-                      const char *member)
+/* The weight among a range's parameters, in thousandths; 1000 when there is none that is well formed. */
+static int weight_of(const char *parameters, const char *end)
 {
-    if (columns->count == columns->capacity) {
-        columns->capacity = columns->capacity ? 2 * columns->capacity : 32;
-        columns->items = must_realloc(columns->items, columns->capacity * sizeof(*columns->items));
+    const char *p = memchr(parameters, ';', (size_t)(end - parameters));
+    for (; p; p = memchr(p, ';', (size_t)(end - p))) {
+        p++;
+        p += strspn(p, " \t");
+        if (end - p < 3 || strncasecmp(p, "q=", 2) != 0 || (p[2] != '0' && p[2] != '1'))
+            continue;
+        int weight = (p[2] - '0') * 1000, unit = 100;
+        for (p += p[3] == '.' ? 4 : 3; p < end && *p >= '0' && *p <= '9'; p++, unit /= 10)
+            weight += (*p - '0') * unit;
+        return weight > 1000 ? 1000 : weight;
     }
-    columns->items[columns->count++] =
-        (struct csv_column){.title = must_strdup(title), .within = within, .member = member};
-}
-
-void page_columns_fini(struct page_columns *columns)
-{
-    for (size_t i = 0; i < columns->count; i++)
-        free((char *)(uintptr_t)columns->items[i].title); /* our own copies */
-    free(columns->items);
-    *columns = (struct page_columns){0};
+    return 1000;
 }
 
 /* How much Accept likes a type: its q in thousandths, -1 when it does not name it. Of ranges that fit, the one
@@ -48,9 +46,8 @@ static int accepted(const char *accept, const char *type)
         else if (range_bytes == 3 && strncmp(range, "*/*", 3) == 0)
             told = 1;
         if (told > best) {
-            const char *q = memmem(range, (size_t)(p + bytes - range), "q=", 2);
             best = told;
-            quality = q ? (int)(strtod(q + 2, NULL) * 1000) : 1000;
+            quality = weight_of(range, p + bytes);
         }
         p += bytes;
         p += *p == ',';
@@ -58,13 +55,18 @@ static int accepted(const char *accept, const char *type)
     return quality;
 }
 
+/* More than JSON, or as much and by its name. */
+static bool prefers_csv(const char *accept)
+{
+    int csv = accepted(accept, "text/csv"), json = accepted(accept, "application/json");
+    return csv > 0 && (csv > json || (csv == json && strcasestr(accept, "text/csv")));
+}
+
 enum error_code page_wants_csv(struct http_request *request, bool *csv, struct error *error)
 {
     const char *format = http_query(request, "format");
     const char *accept = http_header(request, "Accept");
-    *csv = format ? strcmp(format, "csv") == 0
-                  : accept && strstr(accept, "csv") && accepted(accept, "text/csv") > 0 &&
-                        accepted(accept, "text/csv") >= accepted(accept, "application/json");
+    *csv = format ? strcmp(format, "csv") == 0 : accept && prefers_csv(accept);
     if (!format || *csv || strcmp(format, "json") == 0)
         return ERR_OK;
     return error_set_field(error, ERR_INVALID, "format",
@@ -96,7 +98,7 @@ enum error_code page_instant(struct http_request *request, const char *name, int
 }
 
 void page_answer(struct http_response *response, struct json *page,
-                 const struct page_columns *columns, bool csv)
+                 const struct csv_columns *columns, bool csv)
 {
     http_response_header(response, "Vary", "Accept");
     if (csv) {

@@ -2,8 +2,7 @@
 /* api_page.h - what the lists of the API share: which definition and group are asked for, and pages as JSON or
  * CSV.
  *
- * Owns      struct service_definition owns `stored`, struct group_question `made`, struct page_columns its
- *           titles.
+ * Owns      struct service_definition owns `stored`, struct group_question `made`.
  * Threads   Any; each request has its own.
  * Errors    ERR_INVALID names the parameter, its value and what is allowed.
  */
@@ -15,15 +14,6 @@
 
 /* -- pages -- */
 
-struct page_columns {
-    struct csv_column *items;
-    size_t count, capacity;
-};
-/* `title` is copied; within and member must outlive the columns. */
-void page_columns_add(struct page_columns *columns, const char *title, const char *within,
-                      const char *member);
-void page_columns_fini(struct page_columns *columns);
-
 /* format=json|csv, else what Accept prefers; JSON when it says nothing. */
 enum error_code page_wants_csv(struct http_request *request, bool *csv,
                                struct error *error) MUST_USE;
@@ -34,7 +24,7 @@ enum error_code page_instant(struct http_request *request, const char *name, int
                              struct error *error) MUST_USE; /* WINDOW_NO_TIME: not given */
 /* {items, next_cursor, ...} as it is, or its items as lines; the cursor is then a header. Takes page. */
 void page_answer(struct http_response *response, struct json *page,
-                 const struct page_columns *columns, bool csv);
+                 const struct csv_columns *columns, bool csv);
 
 /* -- rows -- */
 

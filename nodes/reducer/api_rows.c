@@ -51,25 +51,9 @@ static struct json *row_json(const struct aggregation_set *set, const struct que
 static const char *const members[] = {"type",  "version",  "window_start", "window_end",
                                       "group", "revision", "final",        NULL};
 
-/* A column for each different name; one that is called like a member of the row says where it is from. */
-static void add_value(struct page_columns *columns, const char *name)
-{
-    struct buffer title = {0};
-    bool taken = false;
-    for (size_t i = 0; i < columns->count; i++) {
-        const struct csv_column *column = &columns->items[i];
-        if (column->within && strcmp(column->member, name) == 0)
-            return;
-        taken = taken || strcmp(column->title, name) == 0;
-    }
-    buffer_append_format(&title, "%s%s", taken ? "values." : "", name);
-    page_columns_add(columns, buffer_text(&title), "values", name);
-    buffer_fini(&title);
-}
-
 /* Keys first, then measures, of one definition or of all that have windows in the order of their files: the
  * same whatever the rows are. */
-static void add_values(struct page_columns *columns, const struct aggregation_set *set,
+static void add_values(struct csv_columns *columns, const struct aggregation_set *set,
                        const struct aggregation *only)
 {
     bool distincts = false;
@@ -80,14 +64,14 @@ static void add_values(struct page_columns *columns, const struct aggregation_se
             if (only ? type != only : !set->windows[type->window].windowed)
                 continue;
             for (int k = 0; pass == 0 && k < group->count; k++)
-                add_value(columns, group->keys[k].name);
+                csv_columns_add_value(columns, group->keys[k].name);
             for (int m = 0; pass == 1 && m < type->measures_count; m++)
-                add_value(columns, type->measures[m].name);
+                csv_columns_add_value(columns, type->measures[m].name);
             distincts = distincts || type->distincts_count > 0;
         }
     }
     if (distincts)
-        add_value(columns, AGGREGATION_EXACT);
+        csv_columns_add_value(columns, AGGREGATION_EXACT);
 }
 
 /* -- cursors -- */
@@ -269,8 +253,10 @@ static struct json *page_json(const struct query_rows *rows, const struct questi
 {
     struct json *page = json_object();
     struct json *items = json_array();
-    for (int i = 0; i < rows->count; i++)
-        json_array_append(items, item(question->definition.set, &rows->items[i]));
+    for (int i = 0; i < rows->count; i++) {
+        if (!rows->items[i].unreadable)
+            json_array_append(items, item(question->definition.set, &rows->items[i]));
+    }
     json_object_set(page, "items", items);
     json_object_set(page, "next_cursor",
                     rows->more
@@ -292,13 +278,13 @@ static void answer_rows(struct http_request *request, struct http_response *resp
     if (code) {
         http_problem(response, &error);
     } else if (waited) {
-        struct page_columns columns = {0};
+        struct csv_columns columns = {0};
         for (int i = 0; question->csv && members[i]; i++)
-            page_columns_add(&columns, members[i], NULL, members[i]);
+            csv_columns_add(&columns, members[i], NULL, members[i]);
         if (question->csv)
             add_values(&columns, question->definition.set, question->definition.type);
         page_answer(response, page_json(&rows, question, row_json), &columns, question->csv);
-        page_columns_fini(&columns);
+        csv_columns_fini(&columns);
     }
     query_rows_fini(&rows);
     question_fini(question);
@@ -375,11 +361,11 @@ void handle_namespaces(struct http_request *request, struct http_response *respo
     if (code) {
         http_problem(response, &error);
     } else if (waited) {
-        struct page_columns columns = {0};
+        struct csv_columns columns = {0};
         if (question->csv)
             add_values(&columns, question->definition.set, question->definition.type);
         page_answer(response, page_json(&rows, question, total_json), &columns, question->csv);
-        page_columns_fini(&columns);
+        csv_columns_fini(&columns);
     }
     query_rows_fini(&rows);
     question_fini(question);

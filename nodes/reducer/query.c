@@ -103,7 +103,7 @@ static void release(struct postgres_value *values, int count)
         postgres_value_fini(&values[i]);
 }
 
-static bool read_row(const struct aggregation_set *set, const struct aggregation *definition,
+static void read_row(const struct aggregation_set *set, const struct aggregation *definition,
                      const struct postgres_rows *rows, int i, struct query_row *row)
 {
     size_t bytes, group_bytes;
@@ -118,10 +118,7 @@ static bool read_row(const struct aggregation_set *set, const struct aggregation
     if (row->window_ms > 0) /* as it was counted, which may be another length than now */
         row->merged->end_us = row->merged->start_us + row->window_ms * 1000;
     const char *state = postgres_rows_text(rows, i, STATE, &bytes);
-    if (aggregate_decode(row->merged, state, bytes))
-        return true;
-    aggregate_free(row->merged);
-    return false;
+    row->unreadable = !aggregate_decode(row->merged, state, bytes);
 }
 
 static bool same_key(const struct query_row *a, const struct query_row *b)
@@ -132,7 +129,21 @@ static bool same_key(const struct query_row *a, const struct query_row *b)
            memcmp(a->merged->group, b->merged->group, a->merged->group_bytes) == 0;
 }
 
-/* Rows of one key follow each other; they become one. Rows that cannot be read are left out. */
+/* What can be read of a key; when nothing can, the key stays, because pages are counted in keys. */
+static void merge_row(const struct query_row *row, struct query_row *into)
+{
+    if (row->unreadable) {
+        aggregate_free(row->merged);
+    } else if (into->unreadable) {
+        aggregate_free(into->merged);
+        *into = *row;
+    } else {
+        aggregate_merge(into->merged, row->merged);
+        aggregate_free(row->merged);
+    }
+}
+
+/* Rows of one key follow each other; they become one. */
 static void merge_rows(const struct aggregation_set *set, const struct aggregation *const *asked,
                        const struct postgres_rows *from, struct query_rows *rows)
 {
@@ -140,15 +151,12 @@ static void merge_rows(const struct aggregation_set *set, const struct aggregati
     rows->items = must_calloc((unsigned long)count + 1, sizeof(*rows->items));
     for (int i = 0; i < count; i++) {
         struct query_row row = {0};
-        if (!read_row(set, asked[postgres_rows_int(from, i, LOADED_N) - 1], from, i, &row))
-            continue;
+        read_row(set, asked[postgres_rows_int(from, i, LOADED_N) - 1], from, i, &row);
         struct query_row *last = rows->count > 0 ? &rows->items[rows->count - 1] : NULL;
-        if (last && same_key(last, &row)) {
-            aggregate_merge(last->merged, row.merged);
-            aggregate_free(row.merged);
-        } else {
+        if (last && same_key(last, &row))
+            merge_row(&row, last);
+        else
             rows->items[rows->count++] = row;
-        }
     }
 }
 

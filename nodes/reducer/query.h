@@ -19,6 +19,7 @@ struct query_row {
     int32_t definition; /* its number in the database */
     int64_t window_ms;  /* 0: for all time */
     bool final;
+    bool unreadable; /* no row of its key could be read: it has its place, but nothing to show */
 };
 
 struct query_rows {

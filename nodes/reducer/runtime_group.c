@@ -435,9 +435,12 @@ void runtime_tick(struct runtime *runtime, int64_t now_us)
         check_place(runtime);
         check_deserted(runtime, now_us);
     }
-    if (runtime->windows_open && now_us >= runtime->finalize_at_us && !runtime->resend) {
-        int64_t half_idle_ms = runtime->options.config->partition_idle_ms / 2;
-        runtime->finalize_at_us = now_us + (half_idle_ms < TICK_MS ? half_idle_ms : TICK_MS) * 1000;
+    bool due = runtime->windows_open ? now_us >= runtime->finalize_at_us
+                                     : now_us >= runtime->note_idle_at_us;
+    if (due && !runtime->resend) {
+        int64_t idle_ms = runtime->options.config->partition_idle_ms;
+        runtime->finalize_at_us = now_us + (idle_ms / 2 < TICK_MS ? idle_ms / 2 : TICK_MS) * 1000;
+        runtime->note_idle_at_us = now_us + idle_ms * 1000;
         finalize(runtime, now_us);
     }
 }

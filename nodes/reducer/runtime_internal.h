@@ -65,7 +65,7 @@ struct runtime {
     /* Partitions. */
     int64_t quiet_since_us[PARTITIONS_MAX]; /* monotonic time of the last record or assignment */
     enum idle_note idle[PARTITIONS_MAX];
-    int64_t stepped_at_us; /* the last step of the loop */
+    int64_t stepped_at_us;             /* the last step of the loop */
     int64_t hole_end[PARTITIONS_MAX];  /* offset after a hole that was looked at twice; 0: none */
     bool out_of_range[PARTITIONS_MAX]; /* the broker no longer has the record to be read next */
     bool any_out_of_range;
@@ -76,7 +76,8 @@ struct runtime {
     uint64_t pending[PARTITIONS_MAX]; /* a bit for each aggregation whose past is not counted yet */
     bool windows_open;                /* some windows may not be final */
     int64_t tick_at_us, finalize_at_us;
-    int64_t deserted_at_us; /* when to look for partitions that nobody took; INT64_MAX: not now */
+    int64_t note_idle_at_us; /* the same while none is open: people ask which partitions are idle */
+    int64_t deserted_at_us;  /* when to look for partitions that nobody took; INT64_MAX: not now */
     int deserted_ms;
 
     /* Shown to other threads. */

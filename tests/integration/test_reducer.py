@@ -287,6 +287,10 @@ def test_windows_become_final_once_when_the_partitions_are_idle(reduced):
     )
     assert len(rows) == 1
     assert get(reduced, "/api/v1/windows/open")["items"] == []
+    reduced.sql("UPDATE reducer_partitions SET idle_at = idle_at - interval '1 hour'")
+    wait_until(  # which is noted while nothing is open, too
+        lambda: all(item["idle"] for item in get(reduced, "/api/v1/watermark")["items"]), 60, "all idle"
+    )
     final_at = reduced.sql("SELECT final_at FROM aggregation_finals WHERE group_key = %s", namespace)
     produce(reduced, [stamp(namespace, 200)], partition=0)
     reduced.wait_total(namespace, 3)

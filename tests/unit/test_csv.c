@@ -72,12 +72,29 @@ START_TEST(test_items)
 }
 END_TEST
 
+START_TEST(test_columns_of_values)
+{
+    struct csv_columns columns = {0};
+    struct buffer text = {0};
+    csv_columns_add(&columns, "type", NULL, "type");
+    csv_columns_add_value(&columns, "n");
+    csv_columns_add_value(&columns, "type");
+    csv_columns_add_value(&columns, "values"); /* not a column of the row */
+    csv_columns_add_value(&columns, "n");
+    csv_head(&text, columns.items, columns.count);
+    ck_assert_str_eq(buffer_text(&text), "type,n,values.type,values\r\n");
+    csv_columns_fini(&columns);
+    buffer_fini(&text);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("csv");
     TCase *fields = tcase_create("fields");
     tcase_add_loop_test(fields, test_field, 0, (int)(sizeof cases / sizeof *cases));
     tcase_add_test(fields, test_items);
+    tcase_add_test(fields, test_columns_of_values);
     suite_add_tcase(suite, fields);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -17,17 +17,28 @@
 #define INTERVAL_MS_DEFAULT 1000
 #define WIDTH_DEFAULT 80
 #define HEIGHT_DEFAULT 24
-#define BARS_MAX 10 /* rows of the chart */
-#define AROUND_LINES                                                                               \
-    6 /* of the screen: title, head of the table, blank, name of the chart, problem, cursor */
-#define VALUES_MAX 24 /* measures shown as columns */
+#define BARS_MAX 10     /* rows of the chart */
+#define TABLE_LINES 3   /* of the screen around its rows: title, head, cursor */
+#define CHART_LINES 2   /* around its bars: blank, name of the measure */
+#define CHART_HEIGHT 8  /* a smaller screen has no chart */
+#define NARROW_WIDTH 40 /* a narrower one shows the time of day without the date */
+#define VALUES_MAX 24   /* measures shown as columns */
 
-static volatile sig_atomic_t stopped;
+#define CURSOR_OFF "\x1b[?25l"
+#define CURSOR_BACK "\r\x1b[K\x1b[?25h"
 
+static volatile sig_atomic_t stopped, at_rest, drawing; /* drawing: without a cursor */
+
+/* While it waits for an answer or for time to pass nothing is half printed: it ends at once. */
 static void on_signal(int number)
 {
     (void)number;
     stopped = 1;
+    if (!at_rest)
+        return;
+    if (drawing && write(STDOUT_FILENO, CURSOR_BACK, sizeof CURSOR_BACK - 1) < 0)
+        _exit(EXIT_NO);
+    _exit(EXIT_FINE);
 }
 
 struct show {
@@ -61,6 +72,13 @@ static bool add_keys(struct buffer *path, const struct text_list *keys)
     return true;
 }
 
+/* Parameters of the lists and of an explanation: a key that is called so is reached by --group only. */
+static const char *const show_parameters[] = {
+    "type",   "version", "group",  "from",  "to",    "window_ms",  "limit",
+    "cursor", "order",   "format", "after", "state", "timeout_ms", NULL};
+static const char *const explain_parameters[] = {
+    "type", "version", "window_start", "group", "after", "timeout_ms", NULL};
+
 static bool make_path(const struct show *show, int64_t limit, struct buffer *path)
 {
     char number[32];
@@ -79,8 +97,10 @@ static enum error_code ask(const struct show *show, int64_t limit, struct api_an
 {
     struct buffer path = {0};
     make_path(show, limit, &path); /* keys were looked at before */
+    at_rest = 1;
     enum error_code code =
         api_get(show->api, "GET", buffer_text(&path), CALL_TIMEOUT_MS, answer, error);
+    at_rest = 0;
     buffer_fini(&path);
     return code;
 }
@@ -108,6 +128,12 @@ static char *start_text(const struct json *item)
     if (bytes > 5 && strcmp(text + bytes - 5, ".000Z") == 0)
         strcpy(text + bytes - 5, "Z");
     return text;
+}
+
+static const char *time_of_day(const char *start)
+{
+    const char *time = strchr(start, 'T');
+    return time != NULL ? time + 1 : "";
 }
 
 /* Names of the columns of values: keys and measures of the first row; window times stand there already. */
@@ -148,7 +174,9 @@ static void append_table(const struct json *items, int rows, int width, struct b
     for (int row = 0; row < rows; row++) {
         const struct json *item = json_at(items, (size_t)row);
         bool timeless = json_type_of(json_get(item, "window_start")) == JSON_NULL;
-        text_list_add(&cells, start_text(item));
+        char *start = start_text(item);
+        add_cell(&cells, width < NARROW_WIDTH && !timeless ? time_of_day(start) : start);
+        free(start);
         add_cell(&cells, json_is_true(json_get(item, "final")) ? "final" : timeless ? "-" : "open");
         for (int i = 0; i < count; i++)
             text_list_add(&cells, value_text(json_get(json_get(item, "values"), names[i])));
@@ -169,6 +197,21 @@ static const char *measure_of(const struct show *show, const struct json *items)
     return show->measure;
 }
 
+/* What does not fit is cut at its end, and groups tell bars of one time apart. */
+static bool group_comes_first(const struct json *items, int rows, int width)
+{
+    bool long_one = false;
+    for (int row = 0; row < rows; row++) {
+        const struct json *item = json_at(items, (size_t)row);
+        char *start = start_text(item), *group = value_text(json_get(item, "group"));
+        size_t bytes = strlen(time_of_day(start)) + 1 + strlen(group);
+        long_one = long_one || bytes > (size_t)width / FRAME_LABEL_SHARE;
+        free(start);
+        free(group);
+    }
+    return long_one;
+}
+
 static void append_chart(const struct show *show, const struct json *items, int rows, int width,
                          struct buffer *out)
 {
@@ -178,13 +221,15 @@ static void append_chart(const struct show *show, const struct json *items, int 
     if (measure == NULL || rows == 0)
         return;
     rows = rows < BARS_MAX ? rows : BARS_MAX;
+    bool group_first = group_comes_first(items, rows, width);
     for (int row = 0; row < rows; row++) {
         const struct json *item = json_at(items, (size_t)row);
         const struct json *value = json_get(json_get(item, "values"), measure);
         char *start = start_text(item), *group = value_text(json_get(item, "group"));
-        const char *time = strchr(start, 'T') != NULL ? strchr(start, 'T') + 1 : "";
+        const char *time = time_of_day(start);
         struct buffer label = {0};
-        buffer_append_format(&label, "%s%s%s", time, time[0] && group[0] ? " " : "", group);
+        buffer_append_format(&label, "%s%s%s", group_first ? group : time,
+                             time[0] && group[0] ? " " : "", group_first ? time : group);
         text_list_add(&labels, buffer_take(&label));
         bars[row] = (struct frame_bar){.label = labels.items[row],
                                        .known = json_type_of(value) == JSON_NUMBER,
@@ -214,10 +259,14 @@ static void make_frame(const struct show *show, const struct json *items, const 
                        int width, int height, struct buffer *out)
 {
     int found = (int)json_size(items);
-    int room = height > AROUND_LINES + 2 ? height - AROUND_LINES : 2;
-    int bars = found < room / 2 ? found : room / 2;
-    bars = bars < BARS_MAX ? bars : BARS_MAX;
-    int rows = found < room - bars ? found : room - bars;
+    int room = height - TABLE_LINES - (problem[0] != '\0'), bars = 0;
+    if (height >= CHART_HEIGHT) {
+        room -= CHART_LINES;
+        bars = found < room / 2 ? found : room / 2;
+        bars = bars < BARS_MAX ? bars : BARS_MAX;
+    }
+    room = room > bars ? room - bars : 0;
+    int rows = found < room ? found : room;
     char *title = plain_text(show->name), *plain = plain_text(problem);
     buffer_append_format(out, "%.*s\n", width, title);
     if (found == 0)
@@ -251,8 +300,10 @@ static void wait_interval(const struct show *show)
 {
     struct timespec interval = {.tv_sec = show->interval_ms / 1000,
                                 .tv_nsec = show->interval_ms % 1000 * 1000000};
+    at_rest = 1;
     if (!stopped)
-        nanosleep(&interval, NULL); /* a signal ends it */
+        nanosleep(&interval, NULL);
+    at_rest = 0;
 }
 
 static int follow_on_screen(struct show *show)
@@ -280,14 +331,15 @@ static int follow_on_screen(struct show *show)
             lines = 0;
         }
         width_before = width;
-        fputs(lines == 0 ? "\x1b[?25l" : "", stdout); /* no cursor while it moves */
+        fputs(lines == 0 ? CURSOR_OFF : "", stdout); /* none while it moves */
+        drawing = 1;
         make_frame(show, show->told, error.text, width, height, &frame);
         lines = draw(&frame, lines);
         buffer_fini(&frame);
         wait_interval(show);
     }
     if (answered)
-        fputs("\r\x1b[K\x1b[?25h", stdout);
+        fputs(CURSOR_BACK, stdout);
     return outcome;
 }
 
@@ -319,34 +371,24 @@ static void print_line(const struct json *item)
     free(start);
 }
 
-/* The columns that the reducer gives: members of the row, then its values; of those that are called like a
- * member the title says so. */
+/* The columns that the reducer gives: members of the row, then its values. */
 static void print_csv(const struct json *item, bool with_head)
 {
     static const char *const members[] = {"type",  "version",  "window_start", "window_end",
                                           "group", "revision", "final"};
-    enum { MEMBERS = sizeof members / sizeof *members };
     const struct json *values = json_get(item, "values");
-    struct csv_column *columns = must_calloc(MEMBERS + json_size(values), sizeof *columns);
-    struct text_list titles = {0};
+    struct csv_columns columns = {0};
     struct buffer text = {0};
-    for (size_t i = 0; i < MEMBERS; i++)
-        columns[i] = (struct csv_column){members[i], NULL, members[i]};
-    for (size_t i = 0; i < json_size(values); i++) {
-        const char *name = json_name_at(values, i, NULL);
-        bool taken = json_get(item, name) != NULL;
-        struct buffer title = {0};
-        buffer_append_format(&title, "%s%s", taken ? "values." : "", name);
-        text_list_add(&titles, buffer_take(&title));
-        columns[MEMBERS + i] = (struct csv_column){titles.items[i], "values", name};
-    }
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        csv_columns_add(&columns, members[i], NULL, members[i]);
+    for (size_t i = 0; i < json_size(values); i++)
+        csv_columns_add_value(&columns, json_name_at(values, i, NULL));
     if (with_head)
-        csv_head(&text, columns, MEMBERS + json_size(values));
-    csv_item(&text, columns, MEMBERS + json_size(values), item);
+        csv_head(&text, columns.items, columns.count);
+    csv_item(&text, columns.items, columns.count, item);
     fwrite(text.data, 1, text.bytes, stdout);
     buffer_fini(&text);
-    free_cells(&titles);
-    free(columns);
+    csv_columns_fini(&columns);
 }
 
 /* Rows that are new or changed since the last look, the oldest first. */
@@ -446,6 +488,24 @@ static int show_once(const struct show *show)
     return EXIT_FINE;
 }
 
+/* A measure that no row can have. Without rows nobody knows. */
+static int check_measure(const struct command *command, const struct show *show)
+{
+    struct api_answer answer = {0};
+    struct error error = {0};
+    int outcome = EXIT_GO_ON;
+    if (ask(show, 1, &answer, &error) != ERR_OK) {
+        outcome = fail(&error);
+    } else {
+        const struct json *item = json_at(json_get(answer.body, "items"), 0);
+        if (item != NULL && json_get(json_get(item, "values"), show->measure) == NULL)
+            outcome = usage_fault(command, "--measure %s: %s has no such measure", show->measure,
+                                  show->name);
+    }
+    api_answer_fini(&answer);
+    return outcome;
+}
+
 static int show_rows(struct show *show)
 {
     struct sigaction action = {.sa_handler = on_signal};
@@ -456,12 +516,32 @@ static int show_rows(struct show *show)
     return show->screen ? follow_on_screen(show) : follow_as_lines(show);
 }
 
-static int check_keys(const struct command *command, const struct text_list *keys)
+static bool same_name(const char *key, const char *other)
+{
+    size_t bytes = strcspn(key, "=");
+    return strncmp(key, other, bytes) == 0 && (other[bytes] == '\0' || other[bytes] == '=');
+}
+
+static int check_keys(const struct command *command, const struct text_list *keys,
+                      const char *const *parameters)
 {
     struct buffer path = {0};
     bool fine = add_keys(&path, keys);
     buffer_fini(&path);
-    return fine ? EXIT_GO_ON : usage_fault(command, "--key must be NAME=VALUE");
+    if (!fine)
+        return usage_fault(command, "--key must be NAME=VALUE");
+    for (size_t i = 0; i < keys->count; i++) {
+        int bytes = (int)strcspn(keys->items[i], "=");
+        for (int j = 0; parameters[j] != NULL; j++)
+            if (same_name(keys->items[i], parameters[j]))
+                return usage_fault(command,
+                                   "--key %.*s: the API has a parameter of that name; use --group",
+                                   bytes, keys->items[i]);
+        for (size_t j = 0; j < i; j++)
+            if (same_name(keys->items[i], keys->items[j]))
+                return usage_fault(command, "--key %.*s is given twice", bytes, keys->items[i]);
+    }
+    return EXIT_GO_ON;
 }
 
 static int run_show(const struct ctl *ctl, const struct command *command, int argc, char **argv)
@@ -488,14 +568,16 @@ static int run_show(const struct ctl *ctl, const struct command *command, int ar
         {.name = NULL}};
     int outcome = arguments_parse(command, table, argc, argv, 1, 1, &names);
     if (outcome == EXIT_GO_ON)
-        outcome = check_keys(command, &show.keys);
+        outcome = check_keys(command, &show.keys, show_parameters);
     if (outcome == EXIT_GO_ON && show.as_json && show.as_csv)
         outcome = usage_fault(command, "--json and --csv exclude each other");
     if (outcome == EXIT_GO_ON) {
         show.name = names.items[0];
         show.screen = isatty(STDOUT_FILENO) != 0 && !show.as_json && !show.as_csv;
         show.api = api_new(ctl, ctl->config->reducer_url);
-        outcome = show_rows(&show);
+        outcome = show.measure != NULL ? check_measure(command, &show) : EXIT_GO_ON;
+        if (outcome == EXIT_GO_ON)
+            outcome = show_rows(&show);
         api_free(show.api);
     }
     json_release(show.told);
@@ -565,7 +647,7 @@ static int run_explain(const struct ctl *ctl, const struct command *command, int
         {.name = NULL}};
     int outcome = arguments_parse(command, table, argc, argv, 1, 1, &names);
     if (outcome == EXIT_GO_ON)
-        outcome = check_keys(command, &keys);
+        outcome = check_keys(command, &keys, explain_parameters);
     if (outcome == EXIT_GO_ON) {
         buffer_append_text(&path, "/api/v1/windows/explain");
         append_query(&path, "type", names.items[0]);
@@ -588,8 +670,9 @@ const struct command aggregation_row_commands[] = {
          "NAME [--follow] [--group GROUP | --key NAME=VALUE]... [--state open|final] [--limit N]"
          " [--measure NAME]\n       [--interval MS] [--version VERSION] [--json | --csv]",
      .prose = "On a terminal --follow draws the table again in place, with bars of the measure "
-              "(the first\nnumber without --measure), until Ctrl-C. Elsewhere it prints each row "
-              "that is new or changed.",
+              "(the first\nnumber without --measure), until Ctrl-C. Elsewhere it prints each of "
+              "the newest --limit rows\nthat is new or changed; when more change within "
+              "--interval, give a larger --limit.",
      .example =
          "bridgectl aggregations show time_window --follow --measure stamps_per_second\n"
          "bridgectl aggregations show workflow_status_distribution --key namespace=demo --csv",
