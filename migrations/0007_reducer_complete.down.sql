@@ -6,7 +6,8 @@ ALTER TABLE aggregation_rows DROP CONSTRAINT aggregation_rows_pkey,
     ADD PRIMARY KEY (definition, window_ms, window_start, group_key, partition);
 DROP INDEX aggregation_rows_by_start;
 CREATE INDEX aggregation_rows_newest ON aggregation_rows (window_start, definition, group_key, window_ms);
-ALTER TABLE aggregation_definitions DROP COLUMN document;
+ALTER TABLE aggregation_definitions DROP COLUMN document, DROP COLUMN size_ms,
+    DROP COLUMN tolerance_ms, DROP COLUMN groups, DROP COLUMN counted_otherwise;
 DROP TABLE reducer_gaps;
 
 DROP INDEX aggregation_rows_open;

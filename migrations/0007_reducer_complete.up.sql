@@ -26,6 +26,14 @@ CREATE INDEX reducer_gaps_unfilled ON reducer_gaps (noted_at) WHERE filled_at IS
 -- another version. Null: no reducer has had the file since.
 ALTER TABLE aggregation_definitions ADD COLUMN document json;
 
+-- How reducers count it besides what its file says, so that rows are held against the topic by the same settings.
+-- Null: no reducer has had the file since.
+ALTER TABLE aggregation_definitions
+    ADD COLUMN size_ms bigint,      -- of its windows; 0: all time
+    ADD COLUMN tolerance_ms bigint, -- by which watermarks stay behind
+    ADD COLUMN groups integer,      -- at most in a window on a partition
+    ADD COLUMN counted_otherwise boolean NOT NULL DEFAULT false; -- one of them, or lateness_ms, was another once
+
 -- Rows of a definition by their windows: how lists of rows walk through them, both ways, and how a partition
 -- finds its own. The key leads by the group, for the windows of one group.
 DROP INDEX aggregation_rows_newest;

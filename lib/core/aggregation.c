@@ -266,6 +266,27 @@ static struct json *describe_window(const struct aggregation_window *window)
     return described;
 }
 
+/* Definitions share windows, so all of them are numbered anew. */
+bool aggregation_set_window(struct aggregation_set *set, int index, int64_t size_us,
+                            int64_t lateness_us)
+{
+    struct aggregation_window windows[AGGREGATIONS_MAX];
+    for (int i = 0; i < set->count; i++)
+        windows[i] = set->windows[set->items[i]->window];
+    struct aggregation_window *window = &windows[index];
+    bool hops = window->hop_us != window->size_us;
+    if (window->windowed != (size_us > 0) ||
+        (hops && (size_us % window->hop_us || size_us / window->hop_us > AGGREGATION_WINDOWS_MAX)))
+        return false;
+    window->size_us = size_us;
+    window->hop_us = hops ? window->hop_us : size_us;
+    window->lateness_us = lateness_us;
+    set->windows_count = 0;
+    for (int i = 0; i < set->count; i++)
+        set->items[i]->window = aggregation_intern_window(set, &windows[i]);
+    return true;
+}
+
 struct json *aggregation_describe(const struct aggregation_set *set,
                                   const struct aggregation *aggregation)
 {

@@ -255,6 +255,10 @@ const struct aggregation *aggregation_set_parse(struct aggregation_set *set, con
 /* NULL when there is none. */
 const struct aggregation *aggregation_set_find(const struct aggregation_set *set, const char *name,
                                                size_t bytes);
+/* Other windows for one of the definitions; size_us 0: one row for all time. false: it cannot have such. The
+ * numbers of windows change, so nothing may have been counted by the set before. */
+bool aggregation_set_window(struct aggregation_set *set, int index, int64_t size_us,
+                            int64_t lateness_us) MUST_USE;
 /* The file as JSON, its window with what the options say where the file says nothing. */
 struct json *aggregation_describe(const struct aggregation_set *set,
                                   const struct aggregation *aggregation) MUST_USE;

@@ -275,6 +275,7 @@ static void *run(void *argument)
         leave_out_taken(backfill);
         backfill->store = store_new(options->database_url, options->topic, options->instance_id,
                                     options->aggregations);
+        store_set(backfill->store, runtime_settings(options->config));
         store_count_the_past(backfill->store);
         reducer_init(&backfill->reducer, options->aggregations,
                      options->config->aggregation_watermark_tolerance_ms * 1000);

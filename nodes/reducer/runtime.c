@@ -413,6 +413,7 @@ enum error_code runtime_start(struct runtime **runtime, const struct runtime_opt
     made->deserted_at_us = INT64_MAX;
     made->store = store_new(options->database_url, options->topic, options->instance_id,
                             options->aggregations);
+    store_set(made->store, runtime_settings(options->config));
     made->kafka_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     made->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     reducer_init(&made->reducer, options->aggregations,

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "core/aggregation.h"
 #include "core/event_routes.h"
+#include "reducer/store.h"
 
 #define AGGREGATION_OF_TOTALS "namespace_total" /* what /api/v1/namespaces shows */
 
@@ -43,6 +44,7 @@ void runtime_free(struct runtime *runtime); /* NULL is fine */
 
 /* What the options say about memory and groups. */
 struct reducer_bounds runtime_bounds(const struct config *config);
+struct store_settings runtime_settings(const struct config *config);
 
 struct runtime_status {
     bool database_ok;

@@ -14,6 +14,12 @@ static size_t limit_bytes(const struct runtime *runtime)
     return bound + bound / OVERDRAFT_SHARE;
 }
 
+struct store_settings runtime_settings(const struct config *config)
+{
+    return (struct store_settings){.tolerance_ms = config->aggregation_watermark_tolerance_ms,
+                                   .groups = (int32_t)config->max_aggregation_groups};
+}
+
 struct reducer_bounds runtime_bounds(const struct config *config)
 {
     return (struct reducer_bounds){

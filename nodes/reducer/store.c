@@ -77,6 +77,8 @@ struct store *store_new(const char *url, const char *topic, const char *instance
     return store;
 }
 
+void store_set(struct store *store, struct store_settings settings) { store->settings = settings; }
+
 void store_free(struct store *store)
 {
     if (!store)

@@ -32,6 +32,12 @@ struct store_assignment {
     uint64_t pending;  /* a bit for each aggregation whose past is to be counted first */
 };
 
+/* By what rows are counted besides the definitions; written down with them. */
+struct store_settings {
+    int64_t tolerance_ms; /* of watermarks */
+    int32_t groups;       /* of an aggregation in one window on one partition */
+};
+
 /* The set must outlive the store. */
 struct store *store_new(const char *url, const char *topic, const char *instance,
                         const struct aggregation_set *set) MUST_USE;
@@ -49,6 +55,8 @@ enum error_code store_assign(struct store *store, const int32_t *partitions, int
 /* Tells the core which windows were pruned; part of store_load. */
 enum error_code store_load_pruned(struct store *store, struct reducer *reducer,
                                   struct error *error) MUST_USE;
+/* Before store_register. */
+void store_set(struct store *store, struct store_settings settings);
 /* The name under which partitions are taken on from now on. */
 void store_set_instance(struct store *store, const char *instance);
 /* Partitions that were assigned to this instance last and are not among those given: nobody took them since. */

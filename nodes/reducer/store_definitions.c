@@ -5,18 +5,22 @@
 
 #include "reducer/store_internal.h"
 
-enum { DEFINITION_VALUES = 9 };
+enum { DEFINITION_VALUES = 12 };
 
 /* The row of a definition, made or kept; of a known one only what does not change what counts is renewed. */
 static const char sql_register[] =
     "INSERT INTO aggregation_definitions AS d (name, version, content_hash, keys, measures, cells,"
-    " lateness_ms, retention_days, document)"
-    " VALUES ($1, $2, $3, $4::text[], $5::text[], $6::int4[], $7, $8, $9::json)"
+    " lateness_ms, retention_days, document, size_ms, tolerance_ms, groups)"
+    " VALUES ($1, $2, $3, $4::text[], $5::text[], $6::int4[], $7, $8, $9::json, $10, $11, $12)"
     " ON CONFLICT (name, version) DO UPDATE SET"
     " content_hash = coalesce(d.content_hash, excluded.content_hash),"
     " keys = CASE WHEN d.content_hash IS NULL THEN excluded.keys ELSE d.keys END,"
     " measures = CASE WHEN d.content_hash IS NULL THEN excluded.measures ELSE d.measures END,"
     " cells = CASE WHEN d.content_hash IS NULL THEN excluded.cells ELSE d.cells END,"
+    " counted_otherwise = d.counted_otherwise OR (d.size_ms IS NOT NULL AND"
+    "   (d.lateness_ms, d.size_ms, d.tolerance_ms, d.groups) <> (excluded.lateness_ms,"
+    "    excluded.size_ms, excluded.tolerance_ms, excluded.groups)),"
+    " size_ms = excluded.size_ms, tolerance_ms = excluded.tolerance_ms, groups = excluded.groups,"
     " lateness_ms = excluded.lateness_ms, retention_days = excluded.retention_days,"
     " document = CASE WHEN coalesce(d.content_hash, excluded.content_hash) = excluded.content_hash"
     " THEN excluded.document ELSE d.document END"
@@ -46,9 +50,11 @@ static int cell_of(const struct aggregation_measure *measure)
     return -1;
 }
 
-static void describe(const struct aggregation_set *set, const struct aggregation *definition,
+static void describe(const struct store *store, const struct aggregation *definition,
                      struct postgres_value values[DEFINITION_VALUES])
 {
+    const struct aggregation_set *set = store->set;
+    const struct aggregation_window *window = &set->windows[definition->window];
     const struct aggregation_group *group = &set->groups[definition->group];
     postgres_set_string(&values[0], definition->name);
     postgres_set_string(&values[1], definition->version);
@@ -66,11 +72,14 @@ static void describe(const struct aggregation_set *set, const struct aggregation
         else
             postgres_push_int4(&values[5], cell);
     }
-    postgres_set_int8(&values[6], set->windows[definition->window].lateness_us / 1000);
+    postgres_set_int8(&values[6], window->lateness_us / 1000);
     postgres_set_int4(&values[7], (int32_t)definition->retention_days);
     char *document = json_to_text(definition->document);
     postgres_set_string(&values[8], document);
     free(document);
+    postgres_set_int8(&values[9], window->windowed ? window->size_us / 1000 : 0);
+    postgres_set_int8(&values[10], store->settings.tolerance_ms);
+    postgres_set_int4(&values[11], store->settings.groups);
 }
 
 static enum error_code register_one(struct store *store, int number, struct error *error)
@@ -78,7 +87,7 @@ static enum error_code register_one(struct store *store, int number, struct erro
     const struct aggregation *definition = store->set->items[number];
     struct postgres_value values[DEFINITION_VALUES] = {0};
     struct postgres_rows *rows = NULL;
-    describe(store->set, definition, values);
+    describe(store, definition, values);
     enum error_code code =
         postgres_query(store->load, sql_register, values, DEFINITION_VALUES, &rows, error);
     for (int i = 0; i < DEFINITION_VALUES; i++)

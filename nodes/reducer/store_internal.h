@@ -28,6 +28,7 @@ struct store {
     const struct aggregation_set *set;
     int32_t ids[AGGREGATIONS_MAX]; /* of the set's definitions in aggregation_definitions */
     bool registered;
+    struct store_settings settings;
     bool of_the_past; /* counts what came before: holds partitions, moves no offsets and no lanes */
     /* The snapshot: parameters of the statements of one transaction. */
     struct postgres_value fence[FENCE_COLUMNS];

@@ -29,42 +29,60 @@ static bool same_text(const struct postgres_rows *rows, int row, int column, con
     return found && bytes == strlen(text) && memcmp(found, text, bytes) == 0;
 }
 
-static enum error_code check_definition(const struct aggregation_set *set,
-                                        const struct aggregation *definition,
-                                        const struct postgres_rows *rows, int row,
-                                        struct error *error)
+/* Takes the windows and the rules of a definition from its row. */
+static enum error_code take_definition(struct store *store, struct aggregation_set *set, int index,
+                                       const struct postgres_rows *rows, int row,
+                                       struct store_counted *counted, struct error *error)
 {
-    int64_t lateness_ms = set->windows[definition->window].lateness_us / 1000;
+    const struct aggregation *definition = set->items[index];
     if (!postgres_rows_null(rows, row, 3) && !same_text(rows, row, 3, definition->content_hash))
         return error_set(error, ERR_CONFIG,
                          "the file of the aggregation %s %s counts something else than reducers do "
                          "under this version",
                          definition->name, definition->version);
-    if (postgres_rows_int(rows, row, 4) != lateness_ms)
-        return error_set(
-            error, ERR_CONFIG,
-            "the aggregation %s has an allowed lateness of %lld ms here and of %lld ms "
-            "at the reducers: set AGGREGATION_ALLOWED_LATENESS_MS as they have it",
-            definition->name, (long long)lateness_ms, (long long)postgres_rows_int(rows, row, 4));
+    if (postgres_rows_null(rows, row, 5))
+        return error_set(error, ERR_CONFIG,
+                         "by which settings reducers count the aggregation %s %s is not known: no "
+                         "reducer has had its file since the last migration of the schema",
+                         definition->name, definition->version);
+    const struct store_settings settings = {.tolerance_ms = postgres_rows_int(rows, row, 6),
+                                            .groups = (int32_t)postgres_rows_int(rows, row, 7)};
+    if (counted->known && (settings.tolerance_ms != counted->settings.tolerance_ms ||
+                           settings.groups != counted->settings.groups))
+        return error_set(error, ERR_CONFIG,
+                         "reducers have counted the aggregation %s %s by another "
+                         "AGGREGATION_WATERMARK_TOLERANCE_MS or MAX_AGGREGATION_GROUPS than others",
+                         definition->name, definition->version);
+    if (!aggregation_set_window(set, index, postgres_rows_int(rows, row, 5) * 1000,
+                                postgres_rows_int(rows, row, 4) * 1000))
+        return error_set(error, ERR_CONFIG,
+                         "the aggregation %s %s has other windows here than at the reducers",
+                         definition->name, definition->version);
+    counted->known |= UINT64_C(1) << index;
+    counted->settings = settings;
+    if (postgres_rows_bool(rows, row, 8))
+        counted->otherwise |= UINT64_C(1) << index;
+    store->ids[index] = (int32_t)postgres_rows_int(rows, row, 0);
     return ERR_OK;
 }
 
-enum error_code store_look_up(struct store *store, const char *cluster_id, struct error *error)
+enum error_code store_look_up(struct store *store, const char *cluster_id,
+                              struct aggregation_set *set, struct store_counted *counted,
+                              struct error *error)
 {
-    static const char sql[] =
-        "SELECT id, name, version, content_hash, lateness_ms FROM aggregation_definitions";
+    static const char sql[] = "SELECT id, name, version, content_hash, lateness_ms, size_ms,"
+                              " tolerance_ms, groups, counted_otherwise"
+                              " FROM aggregation_definitions";
     struct postgres_rows *rows = NULL;
     free(store->cluster_id);
     store->cluster_id = must_strdup(cluster_id);
+    *counted = (struct store_counted){0};
     enum error_code code = postgres_query(store->load, sql, NULL, 0, &rows, error);
     for (int row = 0; !code && row < postgres_rows_count(rows); row++) {
-        for (int i = 0; i < store->set->count && !code; i++) {
-            const struct aggregation *definition = store->set->items[i];
-            if (!same_text(rows, row, 1, definition->name) ||
-                !same_text(rows, row, 2, definition->version))
-                continue;
-            store->ids[i] = (int32_t)postgres_rows_int(rows, row, 0);
-            code = check_definition(store->set, definition, rows, row, error);
+        for (int i = 0; i < set->count && !code; i++) {
+            if (same_text(rows, row, 1, set->items[i]->name) &&
+                same_text(rows, row, 2, set->items[i]->version))
+                code = take_definition(store, set, i, rows, row, counted, error);
         }
     }
     postgres_rows_free(rows);
@@ -143,31 +161,6 @@ static void set_windows(const struct store *store, struct postgres_value *values
         postgres_push_int4(&values[0], store->ids[i]);
         postgres_push_int8(&values[1], window->windowed ? window->size_us / 1000 : 0);
     }
-}
-
-enum error_code store_check_windows(struct store *store, struct error *error)
-{
-    static const char sql[] =
-        "SELECT d.name FROM unnest($1::int4[], $2::int8[]) AS u (definition, window_ms)"
-        " JOIN aggregation_definitions d ON d.id = u.definition"
-        " WHERE EXISTS (SELECT FROM aggregation_rows r WHERE r.definition = u.definition)"
-        " AND NOT EXISTS (SELECT FROM aggregation_rows r WHERE r.definition = u.definition"
-        "   AND r.window_ms = u.window_ms) LIMIT 1";
-    struct postgres_value values[2] = {0};
-    struct postgres_rows *rows = NULL;
-    set_windows(store, values);
-    enum error_code code = postgres_query(store->load, sql, values, 2, &rows, error);
-    postgres_values_fini(values, 2);
-    if (!code && postgres_rows_count(rows) > 0) {
-        size_t bytes;
-        const char *name = postgres_rows_text(rows, 0, 0, &bytes);
-        code = error_set(error, ERR_CONFIG,
-                         "all rows of the aggregation %.*s have windows of another length than "
-                         "here: set AGGREGATION_WINDOW_SIZE_MS as the reducers have it",
-                         (int)bytes, name);
-    }
-    postgres_rows_free(rows);
-    return code;
 }
 
 /* Rows that store_load_rows passes over. */

@@ -19,13 +19,19 @@
 
 #define STORE_NOT_COUNTED INT64_MAX /* an aggregation has not begun in a partition */
 
-/* Instead of store_register and store_use_cluster: nothing is written. Aggregations that no reducer has loaded yet
- * have no rows. ERR_CONFIG: one counts otherwise than what is written down under its name and version. */
+/* How reducers count, as they wrote it down; a bit for each aggregation of the set. */
+struct store_counted {
+    uint64_t known; /* to a reducer; the others have no rows */
+    uint64_t
+        otherwise; /* counted by other settings before, so that the topic does not say what is right */
+    struct store_settings settings; /* when any is known */
+};
+/* Instead of store_register and store_use_cluster: nothing is written. The windows of the set, which is the
+ * store's, become those of the reducers. ERR_CONFIG: an aggregation counts otherwise than what is written down
+ * under its name and version, or it is not known by which settings. */
 enum error_code store_look_up(struct store *store, const char *cluster_id,
+                              struct aggregation_set *set, struct store_counted *counted,
                               struct error *error) MUST_USE;
-
-/* ERR_CONFIG: an aggregation has rows, and none with the windows that it has here. */
-enum error_code store_check_windows(struct store *store, struct error *error) MUST_USE;
 
 struct store_picture {
     int64_t next_offset;

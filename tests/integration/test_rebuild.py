@@ -53,8 +53,8 @@ def wait_counted(bridge) -> None:
     wait_until(there, 120, "all records to be counted")
 
 
-def rebuild(bridge, *arguments) -> tuple[int, dict]:
-    done = bridge.bridgectl("rebuild", *arguments, "--json", check=False)
+def rebuild(bridge, *arguments, **environment) -> tuple[int, dict]:
+    done = bridge.bridgectl("rebuild", *arguments, "--json", check=False, **environment)
     assert done.returncode in (0, 1), done.stderr
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
@@ -95,16 +95,41 @@ def test_a_damaged_row_is_named_and_mended_while_the_reducer_runs(counted):
     plain = counted.bridgectl("rebuild", "--verify", check=False)
     assert plain.returncode == 1 and "first difference: partition" in plain.stdout, plain.stdout
 
-    for name, value in {"AGGREGATION_WINDOW_SIZE_MS": "1000", "MAX_AGGREGATION_GROUPS": "1"}.items():
-        done = counted.bridgectl("rebuild", "--repair", check=False, **{name: value})
-        assert done.returncode != 0 and name in done.stderr, done.stderr
-    status, told = rebuild(counted, "--repair")
+    others = {  # settings that are not the reducers', which do not matter
+        "AGGREGATION_WINDOW_SIZE_MS": "1000",
+        "AGGREGATION_ALLOWED_LATENESS_MS": "1",
+        "AGGREGATION_WATERMARK_TOLERANCE_MS": "0",
+        "MAX_AGGREGATION_GROUPS": "1",
+    }
+    status, told = rebuild(counted, "--repair", **others)
     assert (status, told["rows_repaired"]) == (0, 1 + len(removed)), told
     assert rebuild(counted, "--verify")[0] == 0
     # The reducer finds itself fenced, loads the rows as they were mended, and counts on.
     fill_topic(counted, "--events", 3000, "--first-seq", 3001)
     wait_counted(counted)
     assert rebuild(counted, "--verify")[0] == 0
+
+
+def test_nothing_is_compared_by_guess(counted):
+    """A topic or files that reducers do not have, and rows that other settings made."""
+
+    def refused(*arguments, **environment) -> str:
+        done = counted.bridgectl("rebuild", *arguments, check=False, **environment)
+        assert done.returncode == 1, done.stdout
+        return done.stderr
+
+    assert "does not exist" in refused("--verify", KAFKA_WORKFLOW_TOPIC="nothere")
+    assert "nothere" not in counted.bridgectl("topics", "list", check=False).stdout
+    assert "no reducer has counted" in refused("--verify", CONTRACTS_DIR="/nonexistent")
+    counted.reducer.stop()
+    counted.environment["MAX_AGGREGATION_GROUPS"] = "5000"
+    counted.start_reducer()
+    noted = "SELECT bool_and(counted_otherwise) FROM aggregation_definitions"
+    wait_until(lambda: counted.sql(noted)[0][0], 120, "the new settings to be written down")
+    assert "other settings before" in refused("--repair")
+    assert rebuild(counted, "--repair", "--accept")[0] == 0
+    counted.sql("UPDATE aggregation_definitions SET size_ms = NULL RETURNING 1")
+    assert "is not known" in refused("--verify")
 
 
 def test_rows_are_equal_under_a_running_load(bridge):

@@ -429,6 +429,24 @@ START_TEST(an_aggregation_that_does_not_count_makes_no_dead_letters)
 }
 END_TEST
 
+START_TEST(windows_become_those_of_the_reducers)
+{
+    const struct aggregation *orders = add_text(set, "orders.yaml", HEAD COUNT_ONE);
+    const struct aggregation *all =
+        add_text(set, "all.yaml", "name: everything\nversion: 1.0.0\n" COUNT_ONE);
+    const struct aggregation *ever =
+        add_text(set, "ever.yaml", "name: ever\nversion: 1.0.0\nwindow: {type: none}\n" COUNT_ONE);
+    int64_t before_us = set->windows[orders->window].size_us;
+    ck_assert(aggregation_set_window(set, all->index, 7000000, 9000000));
+    ck_assert_int_eq(set->windows[all->window].size_us, 7000000);
+    ck_assert_int_eq(set->windows[all->window].hop_us, 7000000);
+    ck_assert_int_eq(set->windows[all->window].lateness_us, 9000000);
+    ck_assert_int_eq(set->windows[orders->window].size_us, before_us);
+    ck_assert(!set->windows[ever->window].windowed);
+    ck_assert(!aggregation_set_window(set, ever->index, 7000000, 0));
+}
+END_TEST
+
 START_TEST(small_sets_stand_in_their_row_and_large_ones_do_not)
 {
     char payload[64];
@@ -466,6 +484,7 @@ int main(void)
     tcase_add_loop_test(tests, filters_say_which_events_count, 0,
                         (int)(sizeof(conditions) / sizeof(conditions[0])));
     tcase_add_test(tests, groups_of_several_keys_are_lists);
+    tcase_add_test(tests, windows_become_those_of_the_reducers);
     tcase_add_test(tests, an_aggregation_that_does_not_count_makes_no_dead_letters);
     tcase_add_loop_test(tests, broken_rules_skip_or_make_dead_letters, 0, 2);
     tcase_add_test(tests, a_partition_counts_only_what_it_is_told_to);

@@ -8,6 +8,7 @@
 
 #include "base/instant.h"
 #include "io/contract_files.h"
+#include "io/kafka_admin.h"
 #include "io/migrate.h"
 
 #define BROKER_TIMEOUT_MS 10000
@@ -41,6 +42,22 @@ static enum error_code read_definitions(struct rebuild *rebuild, struct error *e
     return code;
 }
 
+/* By the list of all topics: a broker may make one that is asked for by name. */
+static enum error_code check_topic(const struct config *config, struct error *error)
+{
+    struct kafka_topic *topics = NULL;
+    int count = 0;
+    bool there = false;
+    enum error_code code = kafka_topics_list(config, BROKER_TIMEOUT_MS, &topics, &count, error);
+    for (int i = 0; i < count; i++)
+        there = there || strcmp(topics[i].name, config->kafka_workflow_topic) == 0;
+    kafka_topics_free(topics, count);
+    return code || there
+               ? code
+               : error_set(error, ERR_NOT_FOUND, "nothing to compare: topic %s does not exist",
+                           config->kafka_workflow_topic);
+}
+
 static enum error_code open_topic(struct rebuild *rebuild, struct error *error)
 {
     const struct config *config = rebuild->ctl->config;
@@ -50,7 +67,9 @@ static enum error_code open_topic(struct rebuild *rebuild, struct error *error)
         .client_id = "bridgectl",
         .event_fd = -1,
     };
-    enum error_code code = kafka_consumer_new(&rebuild->consumer, config, &options, error);
+    enum error_code code = check_topic(config, error);
+    if (!code)
+        code = kafka_consumer_new(&rebuild->consumer, config, &options, error);
     if (!code)
         code = kafka_consumer_cluster_id(rebuild->consumer, BROKER_TIMEOUT_MS, &rebuild->cluster_id,
                                          error);
@@ -74,8 +93,28 @@ static enum error_code open_all(struct rebuild *rebuild, struct error *error)
         return code;
     rebuild->store = store_new(rebuild->database_url, rebuild->ctl->config->kafka_workflow_topic,
                                "bridgectl", rebuild->set);
-    code = store_look_up(rebuild->store, rebuild->cluster_id, error);
-    return code || !rebuild->repairs ? code : store_check_windows(rebuild->store, error);
+    code =
+        store_look_up(rebuild->store, rebuild->cluster_id, rebuild->set, &rebuild->counted, error);
+    if (!code && !rebuild->counted.known)
+        code =
+            error_set(error, ERR_NOT_FOUND,
+                      "nothing to compare: no reducer has counted by the files in %s/aggregations",
+                      rebuild->ctl->config->contracts_dir);
+    return code;
+}
+
+/* Where other settings held before, the topic does not say by which of them a row was counted. */
+static enum error_code check_repair(const struct rebuild *rebuild, struct error *error)
+{
+    for (int i = 0; rebuild->repairs && !rebuild->accepts && i < rebuild->set->count; i++) {
+        if ((rebuild->only < 0 || rebuild->only == i) && rebuild->counted.otherwise >> i & 1)
+            return error_set(error, ERR_CONFIG,
+                             "the aggregation %s was counted by other settings before (windows, "
+                             "lateness, tolerance or groups), so its older rows may be right as "
+                             "they are; --accept writes them by the settings of now",
+                             rebuild->set->items[i]->name);
+    }
+    return ERR_OK;
 }
 
 static void close_all(struct rebuild *rebuild)
@@ -302,6 +341,8 @@ static int rebuild_all(const struct ctl *ctl, const struct wishes *wishes, int64
             code = error_set(&error, ERR_NOT_FOUND, "there is no aggregation %.64s", wishes->type);
     }
     if (!code)
+        code = check_repair(&rebuild, &error);
+    if (!code)
         code = wishes->fill ? rebuild_fill_gaps(&rebuild, &error) : look_at_all(&rebuild, &error);
     int outcome = EXIT_FINE;
     if (code) {
@@ -337,8 +378,8 @@ static int run_rebuild(const struct ctl *ctl, const struct command *command, int
         {"--fill-gaps", ARGUMENT_FLAG, &wishes.fill, NULL,
          "count what the broker dropped unread, from the transition log", 0, 0},
         {"--accept", ARGUMENT_FLAG, &wishes.accept, NULL,
-         "fill gaps of which not all records can be counted; lower rows though older records are "
-         "gone",
+         "fill gaps of which not all records can be counted; write rows though older records are "
+         "gone, or settings were others",
          0, 0},
         {"--type", ARGUMENT_TEXT, &wishes.type, "NAME", "only this aggregation", 0, 0},
         {"--from", ARGUMENT_TEXT, &wishes.from, "TIME",
@@ -369,10 +410,11 @@ const struct command rebuild_commands[] = {
          "do, and\n"
          "compares every row; they may run on. The first difference is told with the offsets of "
          "the\n"
-         "records behind it. Needs the reducers' settings: CONTRACTS_DIR, "
-         "AGGREGATION_WINDOW_SIZE_MS,\n"
-         "AGGREGATION_WATERMARK_TOLERANCE_MS, AGGREGATION_ALLOWED_LATENESS_MS, "
-         "MAX_AGGREGATION_GROUPS.\n"
+         "records behind it. Needs the files of CONTRACTS_DIR; windows, lateness, tolerance and "
+         "the bound\n"
+         "on groups are those that the reducers wrote down. --repair refuses aggregations for "
+         "which they\n"
+         "were others before.\n"
          "Holds the rows of one partition in memory, twice. Exits 1 when rows differ that were not "
          "mended, when a gap\n"
          "is left, or when nothing could be compared.",

@@ -47,6 +47,7 @@ struct rebuild {
     const struct ctl *ctl;
     struct aggregation_set *set;
     struct store *store;
+    struct store_counted counted; /* how the reducers count */
     struct kafka_consumer *consumer;
     char *database_url;
     char *cluster_id;

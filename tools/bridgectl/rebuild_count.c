@@ -14,9 +14,9 @@
 
 void rebuild_reducer_init(const struct rebuild *rebuild, struct reducer *reducer)
 {
-    const struct config *config = rebuild->ctl->config;
-    reducer_init(reducer, rebuild->set, config->aggregation_watermark_tolerance_ms * 1000);
-    reducer->bounds.groups = (size_t)config->max_aggregation_groups;
+    const struct store_settings *settings = &rebuild->counted.settings;
+    reducer_init(reducer, rebuild->set, settings->tolerance_ms * 1000);
+    reducer->bounds.groups = (size_t)settings->groups;
 }
 
 /* Records that are not of this read, or come a second time, are passed over. */
@@ -118,7 +118,6 @@ enum error_code rebuild_count(struct rebuild *rebuild, struct rebuild_partition 
     *partition = (struct rebuild_partition){.number = number, .early_us = WINDOW_NO_TIME};
     rebuild_reducer_init(rebuild, &partition->stored);
     rebuild_reducer_init(rebuild, &partition->counted);
-    partition->counted.bounds.groups = (size_t)rebuild->ctl->config->max_aggregation_groups;
     enum error_code code =
         store_picture(rebuild->store, &partition->stored, number, &partition->picture, error);
     if (!code)

@@ -318,7 +318,6 @@ static enum error_code write_gap(struct filling *filling, struct gap *gap, const
     struct reducer reducer;
     int64_t begins[AGGREGATIONS_MAX];
     rebuild_reducer_init(filling->rebuild, &reducer);
-    reducer.bounds.groups = (size_t)filling->rebuild->ctl->config->max_aggregation_groups;
     enum error_code code = store_take_over(store, gap->partition, &assignment, error);
     if (!code)
         code = look_once_more(filling, gap, begins, unknown, error);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "rebuild.h"
 
-#include <string.h>
-
 /* Whole rows as the records say; a row that no record counts in is taken away. A set in memory knows what of it
  * is stored, so this works once: another try counts anew. */
 static enum error_code write_rows(struct rebuild *rebuild, struct rebuild_partition *partition,
@@ -32,22 +30,6 @@ static enum error_code write_rows(struct rebuild *rebuild, struct rebuild_partit
     return code;
 }
 
-/* A group of others that one side has and the other does not: the bound on groups differs. */
-static enum error_code check_bound(const struct rebuild_pairs *pairs, struct error *error)
-{
-    for (size_t i = 0; i < pairs->count; i++) {
-        const struct aggregate *counted = pairs->items[i].counted;
-        const struct aggregate *row = counted ? counted : pairs->items[i].stored;
-        if ((!counted || !pairs->items[i].stored) && strstr(row->group, GROUP_OF_OTHERS))
-            return error_set(error, ERR_CONFIG,
-                             "rows of %s differ as if the reducers had another "
-                             "MAX_AGGREGATION_GROUPS: set it as they have it; --accept mends them "
-                             "all the same",
-                             row->definition->name);
-    }
-    return ERR_OK;
-}
-
 static int64_t count_doubtful(const struct rebuild_pairs *pairs)
 {
     int64_t count = 0;
@@ -61,8 +43,6 @@ enum error_code rebuild_repair(struct rebuild *rebuild, struct rebuild_partition
 {
     struct store_assignment assignment;
     int64_t kept = rebuild->accepts ? 0 : count_doubtful(pairs);
-    if (!rebuild->accepts && check_bound(pairs, error))
-        return ERR_CONFIG;
     if (kept == (int64_t)pairs->count) {
         rebuild->report.kept += kept;
         return ERR_OK;
