@@ -7,6 +7,7 @@
 #include "reducer/runtime_internal.h"
 
 #define OVERDRAFT_SHARE 8 /* of the bound: rows that cannot leave yet may take so much more */
+#define MESSAGES_BYTES_MAX (32u << 20) /* dead letters and announcements of the next commit */
 
 static size_t limit_bytes(const struct runtime *runtime)
 {
@@ -30,11 +31,12 @@ struct reducer_bounds runtime_bounds(const struct config *config)
 
 void runtime_let_go(struct runtime *runtime) { reducer_spill(&runtime->reducer); }
 
-/* Rows that are not committed cannot leave; when they take too much, the next commit comes first. */
+/* Rows and messages that are not committed cannot leave; when they take too much, the next commit comes first. */
 bool runtime_is_full(const struct runtime *runtime)
 {
-    return runtime->reducer.bounds.rows_bytes > 0 &&
-           runtime->reducer.rows_bytes > limit_bytes(runtime) &&
+    bool rows = runtime->reducer.bounds.rows_bytes > 0 &&
+                runtime->reducer.rows_bytes > limit_bytes(runtime);
+    return (rows || store_messages_bytes(runtime->store) > MESSAGES_BYTES_MAX) &&
            (runtime->gathered > 0 || runtime->in_flight || runtime->resend);
 }
 

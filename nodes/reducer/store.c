@@ -282,6 +282,10 @@ void store_forget(struct store *store)
 }
 
 size_t store_messages(const struct store *store) { return (size_t)store->next_messages[0].count; }
+size_t store_messages_bytes(const struct store *store)
+{
+    return store->next_messages[MESSAGE_COLUMNS - 1].wire.bytes;
+}
 size_t store_snapshot_messages(const struct store *store)
 {
     return (size_t)store->messages[0].count;

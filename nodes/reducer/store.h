@@ -112,7 +112,8 @@ struct store_message {
 };
 /* A message for the outbox, written with the next snapshot. Everything is copied. */
 void store_add_message(struct store *store, const struct store_message *message);
-size_t store_messages(const struct store *store); /* that wait for the next snapshot */
+size_t store_messages(const struct store *store);       /* that wait for the next snapshot */
+size_t store_messages_bytes(const struct store *store); /* of their values */
 
 void store_forget(
     struct store *store); /* drops messages and snapshot; nothing of them was committed */
