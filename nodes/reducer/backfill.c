@@ -114,6 +114,7 @@ static enum error_code read_from_the_beginning(struct backfill *backfill, struct
             reducer_assign(&backfill->reducer, wanted->number, wanted->epoch, offsets[i],
                            WINDOW_NO_TIME, WINDOW_NO_TIME);
         partition->counting = wanted->aggregations;
+        partition->judging = UINT64_MAX; /* dead letters of others count nowhere */
     }
     if (!code)
         code = store_clear(backfill->store, &backfill->reducer, error);
