@@ -172,6 +172,23 @@ __attribute__((unused)) static void command(enum engine_event_type type, unsigne
     give((struct engine_event){.type = type, .id = story_id(number)});
 }
 
+/* A workflow as it is read back from these records. */
+__attribute__((unused)) static struct workflow *recovered(unsigned number,
+                                                          const struct workflow_record *records,
+                                                          size_t count)
+{
+    struct workflow *workflow =
+        story_workflow(contract, number, 0, "{}", STORY_START_US, TIMEOUT_MS);
+    struct workflow_outcome outcome = {0};
+    for (size_t i = 0; i < count; i++) {
+        struct workflow_record record = records[i];
+        record.n = (int32_t)i;
+        ck_assert_int_eq(workflow_apply(workflow, &record, &outcome), ERR_OK);
+    }
+    workflow_outcome_fini(&outcome);
+    return workflow;
+}
+
 __attribute__((unused)) static void tick_at(int64_t seconds)
 {
     now_us = STORY_START_US + seconds * SECOND_US;

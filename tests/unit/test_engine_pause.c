@@ -100,22 +100,6 @@ END_TEST
 
 /* -- retry -- */
 
-/* A workflow as it is read back from these records. */
-static struct workflow *recovered(unsigned number, const struct workflow_record *records,
-                                  size_t count)
-{
-    struct workflow *workflow =
-        story_workflow(contract, number, 0, "{}", STORY_START_US, TIMEOUT_MS);
-    struct workflow_outcome outcome = {0};
-    for (size_t i = 0; i < count; i++) {
-        struct workflow_record record = records[i];
-        record.n = (int32_t)i;
-        ck_assert_int_eq(workflow_apply(workflow, &record, &outcome), ERR_OK);
-    }
-    workflow_outcome_fini(&outcome);
-    return workflow;
-}
-
 static const struct workflow_record failed[] = {
     {.kind = RECORD_STARTED, .at_us = STORY_START_US},
     {.kind = RECORD_TASK_SUCCEEDED, .at_us = STORY_START_US + 2 * SECOND_US, .wait = 1},

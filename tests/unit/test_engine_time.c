@@ -162,21 +162,6 @@ END_TEST
 
 /* -- recovery -- */
 
-static struct workflow *recovered(unsigned number, const struct workflow_record *records,
-                                  size_t count)
-{
-    struct workflow *workflow =
-        story_workflow(contract, number, 0, "{}", STORY_START_US, TIMEOUT_MS);
-    struct workflow_outcome outcome = {0};
-    for (size_t i = 0; i < count; i++) {
-        struct workflow_record record = records[i];
-        record.n = (int32_t)i;
-        ck_assert_int_eq(workflow_apply(workflow, &record, &outcome), ERR_OK);
-    }
-    workflow_outcome_fini(&outcome);
-    return workflow;
-}
-
 static void load(struct workflow *workflow)
 {
     give((struct engine_event){.type = ENGINE_LOAD, .workflow = workflow});
