@@ -180,7 +180,8 @@ void rebuild_compare(struct rebuild *rebuild, const struct rebuild_partition *pa
                                      row->group_bytes))
             compare_pair(&scope, NULL, row, &rebuild->report, pairs);
     }
-    qsort(pairs->items, pairs->count, sizeof(*pairs->items), by_place);
+    if (pairs->count > 0)
+        qsort(pairs->items, pairs->count, sizeof(*pairs->items), by_place);
     mark_doubtful(pairs);
     rebuild->report.unknown_rows += partition->picture.unknown_rows;
     rebuild->report.unfilled_records += partition->picture.unfilled_records;
