@@ -23,6 +23,12 @@ void clock_condition_init(pthread_cond_t *condition)
     pthread_condattr_destroy(&attributes);
 }
 
+bool clock_wait(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t until_us)
+{
+    struct timespec until = {until_us / 1000000, until_us % 1000000 * 1000};
+    return pthread_cond_timedwait(condition, lock, &until) == 0;
+}
+
 void clock_sleep_us(int64_t us)
 {
     struct timespec span = {us / 1000000, us % 1000000 * 1000};

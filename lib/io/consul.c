@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/json.h"
@@ -206,10 +205,9 @@ static void deregister(struct consul *consul)
 static bool wait_ms(struct consul *consul, int64_t ms)
 {
     int64_t until_us = clock_monotonic_us() + ms * 1000;
-    struct timespec until = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
     pthread_mutex_lock(&consul->lock);
-    while (!consul->stopping && clock_monotonic_us() < until_us)
-        pthread_cond_timedwait(&consul->changed, &consul->lock, &until);
+    while (!consul->stopping && clock_wait(&consul->changed, &consul->lock, until_us))
+        continue;
     bool stopping = consul->stopping;
     pthread_mutex_unlock(&consul->lock);
     return stopping;
@@ -255,11 +253,7 @@ struct consul *consul_start(const struct consul_options *options)
         options->retry_interval_ms > 0 ? options->retry_interval_ms : CONSUL_RETRY_INTERVAL_MS;
     consul->client = http_client_new();
     pthread_mutex_init(&consul->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&consul->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_condition_init(&consul->changed);
     BUG_IF(pthread_create(&consul->thread, NULL, run, consul) != 0);
     return consul;
 }

@@ -2,7 +2,6 @@
 /* Ends requests whose body comes too slowly. The library bounds each wait for the next octets, not
  * their sum, so a client that sends one octet at a time would hold an HTTP thread for ever. */
 #include <stdlib.h>
-#include <time.h>
 
 #include "io/clock.h"
 #include "io/http_internal.h"
@@ -51,9 +50,7 @@ static void *run(void *argument)
     pause_ms = pause_ms > LOOK_MS_MAX ? LOOK_MS_MAX : pause_ms;
     pthread_mutex_lock(&watch->lock);
     while (!watch->stop) {
-        int64_t due_us = clock_monotonic_us() + pause_ms * 1000;
-        struct timespec due = {due_us / 1000000, due_us % 1000000 * 1000};
-        pthread_cond_timedwait(&watch->stopping, &watch->lock, &due);
+        (void)clock_wait(&watch->stopping, &watch->lock, clock_monotonic_us() + pause_ms * 1000);
         if (!watch->stop)
             look(watch);
     }
@@ -64,12 +61,8 @@ static void *run(void *argument)
 struct http_watch *http_watch_new(int64_t timeout_ms)
 {
     struct http_watch *watch = must_calloc(1, sizeof *watch);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&watch->lock, NULL);
-    pthread_cond_init(&watch->stopping, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_condition_init(&watch->stopping);
     watch->timeout_ms = timeout_ms;
     watch->port = -1; /* not started */
     return watch;

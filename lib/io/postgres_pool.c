@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/metrics.h"
 #include "io/clock.h"
@@ -50,11 +49,7 @@ struct postgres_pool *postgres_pool_new(const char *url, const char *name, int m
     pool->max_age_us = (int64_t)max_age_s * 1000000;
     pool->idle = must_calloc((size_t)pool->max_size, sizeof *pool->idle);
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&pool->returned, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_condition_init(&pool->returned);
     return pool;
 }
 
@@ -81,10 +76,8 @@ static void show_utilization(const struct postgres_pool *pool)
 static bool wait_for_return(struct postgres_pool *pool)
 {
     int64_t until_us = clock_monotonic_us() + pool->acquire_us;
-    struct timespec until = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
     while (pool->lent == pool->max_size)
-        if (pthread_cond_timedwait(&pool->returned, &pool->lock, &until) != 0 &&
-            pool->lent == pool->max_size)
+        if (!clock_wait(&pool->returned, &pool->lock, until_us) && pool->lent == pool->max_size)
             return false;
     return true;
 }

@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/instant.h"
@@ -279,10 +278,9 @@ static unsigned beat(struct presence *presence, unsigned what, const char *reaso
 
 static bool wait_until(struct presence *presence, int64_t until_us)
 {
-    struct timespec until = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
     pthread_mutex_lock(&presence->lock);
-    while (!presence->stopping && clock_monotonic_us() < until_us)
-        pthread_cond_timedwait(&presence->changed, &presence->lock, &until);
+    while (!presence->stopping && clock_wait(&presence->changed, &presence->lock, until_us))
+        continue;
     bool stopping = presence->stopping;
     pthread_mutex_unlock(&presence->lock);
     return stopping;
@@ -356,11 +354,7 @@ struct presence *presence_start(const struct presence_options *options)
     }
     presence->started_us = presence->cpu_us = clock_monotonic_us();
     pthread_mutex_init(&presence->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&presence->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_condition_init(&presence->changed);
     BUG_IF(pthread_create(&presence->thread, NULL, run, presence) != 0);
     return presence;
 }

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/limits.h"
 #include "base/metrics.h"
@@ -536,12 +535,11 @@ static bool any_backlog(struct publisher *publisher)
 
 static void wait_for_work(struct publisher *publisher, int64_t wait_us)
 {
-    int64_t due = clock_monotonic_us() + wait_us;
-    struct timespec until = {due / 1000000, due % 1000000 * 1000};
+    int64_t until_us = clock_monotonic_us() + wait_us;
     pthread_mutex_lock(&publisher->lock);
-    while (!publisher->woken && !publisher->stopping)
-        if (pthread_cond_timedwait(&publisher->wake, &publisher->lock, &until) != 0)
-            break;
+    while (!publisher->woken && !publisher->stopping &&
+           clock_wait(&publisher->wake, &publisher->lock, until_us))
+        continue;
     publisher->woken = false;
     pthread_mutex_unlock(&publisher->lock);
 }

@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "io/clock.h"
 
@@ -80,10 +79,9 @@ void ticket_answer(struct ticket *ticket, enum ticket_stage stage)
 bool ticket_wait(struct ticket *ticket, enum ticket_stage stage, int64_t deadline_us)
 {
     struct ticket_sync *sync = ticket->internal;
-    struct timespec until = {deadline_us / 1000000, deadline_us % 1000000 * 1000};
     pthread_mutex_lock(&sync->lock);
     while (ticket->stage == stage)
-        if (pthread_cond_timedwait(&sync->answered, &sync->lock, &until) != 0)
+        if (!clock_wait(&sync->answered, &sync->lock, deadline_us))
             break;
     bool moved = ticket->stage != stage;
     pthread_mutex_unlock(&sync->lock);

@@ -6,7 +6,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "io/clock.h"
 #include "io/kafka_consumer.h"
@@ -248,25 +247,6 @@ static void close_topic(struct backfill *backfill)
     memset(backfill->at_limit, 0, sizeof(backfill->at_limit));
 }
 
-/* Waits on the condition, at most so long; the lock is held. */
-static bool wait_moved(struct backfill *backfill, const struct timespec *until)
-{
-    return pthread_cond_timedwait(&backfill->moved, &backfill->lock, until) == 0;
-}
-
-static struct timespec after_ms(int ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    return until;
-}
-
 static void *run(void *argument)
 {
     struct backfill *backfill = argument;
@@ -285,11 +265,11 @@ static void *run(void *argument)
             log_warning("counting the past begins again",
                         LOG_TEXT("reason", (const char *)error.text));
         close_topic(backfill);
-        struct timespec until = after_ms(RETRY_MS);
+        int64_t until_us = clock_monotonic_us() + RETRY_MS * 1000;
         pthread_mutex_lock(&backfill->lock);
         for (int i = 0; i < backfill->count; i++)
             backfill->places[backfill->partitions[i].number] = -1;
-        while (!backfill->stopping && wait_moved(backfill, &until))
+        while (!backfill->stopping && clock_wait(&backfill->moved, &backfill->lock, until_us))
             continue;
         pthread_mutex_unlock(&backfill->lock);
     }
@@ -302,7 +282,6 @@ struct backfill *backfill_start(const struct runtime_options *options,
                                 const struct backfill_partition *partitions, int count)
 {
     struct backfill *backfill = must_calloc(1, sizeof(*backfill));
-    pthread_condattr_t monotonic;
     backfill->options = options;
     backfill->count = count;
     backfill->partitions = must_calloc((size_t)count, sizeof(*partitions));
@@ -312,10 +291,7 @@ struct backfill *backfill_start(const struct runtime_options *options,
         backfill->places[partitions[i].number] = -1;
     }
     pthread_mutex_init(&backfill->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&backfill->moved, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_condition_init(&backfill->moved);
     if (pthread_create(&backfill->thread, NULL, run, backfill) == 0)
         return backfill;
     free(backfill->partitions);
@@ -340,9 +316,10 @@ int64_t backfill_place(struct backfill *backfill, int32_t partition)
 
 bool backfill_take(struct backfill *backfill, int32_t partition, int64_t place, int timeout_ms)
 {
-    struct timespec until = after_ms(timeout_ms);
+    int64_t until_us = clock_monotonic_us() + (int64_t)timeout_ms * 1000;
     pthread_mutex_lock(&backfill->lock);
-    while (backfill->places[partition] != place && wait_moved(backfill, &until))
+    while (backfill->places[partition] != place &&
+           clock_wait(&backfill->moved, &backfill->lock, until_us))
         continue;
     bool there = backfill->places[partition] == place;
     backfill->taken[partition] = there;

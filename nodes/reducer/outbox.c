@@ -6,9 +6,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/metrics.h"
+#include "io/clock.h"
 #include "io/kafka.h"
 #include "io/log.h"
 #include "io/postgres.h"
@@ -64,17 +64,10 @@ static bool is_stopping(struct outbox *outbox)
 /* Until woken, stopped or the time has passed. */
 static void rest(struct outbox *outbox, int ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    int64_t until_us = clock_monotonic_us() + (int64_t)ms * 1000;
     pthread_mutex_lock(&outbox->lock);
     while (!outbox->woken && !outbox->stopping &&
-           pthread_cond_timedwait(&outbox->changed, &outbox->lock, &until) == 0)
+           clock_wait(&outbox->changed, &outbox->lock, until_us))
         continue;
     outbox->woken = false;
     pthread_mutex_unlock(&outbox->lock);
@@ -281,16 +274,12 @@ enum error_code outbox_start(struct outbox **outbox, const struct config *config
                              const char *database_url, struct error *error)
 {
     struct outbox *made = must_calloc(1, sizeof(*made));
-    pthread_condattr_t monotonic;
     made->config = config;
     made->postgres = postgres_new(database_url, APPLICATION_NAME, NULL);
     postgres_set_reply_timeout(made->postgres, 30000);
     pthread_mutex_init(&made->lock, NULL);
     pthread_mutex_init(&made->producer_lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&made->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_condition_init(&made->changed);
     enum error_code code = ready_producer(made, error);
     if (code) {
         postgres_free(made->postgres);

@@ -4,7 +4,6 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/metrics.h"
 #include "io/clock.h"
@@ -50,17 +49,9 @@ struct round {
 /* True when it is time to stop. */
 static bool rest(struct retention *retention, int64_t ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    int64_t until_us = clock_monotonic_us() + (int64_t)ms * 1000;
     pthread_mutex_lock(&retention->lock);
-    while (!retention->stopping &&
-           pthread_cond_timedwait(&retention->changed, &retention->lock, &until) == 0)
+    while (!retention->stopping && clock_wait(&retention->changed, &retention->lock, until_us))
         continue;
     bool stopping = retention->stopping;
     pthread_mutex_unlock(&retention->lock);
@@ -291,15 +282,11 @@ enum error_code retention_start(struct retention **retention, const struct confi
     if (config->aggregation_prune_interval_ms == 0)
         return ERR_OK;
     struct retention *made = must_calloc(1, sizeof(*made));
-    pthread_condattr_t monotonic;
     made->interval_ms = config->aggregation_prune_interval_ms;
     made->postgres = postgres_new(database_url, APPLICATION_NAME, SETTINGS);
     postgres_set_reply_timeout(made->postgres, REPLY_TIMEOUT_MS);
     pthread_mutex_init(&made->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&made->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_condition_init(&made->changed);
     if (pthread_create(&made->thread, NULL, run, made) != 0) {
         postgres_free(made->postgres);
         free(made);

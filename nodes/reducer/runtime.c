@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/metrics.h"
@@ -420,11 +419,7 @@ enum error_code runtime_start(struct runtime **runtime, const struct runtime_opt
                  options->config->aggregation_watermark_tolerance_ms * 1000);
     made->reducer.bounds = runtime_bounds(options->config);
     pthread_mutex_init(&made->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&made->committed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_condition_init(&made->committed);
     made->status.database_ok = made->status.broker_ok = true; /* until the contrary is seen */
     enum error_code code = runtime_open(made, error);
     if (error_code_retry(code) != RETRY_NEVER)
@@ -481,20 +476,13 @@ int32_t runtime_partitions(const struct runtime *runtime)
 
 void runtime_wait_commit(struct runtime *runtime, int timeout_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    int64_t until_us = clock_monotonic_us() + (int64_t)timeout_ms * 1000;
     atomic_fetch_add(&runtime->waiters, 1);
     wake(runtime);
     pthread_mutex_lock(&runtime->lock);
     uint64_t before = runtime->commits;
     while (runtime->commits == before && !atomic_load(&runtime->stopping) &&
-           pthread_cond_timedwait(&runtime->committed, &runtime->lock, &until) == 0)
+           clock_wait(&runtime->committed, &runtime->lock, until_us))
         continue;
     pthread_mutex_unlock(&runtime->lock);
     atomic_fetch_sub(&runtime->waiters, 1);
