@@ -143,6 +143,7 @@ static enum error_code start_engine(struct orchestrator *orchestrator, struct er
     enum error_code code = read_database(orchestrator, &incarnation, error);
     if (code != ERR_OK)
         return code;
+    orchestrator->owners = owners_new();
     struct publisher_options options = {
         .config = orchestrator->config,
         .node_id = orchestrator->node_id,
@@ -290,6 +291,7 @@ static void stop(struct parts *parts)
     event_routes_free(orchestrator->routes);
     free(orchestrator->database_url);
     free(orchestrator->own_url);
+    owners_free(orchestrator->owners);
 }
 
 static void tell_findings(const struct findings *findings)

@@ -15,6 +15,7 @@
 #include "base/uuid.h"
 #include "io/postgres.h"
 #include "orchestrator/core/workflow.h"
+#include "orchestrator/owners.h"
 #include "orchestrator/publisher.h"
 #include "orchestrator/registry.h"
 
@@ -32,6 +33,7 @@ struct orchestrator {
     struct postgres_pool *pool;
     struct postgres *health; /* api_node.c asks the database over it, under a lock of its own */
     struct ownership *ownership;
+    struct owners *owners; /* who owns which shard, for everybody */
     int shards;
     int workers_count;
     struct worker *workers[WORKERS_MAX];     /* shard s belongs to worker s % workers_count */

@@ -122,6 +122,29 @@ static enum error_code claim(struct ownership *ownership, struct error *error)
     return code;
 }
 
+/* Whom others are to ask about each shard. */
+static enum error_code read_owners(struct ownership *ownership, struct error *error)
+{
+    struct owner read[SHARDS_MAX] = {{0}};
+    struct postgres_rows *rows = NULL;
+    enum error_code code = postgres_query(
+        ownership->postgres,
+        "SELECT s.shard, s.epoch, i.instance_id, i.advertised_url FROM shards s JOIN instances i "
+        "ON i.instance_id = s.owner",
+        NULL, 0, &rows, error);
+    for (int i = 0; code == ERR_OK && i < postgres_rows_count(rows); i++) {
+        struct owner *owner = &read[postgres_rows_int(rows, i, 0) % SHARDS_MAX];
+        owner->known = true;
+        owner->epoch = postgres_rows_int(rows, i, 1);
+        owner->instance = postgres_rows_uuid(rows, i, 2);
+        snprintf(owner->url, sizeof owner->url, "%s", postgres_rows_text(rows, i, 3, NULL));
+    }
+    if (code == ERR_OK)
+        owners_set(ownership->orchestrator->owners, read, SHARDS_MAX);
+    postgres_rows_free(rows);
+    return code;
+}
+
 /* Partitions are made months ahead, and keys past their retention go in small deletes. On a
  * connection of its own: whatever holds it up must not cost the lock or the lease. */
 static void keep_house(struct ownership *ownership)
@@ -177,18 +200,22 @@ static enum error_code beat(struct ownership *ownership, struct error *error)
         code = renew_lease(ownership, error);
     if (code == ERR_OK)
         code = claim(ownership, error);
+    if (code == ERR_OK)
+        code = read_owners(ownership, error);
     return code;
 }
 
 #define RETRY_US 200000
 
-/* Until `due_us`, or until the connection has something to say. */
-static void wait_until(struct ownership *ownership, int64_t due_us)
+/* Until `due_us`, or until the connection has something to say. True when somebody asked for a beat. */
+static bool wait_until(struct ownership *ownership, int64_t due_us)
 {
+    eventfd_t rings;
     int64_t left_us = due_us - clock_monotonic_us();
     struct pollfd places[2] = {{.fd = ownership->wake, .events = POLLIN},
                                {.fd = postgres_socket(ownership->postgres), .events = POLLIN}};
     poll(places, 2, left_us <= 0 ? 0 : (int)(left_us / 1000 + 1));
+    return eventfd_read(ownership->wake, &rings) == 0;
 }
 
 static void *run(void *context)
@@ -201,10 +228,11 @@ static void *run(void *context)
         struct error error = {0};
         enum error_code code = ERR_OK;
         keep_house(ownership);
-        wait_until(ownership, due_us);
+        bool asked = wait_until(ownership, due_us);
         if (atomic_load(&ownership->stopping))
             break;
-        bool is_due = clock_monotonic_us() >= due_us || postgres_is_dead(ownership->postgres);
+        bool is_due =
+            asked || clock_monotonic_us() >= due_us || postgres_is_dead(ownership->postgres);
         if (is_due)
             code = beat(ownership, &error);
         if (code != ERR_OK && !failing)
@@ -235,6 +263,7 @@ enum error_code ownership_open(struct ownership **out, struct orchestrator *orch
     memcpy(&ownership->lock_key, orchestrator->instance_id.octets + 8, sizeof ownership->lock_key);
     ownership->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     BUG_IF(ownership->wake < 0);
+    owners_wake_by(orchestrator->owners, ownership->wake);
     enum error_code code = beat(ownership, error);
     if (code == ERR_OK)
         code = follow_contracts(ownership, error);
@@ -280,6 +309,7 @@ void ownership_close(struct ownership *ownership)
         pthread_join(ownership->thread, NULL);
     if (postgres_connected(ownership->postgres))
         give_back(ownership);
+    owners_wake_by(ownership->orchestrator->owners, -1);
     postgres_free(ownership->postgres);
     free(ownership->advertised_url);
     close(ownership->wake);
