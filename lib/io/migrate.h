@@ -19,7 +19,7 @@
 #include "io/postgres.h"
 
 /* The schema versions that programs of this release run on. */
-#define SCHEMA_VERSION_NEWEST 7
+#define SCHEMA_VERSION_NEWEST 8
 #define SCHEMA_VERSION_OLDEST 7
 
 /* Called after each step (before it would be done, in a dry run). */

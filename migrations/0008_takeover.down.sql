@@ -1,0 +1,3 @@
+-- SPDX-License-Identifier: MIT
+DROP TABLE held_steps;
+DROP TABLE service_breakers;
