@@ -25,6 +25,15 @@ const char *error_code_text(enum error_code code) { return rows[code].text; }
 int error_code_status(enum error_code code) { return rows[code].status; }
 enum error_retry error_code_retry(enum error_code code) { return rows[code].retry; }
 
+char *error_cut(const char *text, unsigned long bytes_max)
+{
+    size_t bytes = text ? strnlen(text, bytes_max + 1) : 0;
+    char *copy = must_strndup(text ? text : "", bytes > bytes_max ? bytes_max : bytes);
+    if (bytes > bytes_max)
+        error_trim(copy, bytes_max + 1);
+    return copy;
+}
+
 static void fill(struct error *error, enum error_code code, const char *field, const char *format,
                  va_list arguments) PRINTF_LIKE(4, 0);
 

@@ -44,6 +44,8 @@ enum error_code error_set_field(struct error *error, enum error_code code, const
 /* After vsnprintf into text[bytes]: a sentence that was cut off must not end inside a character, for it may
  * be stored. */
 void error_trim(char *text, unsigned long bytes);
+/* A copy of at most so many octets, likewise; NULL gives "". free() it. */
+char *error_cut(const char *text, unsigned long bytes_max) MUST_USE;
 
 /* A broken assumption of our own code: prints where and what, then aborts. Stays on in release. */
 #define BUG_IF(condition)                                                                          \

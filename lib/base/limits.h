@@ -27,6 +27,7 @@
 #define ASL_STATE_NAME_CHARACTERS_MAX 80   /* States Language: longest state name */
 #define ASL_ERROR_NAME_BYTES_MAX 256       /* of an error; what is longer is cut */
 #define ASL_CAUSE_BYTES_MAX 32768          /* of an error's cause; what is longer is cut */
+#define RETRY_CAUSE_BYTES_MAX 256          /* of the last attempt, kept while the next one waits */
 #define ASL_STATES_MAX 10000               /* states of one machine, branches included */
 #define ASL_NESTING_MAX 16                 /* Parallel, or And, Or, Not, within each other */
 #define RECORD_DEPTH_MAX 4                 /* nesting of a record around the data in it */

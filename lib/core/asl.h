@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "core/finding.h"
 #include "core/json.h"
@@ -98,6 +99,8 @@ struct asl_effect {
     int64_t due_us;       /* of a timer */
     char *own;            /* state_path, where it is not the machine's; the list's */
     bool retry; /* a timer that delays the next attempt; error and cause of the last one */
+    uint32_t retry_number; /* of such a timer: from 1, by the retrier that takes the error */
+    uint32_t retries_max;  /* likewise: that this retrier makes */
     const char *error;
     const char *cause;
 };
@@ -138,6 +141,8 @@ enum error_code asl_step(struct asl_execution *execution, const struct asl_event
 bool asl_execution_ended(const struct asl_execution *execution);
 /* Whether ASL_RETRY would be taken: it failed, and not before its first state. */
 bool asl_execution_can_retry(const struct asl_execution *execution);
+/* Appends the path of the state whose failure ended it; false when none did, or it has not failed. */
+bool asl_execution_failed_in(const struct asl_execution *execution, struct buffer *path);
 /* About the text of what it holds besides its input: data and variables of the outermost state, and what its
  * branches and items have collected. Those under way are not looked into. */
 size_t asl_execution_data_bytes(const struct asl_execution *execution);

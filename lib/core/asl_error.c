@@ -39,20 +39,10 @@ void asl_failure_clear(struct asl_failure *failure)
     *failure = (struct asl_failure){0};
 }
 
-/* At most so many octets of a text; a character is not cut in two. */
-static char *cut(const char *text, size_t bytes_max)
-{
-    size_t bytes = text ? strnlen(text, bytes_max + 1) : 0;
-    char *copy = must_strndup(text ? text : "", bytes > bytes_max ? bytes_max : bytes);
-    if (bytes > bytes_max)
-        error_trim(copy, bytes_max + 1);
-    return copy;
-}
-
 void asl_failure_set_texts(struct asl_failure *failure, const char *error, const char *cause)
 {
-    char *error_copy = cut(error, ASL_ERROR_NAME_BYTES_MAX);
-    char *cause_copy = cut(cause, ASL_CAUSE_BYTES_MAX);
+    char *error_copy = error_cut(error, ASL_ERROR_NAME_BYTES_MAX);
+    char *cause_copy = error_cut(cause, ASL_CAUSE_BYTES_MAX);
     asl_failure_clear(failure);
     failure->error = error_copy;
     failure->cause = cause_copy;

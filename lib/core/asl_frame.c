@@ -159,6 +159,37 @@ void asl_frame_abandon(struct asl_execution *execution, struct asl_frame *frame)
             asl_frame_abandon(execution, frame->team->children[i]);
 }
 
+static void append_path(const struct asl_frame *frame, struct buffer *path)
+{
+    const char *path_of_machine = frame->state->path;
+    if (frame->prefix)
+        buffer_append_format(path, "%s%s", frame->prefix,
+                             path_of_machine + strlen(frame->scope->path));
+    else
+        buffer_append_text(path, path_of_machine);
+}
+
+/* The innermost failure is the cause of the others. */
+static const struct asl_frame *failed_frame(const struct asl_frame *frame)
+{
+    for (size_t i = 0; frame->team && i < frame->team->count; i++) {
+        const struct asl_frame *child = frame->team->children[i];
+        const struct asl_frame *failed = child ? failed_frame(child) : NULL;
+        if (failed)
+            return failed;
+    }
+    return frame->failed && frame->state ? frame : NULL;
+}
+
+bool asl_execution_failed_in(const struct asl_execution *execution, struct buffer *path)
+{
+    const struct asl_frame *failed =
+        execution->failed && execution->root ? failed_frame(execution->root) : NULL;
+    if (failed)
+        append_path(failed, path);
+    return failed != NULL;
+}
+
 struct asl_effect *asl_frame_effect(struct asl_execution *execution, enum asl_effect_type type,
                                     const struct asl_frame *frame)
 {
@@ -167,8 +198,7 @@ struct asl_effect *asl_frame_effect(struct asl_execution *execution, enum asl_ef
     effect->attempt = frame->attempt;
     if (frame->prefix) {
         struct buffer path = {0};
-        buffer_append_format(&path, "%s%s", frame->prefix,
-                             frame->state->path + strlen(frame->scope->path));
+        append_path(frame, &path);
         effect->own = buffer_take(&path);
         effect->state_path = effect->own;
     }

@@ -151,6 +151,8 @@ static bool state_retry(struct asl_execution *execution, struct asl_frame *frame
     effect->wait = asl_wait_open(execution, frame);
     effect->due_us = execution->now_us + delay_us;
     effect->retry = true;
+    effect->retry_number = frame->retries[i];
+    effect->retries_max = state->retriers[i].max_attempts;
     effect->attempt = frame->attempt + 1;
     asl_effect_failure(effect, failure);
     return true;

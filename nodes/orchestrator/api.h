@@ -3,6 +3,7 @@
  *
  *     api_submit.c     submissions, one and many, new and older form
  *     api_workflows.c  reading workflows
+ *     api_explain.c    why a workflow is where it is
  *     api_commands.c   cancel, pause, resume, retry
  *     api_tasks.c      task tokens and signals
  *     api_contracts.c  contracts and their versions
@@ -32,6 +33,9 @@ void api_get(struct http_request *request, struct http_response *response, void 
 void api_list(struct http_request *request, struct http_response *response, void *context);
 void api_history(struct http_request *request, struct http_response *response, void *context);
 void api_status_older(struct http_request *request, struct http_response *response, void *context);
+
+/* api_explain.c */
+void api_explain(struct http_request *request, struct http_response *response, void *context);
 
 /* api_commands.c */
 void api_cancel(struct http_request *request, struct http_response *response, void *context);

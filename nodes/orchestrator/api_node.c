@@ -177,6 +177,7 @@ const struct http_route api_routes[] = {
     {"POST", "/api/v1/workflows/batch", api_submit_batch, 0, HTTP_BATCH_BODY_BYTES_MAX},
     {"GET", "/api/v1/workflows/{workflow_id}", api_get, 0, 0},
     {"GET", "/api/v1/workflows/{workflow_id}/history", api_history, 0, 0},
+    {"GET", "/api/v1/workflows/{workflow_id}/explain", api_explain, 0, 0},
     {"POST", "/api/v1/workflows/{workflow_id}/cancel", api_cancel, 0, 0},
     {"POST", "/api/v1/workflows/{workflow_id}/pause", api_pause, 0, 0},
     {"POST", "/api/v1/workflows/{workflow_id}/resume", api_resume, 0, 0},

@@ -53,6 +53,7 @@ void ticket_release(struct ticket *ticket)
     json_release(ticket->result);
     free(ticket->error);
     free(ticket->error_cause);
+    explanation_free(ticket->explanation);
     free(ticket);
 }
 

@@ -26,6 +26,7 @@ enum ticket_question {
     TICKET_CHILD,     /* wait, data or name and cause: the end of a child */
     TICKET_LIVES,     /* wait, child: it lives; is its end still waited for? */
     TICKET_SIGNAL,    /* name, key, data */
+    TICKET_EXPLAIN,   /* why is it where it is? */
     TICKET_ORPHAN     /* parent, wait: which no longer waits for the end of the workflow */
 };
 
@@ -37,6 +38,7 @@ enum ticket_stage {
     TICKET_REFUSED,   /* code says why */
     TICKET_NOT_LIVE,  /* no live workflow here has the id: the database knows */
     TICKET_STALE,     /* nobody waits for it (any more) */
+    TICKET_EXPLAINED, /* explanation: of the workflow as it is in memory, committed or not */
 };
 
 struct ticket {
@@ -70,6 +72,7 @@ struct ticket {
     char *error, *error_cause;
     int16_t shard;
     int64_t after_seq;
+    struct explanation *explanation;
     void *internal;
 };
 

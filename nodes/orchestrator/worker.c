@@ -186,6 +186,10 @@ static void take_message(struct worker *worker, struct ticket *ticket)
 
 static void take_ticket(struct worker *worker, struct ticket *ticket)
 {
+    if (ticket->question == TICKET_EXPLAIN) {
+        worker_explain(worker, ticket);
+        return;
+    }
     if (worker->loading != NULL && ticket->question != TICKET_SUBMIT &&
         engine_find(worker->engine, &ticket->id) == NULL) {
         ticket_append(&worker->kept_first, &worker->kept_last, ticket);
@@ -199,6 +203,8 @@ static void take_ticket(struct worker *worker, struct ticket *ticket)
     case TICKET_SIGNAL:
         take_message(worker, ticket);
         break;
+    case TICKET_EXPLAIN:
+        break; /* answered above, whatever is being loaded */
     case TICKET_ORPHAN:
         worker_child_orphaned(worker, ticket);
         break;

@@ -137,6 +137,20 @@ static struct call *new_call(struct worker *worker, const struct uuid *id,
     return call;
 }
 
+bool worker_call_times(struct worker *worker, const struct uuid *id, uint32_t number,
+                       int64_t *started_us, int64_t *limit_us)
+{
+    const struct call *call = find_call(worker, id, number);
+    struct workflow *workflow = engine_find(worker->engine, id);
+    if (call == NULL || workflow == NULL)
+        return false;
+    const struct workflow_wait *wait = workflow_wait_find(workflow, number);
+    int64_t age_us = clock_monotonic_us() - call->started_us;
+    *started_us = clock_now_us() - age_us;
+    *limit_us = *started_us + timeout_of(worker, wait, call->service) * 1000;
+    return wait != NULL;
+}
+
 /* Calls of our own API take threads of our own server: few at a time. */
 static bool must_wait(struct worker *worker, const struct workflow_wait *wait,
                       const struct uuid *id)

@@ -4,6 +4,7 @@
  *     worker.c         life of the thread, epoll, mailbox
  *     worker_load.c    taking shards and loading their workflows
  *     worker_batch.c   effects to rows, the transaction, what follows the commit
+ *     worker_explain.c why a workflow is where it is
  *     worker_call.c    calls to services, and to our own API
  *     worker_child.c   workflows that were started by others: their ends, told and looked for
  */
@@ -165,6 +166,13 @@ void worker_abandon(struct worker *worker, const struct uuid *id, uint32_t wait)
 void worker_call_done(void *context, const struct http_multi_answer *answer);
 void worker_calls_start_waiting(struct worker *worker);
 void worker_calls_drop(struct worker *worker);
+
+/* When the call under way began, and when it is given up; false when none is. */
+bool worker_call_times(struct worker *worker, const struct uuid *id, uint32_t wait,
+                       int64_t *started_us, int64_t *limit_us);
+
+/* worker_explain.c */
+void worker_explain(struct worker *worker, struct ticket *ticket);
 
 /* worker_child.c */
 void worker_child_started(struct worker *worker, const struct workflow *workflow);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* workflows.c - get, list, watch, history, cancel, pause, resume and retry. */
+/* workflows.c - get, explain, list, watch, history, cancel, pause, resume and retry. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,9 +121,11 @@ static void workflow_path(struct buffer *path, const char *id, const char *more)
     buffer_append_text(path, more);
 }
 
-/* One request about one workflow, shown as it is. */
+typedef void print_answer(const struct ctl *ctl, const struct json *body);
+
+/* One request about one workflow. */
 static int show_workflow(const struct ctl *ctl, const char *method, const char *id,
-                         const char *more, bool as_json)
+                         const char *more, print_answer *print, bool as_json)
 {
     struct buffer path = {0};
     struct error error = {0};
@@ -136,7 +138,7 @@ static int show_workflow(const struct ctl *ctl, const char *method, const char *
     else if (as_json)
         print_json(answer.body);
     else
-        print_workflow(ctl, answer.body);
+        print(ctl, answer.body);
     api_answer_fini(&answer);
     api_free(api);
     buffer_fini(&path);
@@ -144,7 +146,7 @@ static int show_workflow(const struct ctl *ctl, const char *method, const char *
 }
 
 static int run_one(const struct ctl *ctl, const struct command *command, int argc, char **argv,
-                   const char *method, const char *more)
+                   const char *method, const char *more, print_answer *print)
 {
     bool as_json = false;
     struct text_list ids = {0};
@@ -153,34 +155,53 @@ static int run_one(const struct ctl *ctl, const struct command *command, int arg
         {.name = NULL}};
     int outcome = arguments_parse(command, table, argc, argv, 1, 1, &ids);
     if (outcome == EXIT_GO_ON)
-        outcome = show_workflow(ctl, method, ids.items[0], more, as_json);
+        outcome = show_workflow(ctl, method, ids.items[0], more, print, as_json);
     text_list_fini(&ids);
     return outcome;
 }
 
 static int run_get(const struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
-    return run_one(ctl, command, argc, argv, "GET", "");
+    return run_one(ctl, command, argc, argv, "GET", "", print_workflow);
 }
 
 static int run_cancel(const struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
-    return run_one(ctl, command, argc, argv, "POST", "/cancel");
+    return run_one(ctl, command, argc, argv, "POST", "/cancel", print_workflow);
 }
 
 static int run_pause(const struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
-    return run_one(ctl, command, argc, argv, "POST", "/pause");
+    return run_one(ctl, command, argc, argv, "POST", "/pause", print_workflow);
 }
 
 static int run_resume(const struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
-    return run_one(ctl, command, argc, argv, "POST", "/resume");
+    return run_one(ctl, command, argc, argv, "POST", "/resume", print_workflow);
 }
 
 static int run_retry(const struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
-    return run_one(ctl, command, argc, argv, "POST", "/retry");
+    return run_one(ctl, command, argc, argv, "POST", "/retry", print_workflow);
+}
+
+static void print_explanation(const struct ctl *ctl, const struct json *body)
+{
+    static const char *const names[] = {"path",  "waiting_for", "service", "signal",  "child",
+                                        "since", "attempt",     "next_at", "fails_at"};
+    const struct json *waits = json_get(body, "waits");
+    char *sentence = plain_text(text_of(body, "explanation"));
+    printf("%s\n", sentence);
+    free(sentence);
+    if (json_size(waits) < 2)
+        return;
+    putchar('\n');
+    print_rows(ctl, waits, names, sizeof names / sizeof names[0]);
+}
+
+static int run_explain(const struct ctl *ctl, const struct command *command, int argc, char **argv)
+{
+    return run_one(ctl, command, argc, argv, "GET", "/explain", print_explanation);
 }
 
 /* -- pages -- */
@@ -368,6 +389,14 @@ const struct command workflow_commands[] = {
      .usage = "ID [--json]",
      .example = "bridgectl get " EXAMPLE_ID,
      .run = run_get},
+    {.name = "explain",
+     .summary = "why one workflow is where it is, and what happens next",
+     .usage = "ID [--json]",
+     .prose = "Says in a sentence what it waits for, since when, and what goes on when: an answer, "
+              "a retry, a timer, a\nsignal, a pause, a free slot, another instance. Several "
+              "branches or items are listed, 20 at most.",
+     .example = "bridgectl explain " EXAMPLE_ID,
+     .run = run_explain},
     {.name = "list",
      .summary = "list workflows, newest first",
      .usage =

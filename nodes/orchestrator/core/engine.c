@@ -241,8 +241,7 @@ static void take_outcome(struct engine *engine, struct workflow *workflow,
         push_orphan(effects, &outcome->children[i].id, &id, outcome->children[i].wait);
 }
 
-/* A paused one is not in the queue. */
-static bool waits_to_start(const struct workflow *workflow)
+bool engine_waits_to_start(const struct workflow *workflow)
 {
     return workflow_state(workflow) == WORKFLOW_PENDING && !workflow_paused(workflow);
 }
@@ -254,7 +253,7 @@ bool engine_record(struct engine *engine, struct workflow *workflow, struct work
     size_t index = effects->count - 1;
     int16_t shard = workflow_head(workflow)->shard;
     enum workflow_state before = workflow_state(workflow);
-    bool queued_before = before == WORKFLOW_NONE || waits_to_start(workflow);
+    bool queued_before = before == WORKFLOW_NONE || engine_waits_to_start(workflow);
     int64_t calls_before = workflow_calls(workflow);
     int64_t weight_before = workflow_weight(workflow);
     record->n = workflow_records(workflow);
@@ -274,7 +273,7 @@ bool engine_record(struct engine *engine, struct workflow *workflow, struct work
     effect->ended = workflow_state_ended(workflow_state(workflow));
     effect->seq = engine->next_seq[shard];
     engine->next_seq[shard] += (int64_t)effect->outcome.events_count;
-    effect->queued = waits_to_start(workflow) - queued_before;
+    effect->queued = engine_waits_to_start(workflow) - queued_before;
     if (before != WORKFLOW_NONE)
         engine->pending_count += (size_t)effect->queued;
     if (effect->ended)
@@ -289,7 +288,7 @@ static bool start_next(struct engine *engine, int64_t now_us, struct engine_effe
     struct place place;
     while (queue_pop(&engine->pending, &place)) {
         struct workflow *workflow = engine_find(engine, &place.id);
-        if (workflow == NULL || !waits_to_start(workflow))
+        if (workflow == NULL || !engine_waits_to_start(workflow))
             continue;
         (void)engine_record(engine, workflow,
                             &(struct workflow_record){.kind = RECORD_STARTED,
@@ -301,6 +300,12 @@ static bool start_next(struct engine *engine, int64_t now_us, struct engine_effe
     return false;
 }
 
+bool engine_waits_to_call(const struct workflow *workflow, const struct workflow_wait *wait)
+{
+    return wait != NULL && !wait->called && !wait->delivered && !wait->answered &&
+           wait->again_us == 0 && !workflow_paused(workflow);
+}
+
 static bool call_next(struct engine *engine, struct engine_effects *effects)
 {
     struct place place;
@@ -308,8 +313,7 @@ static bool call_next(struct engine *engine, struct engine_effects *effects)
         struct workflow *workflow = engine_find(engine, &place.id);
         struct workflow_wait *wait =
             workflow == NULL ? NULL : workflow_wait_find(workflow, place.wait);
-        if (wait == NULL || wait->called || wait->delivered || wait->answered ||
-            wait->again_us != 0 || workflow_paused(workflow))
+        if (!engine_waits_to_call(workflow, wait))
             continue;
         workflow_wait_set_called(workflow, wait, true);
         engine->in_flight++;
@@ -369,7 +373,7 @@ static void load(struct engine *engine, struct workflow *workflow, int64_t now_u
     struct uuid id = workflow_head(workflow)->id;
     engine_add_live(engine, workflow);
     attend_all(engine, workflow);
-    engine->pending_count += waits_to_start(workflow);
+    engine->pending_count += engine_waits_to_start(workflow);
     if (workflow_state(workflow) != WORKFLOW_PENDING)
         set_timer(engine, workflow_deadline_us(workflow), &id, 0);
 }

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "orchestrator/core/explanation.h"
 #include "orchestrator/core/workflow.h"
 
 struct engine;
@@ -138,5 +139,8 @@ int64_t engine_live_bytes(const struct engine *engine); /* what they hold, as te
 size_t engine_pending(const struct engine *engine);     /* accepted, not started */
 size_t engine_in_flight(const struct engine *engine);
 struct workflow *engine_find(struct engine *engine, const struct uuid *id);
+/* Why it is where it is; NULL when no live workflow has the id. */
+struct explanation *engine_explain(struct engine *engine, const struct uuid *id,
+                                   const struct services *services) MUST_USE;
 
 #endif

@@ -2,6 +2,7 @@
 /* engine_internal.h - what the files engine*.c share; nobody else includes it.
  *
  *     engine.c          admission, slots, timers, answers
+ *     engine_explain.c  why a workflow is where it is
  *     engine_command.c  what people tell a workflow: signals, cancel, pause, resume, retry
  */
 #ifndef ORCHESTRATOR_CORE_ENGINE_INTERNAL_H
@@ -54,6 +55,11 @@ void engine_add_live(struct engine *engine, struct workflow *workflow);
 void engine_remove_live(struct engine *engine, const struct uuid *id);
 /* How long it is open; the wall clock may have gone back meanwhile. */
 int64_t engine_wait_age_us(const struct workflow_wait *wait, int64_t now_us);
+
+/* A paused one is not in the queue. */
+bool engine_waits_to_start(const struct workflow *workflow);
+/* Its call is to be made when a slot is free; wait may be NULL. */
+bool engine_waits_to_call(const struct workflow *workflow, const struct workflow_wait *wait);
 
 /* engine_command.c: events of engine_step */
 void engine_signal(struct engine *engine, const struct engine_event *event,

@@ -475,6 +475,18 @@ static enum error_code retry(struct workflow *workflow, const struct workflow_re
                 outcome);
 }
 
+bool workflow_can_retry(const struct workflow *workflow)
+{
+    return workflow->state == WORKFLOW_FAILED && workflow->head.run < INT16_MAX &&
+           workflow->execution != NULL && asl_execution_can_retry(workflow->execution);
+}
+
+bool workflow_failed_in(const struct workflow *workflow, struct buffer *path)
+{
+    return workflow->state == WORKFLOW_FAILED && workflow->execution != NULL &&
+           asl_execution_failed_in(workflow->execution, path);
+}
+
 static bool is_allowed(const struct workflow *workflow, enum record_kind kind)
 {
     bool lives = workflow->state == WORKFLOW_PENDING || workflow->state == WORKFLOW_PROCESSING;
@@ -500,8 +512,7 @@ static bool is_allowed(const struct workflow *workflow, enum record_kind kind)
     case RECORD_RESUMED:
         return paused;
     case RECORD_RETRIED:
-        return workflow->state == WORKFLOW_FAILED && workflow->head.run < INT16_MAX &&
-               workflow->execution != NULL && asl_execution_can_retry(workflow->execution);
+        return workflow_can_retry(workflow);
     case RECORD_KINDS:
         break;
     }

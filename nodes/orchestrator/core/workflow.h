@@ -85,6 +85,13 @@ struct workflow_head {
     int64_t created_us;
 };
 
+/* Why the next attempt is delayed. */
+struct workflow_retry {
+    uint32_t number,
+        max; /* this is retry `number` of the `max` that the state allows for the error */
+    char *error, *cause; /* of the last attempt; the cause cut to RETRY_CAUSE_BYTES_MAX */
+};
+
 /* Something outside that the workflow waits for: a call's answer, a token's, a signal, a timer. */
 struct workflow_wait {
     uint32_t wait;
@@ -110,7 +117,8 @@ struct workflow_wait {
     struct uuid child;
     char *state;
     char *state_path;
-    const char *signal_name; /* of one that waits for a signal; lent by parameters */
+    struct workflow_retry *retry; /* of a timer that delays the next attempt, else NULL */
+    const char *signal_name;      /* of one that waits for a signal; lent by parameters */
     struct json *parameters;
     struct json *delivery; /* what the call answered, when delivered */
     size_t delivery_bytes; /* its text */
@@ -194,6 +202,9 @@ const char *workflow_current_step(const struct workflow *workflow);  /* "" when 
 const struct json *workflow_result(const struct workflow *workflow); /* of COMPLETED */
 const char *workflow_error(const struct workflow *workflow); /* of FAILED, CANCELLED; else NULL */
 const char *workflow_cause(const struct workflow *workflow);
+bool workflow_can_retry(const struct workflow *workflow); /* would RECORD_RETRIED be taken? */
+/* Appends the path of the state whose failure ended it; false when none did. */
+bool workflow_failed_in(const struct workflow *workflow, struct buffer *path);
 /* Waits, by rising number: lent until the next workflow_apply. Some places may be empty. */
 size_t workflow_wait_places(const struct workflow *workflow);
 size_t workflow_waits(const struct workflow *workflow);                          /* open ones */

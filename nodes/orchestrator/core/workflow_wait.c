@@ -128,6 +128,16 @@ static void make_room(struct workflow *workflow)
         must_realloc(workflow->waits, workflow->waits_capacity * sizeof *workflow->waits);
 }
 
+static struct workflow_retry *new_retry(const struct asl_effect *effect)
+{
+    struct workflow_retry *retry = must_calloc(1, sizeof *retry);
+    retry->number = effect->retry_number;
+    retry->max = effect->retries_max;
+    retry->error = must_strdup(effect->error);
+    retry->cause = error_cut(effect->cause, RETRY_CAUSE_BYTES_MAX);
+    return retry;
+}
+
 struct workflow_wait *workflow_wait_open(struct workflow *workflow, const struct asl_effect *effect,
                                          int64_t now_us)
 {
@@ -148,6 +158,7 @@ struct workflow_wait *workflow_wait_open(struct workflow *workflow, const struct
         .state = must_strdup(effect->state),
         .state_path = must_strdup(effect->state_path),
         .parameters = json_hold(effect->data),
+        .retry = effect->retry ? new_retry(effect) : NULL,
     };
     BUG_IF(!wait->is_timer && wait->task == NULL); /* the contract was checked when it was loaded */
     workflow->waits_open++;
@@ -160,6 +171,11 @@ static void free_texts(struct workflow_wait *wait)
     free(wait->state_path);
     json_release(wait->parameters);
     json_release(wait->delivery);
+    if (wait->retry != NULL) {
+        free(wait->retry->error);
+        free(wait->retry->cause);
+        free(wait->retry);
+    }
 }
 
 void workflow_wait_close(struct workflow *workflow, struct workflow_wait *wait)

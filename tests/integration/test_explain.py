@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""explain on the real stack: every state that a workflow can be in, as the API and bridgectl tell it."""
+
+import json
+import shutil
+import threading
+
+import pytest
+from harness import ROOT, wait_until
+from task_contracts import CONTRACTS, HEAD, SERVICES
+from test_openapi import Document, shipped
+
+OWN = {
+    "errand": """services: [desk]
+state_machine:
+  StartAt: Go
+  States:
+    Go:
+      Type: Task
+      Resource: onex:http:invoke
+      Parameters: { Service: desk, Method: POST, Path.$: $.path }
+      Retry: [{ ErrorEquals: [States.Http.StatusCode.503], IntervalSeconds: 600, MaxAttempts: 5 }]
+      ResultPath: null
+      End: true
+""",
+    "crossroads": """services: [desk]
+state_machine:
+  StartAt: Both
+  States:
+    Both:
+      Type: Parallel
+      End: true
+      Branches:
+        - StartAt: Left
+          States: { Left: { Type: Wait, Seconds: 600, End: true } }
+        - StartAt: Right
+          States: { Right: { Type: Task, Resource: onex:signal:wait, Parameters: { signal_name: go }, End: true } }
+""",
+    "later": """state_machine:
+  StartAt: Rest
+  States:
+    Rest: { Type: Wait, Seconds: 600, End: true }
+""",
+    "broken": """state_machine:
+  StartAt: First
+  States:
+    First: { Type: Pass, Next: Stop }
+    Stop: { Type: Fail, Error: Mine, Cause: "as it should" }
+""",
+}
+SLOTS = 2
+
+
+class Desk:
+    """Answers /busy with 503, /shut when it opens, everything else at once."""
+
+    def __init__(self):
+        self.open = threading.Event()
+
+    def __call__(self, _method, path, _body):
+        if path == "/shut" and not self.open.wait(300):
+            return None
+        return (503 if path == "/busy" else 200, b"{}")
+
+
+@pytest.fixture
+def desk():
+    return Desk()
+
+
+@pytest.fixture
+def town(empty_bridge, directory, stub, desk):
+    bridge, contracts = empty_bridge, directory / "contracts"
+    (contracts / "workflows").mkdir(parents=True)
+    (contracts / "services.yaml").write_text(SERVICES.replace("timeout_ms: 5000", "timeout_ms: 300000"))
+    shutil.copy(ROOT / "contracts" / "events.yaml", contracts / "events.yaml")
+    wanted = {**OWN, **{name: CONTRACTS[name] for name in ("approval", "listener", "child", "parent")}}
+    for name, text in wanted.items():
+        (contracts / "workflows" / f"{name}.yaml").write_text(HEAD.format(name=name) + text)
+    bridge.environment |= {
+        "CONTRACTS_DIR": str(contracts),
+        "DESK_URL": bridge.url("desk"),
+        "ORCHESTRATOR_WORKERS": "1",
+        "ORCHESTRATOR_CONCURRENCY": str(SLOTS),
+    }
+    bridge.desk = stub(bridge.port("desk"), desk)
+    return bridge
+
+
+def submit(bridge, workflow, **given):
+    answer = bridge.call("POST", "/api/v1/workflows", {"workflow": workflow, "input": given})
+    assert answer.status in (200, 202), answer
+    return answer.json["workflow_id"]
+
+
+def explain(bridge, workflow_id):
+    answer = bridge.get(f"/api/v1/workflows/{workflow_id}/explain")
+    Document(shipped("orchestrator")).check("get", "/api/v1/workflows/{workflow_id}/explain", answer)
+    assert answer.status == 200, answer
+    return answer.json
+
+
+def explained(bridge, workflow_id, waiting_for):
+    """The explanation, when that is what it waits for."""
+
+    def waits():
+        told = explain(bridge, workflow_id)
+        return told if told["waiting_for"] == waiting_for else None
+
+    return wait_until(waits, 60, f"{workflow_id} waits for {waiting_for}")
+
+
+def check(told, begins, **fields):
+    assert told["explanation"].startswith(begins), told
+    assert {name: told[name] for name in fields} == fields, told
+
+
+def check_waits(bridge):
+    """What waits without a slot."""
+    check(explained(bridge, submit(bridge, "later"), "timer"), "Rest waits until ", path="Rest", next="go_on")
+    check(explained(bridge, submit(bridge, "approval"), "token"), "Ask waits for an answer by its task token", service="desk")
+    check(explained(bridge, submit(bridge, "listener"), "signal"), "First waits for the signal one", signal="one")
+    parent = explained(bridge, submit(bridge, "parent", kind="wait"), "child")
+    check(parent, "Start waits for the end of the workflow ", path="Start")
+    check(explained(bridge, parent["child"], "signal"), "Waits waits for the signal end")
+    busy = explained(bridge, submit(bridge, "errand", path="/busy"), "retry")
+    check(busy, "Go is tried again in ", attempt=2, retry=1, max_retries=5, next="attempt", service=None)
+    assert busy["reason"]["error"] == "States.Http.StatusCode.503" and busy["next_at"], busy
+    both = explained(bridge, submit(bridge, "crossroads"), "several")
+    check(both, "2 branches or items are under way: Both/0/Left waits until ", waits_total=2)
+    assert [wait["waiting_for"] for wait in both["waits"]] == ["timer", "signal"], both
+    return both["workflow_id"]
+
+
+def check_ends(bridge):
+    done = submit(bridge, "errand", path="/now")
+    bridge.wait_workflow(done)
+    check(explain(bridge, done), "Completed at ", state="COMPLETED", waiting_for=None, next=None)
+    failed = submit(bridge, "broken")
+    bridge.wait_workflow(failed)
+    told = explain(bridge, failed)
+    check(told, "Failed at ", failed_in="Stop", can_retry=True, reason={"error": "Mine", "cause": "as it should"})
+    assert told["explanation"].endswith("It can be retried, and goes on where it failed."), told
+    cancelled = submit(bridge, "later")
+    assert bridge.call("POST", f"/api/v1/workflows/{cancelled}/cancel", {"cause": "no more"}).status == 200
+    check(explain(bridge, cancelled), "Cancelled at ", state="CANCELLED", waiting_for=None)
+    unknown = bridge.get("/api/v1/workflows/01a2006e-9fe9-7af5-a391-047cb4947f3c/explain")
+    assert unknown.status == 404, unknown
+
+
+def test_every_state_says_what_it_waits_for(town, desk):
+    town.migrate()
+    town.start_embedded_broker()
+    town.start_orchestrator()
+    both = check_waits(town)
+    check_ends(town)
+    assert town.call("POST", f"/api/v1/workflows/{both}/pause").status == 200
+    check(explain(town, both), "Paused since ", waiting_for="resume", state="PROCESSING", next="resume")
+    # All slots are taken: one waits for its turn, the next one behind it.
+    shut = [submit(town, "errand", path="/shut") for _ in range(SLOTS)]
+    for workflow_id in shut:
+        called = explained(town, workflow_id, "answer")
+        check(called, "Go waits for an answer of desk since ", service="desk", attempt=1)
+        assert called["fails_at"] and called["instance"] and called["shard"] is not None, called
+    first, second = submit(town, "later"), submit(town, "later")
+    check(explain(town, first), "Waits to start since ", state="PENDING", waiting_for="start", ahead=0)
+    check(explain(town, second), "Waits to start since ", waiting_for="start", ahead=1, next="start")
+    # Those that ran when the process was killed have a claim on slots before those that wait to start.
+    printed = town.bridgectl("explain", second).stdout
+    assert printed.startswith("Waits to start since ") and " behind 1 other: all of 2 " in printed, printed
+    printed = town.bridgectl("explain", both).stdout
+    assert "Both/1/Right" in printed.splitlines()[-1], printed
+    assert json.loads(town.bridgectl("explain", both, "--json").stdout)["workflow_id"] == both
+    assert town.bridgectl("explain", "01a2006e-9fe9-7af5-a391-047cb4947f3c", check=False).returncode == 1
+    desk.open.set()
+    assert town.wait_workflow(shut[0])["state"] == "COMPLETED"
