@@ -55,4 +55,9 @@ void owners_set(struct owners *owners, const struct owner *read, int count)
     pthread_mutex_unlock(&owners->lock);
 }
 
-void owners_wake_by(struct owners *owners, int wake_fd) { atomic_store(&owners->wake_fd, wake_fd); }
+void owners_wake_by(struct owners *owners, int wake_fd)
+{
+    pthread_mutex_lock(&owners->lock);
+    owners->wake_fd = wake_fd;
+    pthread_mutex_unlock(&owners->lock);
+}
