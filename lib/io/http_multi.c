@@ -268,11 +268,14 @@ static void take_answers(struct http_multi *multi)
         CURLcode result = message->data.result;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
         long status = 0;
+        long written = 0; /* of all tries: libcurl repeats one on a connection that was closed meanwhile */
         curl_easy_getinfo(call->handle, CURLINFO_RESPONSE_CODE, &status);
+        curl_easy_getinfo(call->handle, CURLINFO_REQUEST_SIZE, &written);
         struct http_multi_answer answer = {
             .user = call->user,
             .code = error_of(call, result),
             .text = call->error[0] != '\0' ? call->error : curl_easy_strerror(result),
+            .reached = written > 0,
             .status = (int)status,
             .headers = buffer_text(&call->answer_headers),
             .headers_bytes = call->answer_headers.bytes,

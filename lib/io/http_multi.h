@@ -35,6 +35,7 @@ struct http_multi_answer {
     void *user;
     enum error_code code; /* ERR_OK when a response came, whatever its status */
     const char *text;     /* of an error */
+    bool reached;         /* the request, or a part of it, was written: it may have been taken */
     int status;
     const char *headers; /* "Name: value\r\n" lines */
     size_t headers_bytes;

@@ -7,6 +7,7 @@
  *     api_commands.c   cancel, pause, resume, retry
  *     api_tasks.c      task tokens and signals
  *     api_contracts.c  contracts and their versions
+ *     api_forward.c    asking the owner of another instance's shard (api_forward.h)
  *     api_node.c       health, pages
  *     workflow_view.c  workflows as JSON
  *

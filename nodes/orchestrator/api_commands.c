@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* cancel, pause, resume, retry: commands for one workflow. Each may be said twice. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "io/clock.h"
 #include "orchestrator/api.h"
+#include "orchestrator/api_forward.h"
 #include "orchestrator/worker.h"
 
 #define COMMAND_TIMEOUT_US 10000000
@@ -133,32 +135,75 @@ static bool is_so(const struct command *command, const struct workflow_view *vie
     return command->question == TICKET_CANCEL && view->state == WORKFLOW_CANCELLED;
 }
 
+/* The command, with the workflow as it is afterwards. */
+static void carry_out(struct orchestrator *orchestrator, const struct command *command,
+                      const struct uuid *id, const struct wish *wish, struct workflow_view *view,
+                      bool *done, struct error *error)
+{
+    json_release(view->object);
+    *view = (struct workflow_view){0};
+    *error = (struct error){0};
+    if (workflow_view_read(orchestrator, id, true, view, error) != ERR_OK ||
+        !is_for(command, view, wish) ||
+        send(orchestrator, command, id, view, wish, done, error) != ERR_OK)
+        return;
+    json_release(view->object);
+    view->object = NULL;
+    if (workflow_view_read(orchestrator, id, true, view, error) != ERR_OK)
+        *done = false;
+}
+
+/* Said twice a command does its work once: a retry names the run that failed. */
+static enum api_forwarded ask_owner(struct orchestrator *orchestrator, struct http_request *request,
+                                    struct http_response *response, const struct command *command,
+                                    const struct workflow_view *view, const struct wish *wish,
+                                    struct api_forward *forward, const struct error *error)
+{
+    char body[32];
+    forward->shard = view->shard;
+    forward->repeats = true;
+    if (command->of_failed && wish->run == 0) {
+        snprintf(body, sizeof body, "{\"run\":%lld}", (long long)run_of(view));
+        forward->body = body;
+    }
+    enum api_forwarded forwarded = api_forward(orchestrator, request, response, forward, error);
+    forward->body = NULL;
+    return forwarded;
+}
+
+static void answer(struct http_response *response, const struct command *command,
+                   const struct workflow_view *view, const struct wish *wish, bool done)
+{
+    if (done || is_so(command, view, wish))
+        http_json(response, 200, view->object);
+    else if (command->of_failed)
+        refuse_retry(response, view->state);
+    else
+        api_refuse_ended(response, view->state);
+}
+
 static void run_command(struct http_request *request, struct http_response *response,
                         struct orchestrator *orchestrator, const struct command *command)
 {
     struct workflow_view view = {0};
+    struct api_forward forward = {0};
     struct error error = {0};
     struct uuid id;
     struct wish wish;
-    bool done = false;
+    bool done = false, by_owner = false;
     if (!api_path_id(request, response, &id) || !read_wish(request, response, command, &wish))
         return;
-    enum error_code code = workflow_view_read(orchestrator, &id, true, &view, &error);
-    if (code == ERR_OK && is_for(command, &view, &wish)) {
-        code = send(orchestrator, command, &id, &view, &wish, &done, &error);
-        json_release(view.object);
-        view.object = NULL;
-        if (code == ERR_OK)
-            code = workflow_view_read(orchestrator, &id, true, &view, &error);
+    carry_out(orchestrator, command, &id, &wish, &view, &done, &error);
+    while (api_is_elsewhere(&error) && !by_owner) {
+        by_owner = ask_owner(orchestrator, request, response, command, &view, &wish, &forward,
+                             &error) == API_FORWARD_ANSWERED;
+        if (!by_owner)
+            carry_out(orchestrator, command, &id, &wish, &view, &done, &error);
     }
-    if (code != ERR_OK)
+    if (!by_owner && error.code != ERR_OK)
         api_fail(response, &error);
-    else if (done || is_so(command, &view, &wish))
-        http_json(response, 200, view.object);
-    else if (command->of_failed)
-        refuse_retry(response, view.state);
-    else
-        api_refuse_ended(response, view.state);
+    else if (!by_owner)
+        answer(response, command, &view, &wish, done);
     json_release(view.object);
     free(wish.cause);
 }

@@ -7,6 +7,7 @@
 #include "base/metrics.h"
 #include "io/clock.h"
 #include "orchestrator/api.h"
+#include "orchestrator/api_forward.h"
 #include "orchestrator/core/submission.h"
 #include "orchestrator/core/task.h"
 #include "orchestrator/worker.h"
@@ -41,6 +42,8 @@ static void attempt_fini(struct attempt *attempt)
     submission_fini(&attempt->submission);
     if (attempt->ticket != NULL)
         ticket_release(attempt->ticket);
+    attempt->submission = (struct submission){0};
+    attempt->ticket = NULL;
 }
 
 static void count_refusal(enum error_code code)
@@ -236,9 +239,9 @@ static void begin(struct orchestrator *orchestrator, struct attempt *attempt,
         code = find_contract_or_repeat(orchestrator, attempt);
     if (code != ERR_OK || attempt->duplicate)
         return;
+    int64_t read_us = clock_monotonic_us();
     if (atomic_load(&orchestrator->stopping))
         code = error_set(&attempt->error, ERR_STOPPING, "this instance is stopping");
-    int64_t read_us = clock_monotonic_us();
     if (code == ERR_OK)
         code = choose_shard(orchestrator, attempt, &shard);
     if (code == ERR_OK &&
@@ -378,11 +381,66 @@ static void tell_no_wait(struct http_response *response)
     response->close = true;
 }
 
+/* From the body to the commit, here or by the owner of the shard. False when the client has its answer. A
+ * submission without a key gets one of ours before another instance is asked, so that it can be said twice. */
+static bool accept(struct orchestrator *orchestrator, struct http_request *request,
+                   struct http_response *response, struct attempt *attempt,
+                   struct api_forward *forward, const struct json *body)
+{
+    for (;;) {
+        begin(orchestrator, attempt, body, forward->key, http_header(request, "traceparent"),
+              forward->may_wait);
+        await_acceptance(attempt);
+        struct error error = attempt->error;
+        if (!api_is_elsewhere(&error))
+            return true;
+        const struct submission *submission = &attempt->submission;
+        if (submission->key == NULL)
+            api_forward_key(forward);
+        forward->shard =
+            orchestrator_shard(orchestrator, submission->namespace,
+                               submission->key == NULL ? forward->key : submission->key);
+        attempt_fini(attempt);
+        attempt->error = (struct error){0};
+        if (api_forward(orchestrator, request, response, forward, &error) == API_FORWARD_ANSWERED)
+            return false;
+    }
+}
+
+/* What the request says of itself. */
+static void begin_request(struct http_request *request, int64_t wait_ms, struct attempt *attempt,
+                          struct api_forward *forward)
+{
+    attempt->is_child = http_trusted(request) && !api_was_forwarded(request, FORWARD_FOR_CLIENT);
+    if (attempt->is_child)
+        attempt->parent = http_header(request, TASK_HEADER_PARENT);
+    *forward = (struct api_forward){.key = http_header(request, "Idempotency-Key"),
+                                    .repeats = true,
+                                    .child = attempt->is_child};
+    /* The end waited for may need other requests: starts of children, answers by token. */
+    forward->may_wait = wait_ms > 0 && http_wait_begin(request);
+    if (forward->may_wait)
+        forward->wait_until_us = clock_monotonic_us() + wait_ms * 1000;
+}
+
+static void answer_submission(struct http_response *response, const struct attempt *attempt,
+                              int status, const struct json *answer)
+{
+    if (attempt->error.code == ERR_OK) {
+        set_location(response, &attempt->id);
+        http_json(response, status, answer);
+    } else {
+        count_refusal(attempt->error.code);
+        api_fail(response, &attempt->error);
+    }
+}
+
 void api_submit(struct http_request *request, struct http_response *response, void *context)
 {
     static const char *const known[] = {"wait", NULL};
     struct orchestrator *orchestrator = context;
     struct attempt attempt = {0};
+    struct api_forward forward;
     int64_t wait_ms = 0;
     int status = 202;
     if (http_query_known(request, known, &attempt.error) != ERR_OK ||
@@ -396,27 +454,18 @@ void api_submit(struct http_request *request, struct http_response *response, vo
         count_refusal(ERR_SYNTAX);
         return;
     }
-    attempt.is_child = http_trusted(request);
-    if (attempt.is_child)
-        attempt.parent = http_header(request, TASK_HEADER_PARENT);
-    /* The end waited for may need other requests: starts of children, answers by token. */
-    bool waits = wait_ms > 0 && http_wait_begin(request);
-    begin(orchestrator, &attempt, body, http_header(request, "Idempotency-Key"),
-          http_header(request, "traceparent"), waits);
-    await_acceptance(&attempt);
-    struct json *answer = finish(orchestrator, &attempt, waits ? wait_ms : 0, &status);
-    if (waits)
+    begin_request(request, wait_ms, &attempt, &forward);
+    if (accept(orchestrator, request, response, &attempt, &forward, body)) {
+        struct json *answer = finish(orchestrator, &attempt, api_wait_left_ms(&forward), &status);
+        answer_submission(response, &attempt, status, answer);
+        json_release(answer);
+    } else {
+        status = response->status;
+    }
+    if (forward.may_wait)
         http_wait_end(request);
     else if (wait_ms > 0 && status == 202 && attempt.error.code == ERR_OK)
         tell_no_wait(response);
-    if (attempt.error.code == ERR_OK) {
-        set_location(response, &attempt.id);
-        http_json(response, status, answer);
-    } else {
-        count_refusal(attempt.error.code);
-        api_fail(response, &attempt.error);
-    }
-    json_release(answer);
     json_release(body);
     attempt_fini(&attempt);
 }
@@ -488,15 +537,17 @@ void api_submit_older(struct http_request *request, struct http_response *respon
 {
     struct orchestrator *orchestrator = context;
     struct attempt attempt = {0};
+    struct api_forward forward;
     int status = 201;
     struct json *body = read_body(request, response);
     if (body == NULL)
         return;
-    begin(orchestrator, &attempt, body, http_header(request, "Idempotency-Key"),
-          http_header(request, "traceparent"), false);
-    await_acceptance(&attempt);
-    struct json *workflow = finish(orchestrator, &attempt, 0, &status);
-    if (attempt.error.code == ERR_OK) {
+    begin_request(request, 0, &attempt, &forward);
+    bool here = accept(orchestrator, request, response, &attempt, &forward, body);
+    struct json *workflow = here ? finish(orchestrator, &attempt, 0, &status) : NULL;
+    if (!here) {
+        ; /* the owner has answered */
+    } else if (attempt.error.code == ERR_OK) {
         struct json *answer = json_object();
         char id[UUID_TEXT_BYTES];
         const char *state = json_string_or(json_get(workflow, "state"), "");

@@ -5,6 +5,7 @@
 #include "base/metrics.h"
 #include "io/clock.h"
 #include "orchestrator/api.h"
+#include "orchestrator/api_forward.h"
 #include "orchestrator/core/submission.h"
 #include "orchestrator/core/task.h"
 #include "orchestrator/task_past.h"
@@ -183,43 +184,85 @@ static enum error_code read_answer(const struct json *body, enum token_call call
     return code;
 }
 
-static void token_call(struct http_request *request, struct http_response *response,
-                       struct orchestrator *orchestrator, enum token_call call)
-{
+struct token_question {
     struct task_token token;
-    struct error error = {0};
-    enum ticket_stage stage = TICKET_OPEN;
-    enum workflow_state state = WORKFLOW_NONE;
+    enum token_call call;
+    const struct json *body;
+};
+
+/* ERR_OK: *stage says what became of it. */
+static enum error_code ask_token(struct orchestrator *orchestrator,
+                                 const struct token_question *question, enum ticket_stage *stage,
+                                 enum workflow_state *state, struct error *error)
+{
     bool same = false;
-    if (!read_token(request, response, orchestrator, &token) || !is_json(request, response)) {
-        metrics_add(METRIC_TASK_TOKENS, (int)call, TOKEN_REFUSED, 1);
-        return;
-    }
-    struct json *body = read_body(request, &error);
     struct ticket *ticket = ticket_new();
-    ticket->question = call == CALL_HEARTBEAT ? TICKET_HEARTBEAT : TICKET_TOKEN;
-    ticket->id = token.workflow_id;
-    ticket->at_shard = token.shard;
-    ticket->wait = token.wait;
-    enum error_code code = body == NULL ? error.code : read_answer(body, call, ticket, &error);
-    json_release(body);
-    if (code == ERR_OK) {
-        code = ask(orchestrator, ticket, &stage, &state, &same, &error);
-    } else {
-        ticket_release(ticket);
-        ticket_release(ticket);
-    }
+    ticket->question = question->call == CALL_HEARTBEAT ? TICKET_HEARTBEAT : TICKET_TOKEN;
+    ticket->id = question->token.workflow_id;
+    ticket->at_shard = question->token.shard;
+    ticket->wait = question->token.wait;
+    *error = (struct error){0};
+    enum error_code code = read_answer(question->body, question->call, ticket, error);
+    if (code == ERR_OK)
+        return ask(orchestrator, ticket, stage, state, &same, error);
+    ticket_release(ticket);
+    ticket_release(ticket);
+    return code;
+}
+
+static void count_token(enum token_call call, enum error_code code, enum ticket_stage stage)
+{
     metrics_add(METRIC_TASK_TOKENS, (int)call,
                 code != ERR_OK             ? TOKEN_REFUSED
                 : stage == TICKET_ACCEPTED ? TOKEN_ACCEPTED
                                            : TOKEN_ENDED,
                 1);
+}
+
+/* Here, or by the owner of the workflow. A second answer would hear that the task has ended, so only a
+ * heartbeat is said twice. */
+static void answer_token(struct http_request *request, struct http_response *response,
+                         struct orchestrator *orchestrator, const struct token_question *question)
+{
+    struct api_forward forward = {.shard = question->token.shard,
+                                  .repeats = question->call == CALL_HEARTBEAT};
+    struct error error = {0};
+    enum ticket_stage stage = TICKET_OPEN;
+    enum workflow_state state = WORKFLOW_NONE;
+    enum error_code code = ask_token(orchestrator, question, &stage, &state, &error);
+    while (api_is_elsewhere(&error)) {
+        if (api_forward(orchestrator, request, response, &forward, &error) == API_FORWARD_ANSWERED)
+            return;
+        code = ask_token(orchestrator, question, &stage, &state, &error);
+    }
+    count_token(question->call, code, stage);
     if (code != ERR_OK)
         api_fail(response, &error);
     else if (stage == TICKET_ACCEPTED)
-        answer(response, &token.workflow_id, state);
+        answer(response, &question->token.workflow_id, state);
     else
-        refuse_ended(orchestrator, &token, response);
+        refuse_ended(orchestrator, &question->token, response);
+}
+
+static void token_call(struct http_request *request, struct http_response *response,
+                       struct orchestrator *orchestrator, enum token_call call)
+{
+    struct token_question question = {.call = call};
+    struct error error = {0};
+    if (!read_token(request, response, orchestrator, &question.token) ||
+        !is_json(request, response)) {
+        count_token(call, ERR_INVALID, TICKET_OPEN);
+        return;
+    }
+    struct json *body = read_body(request, &error);
+    question.body = body;
+    if (body == NULL) {
+        count_token(call, error.code, TICKET_OPEN);
+        api_fail(response, &error);
+        return;
+    }
+    answer_token(request, response, orchestrator, &question);
+    json_release(body);
 }
 
 void api_task_success(struct http_request *request, struct http_response *response, void *context)
@@ -292,12 +335,12 @@ static enum error_code look_back(struct orchestrator *orchestrator, const struct
 
 /* Sends it to the workflow's worker. */
 static enum error_code send_signal(struct orchestrator *orchestrator, struct http_request *request,
-                                   const struct uuid *id, struct json *data,
-                                   enum ticket_stage *stage, enum workflow_state *state,
-                                   struct error *error)
+                                   const struct uuid *id, struct api_forward *forward,
+                                   struct json *data, enum ticket_stage *stage,
+                                   enum workflow_state *state, struct error *error)
 {
     const char *name = http_path_parameter(request, "signal_name");
-    const char *key = http_header(request, "Idempotency-Key");
+    const char *key = forward->key;
     struct workflow_view view = {0};
     bool same = false;
     enum error_code code = check_signal(name, key, error);
@@ -312,7 +355,7 @@ static enum error_code send_signal(struct orchestrator *orchestrator, struct htt
     struct ticket *ticket = ticket_new();
     ticket->question = TICKET_SIGNAL;
     ticket->id = *id;
-    ticket->at_shard = view.shard;
+    ticket->at_shard = forward->shard = view.shard;
     ticket->name = must_strdup(name);
     ticket->key = key == NULL ? NULL : must_strdup(key);
     ticket->data = json_hold(data);
@@ -336,33 +379,58 @@ static enum error_code send_signal(struct orchestrator *orchestrator, struct htt
     return code;
 }
 
-void api_signal(struct http_request *request, struct http_response *response, void *context)
+static void count_signal(enum error_code code, enum ticket_stage stage)
 {
-    struct error error = {0};
-    struct uuid id;
-    enum ticket_stage stage = TICKET_OPEN;
-    enum workflow_state state = WORKFLOW_NONE;
-    if (!api_path_id(request, response, &id))
-        return;
-    if (!is_json(request, response)) {
-        metrics_add(METRIC_SIGNALS, SIGNAL_REFUSED, 0, 1);
-        return;
-    }
-    struct json *data = read_body(request, &error);
-    enum error_code code = data == NULL
-                               ? error.code
-                               : send_signal(context, request, &id, data, &stage, &state, &error);
-    json_release(data);
     metrics_add(METRIC_SIGNALS,
                 code == ERR_LIMIT           ? SIGNAL_FULL
                 : code != ERR_OK            ? SIGNAL_REFUSED
                 : stage == TICKET_DUPLICATE ? SIGNAL_REPEATED
                                             : SIGNAL_ACCEPTED,
                 0, 1);
+}
+
+/* Here, or by the owner of the workflow; one without a key gets a key of ours, so that it can be said twice. */
+static void take_signal(struct http_request *request, struct http_response *response,
+                        struct orchestrator *orchestrator, const struct uuid *id, struct json *data)
+{
+    struct api_forward forward = {.repeats = true, .key = http_header(request, "Idempotency-Key")};
+    struct error error = {0};
+    enum ticket_stage stage = TICKET_OPEN;
+    enum workflow_state state = WORKFLOW_NONE;
+    enum error_code code =
+        send_signal(orchestrator, request, id, &forward, data, &stage, &state, &error);
+    while (api_is_elsewhere(&error)) {
+        api_forward_key(&forward);
+        if (api_forward(orchestrator, request, response, &forward, &error) == API_FORWARD_ANSWERED)
+            return;
+        error = (struct error){0};
+        code = send_signal(orchestrator, request, id, &forward, data, &stage, &state, &error);
+    }
+    count_signal(code, stage);
     if (code == ERR_OK)
-        answer(response, &id, state);
+        answer(response, id, state);
     else if (code == ERR_CONFLICT)
         api_refuse_ended(response, state);
     else
         api_fail(response, &error);
+}
+
+void api_signal(struct http_request *request, struct http_response *response, void *context)
+{
+    struct error error = {0};
+    struct uuid id;
+    if (!api_path_id(request, response, &id))
+        return;
+    if (!is_json(request, response)) {
+        count_signal(ERR_INVALID, TICKET_OPEN);
+        return;
+    }
+    struct json *data = read_body(request, &error);
+    if (data == NULL) {
+        count_signal(error.code, TICKET_OPEN);
+        api_fail(response, &error);
+        return;
+    }
+    take_signal(request, response, context, &id, data);
+    json_release(data);
 }

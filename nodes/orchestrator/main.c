@@ -16,6 +16,7 @@
 #include "io/presence.h"
 #include "orchestrator/api.h"
 #include "orchestrator/core/task.h"
+#include "orchestrator/forward.h"
 #include "orchestrator/ownership.h"
 #include "orchestrator/worker.h"
 
@@ -27,6 +28,7 @@ static const char usage[] = "bridge-orchestrator\n\nAccepts workflows over HTTP 
 #define DATABASE_RETRY_US 200000
 #define HEALTH_REPLY_TIMEOUT_MS 2000
 #define SETTLE_TIMEOUT_US 30000000
+#define FORWARDS_MAX 512 /* requests under way to other instances; or half of HTTP_THREADS */
 
 struct parts {
     struct orchestrator orchestrator;
@@ -166,6 +168,8 @@ static enum error_code start_engine(struct orchestrator *orchestrator, struct er
     orchestrator->health =
         postgres_new(orchestrator->database_url, "bridge-orchestrator health", NULL);
     postgres_set_reply_timeout(orchestrator->health, HEALTH_REPLY_TIMEOUT_MS);
+    int64_t forwards = orchestrator->config->http_threads / 2;
+    orchestrator->forward = forward_new(forwards < FORWARDS_MAX ? (int)forwards : FORWARDS_MAX);
     orchestrator->workers_count = (int)orchestrator->config->orchestrator_workers;
     if (orchestrator->workers_count > orchestrator->shards)
         orchestrator->workers_count = orchestrator->shards;
@@ -279,6 +283,7 @@ static void stop(struct parts *parts)
         http_server_stop(parts->server);
     if (parts->metrics_server != NULL)
         http_server_stop(parts->metrics_server);
+    forward_free(orchestrator->forward);
     for (int i = 0; i < orchestrator->workers_count; i++)
         worker_free(orchestrator->workers[i]);
     int flush_ms =

@@ -21,6 +21,7 @@
 
 struct worker;
 struct ownership;
+struct forward;
 
 struct orchestrator {
     const struct config *config;
@@ -34,6 +35,8 @@ struct orchestrator {
     struct postgres *health; /* api_node.c asks the database over it, under a lock of its own */
     struct ownership *ownership;
     struct owners *owners; /* who owns which shard, for everybody */
+    struct forward *forward; /* to other instances */
+    atomic_int forwarding;   /* HTTP threads that ask them, beyond those that may wait */
     int shards;
     int workers_count;
     struct worker *workers[WORKERS_MAX];     /* shard s belongs to worker s % workers_count */

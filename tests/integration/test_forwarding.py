@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""Any instance answers for any workflow: what belongs to another's shard is asked of its owner."""
+
+import http.client
+import threading
+
+import pytest
+import web
+from harness import unique, wait_until
+from test_tasks import asked, make_orchestra
+from test_workflows import check_problem
+
+NAMES = ("orchestrator", "orchestrator-2")
+
+
+@pytest.fixture
+def pair(empty_bridge, directory, stub):
+    bridge = make_orchestra(empty_bridge, directory / "contracts", stub)
+    bridge.start_orchestrator(NAMES[1])
+    return bridge
+
+
+def call(bridge, number, method, path, body=None, **headers):
+    """One call to the first or to the second instance."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return web.call(method, bridge.url(NAMES[number % 2]) + path, body, names)
+
+
+def start(bridge, number, workflow, content=None, key=None, wait_ms=0, **fields):
+    body = {"workflow": workflow, "input": content or {}, **fields}
+    headers = {"Idempotency_Key": key} if key else {}
+    path = "/api/v1/workflows" + (f"?wait={wait_ms}" if wait_ms else "")
+    return call(bridge, number, "POST", path, body, **headers)
+
+
+def forwarded(bridge, result="answered"):
+    return sum(bridge.metric("http_forwarded_total", name, result=result) for name in NAMES)
+
+
+def test_what_one_instance_does_not_own_the_other_does_for_it(pair):
+    """Each step of a workflow's life is asked of an instance, its repeat of the other one."""
+    for n in range(8):
+        key = unique("key")
+        first = start(pair, n, "approval", {"n": n}, key)
+        assert first.status == 202, first
+        workflow_id = first.json["workflow_id"]
+        assert first.headers["Location"] == f"/api/v1/workflows/{workflow_id}"
+        again = start(pair, n + 1, "approval", {"n": n}, key)
+        assert (again.status, again.json["workflow_id"]) == (202, workflow_id), again
+        other = start(pair, n + 1, "approval", {"n": -1}, key)
+        check_problem(other, 409, "idempotency_key_reused")
+        path = f"/api/v1/workflows/{workflow_id}"
+        for number in (n, n + 1):
+            for what in ("pause", "resume"):
+                answer = call(pair, number, "POST", f"{path}/{what}", X_Correlation_ID="abc")
+                assert answer.status == 200, answer
+                assert answer.headers.get_all("X-Correlation-ID") == ["abc"]
+                assert len(answer.headers.get_all("Content-Security-Policy")) == 1
+        token = asked(pair, n + 1)
+        task = f"/api/v1/tasks/{token}"
+        assert call(pair, n, "POST", f"{task}/heartbeat").status == 200
+        answer = call(pair, n + 1, "POST", f"{task}/success", {"output": {"n": n}})
+        assert answer.status == 200, answer
+        check_problem(call(pair, n, "POST", f"{task}/success", {}), 409, "task_ended")
+        pair.wait_workflow(workflow_id)
+        seen = [call(pair, number, "GET", path).json for number in (0, 1)]
+        assert seen[0] == seen[1] and seen[0]["result"]["answer"] == {"n": n}
+        check_problem(call(pair, n, "POST", f"{path}/cancel"), 409, "workflow_ended")
+    assert len(pair.desk.calls) == 8, "each workflow ran once"
+    assert forwarded(pair) >= 8
+    assert forwarded(pair, "refused") == forwarded(pair, "unknown") == 0
+
+
+def test_ends_are_waited_for_across_instances(pair):
+    """?wait= and signals; the connection between the instances is used again."""
+    for n in range(4):
+        started = start(pair, n, "announcer", {"item": n}, unique("wait"))
+        workflow_id = started.json["workflow_id"]
+        answers = []
+        key = unique("go")
+
+        def wait(number):
+            answers.append(
+                start(pair, number, "announcer", {"item": n}, f"w{n}-{key}", wait_ms=60000)
+            )
+
+        threads = [threading.Thread(target=wait, args=(number,)) for number in (0, 1)]
+        for thread in threads:
+            thread.start()
+        waited = wait_until(
+            lambda: pair.sql(
+                "SELECT workflow_id FROM workflow_keys WHERE key = %s", f"w{n}-{key}"
+            ),
+            30,
+            "the one that is waited for",
+        )[0][0]
+        for target in (workflow_id, waited):
+            for number in (n, n + 1):
+                answer = call(
+                    pair,
+                    number,
+                    "POST",
+                    f"/api/v1/workflows/{target}/signals/go",
+                    {"said": n},
+                    Idempotency_Key=key,
+                )
+                assert answer.status == 200 or answer.json["code"] == "workflow_ended", answer
+        for thread in threads:
+            thread.join(90)
+        assert [answer.status for answer in answers] == [200, 200], answers
+        assert {answer.json["workflow_id"] for answer in answers} == {waited}
+    assert forwarded(pair) > 0
