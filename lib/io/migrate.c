@@ -278,17 +278,24 @@ enum error_code migrate_down(struct postgres *postgres, const char *directory, i
                target, error);
 }
 
-enum error_code migrate_check_schema(struct postgres *postgres, int oldest, int newest,
-                                     struct error *error)
+enum error_code migrate_version(struct postgres *postgres, int *version, struct error *error)
 {
     bool exists = false;
-    enum error_code code = table_exists(postgres, &exists, error);
     struct postgres_rows *rows = NULL;
+    enum error_code code = table_exists(postgres, &exists, error);
     if (code == ERR_OK && exists)
         code = postgres_query(postgres, "SELECT coalesce(max(version), 0) FROM schema_migrations",
                               NULL, 0, &rows, error);
-    int version = code == ERR_OK && exists ? (int)postgres_rows_int(rows, 0, 0) : 0;
+    *version = code == ERR_OK && exists ? (int)postgres_rows_int(rows, 0, 0) : 0;
     postgres_rows_free(rows);
+    return code;
+}
+
+enum error_code migrate_check_schema(struct postgres *postgres, int oldest, int newest,
+                                     struct error *error)
+{
+    int version = 0;
+    enum error_code code = migrate_version(postgres, &version, error);
     if (code != ERR_OK || (version >= oldest && version <= newest))
         return code;
     if (version < oldest)

@@ -39,6 +39,9 @@ enum error_code migrate_down(struct postgres *postgres, const char *directory, i
 enum error_code migrate_status(struct postgres *postgres, const char *directory,
                                struct migration_plan *plan, struct error *error) MUST_USE;
 
+/* The version of the newest migration that is applied; 0: none. */
+enum error_code migrate_version(struct postgres *postgres, int *version,
+                                struct error *error) MUST_USE;
 /* ERR_SCHEMA, with what to run, unless the database's version lies within the two. */
 enum error_code migrate_check_schema(struct postgres *postgres, int oldest, int newest,
                                      struct error *error) MUST_USE;

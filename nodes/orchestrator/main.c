@@ -18,6 +18,7 @@
 #include "orchestrator/core/task.h"
 #include "orchestrator/forward.h"
 #include "orchestrator/ownership.h"
+#include "orchestrator/schema.h"
 #include "orchestrator/worker.h"
 
 static const char usage[] = "bridge-orchestrator\n\nAccepts workflows over HTTP and drives each "
@@ -111,6 +112,8 @@ static enum error_code read_database(struct orchestrator *orchestrator, int64_t 
     enum error_code code = connect_patiently(postgres, error);
     if (code == ERR_OK)
         code = migrate_check_schema(postgres, SCHEMA_VERSION_OLDEST, SCHEMA_VERSION_NEWEST, error);
+    if (code == ERR_OK)
+        code = schema_look(orchestrator, postgres, error);
     if (code == ERR_OK)
         code = postgres_query(postgres, sql_identity, NULL, 0, NULL, error);
     if (code == ERR_OK)

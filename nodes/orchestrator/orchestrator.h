@@ -37,6 +37,7 @@ struct orchestrator {
     struct owners *owners; /* who owns which shard, for everybody */
     struct forward *forward; /* to other instances */
     atomic_int forwarding;   /* HTTP threads that ask them, beyond those that may wait */
+    atomic_int schema_version; /* of the database, as seen last: schema.h */
     int shards;
     int workers_count;
     struct worker *workers[WORKERS_MAX];     /* shard s belongs to worker s % workers_count */

@@ -12,6 +12,7 @@
 
 #include "io/clock.h"
 #include "io/log.h"
+#include "orchestrator/schema.h"
 #include "orchestrator/store.h"
 #include "orchestrator/worker.h"
 
@@ -198,6 +199,8 @@ static enum error_code beat(struct ownership *ownership, struct error *error)
     enum error_code code = hold_lock(ownership, error);
     if (code == ERR_OK)
         code = renew_lease(ownership, error);
+    if (code == ERR_OK)
+        code = schema_look(ownership->orchestrator, ownership->postgres, error);
     if (code == ERR_OK)
         code = claim(ownership, error);
     if (code == ERR_OK)
