@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The contracts of test_tasks.py: one for each way a Task can wait."""
 
+import shutil
+
+from harness import ROOT
+
 SERVICES = """services:
   desk: { base_url_variable: DESK_URL, base_url: "http://127.0.0.1:1", timeout_ms: 5000 }
 """
@@ -185,3 +189,12 @@ CONTRACTS["patient"] = CONTRACTS["hasty"].replace("HeartbeatSeconds: 2", "Heartb
 CONTRACTS["named_parent"] = CONTRACTS["parent"].replace(
     "{ workflow_type: child, ", "{ workflow_type: child, idempotency_key.$: $.name, "
 )
+
+
+def write_contracts(directory, wanted, services=SERVICES):
+    """A directory of contracts: the texts by name, the services, and the events as shipped."""
+    (directory / "workflows").mkdir(parents=True)
+    (directory / "services.yaml").write_text(services)
+    shutil.copy(ROOT / "contracts" / "events.yaml", directory / "events.yaml")
+    for name, text in wanted.items():
+        (directory / "workflows" / f"{name}.yaml").write_text(HEAD.format(name=name) + text)

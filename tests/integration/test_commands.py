@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
 """pause, resume and retry on the real stack, with kill -9 of the orchestrator in between."""
 
-import shutil
 import threading
 
 import pytest
-from harness import ROOT, WORKFLOW_TOPIC, check_lanes, consume, wait_until
-from task_contracts import HEAD, SERVICES
+from harness import WORKFLOW_TOPIC, check_lanes, consume, wait_until
+from task_contracts import write_contracts
 from test_openapi import Document, shipped
 from test_workflows import check_problem
 
@@ -50,10 +49,7 @@ def desk():
 @pytest.fixture
 def orchestra(empty_bridge, directory, stub, desk):
     bridge, contracts = empty_bridge, directory / "contracts"
-    (contracts / "workflows").mkdir(parents=True)
-    (contracts / "services.yaml").write_text(SERVICES)
-    shutil.copy(ROOT / "contracts" / "events.yaml", contracts / "events.yaml")
-    (contracts / "workflows" / "errand.yaml").write_text(HEAD.format(name="errand") + CONTRACT)
+    write_contracts(contracts, {"errand": CONTRACT})
     bridge.environment["CONTRACTS_DIR"] = str(contracts)
     bridge.environment["DESK_URL"] = bridge.url("desk")
     bridge.desk = stub(bridge.port("desk"), desk)

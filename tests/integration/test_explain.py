@@ -2,12 +2,12 @@
 """explain on the real stack: every state that a workflow can be in, as the API and bridgectl tell it."""
 
 import json
-import shutil
 import threading
 
 import pytest
-from harness import ROOT, wait_until
-from task_contracts import CONTRACTS, HEAD, SERVICES
+from harness import wait_until
+from task_contracts import CONTRACTS, SERVICES, write_contracts
+from test_fencing import OtherInstance
 from test_openapi import Document, shipped
 
 OWN = {
@@ -71,12 +71,11 @@ def desk():
 @pytest.fixture
 def town(empty_bridge, directory, stub, desk):
     bridge, contracts = empty_bridge, directory / "contracts"
-    (contracts / "workflows").mkdir(parents=True)
-    (contracts / "services.yaml").write_text(SERVICES.replace("timeout_ms: 5000", "timeout_ms: 300000"))
-    shutil.copy(ROOT / "contracts" / "events.yaml", contracts / "events.yaml")
-    wanted = {**OWN, **{name: CONTRACTS[name] for name in ("approval", "listener", "child", "parent")}}
-    for name, text in wanted.items():
-        (contracts / "workflows" / f"{name}.yaml").write_text(HEAD.format(name=name) + text)
+    write_contracts(
+        contracts,
+        {**OWN, **{name: CONTRACTS[name] for name in ("approval", "listener", "child", "parent")}},
+        SERVICES.replace("timeout_ms: 5000", "timeout_ms: 300000"),
+    )
     bridge.environment |= {
         "CONTRACTS_DIR": str(contracts),
         "DESK_URL": bridge.url("desk"),
@@ -165,7 +164,6 @@ def test_every_state_says_what_it_waits_for(town, desk):
     first, second = submit(town, "later"), submit(town, "later")
     check(explain(town, first), "Waits to start since ", state="PENDING", waiting_for="start", ahead=0)
     check(explain(town, second), "Waits to start since ", waiting_for="start", ahead=1, next="start")
-    # Those that ran when the process was killed have a claim on slots before those that wait to start.
     printed = town.bridgectl("explain", second).stdout
     assert printed.startswith("Waits to start since ") and " behind 1 other: all of 2 " in printed, printed
     printed = town.bridgectl("explain", both).stdout
@@ -174,3 +172,40 @@ def test_every_state_says_what_it_waits_for(town, desk):
     assert town.bridgectl("explain", "01a2006e-9fe9-7af5-a391-047cb4947f3c", check=False).returncode == 1
     desk.open.set()
     assert town.wait_workflow(shut[0])["state"] == "COMPLETED"
+
+
+def test_it_is_told_without_the_database_and_without_the_shard(directory, own_postgres, empty_bridge):
+    town = empty_bridge
+    town.database_url = own_postgres.url()
+    contracts = directory / "contracts"
+    write_contracts(contracts, {"later": OWN["later"]})
+    town.environment |= {"CONTRACTS_DIR": str(contracts), "LEASE_MS": "6000"}
+    town.migrate()
+    town.start_embedded_broker()
+    town.start_orchestrator()
+    workflow_id = submit(town, "later")
+    explained(town, workflow_id, "timer")
+    own_postgres.stop()
+    wait_until(lambda: explain(town, workflow_id)["database"] == "down", 60, "it knows that the database is away")
+    check(explain(town, workflow_id), "Rest waits until ", waiting_for="timer", path="Rest")
+    assert town.get("/api/v1/workflows/01a2006e-9fe9-7af5-a391-047cb4947f3c/explain").status == 503
+    own_postgres.start()
+    wait_until(lambda: explain(town, workflow_id)["database"] == "up", 60, "it knows that the database is back")
+
+    # Another instance has its shard; then that one is dead, and its shards come here.
+    town.orchestrator.stop()
+    other = OtherInstance(town)
+    town.orchestrator.start()
+    told = explain(town, workflow_id)
+    check(told, "PROCESSING at Rest; its shard ", waiting_for="owner", instance=other.id)
+    assert "belongs to the instance" in told["explanation"], told
+    other.close()
+    town.sql("UPDATE instances SET lease_expires_at = now() - interval '1 second' WHERE instance_id = %s", other.id)
+    seen = set()
+
+    def is_here():
+        seen.add(explain(town, workflow_id)["waiting_for"])
+        return "timer" in seen
+
+    wait_until(is_here, 60, "the workflow being taken over")
+    assert seen <= {"takeover", "loading", "timer"}, seen

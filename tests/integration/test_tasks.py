@@ -3,14 +3,13 @@
 with kill -9 of the orchestrator at each stage."""
 
 import json
-import shutil
 import threading
 import time
 
 import harness
 import pytest
-from harness import ROOT, WORKFLOW_TOPIC, check_lanes, consume, scaled, unique, wait_until
-from task_contracts import CONTRACTS, HEAD, SERVICES
+from harness import WORKFLOW_TOPIC, check_lanes, consume, scaled, unique, wait_until
+from task_contracts import CONTRACTS, write_contracts
 from test_openapi import Document, shipped
 
 
@@ -26,11 +25,7 @@ def orchestra(empty_bridge, orchestra_of):
 
 
 def make_orchestra(bridge, contracts, stub):
-    (contracts / "workflows").mkdir(parents=True)
-    (contracts / "services.yaml").write_text(SERVICES)
-    shutil.copy(ROOT / "contracts" / "events.yaml", contracts / "events.yaml")
-    for name, text in CONTRACTS.items():
-        (contracts / "workflows" / f"{name}.yaml").write_text(HEAD.format(name=name) + text)
+    write_contracts(contracts, CONTRACTS)
     bridge.environment["CONTRACTS_DIR"] = str(contracts)
     bridge.environment["DESK_URL"] = bridge.url("desk")
     bridge.desk = stub(bridge.port("desk"), lambda _method, _path, _body: (200, b"{}"))
