@@ -99,6 +99,20 @@ test-cases: $(BUILD)/bridgectl ## the States Language: conformance cases, random
 test-contracts: $(BUILD)/bridgectl ## the *.test.yaml files beside the contracts, on a virtual clock
 	@$< contracts test contracts
 
+# Simulation: the nodes' own code on twins of the database, the broker, services and clocks (tests/sim/world.h).
+SIM_WRAPPED := read write close poll eventfd eventfd_read eventfd_write epoll_create1 epoll_ctl epoll_wait \
+  pthread_create pthread_join pthread_detach pthread_mutex_lock pthread_cond_wait pthread_cond_signal pthread_cond_broadcast
+$(BUILD)/tests/sim/libnode.a: $(filter-out %/main.o,$(call objects,nodes/orchestrator/*.c)) \
+  $(patsubst %,$(BUILD)/lib/io/%.o,postgres_value postgres_pool contract_files)
+	@mkdir -p $(@D); rm -f $@; $(AR) rcs $@ $^
+$(BUILD)/tests/sim/sim: $(call objects,tests/sim/*.c) $(BUILD)/tests/sim/libnode.a $(BUILD)/libpure.a $(BUILD)/libblake3.a
+	@echo "  LINK  $@"; $(CC) $(LDFLAGS) -o $@ $^ $(SIM_WRAPPED:%=-Wl,--wrap=%) -lpq $(PURE_LDLIBS)
+.PHONY: sim test-sim
+sim: $(BUILD)/tests/sim/sim ## faults of all kinds on a virtual clock (SEEDS=1000, or SEED=7 for one)
+	@$< $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) $(SIM_ARGS)
+test-sim: $(BUILD)/tests/sim/sim ## 500 seeds of the simulation
+	@$< --seeds 500
+
 # The stack on this machine: tools/stack/stack.py. Variables: BROKER=embedded|kafka PORT_BASE=20000
 # ORCHESTRATORS=2 REDUCERS=2 DIR=path, and every option of the programs.
 PYTHON := /usr/bin/python3
@@ -130,7 +144,7 @@ PYTEST := env MODE=$(MODE) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p n
 test: ## everything that proves the product on one machine
 	@tools/install-packages.sh build run test lint
 	@MODE=$(MODE) tools/run-tests.sh $(TEST_STEPS)
-TEST_STEPS := build lint test-unit test-contracts test-cases test-io test-integration
+TEST_STEPS := build lint test-unit test-contracts test-cases test-sim test-io test-integration
 GENERATORS := $(addprefix $(BUILD)/tests/bench/,fill_topic publish_lines)
 test-integration: ## tests with real servers: PostgreSQL, the embedded broker, our programs
 	@tools/install-packages.sh build run test
