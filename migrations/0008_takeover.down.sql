@@ -1,3 +1,4 @@
 -- SPDX-License-Identifier: MIT
+ALTER TABLE instances DROP COLUMN peer_address;
 DROP TABLE held_steps;
 DROP TABLE service_breakers;

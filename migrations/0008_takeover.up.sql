@@ -32,3 +32,6 @@ CREATE TABLE held_steps (
 );
 CREATE INDEX held_steps_shard ON held_steps (shard);
 CREATE INDEX held_steps_service ON held_steps (service, held_at) WHERE released_at IS NULL;
+
+-- Where other instances keep a connection to this one, whose end tells that it is gone. Null: nowhere (schema 7).
+ALTER TABLE instances ADD COLUMN peer_address text;

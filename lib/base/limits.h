@@ -82,7 +82,9 @@
 
 #define SHARDS_MAX 256
 #define WORKERS_MAX 64
+#define INSTANCES_MAX 256 /* orchestrators on one database that share its shards; one each at most */
 
+_Static_assert(INSTANCES_MAX <= SHARDS_MAX, "more could hold nothing");
 _Static_assert(ASL_TRANSITIONS_PER_STEP_MAX >= 4 * ASL_MAP_ITEMS_MAX, "all items in one go");
 _Static_assert(ASL_DATA_DEPTH_MAX + 16 <= JSON_DEPTH_MAX, "stored data must be readable again");
 _Static_assert(EVENTS_PER_RECORD_MAX + 8 <= 32767, "seq_count is a smallint");

@@ -30,6 +30,7 @@ static const char usage[] = "bridge-orchestrator\n\nAccepts workflows over HTTP 
 #define HEALTH_REPLY_TIMEOUT_MS 2000
 #define SETTLE_TIMEOUT_US 30000000
 #define FORWARDS_MAX 512 /* requests under way to other instances; or half of HTTP_THREADS */
+#define HAND_OVER_PART 4 /* of the time that a stop may take: to give the shards to others */
 
 struct parts {
     struct orchestrator orchestrator;
@@ -274,9 +275,14 @@ static enum error_code join(struct parts *parts, struct error *error)
 static void stop(struct parts *parts)
 {
     struct orchestrator *orchestrator = &parts->orchestrator;
-    atomic_store(&orchestrator->stopping, true);
+    int64_t hand_over_us = orchestrator->config == NULL
+                               ? 0
+                               : orchestrator->config->shutdown_timeout_ms * 1000 / HAND_OVER_PART;
     consul_stop(parts->consul);
     presence_stop(parts->presence);
+    /* While others take the shards, requests are still answered: those for them are sent on. */
+    (void)ownership_leave(orchestrator->ownership, clock_monotonic_us() + hand_over_us);
+    atomic_store(&orchestrator->stopping, true);
     if (parts->server != NULL)
         http_server_refuse(parts->server);
     for (int i = 0; i < orchestrator->workers_count; i++)

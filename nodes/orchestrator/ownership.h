@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* ownership.h - this instance's lease and its shards: a quiet connection holds an advisory lock while the
- * process lives, the lease is renewed by the database's clock, and shards without a living owner are
- * taken with a higher epoch. The same connection hears when a contract was published or deleted.
+/* ownership.h - this instance's lease and its part of the shards: a quiet connection holds an advisory lock
+ * while the process lives, and the lease is renewed by the database's clock. The death of another instance is
+ * heard by the end of a connection to it (io/peers.h) and confirmed by its lock; a hung one is known by its
+ * lease. Shards are spread as core/spread.h has it, and each new owner raises the epoch. The same connection
+ * hears when shards are free, and when a contract was published or deleted.
  *
- * Owns      Its thread and the quiet connection.
+ * Owns      Its thread, the quiet connection, the connections to other instances.
  * Threads   ownership_open from main before the workers get anything; then its own thread.
  * Errors    As postgres.h.
  */
@@ -18,6 +20,9 @@ struct ownership;
 enum error_code ownership_open(struct ownership **ownership, struct orchestrator *orchestrator,
                                const char *advertised_url, struct error *error) MUST_USE;
 void ownership_start(struct ownership *ownership);
+/* Gives all shards to the others, in good order: true when that was done in time (clock_monotonic_us). What is
+ * asked afterwards belongs to them. */
+bool ownership_leave(struct ownership *ownership, int64_t until_us);
 /* Gives the shards back, so that others need not wait for the lease; after the workers have stopped. */
 void ownership_close(struct ownership *ownership);
 

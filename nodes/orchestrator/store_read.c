@@ -7,6 +7,8 @@
 #include "orchestrator/store.h"
 
 #define LOAD_CHUNK 500 /* workflows read at a time */
+#define LOAD_CHUNK_FIRST                                                                           \
+    32 /* the first time, so that they go on soon; then twice as many each time */
 #define LOAD_CHUNK_BYTES                                                                           \
     (4 << 20) /* of their inputs and records as stored, unless one alone is larger */
 
@@ -193,6 +195,7 @@ struct naming {
     struct postgres_rows *named;
     int next;
     int sized; /* up to this one; the sizes are those of the last LOAD_CHUNK before it */
+    int chunk; /* how many are asked for next */
     int64_t sizes[LOAD_CHUNK];
 };
 
@@ -219,7 +222,7 @@ static enum error_code ask_sizes(const struct reading *reading, struct naming *n
                                  struct error *error)
 {
     int left = postgres_rows_count(naming->named) - naming->next;
-    int count = left < LOAD_CHUNK ? left : LOAD_CHUNK, row = 0;
+    int count = left < naming->chunk ? left : naming->chunk, row = 0;
     struct postgres_value chunk[CHUNK_VALUES] = {{0}};
     struct postgres_rows *rows = NULL;
     fill_chunk(naming, count, chunk);
@@ -236,6 +239,7 @@ static enum error_code ask_sizes(const struct reading *reading, struct naming *n
     }
     if (code == ERR_OK)
         naming->sized = naming->next + count;
+    naming->chunk = naming->chunk * 2 < LOAD_CHUNK ? naming->chunk * 2 : LOAD_CHUNK;
     postgres_rows_free(rows);
     for (int i = 0; i < CHUNK_VALUES; i++)
         postgres_value_fini(&chunk[i]);
@@ -269,7 +273,7 @@ static enum error_code read_next(const struct reading *reading, struct naming *n
 static enum error_code read_ids(const struct reading *reading, const struct postgres_value *ids,
                                 struct error *error)
 {
-    struct naming naming = {0};
+    struct naming naming = {.chunk = LOAD_CHUNK};
     enum error_code code =
         postgres_query(reading->postgres, sql_sizes, ids, 1, &naming.named, error);
     int total = code == ERR_OK ? postgres_rows_count(naming.named) : 0;
@@ -315,6 +319,7 @@ enum error_code store_loading_open(struct store_loading **out, struct postgres *
                                         .environment = environment,
                                         .on_workflow = on_workflow,
                                         .context = context};
+    loading->naming.chunk = LOAD_CHUNK_FIRST;
     struct postgres_value value = {0};
     postgres_array_start(&value, PG_INT2);
     for (int i = 0; i < count; i++)

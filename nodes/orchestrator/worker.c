@@ -21,7 +21,7 @@
 
 /* -- mailbox -- */
 
-static void ring(struct worker *worker)
+void worker_ring(struct worker *worker)
 {
     uint64_t one = 1;
     ssize_t written = write(worker->mailbox_fd, &one, sizeof one);
@@ -56,7 +56,16 @@ void worker_post(struct worker *worker, struct ticket *ticket)
     pthread_mutex_unlock(&worker->lock);
     metrics_gauge_add(METRIC_MAILBOX, 0, 0, 1);
     if (was_empty)
-        ring(worker);
+        worker_ring(worker);
+}
+
+static bool runs_any(const struct worker *worker)
+{
+    const struct orchestrator *orchestrator = worker->orchestrator;
+    for (int s = worker->index; s < orchestrator->shards; s += orchestrator->workers_count)
+        if (orchestrator_owns(orchestrator, s))
+            return true;
+    return false;
 }
 
 void worker_take(struct worker *worker, const struct worker_lane *lanes, int count)
@@ -66,10 +75,11 @@ void worker_take(struct worker *worker, const struct worker_lane *lanes, int cou
         must_realloc(worker->takes, (size_t)(worker->takes_count + count) * sizeof *lanes);
     memcpy(worker->takes + worker->takes_count, lanes, (size_t)count * sizeof *lanes);
     worker->takes_count += count;
-    atomic_store(&worker->serving, false);
+    if (!runs_any(worker))
+        atomic_store(&worker->serving, false);
     atomic_store(&worker->settled, false);
     pthread_mutex_unlock(&worker->lock);
-    ring(worker);
+    worker_ring(worker);
 }
 
 bool worker_database_up(const struct worker *worker)
@@ -112,7 +122,7 @@ static void take_submission(struct worker *worker, struct ticket *ticket)
     struct workflow *workflow = ticket->workflow;
     int16_t shard = workflow_head(workflow)->shard;
     enum error_code refusal = worker->stop                  ? ERR_STOPPING
-                              : !worker->owned[shard]       ? ERR_NOT_OWNER
+                              : !worker_owns(worker, shard) ? ERR_NOT_OWNER
                               : !worker_database_up(worker) ? ERR_DATABASE
                               : clock_monotonic_us() - ticket->read_us > SUBMIT_AGE_US_MAX
                                   ? ERR_TIMEOUT
@@ -156,11 +166,11 @@ static void take_message(struct worker *worker, struct ticket *ticket)
                                                    [TICKET_CHILD] = ENGINE_CHILD,
                                                    [TICKET_SIGNAL] = ENGINE_SIGNAL};
     bool signal = ticket->question == TICKET_SIGNAL;
-    enum error_code refusal = worker->stop                       ? ERR_STOPPING
-                              : !worker->owned[ticket->at_shard] ? ERR_NOT_OWNER
-                              : !worker_database_up(worker)      ? ERR_DATABASE
-                              : is_too_heavy(worker, ticket)     ? ERR_LIMIT
-                                                                 : ERR_OK;
+    enum error_code refusal = worker->stop                             ? ERR_STOPPING
+                              : !worker_owns(worker, ticket->at_shard) ? ERR_NOT_OWNER
+                              : !worker_database_up(worker)            ? ERR_DATABASE
+                              : is_too_heavy(worker, ticket)           ? ERR_LIMIT
+                                                                       : ERR_OK;
     if (refusal != ERR_OK) {
         worker_refuse(ticket, refusal);
         return;
@@ -421,7 +431,7 @@ struct worker *worker_start(struct orchestrator *orchestrator, int index)
 void worker_halt(struct worker *worker)
 {
     worker->stop = true;
-    ring(worker);
+    worker_ring(worker);
     pthread_join(worker->thread, NULL);
     pthread_mutex_lock(&worker->lock);
     worker->halted = true;

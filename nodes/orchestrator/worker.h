@@ -28,6 +28,10 @@ struct worker *worker_start(struct orchestrator *orchestrator, int index) MUST_U
 void worker_post(struct worker *worker, struct ticket *ticket);
 /* The shards are ours: take them, load their workflows and go on. The array is copied. */
 void worker_take(struct worker *worker, const struct worker_lane *lanes, int count);
+/* Asks for shards back. Each comes out of worker_given once everything of it is committed and nothing more
+ * will be; owners_doubt tells when. Also after it was lost meanwhile. */
+void worker_give(struct worker *worker, const int16_t *shards, int count);
+int worker_given(struct worker *worker, struct worker_lane *lanes); /* SHARDS_MAX at most */
 bool worker_database_up(const struct worker *worker);
 bool worker_serving(const struct worker *worker); /* all shards handed to it are ours */
 bool worker_settled(const struct worker *worker); /* and their workflows loaded */

@@ -347,9 +347,20 @@ static void after_commit(struct worker *worker)
     for (size_t i = 0; i < batch->calls_count; i++)
         worker_call(worker, &batch->calls[i].id, batch->calls[i].wait);
     batch_clear(batch);
+    worker_leave_end(worker);
 }
 
-/* Gives the shards up: those who wait are refused with `code`, calls under way are dropped. */
+void worker_disown(struct worker *worker, int16_t shard)
+{
+    struct orchestrator *orchestrator = worker->orchestrator;
+    worker->owned[shard] = false;
+    atomic_fetch_and(&orchestrator->owned[shard / 64], ~(UINT64_C(1) << (shard % 64)));
+    publisher_lane_close(orchestrator->publisher, shard);
+    metrics_gauge_add(METRIC_SHARDS_OWNED, 0, 0, -1);
+}
+
+/* Gives the shards up: those who wait are refused with `code`, calls under way are dropped. The ownership
+ * thread hears of it when they are not to be taken again. */
 void worker_release_shards(struct worker *worker, enum error_code code)
 {
     struct orchestrator *orchestrator = worker->orchestrator;
@@ -374,11 +385,12 @@ void worker_release_shards(struct worker *worker, enum error_code code)
     for (int16_t shard = 0; shard < orchestrator->shards; shard++) {
         if (!worker->owned[shard])
             continue;
-        worker->owned[shard] = false;
-        atomic_fetch_and(&orchestrator->owned[shard / 64], ~(UINT64_C(1) << (shard % 64)));
-        publisher_lane_close(orchestrator->publisher, shard);
-        metrics_gauge_add(METRIC_SHARDS_OWNED, 0, 0, -1);
+        if (code == ERR_FENCED || worker_asked(worker, shard))
+            worker_left(worker, shard);
+        else
+            worker_disown(worker, shard);
     }
+    worker_leave_settle(worker);
     atomic_fetch_sub(&orchestrator->queued, queued);
     worker->links_count = 0;
     engine_free(worker->engine);
@@ -481,7 +493,7 @@ static void reload(struct worker *worker, const struct error *error)
     log_error("a batch was refused; its shards are loaded anew", LOG_INT("worker", worker->index),
               LOG_TEXT("error", error->text));
     for (int16_t shard = 0; shard < worker->orchestrator->shards; shard++)
-        if (worker->owned[shard])
+        if (worker->owned[shard] && !worker_asked(worker, shard))
             lanes[count++] = worker->lanes[shard];
     worker_release_shards(worker, ERR_OUTCOME_UNKNOWN);
     worker_take(worker, lanes, count);
@@ -588,7 +600,8 @@ void worker_store_start(struct worker *worker)
     }
     if (!atomic_load(&worker->database_up) && !reconnect(worker, now_us))
         return;
-    bool empty = batch_is_empty(&worker->gathering);
+    bool leaving = worker_leave_begin(worker);
+    bool empty = batch_is_empty(&worker->gathering) && !leaving;
     if (empty && now_us - worker->committed_us < PUBLISHED_LAG_US)
         return;
     if (empty && now_us < worker->retry_us)

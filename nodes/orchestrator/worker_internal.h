@@ -3,6 +3,7 @@
  *
  *     worker.c         life of the thread, epoll, mailbox
  *     worker_load.c    taking shards and loading their workflows
+ *     worker_leave.c   giving shards up
  *     worker_batch.c   effects to rows, the transaction, what follows the commit
  *     worker_explain.c why a workflow is where it is
  *     worker_call.c    calls to services, and to our own API
@@ -129,6 +130,11 @@ struct worker {
     int reloads;                                 /* in a row */
     struct worker_lane lanes[SHARDS_MAX];        /* owned ones, by shard */
     bool owned[SHARDS_MAX];
+    bool asked[SHARDS_MAX]; /* to be given up; under the lock */
+    atomic_bool asked_any;
+    bool leaving[SHARDS_MAX]; /* their workflows are gone, the last transaction is under way */
+    struct worker_lane left[SHARDS_MAX]; /* under the lock: given up, and not asked for yet */
+    int left_count;
     struct watchers *watchers;
     struct call *calls;
     int starts;                 /* of them, calls of our own API */
@@ -152,6 +158,7 @@ void worker_refuse(struct ticket *ticket, enum error_code code);
 void worker_batch_drop(struct batch *batch, enum error_code code); /* refuses all replies */
 void worker_batch_fini(struct batch *batch);
 void worker_release_shards(struct worker *worker, enum error_code code);
+void worker_disown(struct worker *worker, int16_t shard);
 
 /* worker_load.c */
 void worker_take_shards(struct worker *worker);
@@ -159,6 +166,14 @@ void worker_load_more(struct worker *worker); /* a chunk, when worker_can_load *
 void worker_take_retries(struct worker *worker);
 bool worker_can_load(const struct worker *worker);
 void worker_loading_drop(struct worker *worker);
+
+/* worker_leave.c */
+/* Right before a transaction is put together: true when it is the last one of a shard. */
+bool worker_leave_begin(struct worker *worker);
+void worker_leave_end(struct worker *worker); /* after the commit */
+bool worker_asked(struct worker *worker, int16_t shard);
+void worker_left(struct worker *worker, int16_t shard); /* one that was asked for */
+void worker_leave_settle(struct worker *worker);
 
 /* worker_call.c */
 void worker_call(struct worker *worker, const struct uuid *id, uint32_t wait);
@@ -187,6 +202,12 @@ void worker_children_look(struct worker *worker);
 int64_t worker_children_due_us(const struct worker *worker); /* by clock_monotonic_us */
 
 /* worker.c */
+void worker_ring(struct worker *worker);
+/* Its workflows are here, and more may come. */
+static inline bool worker_owns(const struct worker *worker, int shard)
+{
+    return worker->owned[shard] && !worker->leaving[shard];
+}
 void worker_watch_postgres(struct worker *worker, bool wants_write);
 
 #endif

@@ -18,6 +18,10 @@
 static void on_workflow(void *context, struct workflow *workflow)
 {
     struct worker *worker = context;
+    if (!worker_owns(worker, workflow_head(workflow)->shard)) { /* given up since they were named */
+        workflow_free(workflow);
+        return;
+    }
     worker_child_loaded(worker, workflow);
     if (workflow_state(workflow) == WORKFLOW_PENDING && !workflow_paused(workflow))
         atomic_fetch_add(&worker->orchestrator->queued, 1);
@@ -87,7 +91,7 @@ static void retake(struct worker *worker, const struct worker_lane *given, int g
         bool is_given = false;
         for (int i = 0; i < given_count; i++)
             is_given = is_given || given[i].shard == shard;
-        if (worker->owned[shard] && !is_given)
+        if (worker_owns(worker, shard) && !is_given)
             lanes[count++] = worker->lanes[shard];
     }
     for (int i = 0; i < given_count; i++)
@@ -125,6 +129,9 @@ static bool open_shards(struct worker *worker, const struct worker_lane *given, 
     }
     for (int i = 0; i < count; i++)
         own(worker, &lanes[i]);
+    for (int i = 0; i < given_count; i++)
+        if (!worker->owned[given[i].shard]) /* it has another epoch already */
+            worker_left(worker, given[i].shard);
     worker->loading_us = clock_monotonic_us();
     atomic_store(&worker->database_up, true);
     return true;
@@ -144,10 +151,6 @@ void worker_take_shards(struct worker *worker)
     pthread_mutex_unlock(&worker->lock);
     if (count == 0 || later)
         return;
-    for (int i = 0; i < count; i++)
-        if (worker->owned[lanes[i].shard])
-            worker_release_shards(
-                worker, ERR_FENCED); /* given anew: what is in memory is no longer the truth */
     bool opened = open_shards(worker, lanes, count);
     free(lanes);
     pthread_mutex_lock(&worker->lock);
@@ -212,7 +215,7 @@ static void take_retry(struct worker *worker, struct ticket *ticket)
 {
     struct workflow *workflow = NULL;
     struct error error = {0};
-    if (worker->stop || !worker->owned[ticket->at_shard]) {
+    if (worker->stop || !worker_owns(worker, ticket->at_shard)) {
         worker_refuse(ticket, worker->stop ? ERR_STOPPING : ERR_NOT_OWNER);
         return;
     }

@@ -301,6 +301,51 @@ START_TEST(keys_and_namespaces_may_be_as_long_as_they_may_be)
 }
 END_TEST
 
+START_TEST(a_shard_given_up_leaves_nothing_behind)
+{
+    open_engine(one_call, 2);
+    submit_to(1, 0, "{}");
+    submit_to(2, 1, "{}");
+    submit_to(3, 1, "{}");
+    submit_to(4, 0, "{}");
+    buffer_clear(&told);
+    check_counts(4, 2, 2);
+    ck_assert_uint_eq(engine_shard_close(engine, 1), 2);
+    check_counts(2, 1, 1);
+    ok(2, 1);
+    check_told("stale 2\nstarted 4 seq 2+2\ncall 4/1 A#1\n"); /* its slot is free */
+    cancel(3);
+    check_told("unknown 3\n");
+    tick_at(TIMEOUT_MS / 1000);
+    check_told("timed-out 1 seq 4+2 ended\nabandon 1/1\ntimed-out 4 seq 6+2 ended\nabandon 4/1\n");
+}
+END_TEST
+
+START_TEST(loaded_workflows_and_others_take_turns)
+{
+    static const char three_calls[] =
+        MACHINE("    A:\n      Type: Parallel\n      End: true\n      Branches:\n"
+                "        - { StartAt: B, States: { B: { " TASK ", End: true } } }\n"
+                "        - { StartAt: C, States: { C: { " TASK ", End: true } } }\n"
+                "        - { StartAt: D, States: { D: { " TASK ", End: true } } }\n");
+    static const struct workflow_record started = {
+        .kind = RECORD_STARTED, .at_us = STORY_START_US, .duration_us = TIMEOUT_MS * 1000LL};
+    open_engine(three_calls, 1);
+    submit(1);
+    for (unsigned n = 2; n <= 3; n++)
+        give((struct engine_event){.type = ENGINE_LOAD, .workflow = recovered(n, &started, 1)});
+    buffer_clear(&told);
+    ok(1, 1);
+    check_told("succeeded 1 seq 2+1\ncall 1/2 A/1/C#1\n");
+    ok(1, 2);
+    check_told("succeeded 1 seq 3+1\ncall 2/1 A/0/B#1\n");
+    ok(2, 1);
+    check_told("succeeded 2 seq 4+1\ncall 1/3 A/2/D#1\n");
+    ok(1, 3);
+    check_told("succeeded 1 seq 5+3 ended\ncall 2/2 A/1/C#1\n");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("engine");
@@ -322,6 +367,8 @@ int main(void)
     tcase_add_test(tests, a_key_is_one_workflow);
     tcase_add_test(tests, keys_are_forgotten_in_time);
     tcase_add_test(tests, keys_and_namespaces_may_be_as_long_as_they_may_be);
+    tcase_add_test(tests, a_shard_given_up_leaves_nothing_behind);
+    tcase_add_test(tests, loaded_workflows_and_others_take_turns);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -89,20 +89,13 @@ void engine_free(struct engine *engine)
     }
     recent_keys_fini(&engine->keys);
     free(engine->ready.places);
+    free(engine->loaded.places);
     free(engine->pending.places);
     free(engine->children.places);
     timers_fini(&engine->timers);
     free(engine);
 }
 
-void engine_lane_open(struct engine *engine, int16_t shard, int64_t next_seq)
-{
-    engine->next_seq[shard] = next_seq;
-}
-int64_t engine_lane_next(const struct engine *engine, int16_t shard)
-{
-    return engine->next_seq[shard];
-}
 int64_t engine_next_due_us(const struct engine *engine) { return timers_next_us(&engine->timers); }
 void engine_heard(struct engine *engine, int64_t now_us) { engine->heard_us = now_us; }
 int64_t engine_live_bytes(const struct engine *engine) { return engine->live_bytes; }
@@ -182,8 +175,9 @@ static void watch_child(struct engine *engine, const struct uuid *id, struct wor
     wait->watched = true;
 }
 
-/* What an open wait needs: a timer, a call, a limit on its time. */
-static void attend(struct engine *engine, const struct uuid *id, struct workflow_wait *wait)
+/* What an open wait needs: a timer, a call (its place is in `calls`), a limit on its time. */
+static void attend(struct engine *engine, const struct uuid *id, struct workflow_wait *wait,
+                   struct queue *calls)
 {
     const char *error;
     struct place place = {*id, wait->wait};
@@ -193,12 +187,12 @@ static void attend(struct engine *engine, const struct uuid *id, struct workflow
     else if (wait->delivered && wait->task->waits_for_end)
         watch_child(engine, id, wait);
     else if (!wait->delivered && !wait->task->local)
-        queue_push(&engine->ready, &place);
+        queue_push(calls, &place);
     set_limit(engine, limit_us, id, wait);
 }
 
 /* What a workflow needs that was loaded, or paused until now. */
-static void attend_all(struct engine *engine, struct workflow *workflow)
+static void attend_all(struct engine *engine, struct workflow *workflow, struct queue *calls)
 {
     struct uuid id = workflow_head(workflow)->id;
     if (workflow_state(workflow) == WORKFLOW_PENDING)
@@ -206,7 +200,7 @@ static void attend_all(struct engine *engine, struct workflow *workflow)
     for (size_t i = 0; i < workflow_wait_places(workflow); i++) {
         struct workflow_wait *wait = workflow_wait_at(workflow, i);
         if (wait != NULL)
-            attend(engine, &id, wait);
+            attend(engine, &id, wait, calls);
     }
 }
 
@@ -226,10 +220,10 @@ static void take_outcome(struct engine *engine, struct workflow *workflow,
     for (size_t i = 0; i < outcome->opened_count && !outcome->resumed; i++) {
         struct workflow_wait *wait = workflow_wait_find(workflow, outcome->opened[i]);
         if (wait != NULL)
-            attend(engine, &id, wait);
+            attend(engine, &id, wait, &engine->ready);
     }
     if (outcome->resumed)
-        attend_all(engine, workflow);
+        attend_all(engine, workflow, &engine->ready);
     if (outcome->deadline_us != 0 && !workflow_state_ended(outcome->to))
         set_timer(engine, outcome->deadline_us, &id, 0);
     for (size_t i = 0; i < outcome->abandoned_count; i++) {
@@ -306,10 +300,19 @@ bool engine_waits_to_call(const struct workflow *workflow, const struct workflow
            wait->again_us == 0 && !workflow_paused(workflow);
 }
 
+/* Workflows that were loaded take turns with the others: neither waits for all of the other's calls. */
+static bool pop_call(struct engine *engine, struct place *place)
+{
+    engine->loaded_next = !engine->loaded_next;
+    struct queue *first = engine->loaded_next ? &engine->loaded : &engine->ready;
+    struct queue *second = engine->loaded_next ? &engine->ready : &engine->loaded;
+    return queue_pop(first, place) || queue_pop(second, place);
+}
+
 static bool call_next(struct engine *engine, struct engine_effects *effects)
 {
     struct place place;
-    while (queue_pop(&engine->ready, &place)) {
+    while (pop_call(engine, &place)) {
         struct workflow *workflow = engine_find(engine, &place.id);
         struct workflow_wait *wait =
             workflow == NULL ? NULL : workflow_wait_find(workflow, place.wait);
@@ -352,8 +355,9 @@ static void submit(struct engine *engine, const struct engine_event *event,
         recent_keys_add(&engine->keys, head->namespace, event->key, &head->id, event->body_hash,
                         event->now_us);
     }
-    bool at_once = engine->pending_count == 0 &&
-                   engine->in_flight + (int64_t)engine->ready.count < engine->slots;
+    bool at_once =
+        engine->pending_count == 0 &&
+        engine->in_flight + (int64_t)(engine->ready.count + engine->loaded.count) < engine->slots;
     struct workflow_record first = {.kind = at_once ? RECORD_STARTED : RECORD_ACCEPTED,
                                     .at_us = event->now_us,
                                     .duration_us = at_once ? workflow_limit_us(workflow) : 0};
@@ -372,7 +376,7 @@ static void load(struct engine *engine, struct workflow *workflow, int64_t now_u
     engine_heard(engine, now_us);
     struct uuid id = workflow_head(workflow)->id;
     engine_add_live(engine, workflow);
-    attend_all(engine, workflow);
+    attend_all(engine, workflow, &engine->loaded);
     engine->pending_count += engine_waits_to_start(workflow);
     if (workflow_state(workflow) != WORKFLOW_PENDING)
         set_timer(engine, workflow_deadline_us(workflow), &id, 0);

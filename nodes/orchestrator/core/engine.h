@@ -112,6 +112,9 @@ struct engine *engine_new(int64_t slots) MUST_USE;
 void engine_free(struct engine *engine); /* with all its workflows */
 void engine_lane_open(struct engine *engine, int16_t shard, int64_t next_seq);
 int64_t engine_lane_next(const struct engine *engine, int16_t shard);
+/* Forgets the shard's workflows, which go on elsewhere: no effects, calls under way are the caller's to
+ * stop. How many they were. */
+size_t engine_shard_close(struct engine *engine, int16_t shard);
 
 void engine_step(struct engine *engine, const struct engine_event *event,
                  struct engine_effects *effects);

@@ -29,6 +29,19 @@ static bool is_callable(struct engine *engine, const struct place *place)
            engine_waits_to_call(workflow, workflow_wait_find(workflow, place->wait));
 }
 
+/* Calls of workflows as they were loaded take turns with the others: of both queues so many come first. */
+static int64_t calls_ahead(struct engine *engine, const struct place *own)
+{
+    static const struct place nobody;
+    int64_t ready = count_ahead(engine, &engine->ready, own, is_callable);
+    int64_t all_ready = count_ahead(engine, &engine->ready, &nobody, is_callable);
+    int64_t loaded = count_ahead(engine, &engine->loaded, own, is_callable);
+    int64_t all_loaded = count_ahead(engine, &engine->loaded, &nobody, is_callable);
+    if (loaded < all_loaded)
+        return loaded + (all_ready < loaded ? all_ready : loaded);
+    return ready + (all_loaded < ready ? all_loaded : ready);
+}
+
 static void add_places(struct engine *engine, struct explanation *explanation)
 {
     struct place own = {.id = explanation->id};
@@ -38,7 +51,7 @@ static void add_places(struct engine *engine, struct explanation *explanation)
         struct explanation_wait *wait = &explanation->waits[i];
         own.wait = wait->number;
         if (wait->cause == EXPLANATION_SLOT)
-            wait->ahead = count_ahead(engine, &engine->ready, &own, is_callable);
+            wait->ahead = calls_ahead(engine, &own);
     }
 }
 

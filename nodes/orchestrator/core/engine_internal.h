@@ -3,6 +3,7 @@
  *
  *     engine.c          admission, slots, timers, answers
  *     engine_explain.c  why a workflow is where it is
+ *     engine_shard.c    lanes, and giving up a shard
  *     engine_command.c  what people tell a workflow: signals, cancel, pause, resume, retry
  */
 #ifndef ORCHESTRATOR_CORE_ENGINE_INTERNAL_H
@@ -35,6 +36,8 @@ struct engine {
     struct live *live;
     struct recent_keys keys;
     struct queue ready;    /* calls that wait for a slot */
+    struct queue loaded;   /* likewise, of workflows as they were loaded */
+    bool loaded_next;      /* whose turn it is */
     struct queue pending;  /* workflows that wait to start */
     struct queue children; /* waits for the end of started workflows */
     size_t pending_count;  /* of them, those that are still PENDING */
