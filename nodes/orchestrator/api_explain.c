@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* api_explain.c - why a workflow is where it is: asked of the workers, which know what lives here, also while
- * the database is away; else told from the database. */
+ * the database is away; else of the instance that owns its shard; else told from the database. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "io/clock.h"
 #include "orchestrator/api.h"
+#include "orchestrator/api_forward.h"
 #include "orchestrator/store.h"
 #include "orchestrator/worker.h"
 
 #define ASK_TIMEOUT_US 2000000     /* of one worker */
+#define OWNER_TIMEOUT_US 3000000   /* of another instance, which asks its workers */
 #define ASK_TRIES 2                /* it may begin or end between the look here and there */
 #define REPLAY_BYTES_MAX (4 << 20) /* stored, of a failed workflow that is read back */
 
@@ -211,12 +213,16 @@ void api_explain(struct http_request *request, struct http_response *response, v
     struct uuid id;
     if (!api_path_id(request, response, &id))
         return;
-    if (explain(context, &id, &explanation, &error) == ERR_OK) {
+    enum error_code code = explain(context, &id, &explanation, &error);
+    bool by_owner =
+        code == ERR_OK && explanation->cause == EXPLANATION_OWNER &&
+        api_forward_question(context, request, response, explanation->shard, OWNER_TIMEOUT_US);
+    if (code != ERR_OK) {
+        api_fail(response, &error);
+    } else if (!by_owner) {
         struct json *answer = explanation_json(explanation, clock_now_us());
         http_json(response, 200, answer);
         json_release(answer);
-    } else {
-        api_fail(response, &error);
     }
     explanation_free(explanation);
 }

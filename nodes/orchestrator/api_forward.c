@@ -196,6 +196,20 @@ static bool ask(struct orchestrator *orchestrator, struct http_request *request,
     return next == FORWARD_PASS_ON;
 }
 
+bool api_forward_question(struct orchestrator *orchestrator, struct http_request *request,
+                          struct http_response *response, int16_t shard, int64_t limit_us)
+{
+    struct owner owner;
+    struct api_forward forward = {
+        .shard = shard, .repeats = true, .deadline_us = clock_monotonic_us() + limit_us};
+    bool unknown;
+    owners_of(orchestrator, shard, &owner);
+    if (!owner.known || uuid_equal(&owner.instance, &orchestrator->instance_id) ||
+        api_was_forwarded(request, NULL))
+        return false;
+    return ask(orchestrator, request, response, &forward, &owner, &unknown);
+}
+
 /* -- all tries -- */
 
 static enum api_forwarded refuse(struct http_response *response, const struct api_forward *forward,

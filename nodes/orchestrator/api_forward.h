@@ -49,6 +49,10 @@ int64_t api_wait_left_ms(const struct api_forward *forward);
 enum api_forwarded api_forward(struct orchestrator *orchestrator, struct http_request *request,
                                struct http_response *response, struct api_forward *forward,
                                const struct error *error) MUST_USE;
+/* A question that changes nothing: the owner is asked once, and not for long. False when it gave no answer
+ * for the client; the handler then says what it knows itself. */
+bool api_forward_question(struct orchestrator *orchestrator, struct http_request *request,
+                          struct http_response *response, int16_t shard, int64_t limit_us) MUST_USE;
 bool api_was_forwarded(const struct http_request *request, const char *for_whom);
 /* A key of our own for a request that came without one, so that it can be said twice. */
 void api_forward_key(struct api_forward *forward);

@@ -5,6 +5,7 @@ import json
 import threading
 
 import pytest
+import web
 from harness import wait_until
 from task_contracts import CONTRACTS, SERVICES, write_contracts
 from test_fencing import OtherInstance
@@ -209,3 +210,9 @@ def test_it_is_told_without_the_database_and_without_the_shard(directory, own_po
 
     wait_until(is_here, 60, "the workflow being taken over")
     assert seen <= {"takeover", "loading", "timer"}, seen
+
+    # Whichever instance is asked, the one that has the workflow answers.
+    town.start_orchestrator("second")
+    for name in ("orchestrator", "second"):
+        told = web.get(f"{town.url(name)}/api/v1/workflows/{workflow_id}/explain").json
+        check(told, "Rest waits until ", waiting_for="timer", path="Rest")

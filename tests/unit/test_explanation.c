@@ -262,7 +262,7 @@ START_TEST(those_that_others_have)
     } cases[] = {
         {EXPLANATION_OWNER, "owner",
          "PROCESSING at A; its shard 5 belongs to the instance other (http://other:8060), which "
-         "knows what it waits for."},
+         "knows what it waits for and has not answered."},
         {EXPLANATION_TAKEOVER, "takeover",
          "PROCESSING at A; nobody alive owns its shard 5, which is taken over in a moment."},
         {EXPLANATION_LOADING, "loading",

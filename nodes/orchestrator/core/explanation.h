@@ -36,7 +36,7 @@ enum explanation_cause {
     EXPLANATION_SEVERAL,  /* branches or items, each for something of its own */
     EXPLANATION_COMMIT,   /* it has ended, and that is being written to the database */
     EXPLANATION_LOADING,  /* its shard was taken just now */
-    EXPLANATION_OWNER,    /* another instance has it and knows */
+    EXPLANATION_OWNER,    /* another instance has it and has not answered */
     EXPLANATION_TAKEOVER, /* nobody alive has its shard */
     EXPLANATION_REPAIR,   /* its records cannot be applied, so nobody runs it */
     EXPLANATION_CAUSES

@@ -272,7 +272,7 @@ static void append_stored(const struct explanation *explanation, struct buffer *
     default:
         buffer_append_format(out,
                              "; its shard %d belongs to the instance %s (%s), which knows what it "
-                             "waits for",
+                             "waits for and has not answered",
                              explanation->shard, explanation->instance, explanation->instance_url);
         break;
     }
