@@ -237,13 +237,14 @@ static void apply(const struct row *row)
 
 /* -- after each commit -- */
 
+/* A shard that was given back belongs to nobody, until another one takes it with a higher epoch. */
 static void check_owner(const struct process *process, int64_t shard)
 {
     const struct node *node = node_of(process);
-    struct cell owner = tables[TABLE_SHARDS].rows[shard]->cells[1];
-    if (node == NULL) /* of a process that is dead: the fence let it through, so it was the owner */
+    struct cell owner = cell_of(tables[TABLE_SHARDS].rows[shard], TABLE_SHARDS, "owner");
+    if (node == NULL || owner.bytes < 0) /* one that is dead was let through by the fence */
         return;
-    if (owner.bytes < 0 || memcmp(owner.data, node->orchestrator->instance_id.octets, 16) != 0)
+    if (memcmp(owner.data, node->orchestrator->instance_id.octets, sizeof(struct uuid)) != 0)
         world_fail("%s wrote to shard %lld, which is not its own", process->name, (long long)shard);
 }
 

@@ -6,8 +6,12 @@
 #include <string.h>
 
 #include "io/clock.h"
+#include "io/migrate.h"
 #include "orchestrator/core/task.h"
+#include "orchestrator/forward.h"
+#include "orchestrator/owners.h"
 #include "orchestrator/ownership.h"
+#include "orchestrator/schema.h"
 #include "orchestrator/worker.h"
 #include "world.h"
 
@@ -66,12 +70,17 @@ static enum error_code open_parts(struct orchestrator *orchestrator, struct erro
         .database_url = orchestrator->database_url,
         .environment = &orchestrator->environment,
     };
-    enum error_code code = publisher_open(&orchestrator->publisher, &options, error);
+    struct postgres *postgres = postgres_new(orchestrator->database_url, "start", NULL);
+    enum error_code code = schema_look(orchestrator, postgres, error);
+    postgres_free(postgres);
+    if (code == ERR_OK)
+        code = publisher_open(&orchestrator->publisher, &options, error);
     if (code != ERR_OK)
         return code;
     publisher_start(orchestrator->publisher);
     orchestrator->pool = postgres_pool_new(orchestrator->database_url, "bridge-orchestrator read",
                                            1, 4, 30, 30, 3600);
+    orchestrator->forward = forward_new(8);
     orchestrator->workers_count = (int)orchestrator->config->orchestrator_workers;
     for (int i = 0; i < orchestrator->workers_count; i++)
         orchestrator->workers[i] = worker_start(orchestrator, i);
@@ -91,6 +100,7 @@ static struct orchestrator *orchestrator_new(int place)
     orchestrator->registry = sim.registry;
     orchestrator->routes = sim.routes;
     orchestrator->shards = WORLD_SHARDS;
+    orchestrator->owners = owners_new();
     memset(orchestrator->environment.token_secret, 7,
            sizeof orchestrator->environment.token_secret);
     orchestrator->environment.timeout_ms = sim.config.orchestrator_workflow_timeout_ms;

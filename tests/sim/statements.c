@@ -382,6 +382,27 @@ static enum error_code claim(struct query *query)
     return ERR_OK;
 }
 
+static enum error_code select_owners(struct query *query)
+{
+    static const struct column columns[] = {{"shard", PG_INT2},
+                                            {"epoch", PG_INT8},
+                                            {"instance_id", PG_UUID},
+                                            {"advertised_url", PG_TEXT}};
+    int rows = 0;
+    result_start(query, columns, 4);
+    for (int i = 0; i < tables[TABLE_SHARDS].count; i++) {
+        const struct row *row = tables[TABLE_SHARDS].rows[i];
+        const struct row *instance = instance_row(row->cells[SHARDS_OWNER]);
+        if (instance == NULL)
+            continue;
+        result_set(query, rows, 0, row->cells[SHARDS_SHARD]);
+        result_set(query, rows, 1, row->cells[SHARDS_EPOCH]);
+        result_set(query, rows, 2, instance->cells[INSTANCES_ID]);
+        result_set(query, rows++, 3, instance->cells[INSTANCES_URL]);
+    }
+    return ERR_OK;
+}
+
 static enum error_code renew_lease(struct query *query)
 {
     struct cell id = scalar(&query->values[0]);
@@ -624,6 +645,7 @@ static const struct {
     {"SELECT shard, epoch, commits", "FROM shards_claim(", claim},
     {"SELECT shard, epoch, commits", "FROM shards WHERE shard = ANY", select_shards},
     {"SELECT epoch, commits FROM shards", NULL, select_shards},
+    {"SELECT s.shard, s.epoch, i.instance_id", "FROM shards s JOIN instances i", select_owners},
     {"SELECT pg_try_advisory_lock($1)", NULL, take_lock},
     {"WITH gone AS (DELETE FROM instances", NULL, renew_lease},
     {"UPDATE shards SET owner = NULL", NULL, give_back},
@@ -631,6 +653,7 @@ static const struct {
     {"SELECT ensure_partitions(", NULL, nothing},
     {"DELETE FROM workflow_keys WHERE ctid", NULL, nothing},
     {"LISTEN ", NULL, nothing},
+    {"SELECT 1", NULL, nothing},
     {"SELECT name, version, source", "FROM contracts", no_contracts},
     {"SELECT workflow_id, body_hash FROM workflow_keys", NULL, select_key},
     {"SELECT w.id, ", "WHERE w.id = $1", select_view},

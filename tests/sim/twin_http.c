@@ -184,7 +184,7 @@ static struct exchange *exchange_new(int place, const char *method, const char *
     exchange->headers = must_strdup(headers);
     exchange->request =
         (struct http_request){.method = method,
-                              .path = must_strdup(path),
+                              .path = must_strndup(path, strcspn(path, "?")),
                               .query_string = query == NULL ? NULL : must_strdup(query + 1),
                               .body = must_strdup(body),
                               .body_bytes = strlen(body),
@@ -275,6 +275,7 @@ struct http_multi_call {
     int64_t timeout_us;
     struct exchange *exchange; /* of a call of the own API */
     bool due, cancelled;
+    bool reached; /* it left for the service */
     enum error_code code;
     int status;
     char *reply_headers;
@@ -338,6 +339,8 @@ static void answered(void *context)
 static void own_api_answered(struct exchange *exchange)
 {
     struct http_multi_call *call = exchange->context;
+    if (world_faulty(FAULT_NETWORK) && chance_one_in(&chance, 40))
+        return; /* the answer got lost */
     call->code = exchange->broken ? ERR_UNAVAILABLE : ERR_OK;
     call->status = exchange->response.status;
     call->reply = must_strdup(buffer_text(&exchange->response.body));
@@ -410,8 +413,9 @@ struct http_multi_call *http_multi_start(struct http_multi *multi,
     fiber_effect();
     world_tell(TOLD_CALL, "%s: %s %s %s", multi->process->name, request->method, request->url,
                call->key == NULL ? "" : call->key);
-    check_call(multi->process, call->key);
+    call->reached = true;
     if (strncmp(request->url, own, sizeof own - 1) != 0) {
+        check_call(multi->process, call->key);
         draw_answer(call);
         return call;
     }
@@ -422,8 +426,11 @@ struct http_multi_call *http_multi_start(struct http_multi *multi,
     call->exchange->tell = own_api_answered;
     call->exchange->context = call;
     fiber_at(fiber_now_us() + call->timeout_us, answered, call);
+    if (world_faulty(FAULT_NETWORK) && chance_one_in(&chance, 40))
+        return call; /* the request got lost */
     if (!exchange_start(call->exchange, place)) {
         call->code = ERR_UNAVAILABLE;
+        call->reached = false;
         fiber_at(fiber_now_us() + 100, answered, call);
     }
     return call;
