@@ -9,6 +9,7 @@
 #include "io/health.h"
 #include "io/http_client.h"
 #include "orchestrator/api.h"
+#include "orchestrator/notes.h"
 #include "orchestrator/worker.h"
 
 #define SERVICE_NAME "NodeBridgeOrchestrator"
@@ -187,6 +188,7 @@ const struct http_route api_routes[] = {
     {"POST", "/api/v1/tasks/{token}/success", api_task_success, HTTP_TRUSTED, SIGNAL_BYTES_MAX},
     {"POST", "/api/v1/tasks/{token}/failure", api_task_failure, HTTP_TRUSTED, 0},
     {"POST", "/api/v1/tasks/{token}/heartbeat", api_task_heartbeat, HTTP_TRUSTED, 0},
+    {"POST", "/api/v1/notes", api_note, HTTP_TRUSTED | HTTP_HIDDEN, 0},
     {"GET", "/api/v1/contracts", api_contracts, 0, 0},
     {"POST", "/api/v1/contracts", api_contract_publish, 0, CONTRACT_BYTES_MAX},
     {"GET", "/api/v1/contracts/{name}", api_contract, 0, 0},

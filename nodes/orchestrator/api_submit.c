@@ -381,6 +381,19 @@ static void tell_no_wait(struct http_response *response)
     response->close = true;
 }
 
+/* What was sent to the database when its shard was lost may be in it: with a key the new owner tells. */
+static bool is_elsewhere(const struct orchestrator *orchestrator, const struct attempt *attempt,
+                         struct api_forward *forward)
+{
+    const struct submission *submission = &attempt->submission;
+    if (attempt->error.code != ERR_OUTCOME_UNKNOWN || submission->key == NULL)
+        return api_is_elsewhere(&attempt->error);
+    int16_t shard = orchestrator_shard(orchestrator, submission->namespace, submission->key);
+    bool lost = !orchestrator_owns(orchestrator, shard);
+    forward->unsure = forward->unsure || lost;
+    return lost;
+}
+
 /* From the body to the commit, here or by the owner of the shard. False when the client has its answer. A
  * submission without a key gets one of ours before another instance is asked, so that it can be said twice. */
 static bool accept(struct orchestrator *orchestrator, struct http_request *request,
@@ -392,7 +405,7 @@ static bool accept(struct orchestrator *orchestrator, struct http_request *reque
               forward->may_wait);
         await_acceptance(attempt);
         struct error error = attempt->error;
-        if (!api_is_elsewhere(&error))
+        if (!is_elsewhere(orchestrator, attempt, forward))
             return true;
         const struct submission *submission = &attempt->submission;
         if (submission->key == NULL)

@@ -14,6 +14,7 @@
 
 #define EPOLL_EVENTS 64
 #define EPOLL_BELL UINT64_MAX
+#define POST_LIMIT_US 5000000
 
 enum call_state { CALL_NEW, CALL_FLYING, CALL_DONE, CALL_GIVEN_UP };
 
@@ -21,6 +22,7 @@ struct forward_call {
     char *url, *headers, *method;
     const char *body;
     size_t body_bytes;
+    char *own_body; /* of one that nobody waits for, else NULL */
     int64_t deadline_us;
     bool waits;
     enum call_state state;
@@ -29,7 +31,7 @@ struct forward_call {
     int status;
     struct buffer answer_headers, answer_body;
     pthread_cond_t done;
-    struct forward_call *next; /* among the new ones, or those given up */
+    struct forward_call *next; /* among the new ones, those given up, or those posted */
 };
 
 struct forward {
@@ -38,6 +40,7 @@ struct forward {
     pthread_cond_t place; /* one has become free */
     int calls_max, calls, waits;
     struct forward_call *fresh, *given_up;
+    struct forward_call *posted; /* under way, and nobody waits */
     bool stopping;
     int epoll_fd, bell;
     struct http_multi *http; /* the thread's own */
@@ -51,6 +54,7 @@ static void free_call(struct forward_call *call)
     free(call->url);
     free(call->headers);
     free(call->method);
+    free(call->own_body);
     free(call);
 }
 
@@ -64,14 +68,25 @@ static void leave_place(struct forward *forward, const struct forward_call *call
     pthread_cond_signal(&forward->place);
 }
 
+/* Only the thread knows of these. */
+static void forget_posted(struct forward *forward, struct forward_call *call)
+{
+    struct forward_call **place = &forward->posted;
+    while (*place != call)
+        place = &(*place)->next;
+    *place = call->next;
+    free_call(call);
+}
+
 static void on_answer(void *context, const struct http_multi_answer *answer)
 {
     struct forward *forward = context;
     struct forward_call *call = answer->user;
     pthread_mutex_lock(&forward->lock);
+    bool posted = call->own_body != NULL;
     leave_place(forward, call);
     call->handle = NULL;
-    if (call->state == CALL_FLYING) {
+    if (call->state == CALL_FLYING && !posted) {
         call->came = answer->code == ERR_OK;
         call->reached = answer->reached;
         call->status = answer->status;
@@ -81,6 +96,8 @@ static void on_answer(void *context, const struct http_multi_answer *answer)
         pthread_cond_signal(&call->done);
     }
     pthread_mutex_unlock(&forward->lock);
+    if (posted)
+        forget_posted(forward, call);
 }
 
 static void start_fresh(struct forward *forward)
@@ -99,6 +116,10 @@ static void start_fresh(struct forward *forward)
                                          .body_bytes = call->body_bytes,
                                          .timeout_ms = left_us < 1000 ? 1 : left_us / 1000,
                                          .user = call});
+        if (call->own_body != NULL) {
+            call->next = forward->posted;
+            forward->posted = call;
+        }
     }
 }
 
@@ -171,7 +192,7 @@ static bool take_place(struct forward *forward, const struct forward_request *re
     return true;
 }
 
-struct forward_call *forward_begin(struct forward *forward, const struct forward_request *request)
+static struct forward_call *new_call(const struct forward_request *request)
 {
     struct forward_call *call = must_calloc(1, sizeof *call);
     call->method = must_strdup(request->method);
@@ -182,6 +203,13 @@ struct forward_call *forward_begin(struct forward *forward, const struct forward
     call->deadline_us = request->deadline_us;
     call->waits = request->waits;
     clock_condition_init(&call->done);
+    return call;
+}
+
+/* False when there was no place; the call is then the caller's still. */
+static bool enlist(struct forward *forward, struct forward_call *call,
+                   const struct forward_request *request)
+{
     pthread_mutex_lock(&forward->lock);
     bool placed = take_place(forward, request);
     if (placed) {
@@ -191,12 +219,32 @@ struct forward_call *forward_begin(struct forward *forward, const struct forward
         *last = call;
     }
     pthread_mutex_unlock(&forward->lock);
-    if (!placed) {
+    if (placed)
+        eventfd_write(forward->bell, 1);
+    return placed;
+}
+
+struct forward_call *forward_begin(struct forward *forward, const struct forward_request *request)
+{
+    struct forward_call *call = new_call(request);
+    if (enlist(forward, call, request))
+        return call;
+    free_call(call);
+    return NULL;
+}
+
+void forward_post(struct forward *forward, const char *url, const char *headers, const char *body)
+{
+    struct forward_request request = {.method = "POST",
+                                      .url = url,
+                                      .headers = headers,
+                                      .body_bytes = strlen(body),
+                                      .deadline_us = clock_monotonic_us() + POST_LIMIT_US,
+                                      .waits = true};
+    struct forward_call *call = new_call(&request);
+    call->body = call->own_body = must_strdup(body);
+    if (!enlist(forward, call, &request))
         free_call(call);
-        return NULL;
-    }
-    eventfd_write(forward->bell, 1);
-    return call;
 }
 
 bool forward_wait(struct forward *forward, struct forward_call *call, int64_t until_us)
@@ -279,6 +327,8 @@ void forward_free(struct forward *forward)
     eventfd_write(forward->bell, 1);
     pthread_join(forward->thread, NULL);
     http_multi_free(forward->http);
+    while (forward->posted != NULL)
+        forget_posted(forward, forward->posted);
     close(forward->epoll_fd);
     close(forward->bell);
     pthread_cond_destroy(&forward->place);

@@ -30,11 +30,13 @@ struct forward_request {
 };
 
 struct forward *forward_new(int calls_max) MUST_USE;
-void forward_free(struct forward *forward); /* when no call is left */
+void forward_free(struct forward *forward); /* when nobody waits for a call any more */
 
 /* Waits for a place, those that wait for ends not at all. NULL when there was none in time. */
 struct forward_call *forward_begin(struct forward *forward,
                                    const struct forward_request *request) MUST_USE;
+/* Sent without anybody who waits; dropped when there is no place. */
+void forward_post(struct forward *forward, const char *url, const char *headers, const char *body);
 /* True when the answer is there. */
 bool forward_wait(struct forward *forward, struct forward_call *call, int64_t until_us);
 /* Of a call that was waited for to its end, lent until forward_end. */

@@ -25,6 +25,7 @@ enum ticket_question {
     TICKET_HEARTBEAT, /* wait */
     TICKET_CHILD,     /* wait, data or name and cause: the end of a child */
     TICKET_LIVES,     /* wait, child: it lives; is its end still waited for? */
+    TICKET_LOOK,      /* a child that ended elsewhere: look in the database */
     TICKET_SIGNAL,    /* name, key, data */
     TICKET_EXPLAIN,   /* why is it where it is? */
     TICKET_ORPHAN     /* parent, wait: which no longer waits for the end of the workflow */

@@ -201,7 +201,7 @@ static void take_ticket(struct worker *worker, struct ticket *ticket)
         return;
     }
     if (worker->loading != NULL && ticket->question != TICKET_SUBMIT &&
-        engine_find(worker->engine, &ticket->id) == NULL) {
+        ticket->question != TICKET_LOOK && engine_find(worker->engine, &ticket->id) == NULL) {
         ticket_append(&worker->kept_first, &worker->kept_last, ticket);
         return;
     }
@@ -217,6 +217,10 @@ static void take_ticket(struct worker *worker, struct ticket *ticket)
         break; /* answered above, whatever is being loaded */
     case TICKET_ORPHAN:
         worker_child_orphaned(worker, ticket);
+        break;
+    case TICKET_LOOK:
+        worker_children_look_soon(worker);
+        ticket_release(ticket);
         break;
     case TICKET_SUBMIT:
         take_submission(worker, ticket);

@@ -507,6 +507,7 @@ static void batch_failed(struct worker *worker, enum error_code code, const stru
     metrics_add(METRIC_COMMIT_ERRORS, 0, 0, 1);
     switch ((int)code) {
     case ERR_FENCED:
+        worker->store_state = STORE_IDLE; /* rolled back: those who wait may ask the new owner */
         fenced(worker, error->text);
         break;
     case ERR_DATABASE:

@@ -9,10 +9,12 @@
 #include "io/clock.h"
 #include "io/log.h"
 #include "orchestrator/core/task.h"
+#include "orchestrator/notes.h"
 #include "orchestrator/worker_internal.h"
 
-#define LOOK_US 3000000 /* between two looks for ends that were not told */
-#define LOOK_MAX 256    /* children looked for at a time */
+#define LOOK_US 3000000    /* between two looks for ends that were not told */
+#define LOOK_MAX 256       /* children looked for at a time */
+#define LOOK_SOON_US 10000 /* after a note: more of them may follow */
 
 static struct worker *worker_of(struct worker *worker, int shard)
 {
@@ -52,12 +54,22 @@ static void tell_later(struct worker *worker, struct ticket *ticket)
     worker->gathering.told = ticket;
 }
 
-static void send_or_drop(struct worker *worker, struct ticket *ticket)
+/* To the parent's worker, or as a note to the parent's instance. */
+static void send(struct worker *worker, struct ticket *ticket)
 {
-    if (orchestrator_owns(worker->orchestrator, ticket->at_shard))
+    struct orchestrator *orchestrator = worker->orchestrator;
+    if (orchestrator_owns(orchestrator, ticket->at_shard)) {
         worker_post(worker_of(worker, ticket->at_shard), ticket);
-    else
+    } else {
+        notes_send(
+            orchestrator,
+            &(struct note){.kind = ticket->question == TICKET_LIVES ? NOTE_LIVES : NOTE_ENDED,
+                           .shard = ticket->at_shard,
+                           .parent = ticket->id,
+                           .child = ticket->child,
+                           .wait = ticket->wait});
         ticket_release(ticket);
+    }
     ticket_release(ticket);
 }
 
@@ -129,7 +141,8 @@ void worker_orphan(struct worker *worker, const struct engine_child *orphan)
     batch->orphans[batch->orphans_count++] = *orphan;
 }
 
-/* The shard of a child is not known here, so every worker is asked; those without it do nothing. */
+/* The shard of a child is not known here, so every worker is asked, here and elsewhere; those without it do
+ * nothing. */
 static void cancel_orphan(struct worker *worker, const struct engine_child *orphan)
 {
     for (int i = 0; i < worker->orchestrator->workers_count; i++) {
@@ -141,6 +154,11 @@ static void cancel_orphan(struct worker *worker, const struct engine_child *orph
         worker_post(worker->orchestrator->workers[i], ticket);
         ticket_release(ticket);
     }
+    if (engine_find(worker->engine, &orphan->child) == NULL)
+        notes_send(worker->orchestrator, &(struct note){.kind = NOTE_ORPHAN,
+                                                        .parent = orphan->id,
+                                                        .child = orphan->child,
+                                                        .wait = orphan->wait});
 }
 
 /* Only who started it may cancel it: an idempotency key leads to workflows of others, too. */
@@ -175,7 +193,7 @@ void worker_children_after_commit(struct worker *worker, struct batch *batch)
 {
     for (struct ticket *ticket = batch->told, *next; ticket != NULL; ticket = next) {
         next = ticket->next;
-        send_or_drop(worker, ticket);
+        send(worker, ticket);
     }
     for (size_t i = 0; i < batch->orphans_count; i++)
         cancel_orphan(worker, &batch->orphans[i]);
@@ -307,14 +325,15 @@ static size_t ripe_links(struct worker *worker)
 }
 
 /* Children are seen to when all shards are loaded: a crash may have come between the end of a parent's
- * wait and the cancel of its child. */
+ * wait and the cancel of its child. Those of parents elsewhere are seen to as long as they live, for a note
+ * may be lost. */
 static void look_for_orphans(struct worker *worker)
 {
     struct postgres_value ids = {0};
     if (worker->links_count == 0 || !all_settled(worker->orchestrator))
         return;
     size_t ripe = ripe_links(worker);
-    size_t first = worker->links_count - (ripe > LOOK_MAX ? LOOK_MAX : ripe);
+    size_t first = worker->links_count - (ripe > LOOK_MAX ? LOOK_MAX : ripe), kept = first;
     if (first == worker->links_count)
         return;
     postgres_array_start(&ids, PG_UUID);
@@ -332,9 +351,13 @@ static void look_for_orphans(struct worker *worker)
         }
         struct ticket *ticket = life_sign(&link->child, &link->parent);
         ticket->loaded = true;
-        send_or_drop(worker, ticket);
+        send(worker, ticket);
+        if (!orchestrator_owns(worker->orchestrator, link->parent.shard)) {
+            worker->links[kept] = *link;
+            worker->links[kept++].ripe = false;
+        }
     }
-    worker->links_count = first;
+    worker->links_count = kept;
     postgres_rows_free(rows);
 }
 
@@ -343,6 +366,13 @@ int64_t worker_children_due_us(const struct worker *worker)
     bool can = worker->store_state == STORE_IDLE && worker_database_up(worker);
     bool wanted = engine_waits_for_children(worker->engine) || worker->links_count > 0;
     return can && wanted ? worker->children_us : INT64_MAX;
+}
+
+void worker_children_look_soon(struct worker *worker)
+{
+    int64_t soon_us = clock_monotonic_us() + LOOK_SOON_US;
+    if (soon_us < worker->children_us)
+        worker->children_us = soon_us;
 }
 
 void worker_children_look(struct worker *worker)

@@ -199,6 +199,7 @@ void worker_child_orphaned(struct worker *worker, struct ticket *ticket);
 void worker_children_after_commit(struct worker *worker, struct batch *batch);
 void worker_children_drop(struct batch *batch);
 void worker_children_look(struct worker *worker);
+void worker_children_look_soon(struct worker *worker); /* a child has ended at another instance */
 int64_t worker_children_due_us(const struct worker *worker); /* by clock_monotonic_us */
 
 /* worker.c */

@@ -110,3 +110,24 @@ def test_ends_are_waited_for_across_instances(pair):
         assert [answer.status for answer in answers] == [200, 200], answers
         assert {answer.json["workflow_id"] for answer in answers} == {waited}
     assert forwarded(pair) > 0
+
+
+def test_children_of_another_instance(pair):
+    """Started there, their ends are told here, and they end with a parent that no longer waits."""
+    for n in range(8):
+        done = start(pair, n, "parent", {"kind": "good"}, unique("good"), wait_ms=60000)
+        assert done.status == 200 and done.json["state"] == "COMPLETED", done
+        assert done.json["result"]["child"]["output"] == {"said": "good"}
+    parents = [
+        start(pair, n, "parent", {"kind": "wait"}, unique("wait")).json["workflow_id"]
+        for n in range(8)
+    ]
+    sql = (
+        "SELECT count(*) FROM workflow_executions WHERE workflow_type = 'child'"
+        " AND current_state = %s"
+    )
+    wait_until(lambda: pair.sql(sql, "PROCESSING")[0][0] == 8, 30, "eight children that wait")
+    for n, parent in enumerate(parents):
+        answer = call(pair, n, "POST", f"/api/v1/workflows/{parent}/cancel")
+        assert answer.status == 200, answer
+    wait_until(lambda: pair.sql(sql, "CANCELLED")[0][0] == 8, 30, "the end of their children")
