@@ -185,7 +185,7 @@ bench: ## figures of this machine (BENCH_SECONDS=8 BENCH_ROUNDS=3 REDUCER_EVENTS
 # The guards of the layers, and the documents that are made from tables (config.def, metrics.def, error.def).
 .PHONY: lint format docs
 lint: $(BUILD)/bridgectl $(TEST_UNITS) ## layers, pure objects, licences, scripts, generated documents
-	@status=0; for check in "layers.sh" "files.sh" "pure.sh $(PURE_OBJECTS)" "units.sh $(TEST_UNITS)" \
+	@status=0; for check in "layers.sh" "files.sh" "pure.sh $(PURE_OBJECTS)" "units.sh $(TEST_UNITS)" "guarantees.sh" \
 	  "generated.sh $(BUILD)/bridgectl"; do tools/lint/$$check || status=1; done; exit $$status
 format: ## rewrite the C files as .clang-format says
 	@git ls-files 'lib/*.[ch]' 'nodes/*.[ch]' 'tools/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i

@@ -43,6 +43,21 @@ START_TEST(the_time_limit_counts_from_the_start)
 }
 END_TEST
 
+/* The wall clock may go back: what is recorded stays in order, and nothing becomes due again. */
+START_TEST(a_workflows_time_does_not_go_back)
+{
+    struct uuid id = story_id(1);
+    open_engine(waits, 1);
+    submit(1);
+    tick_at(-3600);
+    command(ENGINE_PAUSE, 1);
+    ck_assert_int_eq(workflow_paused_us(engine_find(engine, &id)), STORY_START_US);
+    command(ENGINE_RESUME, 1);
+    ck_assert_int_eq(workflow_last_us(engine_find(engine, &id)), STORY_START_US);
+    ck_assert_int_eq(engine_next_due_us(engine), STORY_START_US + 20 * SECOND_US);
+}
+END_TEST
+
 /* A state that waits for nothing must not keep the thread for ever; its time limit ends it. */
 START_TEST(a_loop_of_empty_waits_lets_others_live)
 {
@@ -268,6 +283,7 @@ int main(void)
     tcase_add_checked_fixture(tests, NULL, teardown);
     tcase_add_test(tests, timers_fire_in_order);
     tcase_add_test(tests, the_time_limit_counts_from_the_start);
+    tcase_add_test(tests, a_workflows_time_does_not_go_back);
     tcase_add_test(tests, a_loop_of_empty_waits_lets_others_live);
     tcase_add_test(tests, a_sweep_leaves_the_timers_of_a_new_workflow);
     tcase_add_test(tests, timers_of_the_ended_do_not_pile_up);
