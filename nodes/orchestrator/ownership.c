@@ -119,8 +119,9 @@ static enum error_code beat(struct ownership *ownership, int64_t now_us, struct 
 {
     bool joined = false;
     enum error_code code = hold_lock(ownership, error);
-    if (code == ERR_OK && now_us >= ownership->lease_us && !atomic_load(&ownership->leaving)) {
-        code = renew_lease(ownership, &joined, error);
+    if (code == ERR_OK && now_us >= ownership->lease_us) {
+        if (!atomic_load(&ownership->left))
+            code = renew_lease(ownership, &joined, error);
         int64_t third_us = ownership->orchestrator->config->lease_ms * 1000 / 3;
         ownership->lease_us =
             now_us + (code != ERR_OK || ownership->locked_us == 0 ? RETRY_US : third_us);
