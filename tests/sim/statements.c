@@ -320,6 +320,12 @@ static enum error_code update_executions(struct query *query)
 
 /* -- ownership -- */
 
+static enum error_code nothing(struct query *query)
+{
+    result_start(query, &(struct column){"nothing", PG_TEXT}, 1);
+    return ERR_OK;
+}
+
 static struct row *instance_row(struct cell id)
 {
     const struct table *table = &tables[TABLE_INSTANCES];
@@ -329,77 +335,140 @@ static struct row *instance_row(struct cell id)
     return NULL;
 }
 
-static bool is_dead(const struct query *query, struct cell owner)
+static struct cell cell_bool(bool value)
 {
-    const struct row *instance = instance_row(owner);
-    if (instance == NULL || instance->cells[INSTANCES_KEY].bytes < 0 ||
-        cell_instant_us(instance->cells[INSTANCES_LEASE]) < query->now_us)
-        return true;
-    return query->lock(cell_number(instance->cells[INSTANCES_KEY]), false);
+    static const char octets[] = {0, 1};
+    return (struct cell){1, octets + value};
 }
 
-static void bury(const struct query *query, struct cell owner)
+/* "CASE WHEN instance_id = $1 ..." and what follows it is what the network would tell: nothing. */
+static enum error_code select_instances(struct query *query)
 {
-    char name[80] = "bridge-orchestrator ";
-    struct uuid id;
-    struct row *instance = instance_row(owner);
-    memcpy(id.octets, owner.data, sizeof id.octets);
-    uuid_format(&id, name + strlen(name));
-    query->terminate(name);
-    if (instance != NULL)
-        table_remove(instance);
+    static const struct column columns[] = {{"instance_id", PG_UUID},  {"advertised_url", PG_TEXT},
+                                            {"lapsed", PG_BOOL},       {"lock_free", PG_BOOL},
+                                            {"peer_address", PG_TEXT}, {"has_address", PG_BOOL}};
+    const struct table *table = &tables[TABLE_INSTANCES];
+    struct cell us = scalar(&query->values[0]);
+    int out = 0;
+    result_start(query, columns, 6);
+    for (int pass = 0; pass < 2; pass++) /* ours comes first */
+        for (int i = 0; i < table->count; i++) {
+            const struct row *row = table->rows[i];
+            bool ours = cell_equal(row->cells[INSTANCES_ID], us);
+            if (row->gone || ours == (pass == 1))
+                continue;
+            bool lapsed = cell_instant_us(row->cells[INSTANCES_LEASE]) < query->now_us;
+            bool lock_free = !ours && query->lock(cell_number(row->cells[INSTANCES_KEY]), false);
+            struct cell cells[] = {row->cells[INSTANCES_ID], row->cells[1], cell_bool(lapsed),
+                                   cell_bool(lock_free),     cell_null(),   cell_bool(false)};
+            for (int k = 0; k < 6; k++)
+                result_set(query, out, k, cells[k]);
+            out++;
+        }
+    return ERR_OK;
+}
+
+static enum error_code select_owners(struct query *query)
+{
+    static const struct column columns[] = {
+        {"shard", PG_INT2}, {"owner", PG_UUID}, {"epoch", PG_INT8}, {"advertised_url", PG_TEXT}};
+    const struct table *table = &tables[TABLE_SHARDS];
+    result_start(query, columns, 4);
+    for (int i = 0; i < table->count; i++) {
+        const struct row *row = table->rows[i];
+        struct cell owner = row->cells[SHARDS_OWNER];
+        const struct row *instance = owner.bytes < 0 ? NULL : instance_row(owner);
+        struct cell cells[] = {row->cells[SHARDS_SHARD], owner, row->cells[SHARDS_EPOCH],
+                               instance == NULL ? cell_null() : instance->cells[1]};
+        for (int k = 0; k < 4; k++)
+            result_set(query, i, k, cells[k]);
+    }
+    return ERR_OK;
+}
+
+static enum error_code end_sessions(struct query *query)
+{
+    struct cell *gone = elements(&query->values[0]);
+    for (int i = 0; i < query->values[0].count; i++) {
+        char name[80] = "bridge-orchestrator ";
+        struct uuid id;
+        memcpy(id.octets, gone[i].data, sizeof id.octets);
+        uuid_format(&id, name + strlen(name));
+        query->terminate(name);
+    }
+    free(gone);
+    return nothing(query);
+}
+
+/* The instances of $2 that are gone indeed leave the table. */
+static void bury(const struct query *query, const struct cell *gone)
+{
+    for (int i = 0; i < query->values[1].count; i++) {
+        struct row *row = instance_row(gone[i]);
+        if (row == NULL)
+            continue;
+        bool lapsed = cell_instant_us(row->cells[INSTANCES_LEASE]) < query->now_us;
+        if (!lapsed && !query->lock(cell_number(row->cells[INSTANCES_KEY]), false))
+            continue;
+        table_remove(row);
+        sim.count.takeovers++;
+    }
+}
+
+static void raise_epoch(struct row *row)
+{
+    table_set(row, SHARDS_EPOCH, cell_int(PG_INT8, cell_number(row->cells[SHARDS_EPOCH]) + 1));
 }
 
 static enum error_code claim(struct query *query)
 {
     static const struct column columns[] = {{"shard", PG_INT2},         {"epoch", PG_INT8},
                                             {"commits", PG_INT8},       {"next_seq", PG_INT8},
-                                            {"published_seq", PG_INT8}, {"cluster_id", PG_TEXT}};
+                                            {"published_seq", PG_INT8}, {"cluster_id", PG_TEXT},
+                                            {"ours", PG_BOOL}};
     static const int places[] = {SHARDS_SHARD, SHARDS_EPOCH,     SHARDS_COMMITS,
                                  SHARDS_NEXT,  SHARDS_PUBLISHED, SHARDS_CLUSTER};
-    struct cell us = scalar(&query->values[0]), *held = elements(&query->values[1]);
+    struct cell us = scalar(&query->values[0]), *gone = elements(&query->values[1]);
+    struct cell *take = elements(&query->values[2]);
     int rows = 0;
-    result_start(query, columns, 6);
+    bury(query, gone);
+    result_start(query, columns, 7);
     for (int i = 0; i < tables[TABLE_SHARDS].count; i++) {
         struct row *row = tables[TABLE_SHARDS].rows[i];
         struct cell owner = row->cells[SHARDS_OWNER];
-        bool ours = cell_equal(owner, us);
-        if (owner.bytes >= 0 && !ours) {
-            if (!is_dead(query, owner))
-                continue;
-            bury(query, owner);
-            sim.count.takeovers++;
-        }
-        if (ours && is_among(row->cells[SHARDS_SHARD], held, query->values[1].count))
+        bool wanted = is_among(row->cells[SHARDS_SHARD], take, query->values[2].count);
+        bool ours = owner.bytes >= 0 && cell_equal(owner, us);
+        bool left = owner.bytes >= 0 && !ours && instance_row(owner) == NULL;
+        if (!left && !(wanted && (owner.bytes < 0 || ours)))
             continue;
-        table_set(row, SHARDS_OWNER, us);
-        table_set(row, SHARDS_EPOCH, cell_int(PG_INT8, cell_number(row->cells[SHARDS_EPOCH]) + 1));
+        table_set(row, SHARDS_OWNER, wanted ? us : cell_null());
+        raise_epoch(row);
         for (int k = 0; k < 6; k++)
             result_set(query, rows, k, row->cells[places[k]]);
-        rows++;
+        result_set(query, rows++, 6, cell_bool(wanted));
     }
-    free(held);
+    free(gone);
+    free(take);
     return ERR_OK;
 }
 
-static enum error_code select_owners(struct query *query)
+static enum error_code give(struct query *query)
 {
-    static const struct column columns[] = {{"shard", PG_INT2},
-                                            {"epoch", PG_INT8},
-                                            {"instance_id", PG_UUID},
-                                            {"advertised_url", PG_TEXT}};
-    int rows = 0;
-    result_start(query, columns, 4);
-    for (int i = 0; i < tables[TABLE_SHARDS].count; i++) {
-        const struct row *row = tables[TABLE_SHARDS].rows[i];
-        const struct row *instance = instance_row(row->cells[SHARDS_OWNER]);
-        if (instance == NULL)
+    struct cell us = scalar(&query->values[0]), *columns[5] = {NULL};
+    for (int k = 1; k < 5; k++)
+        columns[k] = elements(&query->values[k]);
+    for (int i = 0; i < query->values[1].count; i++) {
+        struct row *row = shard_row(cell_number(columns[1][i]));
+        if (row == NULL || !cell_equal(row->cells[SHARDS_EPOCH], columns[2][i]) ||
+            !cell_equal(row->cells[SHARDS_OWNER], us))
             continue;
-        result_set(query, rows, 0, row->cells[SHARDS_SHARD]);
-        result_set(query, rows, 1, row->cells[SHARDS_EPOCH]);
-        result_set(query, rows, 2, instance->cells[INSTANCES_ID]);
-        result_set(query, rows++, 3, instance->cells[INSTANCES_URL]);
+        table_set(row, SHARDS_OWNER, cell_null());
+        raise_epoch(row);
+        table_set(row, SHARDS_PUBLISHED, columns[3][i]);
+        table_set(row, SHARDS_CLUSTER, columns[4][i]);
     }
+    for (int k = 1; k < 5; k++)
+        free(columns[k]);
     return ERR_OK;
 }
 
@@ -412,6 +481,7 @@ static enum error_code renew_lease(struct query *query)
     struct cell until =
         cell_int(PG_INT8, query->now_us - EPOCH_US + (int64_t)(seconds * 1000000.0));
     struct row *row = instance_row(id);
+    result_value(query, PG_BOOL, cell_bool(row == NULL));
     if (row != NULL) {
         table_set(row, INSTANCES_LEASE, until);
         return ERR_OK;
@@ -422,12 +492,20 @@ static enum error_code renew_lease(struct query *query)
     return ERR_OK;
 }
 
+/* All of ours, or those of $2 among them. */
 static enum error_code give_back(struct query *query)
 {
     struct cell us = scalar(&query->values[0]);
-    for (int i = 0; i < tables[TABLE_SHARDS].count; i++)
-        if (cell_equal(tables[TABLE_SHARDS].rows[i]->cells[SHARDS_OWNER], us))
-            table_set(tables[TABLE_SHARDS].rows[i], SHARDS_OWNER, cell_null());
+    struct cell *some = query->count > 1 ? elements(&query->values[1]) : NULL;
+    for (int i = 0; i < tables[TABLE_SHARDS].count; i++) {
+        struct row *row = tables[TABLE_SHARDS].rows[i];
+        if (!cell_equal(row->cells[SHARDS_OWNER], us) ||
+            (some != NULL && !is_among(row->cells[SHARDS_SHARD], some, query->values[1].count)))
+            continue;
+        table_set(row, SHARDS_OWNER, cell_null());
+        raise_epoch(row);
+    }
+    free(some);
     return ERR_OK;
 }
 
@@ -441,13 +519,8 @@ static enum error_code remove_instance(struct query *query)
 
 static enum error_code take_lock(struct query *query)
 {
-    query->lock(cell_number(scalar(&query->values[0])), true);
-    return ERR_OK;
-}
-
-static enum error_code nothing(struct query *query)
-{
-    result_start(query, &(struct column){"nothing", PG_TEXT}, 1);
+    bool taken = query->lock(cell_number(scalar(&query->values[0])), true);
+    result_value(query, PG_BOOL, cell_bool(taken));
     return ERR_OK;
 }
 
@@ -642,13 +715,17 @@ static const struct {
     {"SELECT workflow_id, n, seq, kind", "ORDER BY workflow_id, n", select_records},
     {"SELECT workflow_id, seq + seq_count - 1 FROM", NULL, select_lane},
     {"SELECT workflow_id, least(seq + seq_count - 1, $2)", NULL, select_lane},
-    {"SELECT shard, epoch, commits", "FROM shards_claim(", claim},
     {"SELECT shard, epoch, commits", "FROM shards WHERE shard = ANY", select_shards},
     {"SELECT epoch, commits FROM shards", NULL, select_shards},
-    {"SELECT s.shard, s.epoch, i.instance_id", "FROM shards s JOIN instances i", select_owners},
     {"SELECT pg_try_advisory_lock($1)", NULL, take_lock},
-    {"WITH gone AS (DELETE FROM instances", NULL, renew_lease},
+    {"WITH gone AS (DELETE FROM instances", "FOR UPDATE", claim},
+    {"WITH gone AS (DELETE FROM instances", "INSERT INTO instances", renew_lease},
+    {"SELECT instance_id, advertised_url", "FROM instances", select_instances},
+    {"SELECT s.shard, s.owner, s.epoch", "LEFT JOIN instances", select_owners},
+    {"SELECT count(pg_terminate_backend(", NULL, end_sessions},
+    {"UPDATE shards s SET owner = NULL", "unnest(", give},
     {"UPDATE shards SET owner = NULL", NULL, give_back},
+    {"SELECT pg_notify(", NULL, nothing},
     {"DELETE FROM instances WHERE instance_id", NULL, remove_instance},
     {"SELECT ensure_partitions(", NULL, nothing},
     {"DELETE FROM workflow_keys WHERE ctid", NULL, nothing},

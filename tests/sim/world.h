@@ -7,6 +7,7 @@
  *     twin_postgres.c, statements.c    io/postgres.h: connections, transactions; what statements do
  *     twin_kafka.c  io/kafka.h: a broker with partitions, idempotent producers
  *     twin_http.c   io/http_multi.h and io/http_server.h: services, and the way to the nodes
+ *     twin_peers.c  io/peers.h
  *     twin_clock.c  io/clock.h, io/log.h
  *     node.c        orchestrators: the node's own code on the twins
  *     client.c      those who submit, and what they were told
