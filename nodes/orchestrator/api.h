@@ -7,6 +7,7 @@
  *     api_commands.c   cancel, pause, resume, retry
  *     api_tasks.c      task tokens and signals
  *     api_contracts.c  contracts and their versions
+ *     api_shards.c     who owns which shard
  *     api_forward.c    asking the owner of another instance's shard (api_forward.h)
  *     api_node.c       health, pages
  *     workflow_view.c  workflows as JSON
@@ -50,6 +51,9 @@ void api_task_failure(struct http_request *request, struct http_response *respon
 void api_task_heartbeat(struct http_request *request, struct http_response *response,
                         void *context);
 void api_signal(struct http_request *request, struct http_response *response, void *context);
+
+/* api_shards.c */
+void api_shards(struct http_request *request, struct http_response *response, void *context);
 
 /* api_contracts.c */
 /* Is the media type, without its parameters, one of the names? They are ended by NULL. */

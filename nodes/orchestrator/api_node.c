@@ -189,6 +189,7 @@ const struct http_route api_routes[] = {
     {"POST", "/api/v1/tasks/{token}/failure", api_task_failure, HTTP_TRUSTED, 0},
     {"POST", "/api/v1/tasks/{token}/heartbeat", api_task_heartbeat, HTTP_TRUSTED, 0},
     {"POST", "/api/v1/notes", api_note, HTTP_TRUSTED | HTTP_HIDDEN, 0},
+    {"GET", "/api/v1/shards", api_shards, 0, 0},
     {"GET", "/api/v1/contracts", api_contracts, 0, 0},
     {"POST", "/api/v1/contracts", api_contract_publish, 0, CONTRACT_BYTES_MAX},
     {"GET", "/api/v1/contracts/{name}", api_contract, 0, 0},

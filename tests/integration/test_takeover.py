@@ -55,6 +55,16 @@ def shares(bridge):
     return dict(rows) if free == 0 else {}
 
 
+def check_shards_are_shown(bridge):
+    """The same from every instance, and by bridgectl."""
+    pages = [web.get(bridge.url(name) + "/api/v1/shards").json["items"] for name in LoadOnAll.names]
+    seen = [[(item["shard"], item["url"], item["epoch"]) for item in page] for page in pages]
+    assert seen[0] == seen[1] and [shard for shard, _, _ in seen[0]] == list(range(16))
+    assert all(one["is_here"] != other["is_here"] for one, other in zip(*pages)), pages
+    table = bridge.bridgectl("shards").stdout.split()
+    assert table.count(bridge.url("orchestrator")) == table.count(bridge.url("orchestrator-2")) == 8
+
+
 def wait_shares(bridge, **numbers):
     wanted = {bridge.url(name.replace("_", "-")): n for name, n in numbers.items()}
     return wait_until(lambda: shares(bridge) == wanted, 60, f"shards owned: {wanted}")
@@ -68,6 +78,7 @@ def test_shards_follow_those_who_live(wide_bridge):
     bridge, namespace = wide_bridge, unique("takeover")
     second = bridge.start_orchestrator("orchestrator-2")
     wait_shares(bridge, orchestrator=8, orchestrator_2=8)
+    check_shards_are_shown(bridge)
     count = scaled(WORKFLOWS)
     load = LoadOnAll(bridge, namespace, count, clients=12).start()
 

@@ -52,6 +52,7 @@ extern const struct command rebuild_commands[];
 extern const struct command aggregation_row_commands[];
 extern const struct command migrate_commands[];
 extern const struct command topic_commands[];
+extern const struct command shard_commands[];
 extern const struct command health_commands[];
 extern const struct command docs_commands[];
 

@@ -12,8 +12,8 @@ static const struct command *const groups[] = {
     submit_commands,      workflow_commands,        task_commands,
     totals_commands,      contract_commands,        contract_version_commands,
     aggregation_commands, aggregation_row_commands, migrate_commands,
-    topic_commands,       health_commands,          docs_commands,
-    rebuild_commands,
+    topic_commands,       health_commands,          shard_commands,
+    docs_commands,        rebuild_commands,
 };
 #define GROUPS (sizeof groups / sizeof groups[0])
 
