@@ -35,3 +35,21 @@ CREATE INDEX held_steps_service ON held_steps (service, held_at) WHERE released_
 
 -- Where other instances keep a connection to this one, whose end tells that it is gone. Null: nowhere (schema 7).
 ALTER TABLE instances ADD COLUMN peer_address text;
+
+-- Which workflows are paused, for lists: kept by the database, so that it is right whatever node writes. Of those that
+-- were cancelled while they were paused it stays as it was; they are not live.
+ALTER TABLE workflow_executions ADD COLUMN paused_at timestamptz;
+CREATE FUNCTION workflow_note_pause() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE workflow_executions SET paused_at = CASE NEW.kind WHEN 10 THEN NEW.at END WHERE id = NEW.workflow_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER workflow_events_pause AFTER INSERT ON workflow_events
+    FOR EACH ROW WHEN (NEW.kind IN (10, 11)) EXECUTE FUNCTION workflow_note_pause();
+UPDATE workflow_executions w SET paused_at = p.at
+  FROM (SELECT l.id, last.kind, last.at FROM workflow_executions l,
+               LATERAL (SELECT e.kind, e.at FROM workflow_events e
+                         WHERE e.workflow_id = l.id AND e.kind IN (10, 11) ORDER BY e.n DESC LIMIT 1) last
+         WHERE l.completed_at IS NULL) p
+ WHERE w.id = p.id AND p.kind = 10;
+CREATE INDEX workflow_executions_paused ON workflow_executions (id) WHERE paused_at IS NOT NULL AND completed_at IS NULL;

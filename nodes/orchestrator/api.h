@@ -104,6 +104,10 @@ struct json *workflow_view_of_ticket(const struct orchestrator *orchestrator,
     "w.id, w.shard, w.run, w.correlation_id, w.workflow_type, w.contract_version, w.namespace, "   \
     "w.current_state, "                                                                            \
     "w.error_code, w.error_message, w.created_at, w.started_at, w.completed_at"
+#define WORKFLOW_VIEW_COUNT 13 /* of them */
+/* An instant; null stays null. */
+void view_set_instant_column(struct json *object, const char *name,
+                             const struct postgres_rows *rows, int row, int column);
 void view_set_column(struct json *object, const char *name, const struct postgres_rows *rows,
                      int row, int column); /* a text column; null stays null */
 struct json *workflow_view_row(const struct postgres_rows *rows, int row) MUST_USE;

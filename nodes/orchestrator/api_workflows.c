@@ -6,6 +6,7 @@
 #include "base/instant.h"
 #include "io/clock.h"
 #include "orchestrator/api.h"
+#include "orchestrator/schema.h"
 #include "orchestrator/worker.h"
 
 void api_fail(struct http_response *response, const struct error *error)
@@ -81,34 +82,44 @@ void api_status_older(struct http_request *request, struct http_response *respon
 
 /* -- list -- */
 
+#define SCHEMA_OF_PAUSES 8 /* workflow_executions.paused_at */
+
 struct list_query {
-    const char *namespace, *state, *workflow;
+    const char *namespace, *state, *workflow, *paused;
+    bool wants_paused;
     int64_t since_us; /* 0: all */
     struct uuid cursor;
     bool has_cursor;
     int64_t limit;
 };
 
-static const char sql_list[] =
-    "SELECT " WORKFLOW_VIEW_COLUMNS
-    " FROM workflow_executions w WHERE ($1::text IS NULL OR w.namespace = $1) "
-    "AND ($2::text IS NULL OR w.current_state = $2) AND ($3::text IS NULL OR w.workflow_type = $3) "
-    "AND w.id >= coalesce(uuid_floor($4::timestamptz), '00000000-0000-0000-0000-000000000000') "
-    "AND w.id < coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') ORDER BY w.id DESC "
-    "LIMIT $6";
-/* The same for one namespace, so that its index is used whatever plan was made first. */
-static const char sql_list_namespace[] =
-    "SELECT " WORKFLOW_VIEW_COLUMNS " FROM workflow_executions w WHERE w.namespace = $1 "
-    "AND ($2::text IS NULL OR w.current_state = $2) AND ($3::text IS NULL OR w.workflow_type = $3) "
-    "AND w.id >= coalesce(uuid_floor($4::timestamptz), '00000000-0000-0000-0000-000000000000') "
-    "AND w.id < coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') ORDER BY w.id DESC "
-    "LIMIT $6";
+/* With a namespace the statement is one of its own, so that its index is used whatever plan was made first;
+ * likewise with paused=, which has an index of its own. */
+static void write_list_sql(const struct list_query *query, bool knows_pauses, struct buffer *sql)
+{
+    static const char paused[] = "w.paused_at IS NOT NULL AND w.completed_at IS NULL";
+    buffer_append_format(
+        sql, "SELECT " WORKFLOW_VIEW_COLUMNS ", %s FROM workflow_executions w WHERE %s ",
+        knows_pauses ? "CASE WHEN w.completed_at IS NULL THEN w.paused_at END"
+                     : "NULL::timestamptz",
+        query->namespace == NULL ? "$1::text IS NULL" : "w.namespace = $1");
+    if (query->paused != NULL)
+        buffer_append_format(sql, query->wants_paused ? "AND %s " : "AND NOT (%s) ", paused);
+    buffer_append_text(
+        sql,
+        "AND ($2::text IS NULL OR w.current_state = $2) "
+        "AND ($3::text IS NULL OR w.workflow_type = $3) "
+        "AND w.id >= coalesce(uuid_floor($4::timestamptz), "
+        "'00000000-0000-0000-0000-000000000000') "
+        "AND w.id < coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') ORDER BY w.id DESC "
+        "LIMIT $6");
+}
 
 static enum error_code read_list_query(struct http_request *request, struct list_query *query,
                                        struct error *error)
 {
-    static const char *const known[] = {"namespace", "state",  "workflow", "since",
-                                        "limit",     "cursor", NULL};
+    static const char *const known[] = {"namespace", "state", "workflow", "paused",
+                                        "since",     "limit", "cursor",   NULL};
     enum error_code code = http_query_known(request, known, error);
     if (code == ERR_OK)
         code = http_query_int(request, "limit", 1, LIST_ITEMS_MAX, LIST_ITEMS_DEFAULT,
@@ -119,6 +130,11 @@ static enum error_code read_list_query(struct http_request *request, struct list
     query->namespace = http_query(request, "namespace");
     query->state = http_query(request, "state");
     query->workflow = http_query(request, "workflow");
+    query->paused = http_query(request, "paused");
+    query->wants_paused = query->paused != NULL && strcmp(query->paused, "true") == 0;
+    if (query->paused != NULL && !query->wants_paused && strcmp(query->paused, "false") != 0)
+        return error_set_field(error, ERR_INVALID, "paused",
+                               "paused is %.64s; it must be true or false", query->paused);
     if (query->state != NULL && workflow_state_of_name(query->state) == WORKFLOW_NONE)
         return error_set_field(
             error, ERR_INVALID, "state",
@@ -141,6 +157,12 @@ static enum error_code query_list(struct orchestrator *orchestrator, const struc
 {
     struct postgres *postgres;
     struct postgres_value values[6] = {{0}};
+    struct buffer sql = {0};
+    bool knows_pauses = schema_at_least(orchestrator, SCHEMA_OF_PAUSES);
+    if (query->paused != NULL && !knows_pauses)
+        return error_set_field(error, ERR_UNAVAILABLE, "paused",
+                               "paused= needs the schema %d: bridgectl migrate up",
+                               SCHEMA_OF_PAUSES);
     enum error_code code = postgres_pool_get(orchestrator->pool, &postgres, error);
     if (code != ERR_OK)
         return code;
@@ -157,8 +179,9 @@ static enum error_code query_list(struct orchestrator *orchestrator, const struc
         postgres_set_null(&values[4], PG_UUID);
     postgres_set_int8(&values[5],
                       query->limit + 1); /* one more tells whether there is a next page */
-    code = postgres_query(postgres, query->namespace == NULL ? sql_list : sql_list_namespace,
-                          values, 6, rows, error);
+    write_list_sql(query, knows_pauses, &sql);
+    code = postgres_query(postgres, buffer_text(&sql), values, 6, rows, error);
+    buffer_fini(&sql);
     postgres_pool_put(orchestrator->pool, postgres);
     for (int i = 0; i < 6; i++)
         postgres_value_fini(&values[i]);
@@ -179,8 +202,11 @@ void api_list(struct http_request *request, struct http_response *response, void
     }
     int count = postgres_rows_count(rows), shown = count > query.limit ? (int)query.limit : count;
     struct json *answer = json_object(), *items = json_array();
-    for (int i = 0; i < shown; i++)
-        json_array_append(items, workflow_view_row(rows, i));
+    for (int i = 0; i < shown; i++) {
+        struct json *item = workflow_view_row(rows, i);
+        view_set_instant_column(item, "paused_at", rows, i, WORKFLOW_VIEW_COUNT);
+        json_array_append(items, item);
+    }
     const struct json *last =
         json_get(json_at(items, shown > 0 ? (size_t)shown - 1 : 0), "workflow_id");
     json_object_set(answer, "next_cursor", count > shown ? json_hold(last) : json_null());

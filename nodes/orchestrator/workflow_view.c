@@ -23,8 +23,8 @@ void view_set_column(struct json *object, const char *name, const struct postgre
     json_object_set(object, name, text == NULL ? json_null() : json_string(text, bytes));
 }
 
-static void set_instant_column(struct json *object, const char *name,
-                               const struct postgres_rows *rows, int row, int column)
+void view_set_instant_column(struct json *object, const char *name,
+                             const struct postgres_rows *rows, int row, int column)
 {
     set_instant(object, name,
                 postgres_rows_null(rows, row, column) ? 0
@@ -90,15 +90,15 @@ struct json *workflow_view_row(const struct postgres_rows *rows, int row)
     json_object_set(
         object, "error",
         error_json(postgres_rows_text(rows, row, 8, NULL), postgres_rows_text(rows, row, 9, NULL)));
-    set_instant_column(object, "created_at", rows, row, 10);
-    set_instant_column(object, "started_at", rows, row, 11);
-    set_instant_column(object, "ended_at", rows, row, 12);
+    view_set_instant_column(object, "created_at", rows, row, 10);
+    view_set_instant_column(object, "started_at", rows, row, 11);
+    view_set_instant_column(object, "ended_at", rows, row, 12);
     return object;
 }
 
-/* Column numbers behind WORKFLOW_VIEW_COLUMNS in sql_one. */
-#define COLUMN_RESULT 13
-#define COLUMN_METADATA 14
+/* Column numbers in sql_one. */
+#define COLUMN_RESULT WORKFLOW_VIEW_COUNT
+#define COLUMN_METADATA (WORKFLOW_VIEW_COUNT + 1)
 
 static const char sql_one[] = "SELECT " WORKFLOW_VIEW_COLUMNS
                               ", w.result, w.metadata FROM workflow_executions w WHERE w.id = $1";

@@ -162,3 +162,38 @@ def test_commands_say_what_is_wrong(orchestra):
     check_problem(command(orchestra, workflow_id, "pause", {"cause": "x"}), 422, field="body")
     unknown = "01a2006e-9fe9-7af5-a391-047cb4947f3c"
     assert command(orchestra, unknown, "resume").status == 404
+
+
+def test_lists_tell_which_are_paused(orchestra, desk):
+    def listed(query):
+        answer = orchestra.get(f"/api/v1/workflows?{query}")
+        Document(shipped("orchestrator")).check("get", "/api/v1/workflows", answer)
+        assert answer.status == 200, answer
+        return {item["workflow_id"]: item["paused_at"] for item in answer.json["items"]}
+
+    desk.open["/first"].clear()
+    ids = [start(orchestra) for _ in range(4)]
+    times = {
+        workflow_id: command(orchestra, workflow_id, "pause").json["paused_at"] for workflow_id in ids[:3]
+    }
+    assert listed("paused=true") == times
+    assert list(listed("paused=true&limit=1")) == [ids[2]], "newest first"
+    assert listed("paused=false") == {ids[3]: None}
+    assert listed("namespace=nobody&paused=true") == {}
+    check_problem(orchestra.get("/api/v1/workflows?paused=maybe"), 422, field="paused")
+    assert command(orchestra, ids[0], "resume").status == 200
+    assert command(orchestra, ids[1], "cancel").status == 200
+    assert listed("paused=true") == {ids[2]: times[ids[2]]}
+    assert listed("paused=false") == {ids[0]: None, ids[1]: None, ids[3]: None}
+    assert times[ids[2]] in orchestra.bridgectl("list", "--paused").stdout
+
+    # On the schema before lists cannot tell, and say so; the way up finds who is paused.
+    orchestra.orchestrator.stop()
+    orchestra.bridgectl("migrate", "down", "--to", "7")
+    orchestra.orchestrator.start()
+    assert listed("limit=4")[ids[2]] is None
+    assert orchestra.get("/api/v1/workflows?paused=true").status == 503
+    orchestra.orchestrator.stop()
+    orchestra.migrate()
+    orchestra.orchestrator.start()
+    assert listed("paused=true") == {ids[2]: times[ids[2]]}

@@ -260,17 +260,18 @@ static int print_pages(const struct ctl *ctl, const char *path, int64_t limit, b
 
 static int run_list(const struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
-    static const char *const columns[] = {"workflow_id", "workflow",     "namespace",
-                                          "state",       "current_step", "created_at"};
+    static const char *const columns[] = {"workflow_id", "workflow",  "namespace",
+                                          "state",       "paused_at", "created_at"};
     const char *namespace = NULL, *state = NULL, *workflow = NULL, *since = NULL;
     int64_t limit = LIST_ITEMS_DEFAULT;
-    bool as_json = false;
+    bool paused = false, as_json = false;
     struct text_list none = {0};
     const struct argument table[] = {
         {"--namespace", ARGUMENT_TEXT, &namespace, "NS", "only this namespace", 0, 0},
         {"--state", ARGUMENT_TEXT, &state, "STATE",
          "only PENDING, PROCESSING, COMPLETED, FAILED or CANCELLED", 0, 0},
         {"--workflow", ARGUMENT_TEXT, &workflow, "NAME", "only this contract", 0, 0},
+        {"--paused", ARGUMENT_FLAG, &paused, NULL, "only paused ones", 0, 0},
         {"--since", ARGUMENT_TEXT, &since, "TIME", "accepted at or after this time (RFC 3339)", 0,
          0},
         {"--limit", ARGUMENT_INT, &limit, "N", "at most this many (100)", 1, 10000000},
@@ -283,6 +284,7 @@ static int run_list(const struct ctl *ctl, const struct command *command, int ar
         append_query(&path, "namespace", namespace);
         append_query(&path, "state", state);
         append_query(&path, "workflow", workflow);
+        append_query(&path, "paused", paused ? "true" : NULL);
         append_query(&path, "since", since);
         outcome = print_pages(ctl, buffer_text(&path), limit, as_json, columns,
                               sizeof columns / sizeof columns[0]);
@@ -400,7 +402,8 @@ const struct command workflow_commands[] = {
     {.name = "list",
      .summary = "list workflows, newest first",
      .usage =
-         "[--namespace NS] [--state STATE] [--workflow NAME] [--since TIME] [--limit N] [--json]",
+         "[--namespace NS] [--state STATE] [--workflow NAME] [--paused] [--since TIME] [--limit N] "
+         "[--json]",
      .example = "bridgectl list --namespace demo --state FAILED",
      .run = run_list},
     {.name = "watch",
