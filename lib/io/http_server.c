@@ -17,6 +17,9 @@
 
 #define FIRST_BYTE_MS "5000"
 #define IDLE_MS "5000"
+#define DRAIN_US 200000 /* of a stop: for requests that are there already */
+#define DRAIN_QUIET_US 20000
+#define DRAIN_LOOK_US 1000
 #define LISTEN_BACKLOG "1024"
 #define ID_HEADER_BYTES_MAX 128
 #define ONE_WRITE_BYTES_MAX 16384 /* bodies up to this go out with their head in one write */
@@ -33,6 +36,7 @@ struct http_server {
     void *context;
     int port;
     atomic_bool refusing;
+    atomic_bool draining;
     atomic_bool stopping;
     atomic_int handling; /* requests that the stop waits for */
     pthread_mutex_t idle_lock;
@@ -192,7 +196,8 @@ static void append_cors(struct http_exchange *exchange, struct buffer *out)
 /* What civetweb does after the request must be what our Connection header says. */
 static bool keeps_alive(struct http_exchange *exchange, const struct mg_request_info *info)
 {
-    if (exchange->close || exchange->response.close || exchange->response.status == 401)
+    if (exchange->close || exchange->response.close || exchange->response.status == 401 ||
+        atomic_load_explicit(&exchange->server->draining, memory_order_relaxed))
         return false; /* civetweb closes after a 401 */
     const char *wish = mg_get_header(exchange->connection, "Connection");
     bool is_11 = info->http_version != NULL && strcmp(info->http_version, "1.1") == 0;
@@ -639,10 +644,27 @@ enum error_code http_server_start(struct http_server **server,
     return start(server, options, true, error);
 }
 
+/* No connection begins any more, and each ends with its next answer: who is busy here goes elsewhere and is
+ * refused nothing. Until it has been quiet for a while. */
+static void drain(struct http_server *server)
+{
+    int64_t now_us = clock_monotonic_us(), until_us = now_us + DRAIN_US, quiet_us = now_us;
+    atomic_store(&server->draining, true);
+    http_port_stop_listening(server->port);
+    while (now_us < until_us && now_us - quiet_us < DRAIN_QUIET_US) {
+        clock_sleep_us(DRAIN_LOOK_US);
+        now_us = clock_monotonic_us();
+        if (atomic_load(&server->handling) > 0)
+            quiet_us = now_us;
+    }
+}
+
 void http_server_stop(struct http_server *server)
 {
     if (server == NULL)
         return;
+    if (!atomic_load(&server->refusing))
+        drain(server);
     /* The library drops answers once its own stop has begun, so running handlers end before it. */
     pthread_mutex_lock(&server->idle_lock);
     atomic_store(&server->stopping, true);

@@ -232,17 +232,6 @@ static enum api_forwarded refuse(struct http_response *response, const struct ap
     return API_FORWARD_ANSWERED;
 }
 
-static bool others_live(const struct orchestrator *orchestrator)
-{
-    for (int shard = 0; shard < orchestrator->shards; shard++) {
-        struct owner owner;
-        owners_of(orchestrator, shard, &owner);
-        if (owner.known && !uuid_equal(&owner.instance, &orchestrator->instance_id))
-            return true;
-    }
-    return false;
-}
-
 static bool database_up(const struct orchestrator *orchestrator)
 {
     for (int i = 0; i < orchestrator->workers_count; i++)
@@ -258,7 +247,7 @@ static enum error_code give_up(const struct orchestrator *orchestrator,
     int64_t now_us = clock_monotonic_us();
     if (!database_up(orchestrator))
         return ERR_DATABASE; /* who would take the shard cannot either */
-    if (atomic_load(&orchestrator->stopping) && !others_live(orchestrator))
+    if (atomic_load(&orchestrator->stopping) && !owners_others_live(orchestrator))
         return ERR_STOPPING;
     return now_us >= forward->patience_us || now_us >= forward->deadline_us ? ERR_NOT_OWNER
                                                                             : ERR_OK;

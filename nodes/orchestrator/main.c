@@ -281,15 +281,18 @@ static void stop(struct parts *parts)
     consul_stop(parts->consul);
     presence_stop(parts->presence);
     /* While others take the shards, requests are still answered: those for them are sent on. */
-    (void)ownership_leave(orchestrator->ownership, clock_monotonic_us() + hand_over_us);
+    bool left = ownership_leave(orchestrator->ownership, clock_monotonic_us() + hand_over_us);
     atomic_store(&orchestrator->stopping, true);
-    if (parts->server != NULL)
+    if (parts->server != NULL && !(left && owners_others_live(orchestrator)))
         http_server_refuse(parts->server);
     for (int i = 0; i < orchestrator->workers_count; i++)
         worker_halt(orchestrator->workers[i]);
-    ownership_close(orchestrator->ownership); /* others may take the shards from here on */
+    if (!left)
+        ownership_close(orchestrator->ownership); /* others may take the shards from here on */
     if (parts->server != NULL)
         http_server_stop(parts->server);
+    if (left) /* until now it has told whom to ask */
+        ownership_close(orchestrator->ownership);
     if (parts->metrics_server != NULL)
         http_server_stop(parts->metrics_server);
     forward_free(orchestrator->forward);

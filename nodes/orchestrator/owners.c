@@ -48,6 +48,18 @@ void owners_doubt(const struct orchestrator *orchestrator)
     pthread_mutex_unlock(&owners->lock);
 }
 
+bool owners_others_live(const struct orchestrator *orchestrator)
+{
+    struct owners *owners = orchestrator->owners;
+    bool found = false;
+    pthread_mutex_lock(&owners->lock);
+    for (int shard = 0; shard < orchestrator->shards && !found; shard++)
+        found = owners->shards[shard].known &&
+                !uuid_equal(&owners->shards[shard].instance, &orchestrator->instance_id);
+    pthread_mutex_unlock(&owners->lock);
+    return found;
+}
+
 void owners_set(struct owners *owners, const struct owner *read, int count)
 {
     pthread_mutex_lock(&owners->lock);

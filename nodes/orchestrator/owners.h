@@ -37,6 +37,9 @@ void owners_of(const struct orchestrator *orchestrator, int shard, struct owner 
  * ownership thread; the caller asks owners_of again a little later. */
 void owners_doubt(const struct orchestrator *orchestrator);
 
+/* Does another instance own a shard? */
+bool owners_others_live(const struct orchestrator *orchestrator);
+
 /* ownership.c: what was read, of all shards at once; and where it hears of doubts (an eventfd). */
 void owners_set(struct owners *owners, const struct owner *read, int count);
 void owners_wake_by(struct owners *owners, int wake_fd);

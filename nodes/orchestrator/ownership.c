@@ -266,7 +266,7 @@ bool ownership_leave(struct ownership *ownership, int64_t until_us)
         return false;
     atomic_store(&ownership->leaving, true);
     eventfd_write(ownership->wake, 1);
-    while (!atomic_load(&ownership->left) && clock_monotonic_us() < until_us)
+    while (!atomic_load(&ownership->followed) && clock_monotonic_us() < until_us)
         clock_sleep_us(LEAVE_PAUSE_US);
     return atomic_load(&ownership->left);
 }

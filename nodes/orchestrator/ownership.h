@@ -20,8 +20,8 @@ struct ownership;
 enum error_code ownership_open(struct ownership **ownership, struct orchestrator *orchestrator,
                                const char *advertised_url, struct error *error) MUST_USE;
 void ownership_start(struct ownership *ownership);
-/* Gives all shards to the others, in good order: true when that was done in time (clock_monotonic_us). What is
- * asked afterwards belongs to them. */
+/* Gives all shards to the others, in good order, and waits until they have taken them: true when they were given
+ * in time (clock_monotonic_us). What is asked afterwards belongs to them. */
 bool ownership_leave(struct ownership *ownership, int64_t until_us);
 /* Gives the shards back, so that others need not wait for the lease; after the workers have stopped. */
 void ownership_close(struct ownership *ownership);

@@ -49,6 +49,7 @@ struct ownership {
     pthread_t thread;
     bool started;
     atomic_bool stopping, leaving, left;
+    atomic_bool followed; /* after that: others own all shards, or there are no others */
     int wake; /* eventfd */
 };
 

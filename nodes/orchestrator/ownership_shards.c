@@ -393,6 +393,19 @@ static enum error_code leave(struct ownership *ownership, struct error *error)
     return code;
 }
 
+/* What is asked here is sent on to those who took the shards, when there is anybody. */
+static void see_followers(struct ownership *ownership)
+{
+    bool others = false, taken = true;
+    for (int i = 0; i < ownership->instances_count; i++)
+        others = others ||
+                 !uuid_equal(&ownership->instances[i].id, &ownership->orchestrator->instance_id);
+    for (int s = 0; s < ownership->orchestrator->shards; s++)
+        taken = taken && ownership->owners[s].known;
+    if (taken || !others)
+        atomic_store(&ownership->followed, true);
+}
+
 enum error_code ownership_look(struct ownership *ownership, struct error *error)
 {
     bool leaving = atomic_load(&ownership->leaving);
@@ -419,6 +432,8 @@ enum error_code ownership_look(struct ownership *ownership, struct error *error)
     code = give(ownership, error);
     if (code == ERR_OK)
         code = take(ownership, error);
+    if (code == ERR_OK && atomic_load(&ownership->left))
+        see_followers(ownership);
     if (code == ERR_OK && leaving)
         code = leave(ownership, error);
     if (code == ERR_OK)

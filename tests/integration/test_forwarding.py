@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Any instance answers for any workflow: what belongs to another's shard is asked of its owner."""
 
-import http.client
 import threading
 
 import pytest
 import web
-from harness import unique, wait_until
+from harness import WORKFLOW_TOPIC, check_lanes, consume, unique, wait_until
 from test_tasks import asked, make_orchestra
 from test_workflows import check_problem
 
 NAMES = ("orchestrator", "orchestrator-2")
+SCHEMA_BEFORE = 7  # SCHEMA_VERSION_OLDEST: the one that nodes of the release before are on
 
 
 @pytest.fixture
@@ -131,3 +131,82 @@ def test_children_of_another_instance(pair):
         answer = call(pair, n, "POST", f"/api/v1/workflows/{parent}/cancel")
         assert answer.status == 200, answer
     wait_until(lambda: pair.sql(sql, "CANCELLED")[0][0] == 8, 30, "the end of their children")
+
+
+class Clients:
+    """Submit stamping workflows under keys, each at one instance; one that does not answer is left for the
+    other. What an instance refuses is kept: nothing may be."""
+
+    def __init__(self, bridge, namespace, threads=8):
+        self.bridge, self.namespace = bridge, namespace
+        self.accepted: dict[str, str] = {}
+        self.refused: list[web.Answer] = []
+        self.moved = 0
+        self.stopping = threading.Event()
+        self.threads = [
+            threading.Thread(target=self.work, args=(n,), daemon=True) for n in range(threads)
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    def work(self, number):
+        clients = [web.Client(self.bridge.url(name), 60) for name in NAMES]
+        at, count = number % 2, 0
+        while not self.stopping.is_set():
+            key = f"{self.namespace}-{number}-{count}"
+            body = {"content": f"document {key}", "namespace": self.namespace}
+            answer = clients[at].call("POST", "/api/v1/workflows", body, {"Idempotency-Key": key})
+            if answer.status == 0:
+                self.moved += 1
+                at = 1 - at
+                continue
+            if answer.status not in (200, 202):
+                self.refused.append(answer)
+                continue
+            assert self.accepted.setdefault(key, answer.json["workflow_id"])
+            count += 1
+        for client in clients:
+            client.close()
+
+    def pass_on(self, count=100):
+        """Until so many more are accepted."""
+        goal = len(self.accepted) + count
+        wait_until(lambda: len(self.accepted) >= goal, 60, f"{goal} accepted submissions")
+
+    def stop(self):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(90)
+        assert not self.refused, f"{len(self.refused)} refused: {self.refused[:3]}"
+
+
+def test_an_upgrade_one_by_one_refuses_nothing(empty_bridge):
+    """On the schema before this release's: each node is replaced, and the database migrated, under load."""
+    bridge, namespace = empty_bridge, unique("upgrade")
+    bridge.bridgectl("migrate", "up", "--to", SCHEMA_BEFORE)
+    bridge.start_embedded_broker()
+    for start_one in (bridge.start_stamping, bridge.start_onextree, bridge.start_reducer):
+        start_one()
+    for name in NAMES:
+        bridge.start_orchestrator(name)
+    clients = Clients(bridge, namespace)
+    clients.pass_on()
+    for name in (*NAMES, "reducer"):
+        bridge.servers[name].stop()
+        clients.pass_on()
+        bridge.servers[name].start()
+        clients.pass_on()
+    bridge.bridgectl("migrate", "up")
+    clients.pass_on()
+    for name in NAMES:
+        bridge.servers[name].stop()
+        clients.pass_on()
+        bridge.servers[name].start()
+        clients.pass_on()
+    clients.stop()
+    count = len(clients.accepted)
+    assert len(set(clients.accepted.values())) == count
+    states = bridge.wait_all_ended(namespace, count, 120)
+    assert states == {"COMPLETED": count}, states
+    assert bridge.wait_total(namespace, count)["total_stamps"] == count
+    check_lanes(consume(bridge.broker.address, WORKFLOW_TOPIC))
