@@ -55,6 +55,7 @@ extern const struct command topic_commands[];
 extern const struct command shard_commands[];
 extern const struct command health_commands[];
 extern const struct command docs_commands[];
+extern const struct command audit_commands[];
 
 /* -- arguments -- */
 

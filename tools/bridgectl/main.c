@@ -13,7 +13,7 @@ static const struct command *const groups[] = {
     totals_commands,      contract_commands,        contract_version_commands,
     aggregation_commands, aggregation_row_commands, migrate_commands,
     topic_commands,       health_commands,          shard_commands,
-    docs_commands,        rebuild_commands,
+    docs_commands,        rebuild_commands,         audit_commands,
 };
 #define GROUPS (sizeof groups / sizeof groups[0])
 

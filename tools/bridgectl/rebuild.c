@@ -58,7 +58,7 @@ static enum error_code check_topic(const struct config *config, struct error *er
                            config->kafka_workflow_topic);
 }
 
-static enum error_code open_topic(struct rebuild *rebuild, struct error *error)
+enum error_code rebuild_open_topic(struct rebuild *rebuild, struct error *error)
 {
     const struct config *config = rebuild->ctl->config;
     const struct kafka_consumer_options options = {
@@ -81,14 +81,14 @@ static enum error_code open_topic(struct rebuild *rebuild, struct error *error)
     return code;
 }
 
-static enum error_code open_all(struct rebuild *rebuild, struct error *error)
+enum error_code rebuild_open(struct rebuild *rebuild, struct error *error)
 {
     rebuild->database_url = config_database_url(rebuild->ctl->config);
     enum error_code code = check_schema(rebuild->database_url, error);
     if (!code)
         code = read_definitions(rebuild, error);
-    if (!code)
-        code = open_topic(rebuild, error);
+    if (!code && !rebuild->consumer)
+        code = rebuild_open_topic(rebuild, error);
     if (code)
         return code;
     rebuild->store = store_new(rebuild->database_url, rebuild->ctl->config->kafka_workflow_topic,
@@ -117,7 +117,7 @@ static enum error_code check_repair(const struct rebuild *rebuild, struct error 
     return ERR_OK;
 }
 
-static void close_all(struct rebuild *rebuild)
+void rebuild_close(struct rebuild *rebuild)
 {
     store_free(rebuild->store);
     kafka_consumer_free(rebuild->consumer);
@@ -185,7 +185,7 @@ static enum error_code look_at(struct rebuild *rebuild, int32_t number, struct e
 }
 
 /* Reducers that write at the same moment, and a broker that drops what is being read, are met again. */
-static enum error_code look_at_all(struct rebuild *rebuild, struct error *error)
+enum error_code rebuild_look_at_all(struct rebuild *rebuild, struct error *error)
 {
     enum error_code code = ERR_OK;
     measure(rebuild);
@@ -332,7 +332,7 @@ static int rebuild_all(const struct ctl *ctl, const struct wishes *wishes, int64
                               .repairs = wishes->repair,
                               .accepts = wishes->accept};
     struct error error = {0};
-    enum error_code code = open_all(&rebuild, &error);
+    enum error_code code = rebuild_open(&rebuild, &error);
     if (!code && wishes->type) {
         const struct aggregation *only =
             aggregation_set_find(rebuild.set, wishes->type, strlen(wishes->type));
@@ -343,7 +343,8 @@ static int rebuild_all(const struct ctl *ctl, const struct wishes *wishes, int64
     if (!code)
         code = check_repair(&rebuild, &error);
     if (!code)
-        code = wishes->fill ? rebuild_fill_gaps(&rebuild, &error) : look_at_all(&rebuild, &error);
+        code = wishes->fill ? rebuild_fill_gaps(&rebuild, &error)
+                            : rebuild_look_at_all(&rebuild, &error);
     int outcome = EXIT_FINE;
     if (code) {
         outcome = fail(&error);
@@ -361,7 +362,7 @@ static int rebuild_all(const struct ctl *ctl, const struct wishes *wishes, int64
             tell(&rebuild);
         json_release(told);
     }
-    close_all(&rebuild);
+    rebuild_close(&rebuild);
     return outcome;
 }
 

@@ -72,6 +72,16 @@ struct rebuild_partition {
     int64_t early_count;  /* of those */
 };
 
+/* -- rebuild.c, for `bridgectl audit` too -- */
+
+/* Topic, consumer, cluster id and number of partitions. ERR_NOT_FOUND: there is no topic. */
+enum error_code rebuild_open_topic(struct rebuild *rebuild, struct error *error) MUST_USE;
+/* The rest: schema, files, the reducers' store. ERR_NOT_FOUND: no reducer has counted by these files. */
+enum error_code rebuild_open(struct rebuild *rebuild, struct error *error) MUST_USE;
+void rebuild_close(struct rebuild *rebuild);
+/* Compares all rows; mends them when rebuild->repairs. */
+enum error_code rebuild_look_at_all(struct rebuild *rebuild, struct error *error) MUST_USE;
+
 /* -- rebuild_count.c -- */
 
 /* Empty, with the reducers' settings; nothing leaves its memory. */

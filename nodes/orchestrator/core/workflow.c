@@ -573,10 +573,15 @@ enum error_code workflow_apply(struct workflow *workflow, const struct workflow_
 
 struct uuid workflow_event_id(const struct workflow *workflow, int32_t n, size_t index)
 {
+    return workflow_event_id_of(&workflow->head.id, workflow->head.run, n, index);
+}
+
+struct uuid workflow_event_id_of(const struct uuid *id, int16_t run, int32_t n, size_t index)
+{
     struct {
         struct uuid id;
         uint64_t run, n, index;
-    } name = {workflow->head.id, (uint64_t)workflow->head.run, (uint64_t)n, index};
+    } name = {*id, (uint64_t)run, (uint64_t)n, index};
     XXH128_canonical_t canonical;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits(&name, sizeof name));
     return uuid_from_hash(canonical.digest);

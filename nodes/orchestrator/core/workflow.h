@@ -229,5 +229,7 @@ bool workflow_signal_fits(const struct workflow *workflow, const struct json *da
 
 /* The deterministic id of the event number `index` of record n: the same after any crash. */
 struct uuid workflow_event_id(const struct workflow *workflow, int32_t n, size_t index);
+/* The same by what stands in the log; run as it was after the record. */
+struct uuid workflow_event_id_of(const struct uuid *id, int16_t run, int32_t n, size_t index);
 
 #endif
