@@ -16,6 +16,10 @@
 #define REBALANCES_MAX 16
 #define PROBE_MS 200
 #define SEEK_TIMEOUT_MS 3000
+#define FETCH_WAIT_MS "500" /* for records, at the end of the topic */
+/* Of one that is no member: it asks for offsets between records, and goes from partition to partition; both wait
+ * for the answer to a fetch that is under way on the same connection. */
+#define READER_FETCH_WAIT_MS "20"
 #define QUEUED_MESSAGES_TEXT "100000" /* librdkafka fetches no more while so many wait for us */
 #define QUEUED_MESSAGES 100000
 #define QUEUED_KBYTES "131072"
@@ -155,7 +159,7 @@ static enum error_code consumer_conf(rd_kafka_conf_t *conf,
         {"enable.auto.commit", "false"},
         {"enable.auto.offset.store", "false"},
         {"auto.offset.reset", "error"},
-        {"fetch.wait.max.ms", "500"},
+        {"fetch.wait.max.ms", options->instance_id ? FETCH_WAIT_MS : READER_FETCH_WAIT_MS},
         {"fetch.error.backoff.ms", "50"},
         {"queued.max.messages.kbytes", QUEUED_KBYTES},
         {"queued.min.messages", QUEUED_MESSAGES_TEXT},

@@ -20,7 +20,7 @@ allowed_in() {
     lib/io/*) echo '^(base|core|io)/' ;;
     nodes/*/core/*) node=${1#nodes/}; echo "^(base|core|${node%%/*}/core)/" ;;
     nodes/*/*) node=${1#nodes/}; echo "^(base|core|io|${node%%/*})/" ;;
-    tools/bridgectl/rebuild*) echo '^(base|core|io|reducer|orchestrator)/|^[a-z_]+\.h$' ;; # the nodes' own code, linked
+    tools/bridgectl/rebuild* | tools/bridgectl/audit*) echo '^(base|core|io|reducer|orchestrator)/|^[a-z_]+\.h$' ;; # the nodes' own code, linked
     tools/*) echo '^(base|core|io)/|^[a-z_]+\.h$' ;;
     tests/unit/*) echo '^(base|core|[a-z-]+/core|tests/fuzz)/|^[a-z_]+\.h$' ;;
     tests/fuzz/*) echo '^(base|core|[a-z-]+/core)/|^[a-z_]+\.h$' ;;
