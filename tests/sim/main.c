@@ -104,6 +104,7 @@ static void run_seed(const struct world_options *options)
     database_start();
     broker_start();
     services_start();
+    links_start();
     checks_start();
     nodes_plan_faults();
     for (intptr_t i = 0; i < sim.options.nodes; i++)
@@ -278,6 +279,7 @@ static const char *lookup(const char *name, void *context)
         {"ORCHESTRATOR_CONCURRENCY", "3"},
         {"KAFKA_QUEUE_EVENTS_MAX", "1000"},
         {"MAX_WORKFLOW_QUEUE_SIZE", "10"},
+        {"BIND_ADDRESS", "127.0.0.1"},
         {"ORCHESTRATOR_STEP_TIMEOUT_MS", "20000"},
     };
     (void)context;

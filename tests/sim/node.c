@@ -15,6 +15,7 @@
 #include "orchestrator/worker.h"
 #include "world.h"
 
+#define HAND_OVER_US (7 * SECOND_US)
 #define FAULTS_MAX 64
 #define FAULT_TIME_US (60 * SECOND_US)
 
@@ -47,6 +48,7 @@ static void killed(struct process *process)
     database_break(process);
     broker_break(process);
     services_break(process);
+    links_break(process);
     if (node == NULL)
         return;
     if (!told) {
@@ -111,6 +113,7 @@ static struct orchestrator *orchestrator_new(int place)
 
 static void stop(struct orchestrator *orchestrator)
 {
+    (void)ownership_leave(orchestrator->ownership, clock_monotonic_us() + HAND_OVER_US);
     atomic_store(&orchestrator->stopping, true);
     for (int i = 0; i < orchestrator->workers_count; i++)
         worker_halt(orchestrator->workers[i]);
@@ -133,10 +136,10 @@ static void *run(void *context)
         ownership_start(orchestrator->ownership);
         while (!node->stopping)
             (void)fiber_wait(node, INT64_MAX - 1);
-        node->up = false;
     }
     node->stopping = true;
     stop(orchestrator);
+    node->up = false;
     world_tell(TOLD_FAULT, "%s has ended%s%s", node->process->name, code == ERR_OK ? "" : ": ",
                error.text);
     process_kill(node->process);

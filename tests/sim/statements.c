@@ -155,7 +155,14 @@ enum {
     SHARDS_PUBLISHED,
     SHARDS_CLUSTER
 };
-enum { INSTANCES_ID, INSTANCES_URL, INSTANCES_KEY, INSTANCES_LEASE };
+enum {
+    INSTANCES_ID,
+    INSTANCES_URL,
+    INSTANCES_KEY,
+    INSTANCES_LEASE,
+    INSTANCES_VERSION,
+    INSTANCES_ADDRESS
+};
 enum { EVENTS_WORKFLOW, EVENTS_N, EVENTS_SHARD, EVENTS_SEQ, EVENTS_COUNT };
 
 static int column_of(enum table_name table, const char *name)
@@ -320,12 +327,6 @@ static enum error_code update_executions(struct query *query)
 
 /* -- ownership -- */
 
-static enum error_code nothing(struct query *query)
-{
-    result_start(query, &(struct column){"nothing", PG_TEXT}, 1);
-    return ERR_OK;
-}
-
 static struct row *instance_row(struct cell id)
 {
     const struct table *table = &tables[TABLE_INSTANCES];
@@ -337,11 +338,21 @@ static struct row *instance_row(struct cell id)
 
 static struct cell cell_bool(bool value)
 {
-    static const char octets[] = {0, 1};
-    return (struct cell){1, octets + value};
+    char octet = value;
+    return cell_octets(&octet, 1);
 }
 
-/* "CASE WHEN instance_id = $1 ..." and what follows it is what the network would tell: nothing. */
+static bool has_lapsed(const struct query *query, const struct row *instance)
+{
+    return cell_instant_us(instance->cells[INSTANCES_LEASE]) < query->now_us;
+}
+
+static bool lock_is_free(const struct query *query, const struct row *instance)
+{
+    return query->lock(cell_number(instance->cells[INSTANCES_KEY]), false);
+}
+
+/* Ours first, then by the end of their leases. */
 static enum error_code select_instances(struct query *query)
 {
     static const struct column columns[] = {{"instance_id", PG_UUID},  {"advertised_url", PG_TEXT},
@@ -349,40 +360,36 @@ static enum error_code select_instances(struct query *query)
                                             {"peer_address", PG_TEXT}, {"has_address", PG_BOOL}};
     const struct table *table = &tables[TABLE_INSTANCES];
     struct cell us = scalar(&query->values[0]);
-    int out = 0;
+    struct ordered *found = must_calloc((size_t)table->count + 1, sizeof *found);
+    int count = 0;
+    for (int i = 0; i < table->count; i++)
+        if (!table->rows[i]->gone)
+            found[count++] = (struct ordered){table->rows[i], order_by(INSTANCES_LEASE, -1), true};
+    qsort(found, (size_t)count, sizeof *found, by_order);
     result_start(query, columns, 6);
-    for (int pass = 0; pass < 2; pass++) /* ours comes first */
-        for (int i = 0; i < table->count; i++) {
-            const struct row *row = table->rows[i];
+    int out = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < count; i++) {
+            const struct row *row = found[i].row;
             bool ours = cell_equal(row->cells[INSTANCES_ID], us);
-            if (row->gone || ours == (pass == 1))
+            if (ours != (pass == 0))
                 continue;
-            bool lapsed = cell_instant_us(row->cells[INSTANCES_LEASE]) < query->now_us;
-            bool lock_free = !ours && query->lock(cell_number(row->cells[INSTANCES_KEY]), false);
-            struct cell cells[] = {row->cells[INSTANCES_ID], row->cells[1], cell_bool(lapsed),
-                                   cell_bool(lock_free),     cell_null(),   cell_bool(false)};
-            for (int k = 0; k < 6; k++)
-                result_set(query, out, k, cells[k]);
-            out++;
+            result_set(query, out, 0, row->cells[INSTANCES_ID]);
+            result_set(query, out, 1, row->cells[INSTANCES_URL]);
+            result_set(query, out, 2, cell_bool(has_lapsed(query, row)));
+            result_set(query, out, 3, cell_bool(!ours && lock_is_free(query, row)));
+            result_set(query, out, 4, row->cells[INSTANCES_ADDRESS]);
+            result_set(query, out++, 5, cell_bool(true));
         }
+    free(found);
     return ERR_OK;
 }
 
-static enum error_code select_owners(struct query *query)
+static enum error_code set_address(struct query *query)
 {
-    static const struct column columns[] = {
-        {"shard", PG_INT2}, {"owner", PG_UUID}, {"epoch", PG_INT8}, {"advertised_url", PG_TEXT}};
-    const struct table *table = &tables[TABLE_SHARDS];
-    result_start(query, columns, 4);
-    for (int i = 0; i < table->count; i++) {
-        const struct row *row = table->rows[i];
-        struct cell owner = row->cells[SHARDS_OWNER];
-        const struct row *instance = owner.bytes < 0 ? NULL : instance_row(owner);
-        struct cell cells[] = {row->cells[SHARDS_SHARD], owner, row->cells[SHARDS_EPOCH],
-                               instance == NULL ? cell_null() : instance->cells[1]};
-        for (int k = 0; k < 4; k++)
-            result_set(query, i, k, cells[k]);
-    }
+    struct row *row = instance_row(scalar(&query->values[0]));
+    if (row != NULL)
+        table_set(row, INSTANCES_ADDRESS, scalar(&query->values[1]));
     return ERR_OK;
 }
 
@@ -397,27 +404,17 @@ static enum error_code end_sessions(struct query *query)
         query->terminate(name);
     }
     free(gone);
-    return nothing(query);
+    return ERR_OK;
 }
 
-/* The instances of $2 that are gone indeed leave the table. */
-static void bury(const struct query *query, const struct cell *gone)
+static bool is_free(struct cell us, struct cell owner, bool wanted, const struct cell *gone,
+                    int gone_count)
 {
-    for (int i = 0; i < query->values[1].count; i++) {
-        struct row *row = instance_row(gone[i]);
-        if (row == NULL)
-            continue;
-        bool lapsed = cell_instant_us(row->cells[INSTANCES_LEASE]) < query->now_us;
-        if (!lapsed && !query->lock(cell_number(row->cells[INSTANCES_KEY]), false))
-            continue;
-        table_remove(row);
-        sim.count.takeovers++;
-    }
-}
-
-static void raise_epoch(struct row *row)
-{
-    table_set(row, SHARDS_EPOCH, cell_int(PG_INT8, cell_number(row->cells[SHARDS_EPOCH]) + 1));
+    if (owner.bytes >= 0 && is_among(owner, gone, gone_count))
+        return true;
+    if (wanted && (owner.bytes < 0 || cell_equal(owner, us)))
+        return true;
+    return owner.bytes >= 0 && !cell_equal(owner, us) && instance_row(owner) == NULL;
 }
 
 static enum error_code claim(struct query *query)
@@ -425,50 +422,50 @@ static enum error_code claim(struct query *query)
     static const struct column columns[] = {{"shard", PG_INT2},         {"epoch", PG_INT8},
                                             {"commits", PG_INT8},       {"next_seq", PG_INT8},
                                             {"published_seq", PG_INT8}, {"cluster_id", PG_TEXT},
-                                            {"ours", PG_BOOL}};
+                                            {"taken", PG_BOOL}};
     static const int places[] = {SHARDS_SHARD, SHARDS_EPOCH,     SHARDS_COMMITS,
                                  SHARDS_NEXT,  SHARDS_PUBLISHED, SHARDS_CLUSTER};
-    struct cell us = scalar(&query->values[0]), *gone = elements(&query->values[1]);
-    struct cell *take = elements(&query->values[2]);
-    int rows = 0;
-    bury(query, gone);
+    struct cell us = scalar(&query->values[0]), *suspects = elements(&query->values[1]),
+                *wanted = elements(&query->values[2]);
+    int gone = 0, out = 0;
+    for (int i = 0; i < query->values[1].count; i++) {
+        struct row *row = instance_row(suspects[i]);
+        if (row == NULL || !(has_lapsed(query, row) || lock_is_free(query, row)))
+            continue;
+        table_remove(row);
+        suspects[gone++] = suspects[i];
+        sim.count.takeovers++;
+    }
     result_start(query, columns, 7);
     for (int i = 0; i < tables[TABLE_SHARDS].count; i++) {
         struct row *row = tables[TABLE_SHARDS].rows[i];
-        struct cell owner = row->cells[SHARDS_OWNER];
-        bool wanted = is_among(row->cells[SHARDS_SHARD], take, query->values[2].count);
-        bool ours = owner.bytes >= 0 && cell_equal(owner, us);
-        bool left = owner.bytes >= 0 && !ours && instance_row(owner) == NULL;
-        if (!left && !(wanted && (owner.bytes < 0 || ours)))
+        bool is_wanted = is_among(row->cells[SHARDS_SHARD], wanted, query->values[2].count);
+        if (!is_free(us, row->cells[SHARDS_OWNER], is_wanted, suspects, gone))
             continue;
-        table_set(row, SHARDS_OWNER, wanted ? us : cell_null());
-        raise_epoch(row);
+        table_set(row, SHARDS_OWNER, is_wanted ? us : cell_null());
+        table_set(row, SHARDS_EPOCH, cell_int(PG_INT8, cell_number(row->cells[SHARDS_EPOCH]) + 1));
         for (int k = 0; k < 6; k++)
-            result_set(query, rows, k, row->cells[places[k]]);
-        result_set(query, rows++, 6, cell_bool(wanted));
+            result_set(query, out, k, row->cells[places[k]]);
+        result_set(query, out++, 6, cell_bool(is_wanted));
     }
-    free(gone);
-    free(take);
+    free(suspects);
+    free(wanted);
     return ERR_OK;
 }
 
-static enum error_code give(struct query *query)
+static enum error_code select_owners(struct query *query)
 {
-    struct cell us = scalar(&query->values[0]), *columns[5] = {NULL};
-    for (int k = 1; k < 5; k++)
-        columns[k] = elements(&query->values[k]);
-    for (int i = 0; i < query->values[1].count; i++) {
-        struct row *row = shard_row(cell_number(columns[1][i]));
-        if (row == NULL || !cell_equal(row->cells[SHARDS_EPOCH], columns[2][i]) ||
-            !cell_equal(row->cells[SHARDS_OWNER], us))
-            continue;
-        table_set(row, SHARDS_OWNER, cell_null());
-        raise_epoch(row);
-        table_set(row, SHARDS_PUBLISHED, columns[3][i]);
-        table_set(row, SHARDS_CLUSTER, columns[4][i]);
+    static const struct column columns[] = {
+        {"shard", PG_INT2}, {"owner", PG_UUID}, {"epoch", PG_INT8}, {"advertised_url", PG_TEXT}};
+    result_start(query, columns, 4);
+    for (int i = 0; i < tables[TABLE_SHARDS].count; i++) {
+        const struct row *row = tables[TABLE_SHARDS].rows[i];
+        const struct row *instance = instance_row(row->cells[SHARDS_OWNER]);
+        result_set(query, i, 0, row->cells[SHARDS_SHARD]);
+        result_set(query, i, 1, row->cells[SHARDS_OWNER]);
+        result_set(query, i, 2, row->cells[SHARDS_EPOCH]);
+        result_set(query, i, 3, instance == NULL ? cell_null() : instance->cells[INSTANCES_URL]);
     }
-    for (int k = 1; k < 5; k++)
-        free(columns[k]);
     return ERR_OK;
 }
 
@@ -481,31 +478,55 @@ static enum error_code renew_lease(struct query *query)
     struct cell until =
         cell_int(PG_INT8, query->now_us - EPOCH_US + (int64_t)(seconds * 1000000.0));
     struct row *row = instance_row(id);
-    result_value(query, PG_BOOL, cell_bool(row == NULL));
+    result_value(query, PG_BOOL, cell_bool(row == NULL)); /* xmax = 0 */
     if (row != NULL) {
         table_set(row, INSTANCES_LEASE, until);
         return ERR_OK;
     }
-    struct cell cells[COLUMNS_MAX] = {id, scalar(&query->values[1]), scalar(&query->values[2]),
-                                      until, scalar(&query->values[4])};
+    struct cell cells[COLUMNS_MAX] = {id,    scalar(&query->values[1]), scalar(&query->values[2]),
+                                      until, scalar(&query->values[4]), cell_null()};
     table_insert(&tables[TABLE_INSTANCES], cells);
     return ERR_OK;
 }
 
-/* All of ours, or those of $2 among them. */
+static void give_row(struct row *row)
+{
+    table_set(row, SHARDS_OWNER, cell_null());
+    table_set(row, SHARDS_EPOCH, cell_int(PG_INT8, cell_number(row->cells[SHARDS_EPOCH]) + 1));
+}
+
+/* All of an owner's, or those of $2. */
 static enum error_code give_back(struct query *query)
 {
     struct cell us = scalar(&query->values[0]);
-    struct cell *some = query->count > 1 ? elements(&query->values[1]) : NULL;
+    struct cell *wanted = query->count > 1 ? elements(&query->values[1]) : NULL;
     for (int i = 0; i < tables[TABLE_SHARDS].count; i++) {
         struct row *row = tables[TABLE_SHARDS].rows[i];
-        if (!cell_equal(row->cells[SHARDS_OWNER], us) ||
-            (some != NULL && !is_among(row->cells[SHARDS_SHARD], some, query->values[1].count)))
-            continue;
-        table_set(row, SHARDS_OWNER, cell_null());
-        raise_epoch(row);
+        bool is_wanted =
+            wanted == NULL || is_among(row->cells[SHARDS_SHARD], wanted, query->values[1].count);
+        if (cell_equal(row->cells[SHARDS_OWNER], us) && is_wanted)
+            give_row(row);
     }
-    free(some);
+    free(wanted);
+    return ERR_OK;
+}
+
+static enum error_code give(struct query *query)
+{
+    struct cell us = scalar(&query->values[0]), *columns[4];
+    for (int i = 0; i < 4; i++)
+        columns[i] = elements(&query->values[i + 1]);
+    for (int i = 0; i < query->values[1].count; i++) {
+        struct row *row = shard_row(cell_number(columns[0][i]));
+        if (row == NULL || !cell_equal(row->cells[SHARDS_EPOCH], columns[1][i]) ||
+            !cell_equal(row->cells[SHARDS_OWNER], us))
+            continue;
+        give_row(row);
+        table_set(row, SHARDS_PUBLISHED, columns[2][i]);
+        table_set(row, SHARDS_CLUSTER, columns[3][i]);
+    }
+    for (int i = 0; i < 4; i++)
+        free(columns[i]);
     return ERR_OK;
 }
 
@@ -519,9 +540,27 @@ static enum error_code remove_instance(struct query *query)
 
 static enum error_code take_lock(struct query *query)
 {
-    bool taken = query->lock(cell_number(scalar(&query->values[0])), true);
+    bool taken = !query->busy && query->lock(cell_number(scalar(&query->values[0])), true);
     result_value(query, PG_BOOL, cell_bool(taken));
     return ERR_OK;
+}
+
+static enum error_code nothing(struct query *query)
+{
+    result_start(query, &(struct column){"nothing", PG_TEXT}, 1);
+    return ERR_OK;
+}
+
+static enum error_code listen(struct query *query)
+{
+    query->listen();
+    return nothing(query);
+}
+
+static enum error_code notify(struct query *query)
+{
+    query->notify();
+    return nothing(query);
 }
 
 /* -- reading -- */
@@ -717,19 +756,21 @@ static const struct {
     {"SELECT workflow_id, least(seq + seq_count - 1, $2)", NULL, select_lane},
     {"SELECT shard, epoch, commits", "FROM shards WHERE shard = ANY", select_shards},
     {"SELECT epoch, commits FROM shards", NULL, select_shards},
+    {"SELECT s.shard, s.owner, s.epoch, i.advertised_url", "FROM shards s LEFT JOIN",
+     select_owners},
+    {"SELECT instance_id, advertised_url, lease_expires_at <", NULL, select_instances},
+    {"UPDATE instances SET peer_address", NULL, set_address},
+    {"SELECT count(pg_terminate_backend(a.pid))", NULL, end_sessions},
+    {"WITH gone AS (DELETE FROM instances i", "UPDATE shards s SET owner", claim},
+    {"UPDATE shards s SET owner = NULL, epoch = s.epoch + 1, published_seq", NULL, give},
     {"SELECT pg_try_advisory_lock($1)", NULL, take_lock},
-    {"WITH gone AS (DELETE FROM instances", "FOR UPDATE", claim},
-    {"WITH gone AS (DELETE FROM instances", "INSERT INTO instances", renew_lease},
-    {"SELECT instance_id, advertised_url", "FROM instances", select_instances},
-    {"SELECT s.shard, s.owner, s.epoch", "LEFT JOIN instances", select_owners},
-    {"SELECT count(pg_terminate_backend(", NULL, end_sessions},
-    {"UPDATE shards s SET owner = NULL", "unnest(", give},
-    {"UPDATE shards SET owner = NULL", NULL, give_back},
-    {"SELECT pg_notify(", NULL, nothing},
+    {"WITH gone AS (DELETE FROM instances WHERE", NULL, renew_lease},
+    {"UPDATE shards SET owner = NULL, epoch = epoch + 1", NULL, give_back},
     {"DELETE FROM instances WHERE instance_id", NULL, remove_instance},
     {"SELECT ensure_partitions(", NULL, nothing},
     {"DELETE FROM workflow_keys WHERE ctid", NULL, nothing},
-    {"LISTEN ", NULL, nothing},
+    {"LISTEN ", NULL, listen},
+    {"SELECT pg_notify(", NULL, notify},
     {"SELECT 1", NULL, nothing},
     {"SELECT name, version, source", "FROM contracts", no_contracts},
     {"SELECT workflow_id, body_hash FROM workflow_keys", NULL, select_key},

@@ -16,8 +16,11 @@ struct query {
     int count;
     bool (*lock)(int64_t key, bool take); /* advisory locks: false when another session has it */
     void (*terminate)(const char *name);  /* ends the sessions of that name */
-    int64_t now_us;                       /* by the database's clock */
-    PGresult *result;                     /* or NULL */
+    void (*listen)(void);
+    void (*notify)(void); /* those who listen */
+    bool busy;            /* somebody else asks for the lock in this moment */
+    int64_t now_us;       /* by the database's clock */
+    PGresult *result;     /* or NULL */
     struct error *error;
 };
 enum error_code statement_run(struct query *query);

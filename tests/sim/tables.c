@@ -14,7 +14,7 @@
 COLUMNS(shards, {"shard", PG_INT2}, {"owner", PG_UUID}, {"epoch", PG_INT8}, {"commits", PG_INT8},
         {"next_seq", PG_INT8}, {"published_seq", PG_INT8}, {"cluster_id", PG_TEXT});
 COLUMNS(instances, {"instance_id", PG_UUID}, {"advertised_url", PG_TEXT}, {"lock_key", PG_INT8},
-        {"lease_expires_at", PG_TIMESTAMPTZ}, {"version", PG_TEXT});
+        {"lease_expires_at", PG_TIMESTAMPTZ}, {"version", PG_TEXT}, {"peer_address", PG_TEXT});
 COLUMNS(keys, {"shard", PG_INT2}, {"namespace", PG_TEXT}, {"key", PG_TEXT},
         {"workflow_id", PG_UUID}, {"body_hash", PG_BYTEA}, {"created_at", PG_TIMESTAMPTZ});
 COLUMNS(executions, {"id", PG_UUID}, {"shard", PG_INT2}, {"run", PG_INT2},

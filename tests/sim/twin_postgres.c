@@ -39,6 +39,7 @@ struct connection {
     bool alive; /* the session at the server */
     uint64_t session;
     int64_t lock; /* advisory; 0: none */
+    bool listens, notified;
     int socket;
     struct request *building, *flying;
 };
@@ -134,6 +135,7 @@ static void end_session(struct connection *connection)
         return;
     connection->alive = false;
     connection->lock = 0;
+    connection->listens = false;
     if (connection->flying != NULL)
         answer(connection, connection->flying,
                connection->flying->is_select ? ERR_DATABASE : ERR_OUTCOME_UNKNOWN);
@@ -158,6 +160,30 @@ static void terminate(const char *name)
             end_session(database.connections[i]);
 }
 
+static void listen(void) { database.running->listens = true; }
+
+static void hear(void *context)
+{
+    struct connection *connection = context;
+    if (!connection->alive || !connection->listens)
+        return;
+    connection->notified = true;
+    fiber_socket_set(connection->socket, true);
+}
+
+static void notify(void)
+{
+    for (int i = 0; i < database.count; i++)
+        if (database.connections[i]->alive && database.connections[i]->listens)
+            fiber_at(fiber_now_us() + chance_between(&database.chance, 50, 2000), hear,
+                     database.connections[i]);
+}
+
+static bool world_draws(enum fault fault, int64_t one_in)
+{
+    return world_faulty(fault) && chance_one_in(&database.chance, one_in);
+}
+
 static void carry_out(struct connection *connection, struct request *request)
 {
     enum error_code code = ERR_OK;
@@ -169,6 +195,9 @@ static void carry_out(struct connection *connection, struct request *request)
                               .count = request->statements[i].count,
                               .lock = lock,
                               .terminate = terminate,
+                              .listen = listen,
+                              .notify = notify,
+                              .busy = world_draws(FAULT_CONNECTION, 30),
                               .now_us = fiber_now_us(),
                               .error = &request->error};
         code = statement_run(&query);
@@ -194,11 +223,6 @@ static void reply(void *context)
     struct request *request = context;
     if (request->connection->session == request->session && request->connection->alive)
         answer(request->connection, request, request->code);
-}
-
-static bool world_draws(enum fault fault, int64_t one_in)
-{
-    return world_faulty(fault) && chance_one_in(&database.chance, one_in);
 }
 
 static void arrive(void *context)
@@ -276,6 +300,7 @@ static void hang_up(struct connection *connection)
     connection->base.connected_us = 0;
     fiber_socket_close(connection->socket);
     connection->socket = -1;
+    connection->notified = false;
     end_session(connection);
 }
 
@@ -286,7 +311,7 @@ static enum error_code take(struct connection *connection, struct postgres_rows 
     struct request *request = connection->flying;
     enum error_code code = request->code;
     connection->flying = NULL;
-    fiber_socket_set(connection->socket, false);
+    fiber_socket_set(connection->socket, connection->notified);
     if (code != ERR_OK && error != NULL)
         *error = request->error;
     if (rows != NULL) {
@@ -358,8 +383,12 @@ int postgres_socket(const struct postgres *postgres) { return of(postgres)->sock
 int postgres_backend_pid(const struct postgres *postgres) { return (int)of(postgres)->session; }
 bool postgres_notified(struct postgres *postgres)
 {
-    (void)postgres;
-    return false;
+    struct connection *connection = of(postgres);
+    bool notified = connection->notified;
+    connection->notified = false;
+    if (connection->up && connection->alive)
+        fiber_socket_set(connection->socket, false);
+    return notified;
 }
 const char *postgres_sqlstate(const struct postgres *postgres)
 {

@@ -7,7 +7,7 @@
  *     twin_postgres.c, statements.c    io/postgres.h: connections, transactions; what statements do
  *     twin_kafka.c  io/kafka.h: a broker with partitions, idempotent producers
  *     twin_http.c   io/http_multi.h and io/http_server.h: services, and the way to the nodes
- *     twin_peers.c  io/peers.h
+ *     twin_peers.c  io/peers.h: connections between nodes
  *     twin_clock.c  io/clock.h, io/log.h
  *     node.c        orchestrators: the node's own code on the twins
  *     client.c      those who submit, and what they were told
@@ -135,6 +135,10 @@ struct http_reply {
 };
 void http_ask(int place, const char *method, const char *path, const char *key, const char *body,
               int64_t timeout_us, struct http_reply *reply);
+
+/* -- twin_peers.c -- */
+void links_start(void);
+void links_break(struct process *process);
 
 /* -- checks.c -- */
 void checks_start(void);
