@@ -136,3 +136,26 @@ def test_the_database_itself_refuses_stale_owners_and_second_ends(town):
             )
         assert raised.value.pgcode == "OB001", raised.value
     assert town.sql(rows) == [(epoch, commits, next_seq, published)], "nothing moved"
+
+
+def test_what_the_database_refuses_has_no_known_outcome_and_may_be_said_again(town):
+    town.start_orchestrator()
+    town.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE 'refused by a test'; END $$;"
+        " CREATE TRIGGER refuse BEFORE INSERT ON workflow_executions FOR EACH ROW"
+        " WHEN (NEW.namespace = 'refused') EXECUTE FUNCTION refuse()"
+    )
+
+    def say():
+        body = {"workflow": "listener", "input": {}, "namespace": "refused"}
+        return town.call("POST", "/api/v1/workflows", body, {"Idempotency-Key": "once"})
+
+    refused = say()
+    assert (refused.status, refused.json["code"]) == (503, "outcome_unknown"), refused
+    assert int(refused.headers["Retry-After"]) >= 1, refused
+    assert town.states("refused") == {}
+    town.sql("DROP TRIGGER refuse ON workflow_executions")
+    taken = wait_until(lambda: (answer := say()).status == 202 and answer, 60, "its repeat being taken")
+    assert say().json["workflow_id"] == taken.json["workflow_id"]
+    assert sum(town.states("refused").values()) == 1
