@@ -644,9 +644,7 @@ enum error_code http_server_start(struct http_server **server,
     return start(server, options, true, error);
 }
 
-/* No connection begins any more, and each ends with its next answer: who is busy here goes elsewhere and is
- * refused nothing. Until it has been quiet for a while. */
-static void drain(struct http_server *server)
+void http_server_drain(struct http_server *server)
 {
     int64_t now_us = clock_monotonic_us(), until_us = now_us + DRAIN_US, quiet_us = now_us;
     atomic_store(&server->draining, true);
@@ -663,8 +661,6 @@ void http_server_stop(struct http_server *server)
 {
     if (server == NULL)
         return;
-    if (!atomic_load(&server->refusing))
-        drain(server);
     /* The library drops answers once its own stop has begun, so running handlers end before it. */
     pthread_mutex_lock(&server->idle_lock);
     atomic_store(&server->stopping, true);

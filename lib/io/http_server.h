@@ -77,6 +77,9 @@ enum error_code http_server_start(struct http_server **server,
 int http_server_port(const struct http_server *server);
 void http_server_refuse(
     struct http_server *server); /* from now on 503 "stopping" for non-GET requests */
+/* No connection begins any more, and each ends with its next answer: who is busy here goes elsewhere and is
+ * refused nothing. Returns when it has been quiet for a while; the stop must follow at once. */
+void http_server_drain(struct http_server *server);
 void http_server_stop(struct http_server *server); /* waits for running handlers, frees */
 void http_server_reload_keys(struct http_server *server, const struct config *config);
 

@@ -283,12 +283,15 @@ static void stop(struct parts *parts)
     /* While others take the shards, requests are still answered: those for them are sent on. */
     bool left = ownership_leave(orchestrator->ownership, clock_monotonic_us() + hand_over_us);
     atomic_store(&orchestrator->stopping, true);
-    if (parts->server != NULL && !(left && owners_others_live(orchestrator)))
+    bool others = left && owners_others_live(orchestrator);
+    if (parts->server != NULL && !others)
         http_server_refuse(parts->server);
     for (int i = 0; i < orchestrator->workers_count; i++)
         worker_halt(orchestrator->workers[i]);
     if (!left)
         ownership_close(orchestrator->ownership); /* others may take the shards from here on */
+    if (parts->server != NULL && others)
+        http_server_drain(parts->server);
     if (parts->server != NULL)
         http_server_stop(parts->server);
     if (left) /* until now it has told whom to ask */

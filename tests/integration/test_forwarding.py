@@ -180,6 +180,10 @@ class Clients:
         assert not self.refused, f"{len(self.refused)} refused: {self.refused[:3]}"
 
 
+def has_seen(bridge, name):
+    return any(line["event"] == "the database was migrated" for line in bridge.log_lines(name))
+
+
 def test_an_upgrade_one_by_one_refuses_nothing(empty_bridge):
     """On the schema before this release's: each node is replaced, and the database migrated, under load."""
     bridge, namespace = empty_bridge, unique("upgrade")
@@ -197,12 +201,9 @@ def test_an_upgrade_one_by_one_refuses_nothing(empty_bridge):
         bridge.servers[name].start()
         clients.pass_on()
     bridge.bridgectl("migrate", "up")
-    clients.pass_on()
     for name in NAMES:
-        bridge.servers[name].stop()
-        clients.pass_on()
-        bridge.servers[name].start()
-        clients.pass_on()
+        wait_until(lambda name=name: has_seen(bridge, name), 30, f"{name} seeing the migration")
+    clients.pass_on()
     clients.stop()
     count = len(clients.accepted)
     assert len(set(clients.accepted.values())) == count

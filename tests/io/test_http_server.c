@@ -104,14 +104,24 @@ static const struct http_route routes[] = {
 
 /* -- a client -- */
 
-static int connect_to(int port)
+/* -1 when nobody listens. */
+static int try_to_connect(int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     struct timeval limit = {20, 0};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static int connect_to(int port)
+{
+    int fd = try_to_connect(port);
+    ck_assert_int_ge(fd, 0);
     return fd;
 }
 
@@ -268,6 +278,12 @@ static void *stop_in_thread(void *argument)
     return NULL;
 }
 
+static void *drain_in_thread(void *argument)
+{
+    http_server_drain(argument);
+    return NULL;
+}
+
 static void wait_entered(void)
 {
     int64_t deadline_us = clock_monotonic_us() + 20 * 1000000;
@@ -291,6 +307,29 @@ START_TEST(test_stop_waits_for_running_handlers)
     atomic_store(&gate.open, true);
     has(read_all(fd, &answer), "finished");
     pthread_join(thread, NULL);
+    config_fini(&config);
+    start_server(); /* for the fixture to stop */
+}
+END_TEST
+
+/* Who is connected gets one more answer, and is told that it is the last one here; nobody else comes in. */
+START_TEST(test_a_drained_server_refuses_nothing)
+{
+    int fd = connect_to(http_server_port(server));
+    int port = http_server_port(server);
+    pthread_t thread;
+    send_text(fd, "POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    wait_entered();
+    ck_assert_int_eq(pthread_create(&thread, NULL, drain_in_thread, server), 0);
+    int64_t deadline_us = clock_monotonic_us() + 20 * 1000000;
+    for (int other; (other = try_to_connect(port)) >= 0; close(other))
+        ck_assert_int_lt(clock_monotonic_us(), deadline_us);
+    atomic_store(&gate.open, true);
+    const char *text = read_all(fd, &answer);
+    has(text, "finished");
+    has(text, "\r\nConnection: close\r\n");
+    pthread_join(thread, NULL);
+    http_server_stop(server);
     config_fini(&config);
     start_server(); /* for the fixture to stop */
 }
@@ -344,6 +383,7 @@ int main(void)
     tcase_add_test(cases, test_pages_bring_their_own_policy);
     tcase_add_test(cases, test_refuse_takes_no_new_work);
     tcase_add_test(cases, test_stop_waits_for_running_handlers);
+    tcase_add_test(cases, test_a_drained_server_refuses_nothing);
     tcase_add_test(cases, test_metrics_listener);
     tcase_add_test(cases, test_busy_port);
     suite_add_tcase(suite, cases);
