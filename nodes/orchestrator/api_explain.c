@@ -10,7 +10,7 @@
 #include "orchestrator/store.h"
 #include "orchestrator/worker.h"
 
-#define ASK_TIMEOUT_US 2000000     /* of one worker */
+#define ASK_TIMEOUT_US 2000000     /* of all workers together */
 #define OWNER_TIMEOUT_US 3000000   /* of another instance, which asks its workers */
 #define ASK_TRIES 2                /* it may begin or end between the look here and there */
 #define REPLAY_BYTES_MAX (4 << 20) /* stored, of a failed workflow that is read back */
@@ -18,14 +18,15 @@
 /* -- in memory -- */
 
 /* NULL when the worker does not have it; *error when it did not say. */
-static struct explanation *ask(struct worker *worker, const struct uuid *id, struct error *error)
+static struct explanation *ask(struct worker *worker, const struct uuid *id, int64_t deadline_us,
+                               struct error *error)
 {
     struct ticket *ticket = ticket_new();
     struct explanation *explanation = NULL;
     ticket->question = TICKET_EXPLAIN;
     ticket->id = *id;
     worker_post(worker, ticket);
-    bool answered = ticket_wait(ticket, TICKET_OPEN, clock_monotonic_us() + ASK_TIMEOUT_US);
+    bool answered = ticket_wait(ticket, TICKET_OPEN, deadline_us);
     if (!answered)
         error_set(error, ERR_TIMEOUT, "a worker is too busy to answer");
     ticket_lock(ticket);
@@ -41,8 +42,9 @@ static struct explanation *ask_all(struct orchestrator *orchestrator, const stru
                                    struct error *error)
 {
     struct explanation *explanation = NULL;
+    int64_t deadline_us = clock_monotonic_us() + ASK_TIMEOUT_US;
     for (int i = 0; i < orchestrator->workers_count && explanation == NULL; i++)
-        explanation = ask(orchestrator->workers[i], id, error);
+        explanation = ask(orchestrator->workers[i], id, deadline_us, error);
     if (explanation == NULL)
         return NULL;
     struct owner owner = {.known = false};
@@ -133,8 +135,8 @@ static void keep_workflow(void *context, struct workflow *workflow)
     *(struct workflow **)context = workflow;
 }
 
-/* What only its records tell: where a failed workflow failed, and whether it can go on; whether those of one
- * that nobody runs can be applied at all. Left out where there are very many. */
+/* What only the records of a failed workflow tell: where it failed, and whether it can go on. Left out where
+ * there are very many. */
 static enum error_code replay(struct orchestrator *orchestrator, struct postgres *postgres,
                               struct explanation *explanation, int64_t input_bytes,
                               struct error *error)
@@ -148,9 +150,7 @@ static enum error_code replay(struct orchestrator *orchestrator, struct postgres
     if (light)
         code = store_read_workflow(postgres, orchestrator->registry, &explanation->id,
                                    &orchestrator->environment, keep_workflow, &workflow, error);
-    if (light && code == ERR_OK && workflow == NULL && explanation->cause == EXPLANATION_LOADING)
-        explanation->cause = EXPLANATION_REPAIR;
-    if (workflow != NULL && explanation->state == WORKFLOW_FAILED)
+    if (workflow != NULL)
         explanation_add_end(explanation, workflow);
     workflow_free(workflow);
     postgres_rows_free(rows);
@@ -175,10 +175,7 @@ static enum error_code read_stored(struct orchestrator *orchestrator, const stru
                                uuid_format(id, text));
     if (code == ERR_OK) {
         *explanation = read_row(orchestrator, id, rows);
-        const struct worker *worker =
-            orchestrator->workers[(*explanation)->shard % orchestrator->workers_count];
-        bool idle = (*explanation)->cause == EXPLANATION_LOADING && worker_settled(worker);
-        if ((*explanation)->state == WORKFLOW_FAILED || idle)
+        if ((*explanation)->state == WORKFLOW_FAILED)
             code = replay(orchestrator, postgres, *explanation,
                           postgres_rows_int(rows, 0, COLUMN_INPUT_BYTES), error);
     }
@@ -186,6 +183,15 @@ static enum error_code read_stored(struct orchestrator *orchestrator, const stru
     postgres_rows_free(rows);
     postgres_value_fini(&value);
     return code;
+}
+
+/* All of its shard is in memory here, and it is not. */
+static bool is_left_out(const struct orchestrator *orchestrator,
+                        const struct explanation *explanation)
+{
+    return explanation->cause == EXPLANATION_LOADING &&
+           orchestrator_owns(orchestrator, explanation->shard) &&
+           worker_settled(orchestrator->workers[explanation->shard % orchestrator->workers_count]);
 }
 
 static enum error_code explain(struct orchestrator *orchestrator, const struct uuid *id,
@@ -199,11 +205,11 @@ static enum error_code explain(struct orchestrator *orchestrator, const struct u
             return ERR_OK;
         code =
             error->code != ERR_OK ? error->code : read_stored(orchestrator, id, explanation, error);
-        if (code != ERR_OK || ((*explanation)->cause != EXPLANATION_LOADING &&
-                               (*explanation)->cause != EXPLANATION_REPAIR))
+        if (code != ERR_OK || !is_left_out(orchestrator, *explanation))
             return code;
     }
-    return code;
+    (*explanation)->cause = EXPLANATION_REPAIR;
+    return ERR_OK;
 }
 
 void api_explain(struct http_request *request, struct http_response *response, void *context)
