@@ -1,4 +1,4 @@
-# OmniNode Bridge. `make help` lists what can be done; MODE=debug|release|asan|tsan|cov, release unless set.
+# OmniNode Bridge. `make help` lists what can be done; MODE=debug|release|asan|tsan|cov|prove, release unless set.
 MODE ?= release
 CC ?= cc
 BUILD := build/$(MODE)
@@ -12,11 +12,13 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -
 CPPFLAGS := -Ilib -Inodes -I. -I$(BLAKE3_DIR) -I$(shell pg_config --includedir) -D_GNU_SOURCE -DVERSION='"$(VERSION)"'
 CFLAGS_debug := -O0 -g3
 CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+CFLAGS_prove := $(CFLAGS_release) -DCRASH_POINTS
 CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 CFLAGS_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 CFLAGS_cov := -O0 -g --coverage
 CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 LDFLAGS_release := -Wl,-z,relro,-z,now -pie
+LDFLAGS_prove := $(LDFLAGS_release)
 LDFLAGS_asan := -fsanitize=address,undefined
 LDFLAGS_tsan := -fsanitize=thread -Wl,-u,thrd_create
 LDFLAGS_cov := --coverage
@@ -52,8 +54,13 @@ $(BUILD)/libio.a: $(IO_OBJECTS) $(ASSET_OBJECTS)
 $(BUILD)/libblake3.a: $(BLAKE3_OBJECTS)
 	@rm -f $@; $(AR) rcs $@ $^
 
+# Crash points (lib/io/crash_point.h) are in the nodes alone: MODE=prove takes the libraries of release.
+LIBRARIES := $(addprefix build/$(MODE:prove=release)/,libio.a libpure.a libblake3.a)
+ifeq ($(MODE),prove)
+$(LIBRARIES): ; @$(MAKE) --no-print-directory MODE=release $@
+endif
 define program # name, sources
-$(BUILD)/$(1): $(call objects,$(2)) $(BUILD)/libio.a $(BUILD)/libpure.a $(BUILD)/libblake3.a
+$(BUILD)/$(1): $(call objects,$(2)) $(LIBRARIES)
 	@echo "  LINK  $$@"; $(CC) $(LDFLAGS) -o $$@ $$^ $(LDLIBS)
 endef
 $(eval $(call program,bridge-orchestrator,nodes/orchestrator/*.c))
@@ -144,7 +151,7 @@ PYTEST := env MODE=$(MODE) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p n
 test: ## everything that proves the product on one machine
 	@tools/install-packages.sh build run test lint
 	@MODE=$(MODE) tools/run-tests.sh $(TEST_STEPS)
-TEST_STEPS := build lint test-unit test-contracts test-cases test-sim test-io test-integration
+TEST_STEPS := build lint test-unit test-contracts test-cases test-sim test-io prove test-integration
 GENERATORS := $(addprefix $(BUILD)/tests/bench/,fill_topic publish_lines)
 test-integration: ## tests with real servers: PostgreSQL, the embedded broker, our programs
 	@tools/install-packages.sh build run test
@@ -158,6 +165,15 @@ test-kafka: ## tests that need a real Apache Kafka
 	@tools/install-packages.sh build run test kafka
 	@$(MAKE) --no-print-directory build
 	@$(PYTEST) -m kafka $(PYTEST_ARGS) tests/integration
+
+# Nothing lost, nothing doubled, while everything is killed: tests/prove/prove.py says how. BROKER=kafka for a
+# real Kafka, which is killed too; KEEP=1 keeps the folder.
+.PHONY: prove
+prove: ## kill everything for MINUTES=1, then audit (SEED=7 BROKER=kafka)
+	@tools/install-packages.sh build run test $(if $(filter kafka,$(BROKER)),kafka)
+	@$(MAKE) --no-print-directory MODE=release build
+	@$(MAKE) --no-print-directory MODE=prove $(addprefix build/prove/,bridge-orchestrator bridge-reducer)
+	@env MODE=release PYTHONDONTWRITEBYTECODE=1 MINUTES=$(MINUTES) SEED=$(SEED) BROKER=$(BROKER) $(PYTHON) tests/prove/prove.py
 
 # libFuzzer with ASan and UBSan; what it finds stays in build/fuzz/, what proved useful in tests/fuzz/corpus.
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))

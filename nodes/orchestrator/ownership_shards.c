@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "base/metrics.h"
 #include "io/clock.h"
+#include "io/crash_point.h"
 #include "io/log.h"
 #include "orchestrator/ownership_internal.h"
 #include "orchestrator/store.h"
@@ -338,6 +339,7 @@ static enum error_code claim(struct ownership *ownership, const struct postgres_
         code = postgres_query(ownership->postgres, sql_end, &values[1], 1, NULL, error);
     if (code == ERR_OK)
         code = postgres_query(ownership->postgres, sql_claim, values, 3, &rows, error);
+    CRASH_POINT("claimed");
     if (code == ERR_OK)
         hand_over(ownership, rows);
     if (code == ERR_OK && postgres_rows_count(rows) > 0) {

@@ -11,6 +11,7 @@
 #include "base/metrics.h"
 #include "core/murmur2.h"
 #include "io/clock.h"
+#include "io/crash_point.h"
 #include "io/log.h"
 #include "io/presence.h"
 #include "orchestrator/store.h"
@@ -134,6 +135,7 @@ static void on_delivered(void *context, uint64_t tag_a, uint64_t tag_b, enum err
     struct lane *lane = &publisher->lanes[(tag_a >> 32) & (SHARDS_MAX - 1)];
     int64_t seq = (int64_t)(tag_b >> 2);
     bool failed = code != ERR_OK && code != ERR_STOPPING;
+    CRASH_POINT("delivered");
     if (tag_a == PRESENCE_TAG)
         return; /* an event of the node itself, outside the lanes */
     pthread_mutex_lock(&lane->lock);
@@ -186,6 +188,7 @@ static bool produce(struct publisher *publisher, struct lane *lane,
     *copies_of(lane, event->seq) = topic == NULL ? COPY_WORKFLOW : COPY_WORKFLOW | COPY_TYPED;
     if (kafka_produce(publisher->producer, &message, NULL) != ERR_OK)
         return false;
+    CRASH_POINT("half_produced");
     if (topic != NULL) {
         message.topic = topic;
         message.partition = -1;
@@ -355,6 +358,7 @@ static bool produce_rebuilt(struct publisher *publisher, struct lane *lane,
                             struct rebuilding *rebuilding, uint32_t generation)
 {
     bool all = true;
+    CRASH_POINT("backlog_read");
     qsort(rebuilding->events.items, rebuilding->events.count, sizeof *rebuilding->events.items,
           by_seq);
     pthread_mutex_lock(&lane->lock);

@@ -5,6 +5,7 @@
 
 #include "base/metrics.h"
 #include "io/clock.h"
+#include "io/crash_point.h"
 #include "io/log.h"
 #include "orchestrator/worker_internal.h"
 
@@ -320,6 +321,7 @@ static void count_ends(const struct batch *batch)
 static void after_commit(struct worker *worker)
 {
     struct batch *batch = &worker->flying;
+    CRASH_POINT("commit_done");
     worker->reloads = 0;
     if (batch->lanes_count > 0)
         worker->committed_us = clock_monotonic_us();
@@ -341,11 +343,15 @@ static void after_commit(struct worker *worker)
     for (size_t i = 0; i < batch->replies_count; i++)
         give(&batch->replies[i]);
     batch->replies_count = 0;
+    CRASH_POINT("replied");
     publisher_commit(worker->orchestrator->publisher, &batch->events);
+    CRASH_POINT("published");
     worker_children_after_commit(worker, batch);
     worker->store_state = STORE_IDLE;
     for (size_t i = 0; i < batch->calls_count; i++)
         worker_call(worker, &batch->calls[i].id, batch->calls[i].wait);
+    if (batch->calls_count > 0)
+        CRASH_POINT("called");
     batch_clear(batch);
     worker_leave_end(worker);
 }
@@ -432,11 +438,13 @@ static void send_flying(struct worker *worker)
     struct error error = {0};
     struct batch *batch = &worker->flying;
     worker->sent_us = clock_monotonic_us();
+    CRASH_POINT("commit_unsent");
     enum error_code code =
         store_batch_put(batch->store, worker->postgres, batch->lanes, batch->lanes_count, &error);
     if (code == ERR_OK)
         code = postgres_batch_start(worker->postgres, 0, &error);
     if (code == ERR_OK) {
+        CRASH_POINT("commit_sent");
         worker->store_state = STORE_FLYING;
         worker_watch_postgres(worker, true);
         worker_store_poll(worker);

@@ -5,6 +5,7 @@
 
 #include "base/metrics.h"
 #include "io/clock.h"
+#include "io/crash_point.h"
 #include "io/log.h"
 #include "orchestrator/core/task.h"
 #include "orchestrator/worker_internal.h"
@@ -75,6 +76,7 @@ void worker_call_done(void *context, const struct http_multi_answer *http)
     struct call *call = http->user;
     struct task_answer said = {0};
     struct call ended = *call;
+    CRASH_POINT("call_answered");
     forget(worker, call);
     if (http->code == ERR_OK) {
         struct http_task_response response = {http->status, http->headers, http->headers_bytes,

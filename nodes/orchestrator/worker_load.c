@@ -10,6 +10,7 @@
 
 #include "base/metrics.h"
 #include "io/clock.h"
+#include "io/crash_point.h"
 #include "io/log.h"
 #include "orchestrator/worker_internal.h"
 
@@ -118,6 +119,7 @@ static bool open_shards(struct worker *worker, const struct worker_lane *given, 
         code = read_lanes(worker, lanes, &count, &error);
     for (int i = 0; i < count; i++)
         shards[i] = lanes[i].shard;
+    CRASH_POINT("before_load");
     if (code == ERR_OK)
         code = store_loading_open(&worker->loading, worker->postgres,
                                   worker->orchestrator->registry, shards, count,
@@ -161,6 +163,7 @@ void worker_take_shards(struct worker *worker)
 
 static void loaded(struct worker *worker)
 {
+    CRASH_POINT("loaded");
     log_info("shards loaded", LOG_INT("worker", worker->index),
              LOG_INT("workflows", (int64_t)engine_live(worker->engine)),
              LOG_INT("duration_us", clock_monotonic_us() - worker->loading_us));

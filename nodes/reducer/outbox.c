@@ -9,6 +9,7 @@
 
 #include "base/metrics.h"
 #include "io/clock.h"
+#include "io/crash_point.h"
 #include "io/kafka.h"
 #include "io/log.h"
 #include "io/postgres.h"
@@ -159,6 +160,7 @@ static enum error_code forget_published(struct outbox *outbox, int *forgotten, s
         postgres_push_int8(&ids, postgres_rows_int(outbox->page.rows, i, 0));
         ++*forgotten;
     }
+    CRASH_POINT("outbox_published");
     enum error_code code =
         *forgotten == 0 ? ERR_OK
                         : postgres_query(outbox->postgres,

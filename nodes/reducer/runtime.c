@@ -12,6 +12,7 @@
 
 #include "base/metrics.h"
 #include "io/clock.h"
+#include "io/crash_point.h"
 #include "io/log.h"
 #include "reducer/outbox.h"
 #include "reducer/runtime_internal.h"
@@ -97,6 +98,7 @@ static void commit_failed(struct runtime *runtime, enum error_code code, const s
 static void commit_done(struct runtime *runtime)
 {
     int64_t now_us = clock_monotonic_us();
+    CRASH_POINT("flush_done");
     metrics_add(METRIC_AGGREGATION_ITEMS, 0, 0, (uint64_t)runtime->in_flight_events);
     metrics_observe(METRIC_AGGREGATION_DURATION, 0, 0,
                     (double)(now_us - runtime->in_flight_since_us) / 1e3);
@@ -127,6 +129,7 @@ static void send_snapshot(struct runtime *runtime)
         commit_failed(runtime, code, &error);
         return;
     }
+    CRASH_POINT("flush_sent");
     runtime->in_flight = true;
     runtime->resend = false;
     runtime->wants_write = true;
@@ -141,6 +144,7 @@ static void begin_commit(struct runtime *runtime)
     runtime_tell_updates(runtime, now_us);
     runtime_end_idle(runtime);
     store_snapshot(runtime->store, &runtime->reducer);
+    CRASH_POINT("flush_unsent");
     runtime->in_flight_events = runtime->gathered;
     runtime->in_flight_since_us = runtime->gathered_since_us;
     runtime->gathered = 0;

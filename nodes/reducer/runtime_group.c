@@ -7,6 +7,7 @@
 
 #include "base/metrics.h"
 #include "io/clock.h"
+#include "io/crash_point.h"
 #include "io/log.h"
 #include "reducer/backfill.h"
 #include "reducer/outbox.h"
@@ -105,6 +106,7 @@ static enum error_code take_on(struct runtime *runtime, const struct kafka_rebal
     enum error_code code = ERR_OK;
     if (move->count > 0)
         code = store_assign(runtime->store, move->partitions, move->count, assignments, error);
+    CRASH_POINT("assigned");
     if (move->count > 0 && !code)
         code = runtime_place(runtime, assignments, move->count, error);
     for (int i = 0; i < move->count && !code; i++) {
@@ -119,6 +121,7 @@ static enum error_code take_on(struct runtime *runtime, const struct kafka_rebal
     free(assignments);
     if (code)
         return code;
+    CRASH_POINT("partitions_loaded");
     return kafka_assign(runtime->consumer, offsets, error);
 }
 
@@ -149,6 +152,7 @@ static void give_up(struct runtime *runtime, const struct kafka_rebalance *move)
 {
     struct error error = {0};
     int count = move->count;
+    CRASH_POINT("revoked");
     if (move->lost || !runtime_flush(runtime, FLUSH_WAIT_MS)) {
         /* What was gathered may hold dead letters of these partitions, so all of it is read again. */
         log_warning(

@@ -1,0 +1,424 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""make prove: nothing lost, nothing doubled, while everything is killed - and the auditor's table.
+
+Real processes: two orchestrators, two reducers, both companions, PostgreSQL, a broker. Clients submit with
+idempotency keys, repeat until they are answered, and write down what they were told. A script drawn from
+SEED ends processes by kill -9 and stops them for a while (SIGSTOP), so that services are slow or gone, queues
+fill and owners wake up as zombies. The nodes are built with crash points (lib/io/crash_point.h); each fires at
+least once. Then everything is started again, what is under way ends, and `bridgectl audit` judges.
+
+Variables: MINUTES=1 of faults, SEED, BROKER=embedded|kafka (Kafka is killed too), KEEP=1 keeps the folder.
+A run that fails always keeps it.
+"""
+
+import argparse
+import collections
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+
+import harness  # noqa: E402
+import web  # noqa: E402
+from harness import Bridge, Failure, KafkaBroker, Postgres, free_port  # noqa: E402
+
+NODES = {"orchestrator": "bridge-orchestrator", "reducer": "bridge-reducer"}
+INSTANCES = ("orchestrator", "orchestrator-2", "reducer", "reducer-2")
+COMPANIONS = ("stamping", "onextree")
+CLIENTS = 8
+RATE_MAX = 40  # submissions a second
+EMBEDDED_WORKFLOWS_MAX = 12000  # what the embedded broker keeps on PARTITIONS partitions
+PARTITIONS = 32
+FAULT_SECONDS_MIN = 30  # what the start took is taken off the time of faults, but for these
+STEP_SECONDS = (0.6, 2.6)  # between two faults: at least 20 a minute
+STOP_SECONDS = (0.2, 4.0)  # a process that is stopped goes on after so long
+LABEL_SECONDS = 60  # a crash point that is not reached by then is told
+DRAIN_SECONDS = 240  # at least; a slow machine is no fault
+# What the auditor may find while the last work ends; anything else is a fault at once.
+UNDER_WAY = ("unfinished", "events_waiting", "records_not_counted")
+
+
+def labels_of(node: str) -> list[str]:
+    """The crash points of a node, from its sources."""
+    found: list[str] = []
+    for path in sorted((ROOT / "nodes" / node).glob("*.c")):
+        found += re.findall(r'CRASH_POINT\("([a-z_]+)"\)', path.read_text(encoding="utf-8"))
+    return list(dict.fromkeys(found))
+
+
+def program(name: str) -> pathlib.Path:
+    """Nodes with crash points, everything else as it ships."""
+    mode = "prove" if name in NODES.values() else "release"
+    path = ROOT / "build" / mode / name
+    if not path.exists():
+        raise Failure(f"{path} is not built: use make prove")
+    return path
+
+
+class Ledger:
+    """JSON lines, written before the client does anything else."""
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+        self.file = open(path, "a", encoding="utf-8")
+        self.lock = threading.Lock()
+        self.lines = 0
+
+    def write(self, entry: dict) -> None:
+        with self.lock:
+            self.file.write(json.dumps(entry) + "\n")
+            self.file.flush()
+            self.lines += 1
+
+
+class Clients:
+    """Submit, repeat with the same key until it is answered, write down."""
+
+    def __init__(self, bridge: Bridge, ledger: Ledger, rate: float):
+        self.bridge, self.ledger = bridge, ledger
+        self.pause = CLIENTS / rate
+        self.stopping = threading.Event()
+        self.refused: list = []
+        self.repeats = collections.Counter()
+        self.threads = [
+            threading.Thread(target=self.work, args=(n,), daemon=True) for n in range(CLIENTS)
+        ]
+
+    def start(self) -> None:
+        for thread in self.threads:
+            thread.start()
+
+    def work(self, number: int) -> None:
+        urls = [self.bridge.url("orchestrator"), self.bridge.url("orchestrator-2")]
+        clients = [web.Client(url, timeout=10) for url in urls]
+        n = 0
+        while not self.stopping.is_set():
+            self.submit(clients, f"client-{number}-{n}", number + n)
+            n += 1
+            self.stopping.wait(self.pause)
+
+    def submit(self, clients: list, key: str, turn: int) -> None:
+        """Until it is answered: what was begun is finished even when the run stops."""
+        namespace = f"prove-{turn % 3}"
+        body = {"content": f"document {key}\n", "file_path": f"{key}.txt", "namespace": namespace}
+        body["enable_intelligence"] = turn % 2 == 0
+        while True:
+            answer = clients[turn % len(clients)].call(
+                "POST", "/api/v1/workflows", body, {"Idempotency-Key": key}
+            )
+            if answer.status in (200, 201, 202):
+                told = {"workflow_id": answer.json["workflow_id"], "namespace": namespace}
+                self.ledger.write({**told, "key": key, "state": answer.json["state"]})
+                return
+            self.repeats[answer.status] += 1
+            if answer.status not in (0, 429, 500, 502, 503, 504):
+                self.refused.append((key, answer.status, answer.text[:300]))
+                return
+            turn += 1
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(harness.PATIENCE_SECONDS * 2)
+        if any(thread.is_alive() for thread in self.threads):
+            raise Failure("a client is not answered any more")
+
+
+class Script:
+    """What is done to the system, drawn from the seed, and who starts again what has ended."""
+
+    def __init__(self, run: "Run"):
+        self.run = run
+        self.random = random.Random(run.seed)
+        self.left = {node: labels_of(node) for node in NODES}
+        self.armed: dict[str, str] = {}  # instance -> label
+        self.armed_at: dict[str, float] = {}
+        self.frozen: dict[str, float] = {}  # name -> when it goes on
+        self.kills = 0
+        self.hit: list[str] = []
+
+    # processes
+
+    def process(self, name: str):
+        return self.run.processes()[name]
+
+    def launch(self, name: str, label: str | None = None) -> None:
+        server = self.run.bridge.servers[name]
+        server.environment["BRIDGE_CRASH_POINT"] = label or ""
+        server.launch()
+        self.armed.pop(name, None)
+        if label:
+            self.armed[name] = label
+            self.armed_at[name] = time.monotonic()
+        if label == "revoked":  # by a member that leaves and comes back
+            other = "reducer" if name == "reducer-2" else "reducer-2"
+            if self.process(other).running:
+                server.wait_ready(harness.PATIENCE_SECONDS)
+                self.process(other).stop()
+
+    def next_label(self, name: str) -> str | None:
+        """A crash point that has not fired yet and that no other instance carries."""
+        left = self.left.get(name.partition("-")[0], [])
+        return next((label for label in left if label not in self.armed.values()), None)
+
+    def note_hits(self) -> None:
+        path = self.run.crash_file
+        found = path.read_text(encoding="ascii").split() if path.exists() else []
+        for label in found[len(self.hit) :]:
+            self.hit.append(label)
+            self.kills += 1
+            self.run.fault(f"crash point {label}")
+            for labels in self.left.values():
+                if label in labels:
+                    labels.remove(label)
+
+    def start_ended(self) -> None:
+        self.note_hits()
+        for name in (*INSTANCES, *COMPANIONS):
+            if not self.process(name).running:
+                self.launch(name, self.next_label(name) if name in INSTANCES else None)
+            elif name in self.armed and time.monotonic() - self.armed_at[name] > LABEL_SECONDS / 6:
+                self.armed_at[name] = time.monotonic()  # not reached: by a restart perhaps
+                self.kill(name)
+        now = time.monotonic()
+        for name in [name for name, until in self.frozen.items() if now >= until]:
+            self.thaw(name)
+
+    # faults
+
+    def kill(self, name: str) -> None:
+        self.frozen.pop(name, None)
+        self.run.fault(f"kill -9 {name.partition('-')[0]}")
+        self.process(name).kill()
+        self.kills += 1
+
+    def freeze(self, name: str) -> None:
+        if name in self.frozen or not self.process(name).running:
+            return
+        self.run.fault(f"SIGSTOP {name.partition('-')[0]}")
+        self.process(name).send(signal.SIGSTOP)
+        self.frozen[name] = time.monotonic() + self.random.uniform(*STOP_SECONDS)
+
+    def thaw(self, name: str) -> None:
+        self.frozen.pop(name, None)
+        if self.process(name).running:
+            self.process(name).send(signal.SIGCONT)
+
+    def kill_postgres(self) -> None:
+        self.run.fault("kill -9 postgres")
+        self.kills += 1
+        self.run.postgres.kill()
+        self.run.postgres.start()
+
+    def kill_kafka(self) -> None:
+        self.run.fault("kill -9 kafka")
+        self.kills += 1
+        self.run.bridge.broker.process.kill()
+        self.run.start_kafka()
+
+    def step(self) -> None:
+        kind = self.random.random()
+        if kind < 0.04:
+            self.kill_postgres()
+        elif kind < 0.07 and isinstance(self.run.bridge.broker, KafkaBroker):
+            self.kill_kafka()
+        elif kind < 0.55:
+            self.kill(self.random.choice(INSTANCES))
+        elif kind < 0.67:
+            self.kill(self.random.choice(COMPANIONS))
+        else:
+            self.freeze(self.random.choice((*INSTANCES, *COMPANIONS)))
+
+    def play(self, seconds: float) -> None:
+        """First every crash point, then what the seed says; both at once when time is short."""
+        end = time.monotonic() + seconds
+        next_step = time.monotonic()
+        for name in INSTANCES:  # the first labels need a process that carries them
+            self.kill(name)
+        while time.monotonic() < end or (
+            any(self.left.values()) and time.monotonic() < end + LABEL_SECONDS
+        ):
+            self.start_ended()
+            if time.monotonic() >= next_step and time.monotonic() < end:
+                if not any(self.left.values()) or self.random.random() < 0.5:
+                    self.step()
+                next_step = time.monotonic() + self.random.uniform(*STEP_SECONDS)
+            time.sleep(0.02)
+        for name in list(self.frozen):
+            self.thaw(name)
+
+    def quiet(self) -> None:
+        """Everything runs, nothing is armed."""
+        for name in list(self.armed):
+            self.process(name).kill()
+        self.note_hits()
+        for name in (*INSTANCES, *COMPANIONS):
+            if not self.process(name).running:
+                self.launch(name)
+        for name in (*INSTANCES, *COMPANIONS):
+            self.run.bridge.servers[name].wait_ready(harness.PATIENCE_SECONDS)
+
+
+class Run:
+    def __init__(self, directory: pathlib.Path, seed: int, minutes: float, broker: str):
+        self.directory, self.seed, self.seconds, self.kind = directory, seed, minutes * 60, broker
+        self.crash_file = directory / "crashes"
+        self.began = time.time()
+        self.faults = Ledger(directory / "faults.jsonl")
+        self.ledger = Ledger(directory / "ledger.jsonl")
+        self.postgres = Postgres(
+            directory / "pg", free_port(), directory / "postgres.log", durable=False
+        )
+        self.bridge: Bridge | None = None
+
+    def say(self, text: str) -> None:
+        print(f"{time.time() - self.began:7.1f} s  {text}", flush=True)
+
+    def fault(self, what: str) -> None:
+        now = time.time()
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1e6):06d}Z"
+        self.faults.write({"at": at, "what": what})
+
+    def processes(self) -> dict:
+        return {name: server.process for name, server in self.bridge.servers.items()}
+
+    def start_kafka(self) -> None:
+        """A start right after a kill -9 is refused at times."""
+
+        def answers() -> bool:
+            broker = self.bridge.broker
+            if broker.process is None or not broker.process.running:
+                broker.start()
+            command = ["kcat", "-L", "-b", broker.address, "-m", "2"]
+            return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+        harness.wait_until(answers, harness.PATIENCE_SECONDS, "an answer of Kafka")
+
+    def start(self) -> None:
+        harness.program = program
+        self.postgres.start()
+        self.bridge = Bridge(
+            self.directory,
+            self.postgres.url(),
+            {
+                "KAFKA_WORKFLOW_PARTITIONS": str(PARTITIONS),
+                "LEASE_MS": "3000",
+                "MAX_WORKFLOW_QUEUE_SIZE": "200",
+                "ORCHESTRATOR_CONCURRENCY": "32",
+                "BRIDGE_CRASH_FILE": str(self.crash_file),
+            },
+        )
+        self.bridge.migrate()
+        if self.kind == "kafka":
+            log = self.directory / "kafka.log"
+            self.bridge.broker = KafkaBroker(
+                self.directory / "kafka", free_port(), free_port(), log
+            )
+            self.start_kafka()
+            self.bridge.create_topics()
+        else:
+            self.bridge.start_embedded_broker()
+        self.bridge.start_stamping()
+        self.bridge.start_onextree()
+        for name in INSTANCES:
+            make = getattr(self.bridge, f"{name.partition('-')[0]}_server")
+            make(name).start()
+
+    def audit(self) -> tuple[subprocess.CompletedProcess, dict]:
+        done = self.bridge.bridgectl(*self.audit_arguments, "--json", check=False)
+        if done.returncode not in (0, 1) or not done.stdout:
+            raise Failure(f"bridgectl audit: {done.stderr}")
+        return done, json.loads(done.stdout)
+
+    @property
+    def audit_arguments(self) -> tuple:
+        ledger, faults = str(self.ledger.path), str(self.faults.path)
+        return ("audit", "--ledger", ledger, "--complete", "--settled", "--faults", faults)
+
+    def drain(self) -> dict:
+        """Audits until nothing is under way; what is wrong for good ends it at once."""
+        told: dict = {}
+
+        def over() -> bool:
+            nonlocal told
+            told = self.audit()[1]
+            return told["fine"] or not any(told[name] for name in UNDER_WAY)
+
+        try:
+            harness.wait_until(over, DRAIN_SECONDS, "the end of the work under way", interval=0.5)
+        except Failure as failure:
+            self.say(str(failure))
+        return told
+
+    def run(self) -> bool:
+        self.say(f"SEED={self.seed} BROKER={self.kind}: {self.directory}")
+        self.start()
+        rate = RATE_MAX
+        if self.kind != "kafka":
+            rate = min(rate, EMBEDDED_WORKFLOWS_MAX / max(self.seconds, 1))
+        clients = Clients(self.bridge, self.ledger, rate)
+        script = Script(self)
+        self.say("everything runs; faults begin")
+        clients.start()
+        script.play(max(FAULT_SECONDS_MIN, self.seconds - (time.time() - self.began)))
+        script.quiet()
+        clients.stop()
+        self.say(f"quiet: {script.kills} kills, {len(set(script.hit))} crash points hit")
+        told = self.drain()
+        print(self.bridge.bridgectl(*self.audit_arguments, check=False).stdout)
+        missed = [label for labels in script.left.values() for label in labels]
+        print(f"kills {script.kills}, crash points hit {len(set(script.hit))}, missed {missed}")
+        print(f"repeats by status {dict(clients.repeats)}, refused {clients.refused[:3]}")
+        return bool(told["fine"] and not missed and not clients.refused and not told["not_checked"])
+
+    def close(self) -> None:
+        if self.bridge is not None:
+            for server in self.bridge.servers.values():
+                if server.process is not None and server.process.running:
+                    server.process.kill()
+            if self.bridge.broker is not None:
+                self.bridge.broker.stop()
+        self.postgres.stop()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=float(os.environ.get("MINUTES") or 1))
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or 0))
+    parser.add_argument("--broker", default=os.environ.get("BROKER") or "embedded")
+    arguments = parser.parse_args()
+    seed = arguments.seed or random.SystemRandom().randrange(1, 1_000_000)
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="bridge-prove-"))
+    directory.chmod(0o711)
+    run = Run(directory, seed, arguments.minutes, arguments.broker)
+    passed = False
+    try:
+        passed = run.run()
+    except Failure as failure:
+        print(f"failed: {failure}")
+    finally:
+        run.close()
+    again = f"make prove SEED={seed} MINUTES={arguments.minutes:g} BROKER={arguments.broker}"
+    if passed:
+        harness.remove(directory)
+        print("1 passed, 0 failed")
+        return 0
+    print(f"FAILED; again: {again}\nlook at {directory}: logs/, postgres.log, ledger.jsonl, faults.jsonl")
+    print("0 passed, 1 failed")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
