@@ -29,6 +29,7 @@ struct model {
 struct named {
     char key[TEXT_BYTES];
     char id[UUID_TEXT_BYTES];
+    int64_t events; /* of a namespace */
     UT_hash_handle hh;
 };
 
@@ -432,6 +433,32 @@ static void check_first_comes(int partition)
     }
 }
 
+/* Each committed event is counted once. */
+static void check_totals(void)
+{
+    struct named *counts = NULL, *named, *next;
+    for (int shard = 0; shard < WORLD_SHARDS; shard++)
+        for (int64_t seq = 1; seq < state.lanes[shard].next_seq; seq++) {
+            const struct model *model = model_of(&state.lanes[shard].of[seq]);
+            const char *namespace = workflow_head(model->workflow)->namespace;
+            HASH_FIND_STR(counts, namespace, named);
+            if (named == NULL) {
+                named = must_calloc(1, sizeof *named);
+                strncpy(named->key, namespace, sizeof named->key - 1);
+                HASH_ADD_STR(counts, key, named);
+            }
+            named->events++;
+        }
+    HASH_ITER(hh, counts, named, next)
+    {
+        if (reducers_total(named->key) != named->events)
+            world_fail("namespace %s: %lld events were committed, the reducers counted %lld",
+                       named->key, (long long)named->events, (long long)reducers_total(named->key));
+        HASH_DEL(counts, named);
+        free(named);
+    }
+}
+
 void check_end(void)
 {
     for (int i = 0; i < WORLD_SHARDS; i++)
@@ -440,4 +467,6 @@ void check_end(void)
         check_partition(p);
         check_first_comes(p);
     }
+    if (!sim.failed)
+        check_totals();
 }

@@ -544,7 +544,8 @@ int __wrap_epoll_wait(int epoll, struct epoll_event *events, int max, int timeou
 int __wrap_epoll_wait(int epoll, struct epoll_event *events, int max, int timeout_ms)
 {
     int64_t until_us = until_of(timeout_ms);
-    fiber_sleep_us(SPIN_US); /* also one that does not wait lets the others run */
+    if (timeout_ms == 0) /* also one that does not wait lets the others run */
+        fiber_sleep_us(SPIN_US);
     for (;;) {
         int count = 0;
         struct file *file = file_of(epoll);
@@ -565,7 +566,8 @@ int __wrap_poll(struct pollfd *places, nfds_t count, int timeout_ms);
 int __wrap_poll(struct pollfd *places, nfds_t count, int timeout_ms)
 {
     int64_t until_us = until_of(timeout_ms);
-    fiber_sleep_us(SPIN_US);
+    if (timeout_ms == 0)
+        fiber_sleep_us(SPIN_US);
     for (;;) {
         int ready = 0;
         for (nfds_t i = 0; i < count; i++) {

@@ -82,7 +82,7 @@ static bool is_done(void)
         nodes_heal();
         world_tell(TOLD_FAULT, "nothing goes wrong any more");
     }
-    return sim.healing && clients_done() && check_all_ended();
+    return sim.healing && clients_done() && check_all_ended() && reducers_caught_up();
 }
 
 static void start_node(void *context) { node_start((int)(intptr_t)context); }
@@ -107,6 +107,7 @@ static void run_seed(const struct world_options *options)
     links_start();
     checks_start();
     nodes_plan_faults();
+    reducers_start();
     for (intptr_t i = 0; i < sim.options.nodes; i++)
         fiber_at(WORLD_START_US + chance_between(&chance, 0, SECOND_US), start_node, (void *)i);
     clients_start(sim.options.workflows);
@@ -123,6 +124,9 @@ static void run_seed(const struct world_options *options)
     }
     if (!sim.failed)
         check_end();
+    if (!sim.failed)
+        reducers_check();
+    reducers_end();
     checks_end();
     services_end();
     broker_end();

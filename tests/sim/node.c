@@ -168,8 +168,11 @@ struct planned {
 
 static void strike_node(const struct planned *planned)
 {
-    struct node *node = &nodes[planned->draw % sim.options.nodes];
-    struct process *process = node->process;
+    int place = (int)(planned->draw % (sim.options.nodes + 1));
+    bool of_reducer = place == sim.options.nodes;
+    struct node *node = of_reducer ? NULL : &nodes[place];
+    struct process *process =
+        of_reducer ? reducer_process((int)(planned->draw >> 20)) : node->process;
     if (process == NULL || !process->alive)
         return;
     int64_t small = 1 + planned->draw / 8 % 30;
@@ -186,7 +189,7 @@ static void strike_node(const struct planned *planned)
         process->wall_offset_us += (planned->draw / 8 % 240 - 120) * SECOND_US;
         break;
     case FAULT_STOP:
-        if (node->up) {
+        if (node != NULL && node->up) {
             node->stopping = true;
             fiber_wake(node);
         }
@@ -239,6 +242,8 @@ void nodes_heal(void)
     for (int i = 0; i < sim.options.nodes; i++)
         if (nodes[i].process != NULL)
             nodes[i].process->kill_in = nodes[i].process->freeze_in = 0;
+    for (int i = 0; i < 2; i++)
+        reducer_process(i)->kill_in = reducer_process(i)->freeze_in = 0;
 }
 
 bool nodes_all_up(void)

@@ -10,6 +10,7 @@
  *     twin_peers.c  io/peers.h: connections between nodes
  *     twin_clock.c  io/clock.h, io/log.h
  *     node.c        orchestrators: the node's own code on the twins
+ *     reducers.c    reducers: their core, with a store and a group around it
  *     client.c      those who submit, and what they were told
  *     checks.c      what must hold after each step, and at the end
  *     main.c        seeds, stories, the search for the shortest one
@@ -139,6 +140,15 @@ void http_ask(int place, const char *method, const char *path, const char *key, 
 /* -- twin_peers.c -- */
 void links_start(void);
 void links_break(struct process *process);
+
+/* -- reducers.c -- */
+void reducers_start(void);
+void reducers_end(void);
+void reducers_break(struct process *process);
+struct process *reducer_process(int place);
+bool reducers_caught_up(void);
+int64_t reducers_total(const char *namespace);
+void reducers_check(void);
 
 /* -- checks.c -- */
 void checks_start(void);
