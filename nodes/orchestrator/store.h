@@ -58,8 +58,8 @@ typedef void store_on_record(void *context, const struct workflow *workflow,
                              const struct workflow_outcome *outcome, int64_t seq);
 typedef void store_on_workflow(void *context, struct workflow *workflow);
 
-/* The live workflows of shards: named when it is opened, then read a chunk at a time in the order of their
- * ids, so that a worker can do other work between two chunks. What begins later is not among them. Everything
+/* The live workflows of shards: named when it is opened, then read a chunk at a time, some of the newest first
+ * and the others in the order of their ids, so that a worker can do other work between two chunks. What begins later is not among them. Everything
  * it is given is lent until it is freed. */
 struct store_loading;
 enum error_code store_loading_open(struct store_loading **out, struct postgres *postgres,

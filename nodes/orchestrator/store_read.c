@@ -7,8 +7,7 @@
 #include "orchestrator/store.h"
 
 #define LOAD_CHUNK 500 /* workflows read at a time */
-#define LOAD_CHUNK_FIRST                                                                           \
-    32 /* the first time, so that they go on soon; then twice as many each time */
+#define LOAD_NEWEST 64 /* read first: those most likely at work, and whose clients wait */
 #define LOAD_CHUNK_BYTES                                                                           \
     (4 << 20) /* of their inputs and records as stored, unless one alone is larger */
 
@@ -193,9 +192,8 @@ static enum error_code read_chunk(const struct reading *reading,
  * at a time, ahead of reading them. */
 struct naming {
     struct postgres_rows *named;
-    int next;
-    int sized; /* up to this one; the sizes are those of the last LOAD_CHUNK before it */
-    int chunk; /* how many are asked for next */
+    int next, end; /* end: the first that is not to be read */
+    int sized;     /* up to this one; the sizes are those of the last LOAD_CHUNK before it */
     int64_t sizes[LOAD_CHUNK];
 };
 
@@ -221,8 +219,8 @@ static int64_t *size_of(struct naming *naming, int place)
 static enum error_code ask_sizes(const struct reading *reading, struct naming *naming,
                                  struct error *error)
 {
-    int left = postgres_rows_count(naming->named) - naming->next;
-    int count = left < naming->chunk ? left : naming->chunk, row = 0;
+    int left = naming->end - naming->next;
+    int count = left < LOAD_CHUNK ? left : LOAD_CHUNK, row = 0;
     struct postgres_value chunk[CHUNK_VALUES] = {{0}};
     struct postgres_rows *rows = NULL;
     fill_chunk(naming, count, chunk);
@@ -239,7 +237,6 @@ static enum error_code ask_sizes(const struct reading *reading, struct naming *n
     }
     if (code == ERR_OK)
         naming->sized = naming->next + count;
-    naming->chunk = naming->chunk * 2 < LOAD_CHUNK ? naming->chunk * 2 : LOAD_CHUNK;
     postgres_rows_free(rows);
     for (int i = 0; i < CHUNK_VALUES; i++)
         postgres_value_fini(&chunk[i]);
@@ -273,11 +270,11 @@ static enum error_code read_next(const struct reading *reading, struct naming *n
 static enum error_code read_ids(const struct reading *reading, const struct postgres_value *ids,
                                 struct error *error)
 {
-    struct naming naming = {.chunk = LOAD_CHUNK};
+    struct naming naming = {0};
     enum error_code code =
         postgres_query(reading->postgres, sql_sizes, ids, 1, &naming.named, error);
-    int total = code == ERR_OK ? postgres_rows_count(naming.named) : 0;
-    while (naming.next < total && code == ERR_OK)
+    naming.end = code == ERR_OK ? postgres_rows_count(naming.named) : 0;
+    while (naming.next < naming.end && code == ERR_OK)
         code = read_next(reading, &naming, error);
     postgres_rows_free(naming.named);
     return code;
@@ -304,7 +301,7 @@ enum error_code store_read_workflow(struct postgres *postgres, struct registry *
 
 struct store_loading {
     struct reading reading;
-    struct naming naming;
+    struct naming newest, rest; /* of the same rows */
 };
 
 enum error_code store_loading_open(struct store_loading **out, struct postgres *postgres,
@@ -319,15 +316,19 @@ enum error_code store_loading_open(struct store_loading **out, struct postgres *
                                         .environment = environment,
                                         .on_workflow = on_workflow,
                                         .context = context};
-    loading->naming.chunk = LOAD_CHUNK_FIRST;
     struct postgres_value value = {0};
     postgres_array_start(&value, PG_INT2);
     for (int i = 0; i < count; i++)
         postgres_push_int2(&value, shards[i]);
     enum error_code code =
-        postgres_query(postgres, sql_live, &value, 1, &loading->naming.named, error);
+        postgres_query(postgres, sql_live, &value, 1, &loading->rest.named, error);
     postgres_value_fini(&value);
     if (code == ERR_OK) {
+        int total = postgres_rows_count(loading->rest.named);
+        loading->rest.end = total > LOAD_NEWEST ? total - LOAD_NEWEST : 0;
+        loading->newest = loading->rest;
+        loading->newest.next = loading->newest.sized = loading->rest.end;
+        loading->newest.end = total;
         *out = loading;
         return ERR_OK;
     }
@@ -337,19 +338,20 @@ enum error_code store_loading_open(struct store_loading **out, struct postgres *
 
 bool store_loading_ended(const struct store_loading *loading)
 {
-    return loading->naming.next == postgres_rows_count(loading->naming.named);
+    return loading->newest.next == loading->newest.end && loading->rest.next == loading->rest.end;
 }
 
 enum error_code store_loading_next(struct store_loading *loading, struct error *error)
 {
-    return read_next(&loading->reading, &loading->naming, error);
+    bool newest = loading->newest.next < loading->newest.end;
+    return read_next(&loading->reading, newest ? &loading->newest : &loading->rest, error);
 }
 
 void store_loading_free(struct store_loading *loading)
 {
     if (loading == NULL)
         return;
-    postgres_rows_free(loading->naming.named);
+    postgres_rows_free(loading->rest.named);
     free(loading);
 }
 

@@ -211,8 +211,23 @@ def waiting_rows(figures: dict) -> list[tuple[str, str, str]]:
     return rows
 
 
+def takeover_rows(figures: dict) -> list[tuple[str, str, str]]:
+    return [
+        (
+            "kill -9 of one of two orchestrators, 10,000 workflows in flight: ms",
+            spread(figures["takeover_ms"]),
+            "until the first of them ends elsewhere, 64 clients",
+        ),
+        (
+            "kill -9 of the only one: ms from its start",
+            spread(figures["restart_ms"]),
+            "until the first workflow ends",
+        ),
+    ]
+
+
 def table(measured: dict) -> str:
-    """Of the parts that were measured: pure, workflows, waiting, reducer."""
+    """Of the parts that were measured: pure, workflows, waiting, takeover, reducer."""
     rows: list[tuple[str, str, str]] = []
     if "pure" in measured:
         rows += pure_rows(measured["pure"])
@@ -222,6 +237,8 @@ def table(measured: dict) -> str:
         rows += idle_rows("orchestrator", workflows["idle"], workflows["load"]["busy_rss_mib"])
     if "waiting" in measured:
         rows += waiting_rows(measured["waiting"])
+    if "takeover" in measured:
+        rows += takeover_rows(measured["takeover"])
     if "reducer" in measured:
         rows += reducer_rows(measured["reducer"])
     lines = ["| what | min / median / max | beside it |", "| --- | --- | --- |"]

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """make bench: workflows per commit and events per read, what they cost, and how far it scales.
 
-    tests/bench/run.py [pure] [workflows] [waiting] [reducer]      all unless some are named
+    tests/bench/run.py [pure] [workflows] [waiting] [takeover] [reducer]      all unless some are named
 
 Variables: MODE (release), BENCH_SECONDS of each load (8), BENCH_ROUNDS (3), REDUCER_EVENTS (2000000),
 RECORD=1 writes the figures into docs/benchmarks.md too, KEEP=1 keeps the directory with logs.
@@ -18,6 +18,7 @@ import pure
 import report
 from reducer import Reducer
 from session import ROOT, Session
+from takeover import Takeover
 from waiting import Waiting
 from workflows import Workflows
 
@@ -50,6 +51,15 @@ def measure_waiting(session: Session) -> dict:
         waiting.close()
 
 
+def measure_takeover(session: Session, rounds: int) -> dict:
+    takeover = Takeover(session)
+    try:
+        takeover.start()
+        return takeover.measure(rounds)
+    finally:
+        takeover.close()
+
+
 def measure_reducer(session: Session, rounds: int) -> dict:
     reducer = Reducer(session, number("REDUCER_EVENTS", 2000000))
     try:
@@ -65,7 +75,7 @@ def measure_reducer(session: Session, rounds: int) -> dict:
 
 
 def main() -> int:
-    known = ("pure", "workflows", "waiting", "reducer")
+    known = ("pure", "workflows", "waiting", "takeover", "reducer")
     wanted = sys.argv[1:] or known
     if not set(wanted) <= set(known):
         print(__doc__, file=sys.stderr)
@@ -80,6 +90,8 @@ def main() -> int:
             measured["workflows"] = measure_workflows(session, rounds)
         if "waiting" in wanted:
             measured["waiting"] = measure_waiting(session)
+        if "takeover" in wanted:
+            measured["takeover"] = measure_takeover(session, rounds)
         if "reducer" in wanted:
             measured["reducer"] = measure_reducer(session, rounds)
     finally:
