@@ -68,7 +68,9 @@ enum error_code store_loading_open(struct store_loading **out, struct postgres *
                                    store_on_workflow *on_workflow, void *context,
                                    struct error *error) MUST_USE;
 bool store_loading_ended(const struct store_loading *loading);
-enum error_code store_loading_next(struct store_loading *loading, struct error *error) MUST_USE;
+/* hurry: other work waits, so read few. */
+enum error_code store_loading_next(struct store_loading *loading, bool hurry,
+                                   struct error *error) MUST_USE;
 void store_loading_free(struct store_loading *loading);
 
 /* One workflow, ended or not; on_workflow is not called when there is none, or when it cannot be read. */

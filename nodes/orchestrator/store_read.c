@@ -8,6 +8,7 @@
 
 #define LOAD_CHUNK 500 /* workflows read at a time */
 #define LOAD_NEWEST 64 /* read first: those most likely at work, and whose clients wait */
+#define LOAD_HURRY 50  /* read at a time while others wait for their turn */
 #define LOAD_CHUNK_BYTES                                                                           \
     (4 << 20) /* of their inputs and records as stored, unless one alone is larger */
 
@@ -243,8 +244,8 @@ static enum error_code ask_sizes(const struct reading *reading, struct naming *n
     return code;
 }
 
-/* Reads so many that no answer grows past LOAD_CHUNK workflows or LOAD_CHUNK_BYTES. */
-static enum error_code read_next(const struct reading *reading, struct naming *naming,
+/* Reads so many that no answer grows past `most` workflows or LOAD_CHUNK_BYTES. */
+static enum error_code read_next(const struct reading *reading, struct naming *naming, int most,
                                  struct error *error)
 {
     struct postgres_value chunk[CHUNK_VALUES] = {{0}};
@@ -257,7 +258,7 @@ static enum error_code read_next(const struct reading *reading, struct naming *n
     }
     do
         bytes += *size_of(naming, naming->next + count++);
-    while (naming->next + count < naming->sized &&
+    while (count < most && naming->next + count < naming->sized &&
            bytes + *size_of(naming, naming->next + count) <= LOAD_CHUNK_BYTES);
     fill_chunk(naming, count, chunk);
     naming->next += count;
@@ -275,7 +276,7 @@ static enum error_code read_ids(const struct reading *reading, const struct post
         postgres_query(reading->postgres, sql_sizes, ids, 1, &naming.named, error);
     naming.end = code == ERR_OK ? postgres_rows_count(naming.named) : 0;
     while (naming.next < naming.end && code == ERR_OK)
-        code = read_next(reading, &naming, error);
+        code = read_next(reading, &naming, LOAD_CHUNK, error);
     postgres_rows_free(naming.named);
     return code;
 }
@@ -341,10 +342,11 @@ bool store_loading_ended(const struct store_loading *loading)
     return loading->newest.next == loading->newest.end && loading->rest.next == loading->rest.end;
 }
 
-enum error_code store_loading_next(struct store_loading *loading, struct error *error)
+enum error_code store_loading_next(struct store_loading *loading, bool hurry, struct error *error)
 {
     bool newest = loading->newest.next < loading->newest.end;
-    return read_next(&loading->reading, newest ? &loading->newest : &loading->rest, error);
+    return read_next(&loading->reading, newest ? &loading->newest : &loading->rest,
+                     hurry ? LOAD_HURRY : LOAD_CHUNK, error);
 }
 
 void store_loading_free(struct store_loading *loading)

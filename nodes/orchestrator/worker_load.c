@@ -194,7 +194,8 @@ void worker_load_more(struct worker *worker)
         return;
     if (store_loading_ended(worker->loading))
         loaded(worker);
-    else if (store_loading_next(worker->loading, &error) != ERR_OK)
+    else if (store_loading_next(worker->loading, engine_in_flight(worker->engine) > 0, &error) !=
+             ERR_OK)
         retake(worker, NULL, 0, &error);
 }
 
