@@ -383,6 +383,8 @@ static bool stopped(struct worker *worker)
 static void *run(void *context)
 {
     struct worker *worker = context;
+    /* Before shards come, so that they need not wait for it. */
+    atomic_store(&worker->database_up, postgres_connect(worker->postgres, NULL) == ERR_OK);
     while (!stopped(worker))
         turn(worker);
     take_mail(worker);
