@@ -18,7 +18,8 @@
 #include "reducer/runtime_internal.h"
 
 #define IDLE_WAIT_MS 500
-#define FAR_BEHIND_INTERVALS 10 /* between two commits while a whole queue of records waits */
+#define FAR_BEHIND_INTERVALS 20 /* between two commits */
+#define FAR_BEHIND_LEAST 20000  /* records */
 
 static void note_state(struct runtime *runtime, bool *state, char *why, bool fine,
                        const char *detail, const char *well, const char *ill)
@@ -141,10 +142,12 @@ static void begin_commit(struct runtime *runtime)
     if (!runtime_same_cluster(runtime))
         return; /* what was gathered may come from offsets of another log: it is read again */
     runtime_tell_batch(runtime, now_us);
-    runtime_tell_updates(runtime, now_us);
+    if (!runtime_is_far_behind(runtime))
+        runtime_tell_updates(runtime, now_us);
     runtime_end_idle(runtime);
     store_snapshot(runtime->store, &runtime->reducer);
     CRASH_POINT("flush_unsent");
+    runtime->per_second = runtime->gathered * 1000000 / (now_us - runtime->gathered_since_us + 1);
     runtime->in_flight_events = runtime->gathered;
     runtime->in_flight_since_us = runtime->gathered_since_us;
     runtime->gathered = 0;
@@ -178,9 +181,12 @@ static void poll_commit(struct runtime *runtime)
         commit_failed(runtime, code, &error);
 }
 
-static bool is_far_behind(const struct runtime *runtime)
+/* A whole queue of records waits, or more than is counted in a second. */
+bool runtime_is_far_behind(const struct runtime *runtime)
 {
-    return runtime->lag >= runtime->options.config->max_aggregation_queue_size;
+    int64_t least = runtime->per_second > FAR_BEHIND_LEAST ? runtime->per_second : FAR_BEHIND_LEAST;
+    int64_t queue = runtime->options.config->max_aggregation_queue_size;
+    return runtime->lag >= (queue < least ? queue : least);
 }
 
 /* When gathered rows are due: a flush interval after the commit before, so an event that comes alone waits for
@@ -190,7 +196,7 @@ static int64_t flush_at_us(const struct runtime *runtime)
     const struct config *config = runtime->options.config;
     int64_t since_us = runtime->gathered_since_us < runtime->sent_at_us ? runtime->gathered_since_us
                                                                         : runtime->sent_at_us;
-    int64_t intervals = is_far_behind(runtime) ? FAR_BEHIND_INTERVALS : 1;
+    int64_t intervals = runtime_is_far_behind(runtime) ? FAR_BEHIND_INTERVALS : 1;
     return since_us + intervals * config->aggregation_flush_interval_ms * 1000;
 }
 
@@ -199,7 +205,7 @@ static bool should_commit(const struct runtime *runtime, int64_t now_us)
     const struct config *config = runtime->options.config;
     if (runtime->gathered == 0)
         return false;
-    return (!is_far_behind(runtime) &&
+    return (!runtime_is_far_behind(runtime) &&
             (int64_t)runtime->reducer.dirty_count >= config->aggregation_batch_size) ||
            runtime->gathered >= config->max_aggregation_queue_size / 2 ||
            now_us >= flush_at_us(runtime) || runtime_is_full(runtime) ||
@@ -294,9 +300,35 @@ static void pause_if_full(struct runtime *runtime, bool full)
     runtime_restart_quiet(runtime, clock_monotonic_us());
 }
 
+/* Records for the threads that read ahead; false when there are none. */
+static bool read_ahead(struct runtime *runtime, int64_t room)
+{
+    int64_t most = runtime->paused ? 1 : room < READING_RECORDS_MAX ? room : READING_RECORDS_MAX;
+    if (most <= 0 || reading_is_full(runtime->reading))
+        return false;
+    struct reading_batch *batch = reading_empty(runtime->reading);
+    batch->count = kafka_consume(runtime->consumer, 0, batch->records, (int)most);
+    bool found = batch->count > 0;
+    if (found)
+        reading_give(runtime->reading, batch);
+    else
+        reading_done(runtime->reading, batch);
+    return found;
+}
+
+/* Counts the oldest batch when no other could be read beside it; false when there is none. */
+static bool count_batch(struct runtime *runtime)
+{
+    struct reading_batch *batch = reading_next(runtime->reading);
+    if (!batch)
+        return false;
+    runtime_take_batch(runtime, batch);
+    reading_done(runtime->reading, batch);
+    return true;
+}
+
 static void step(struct runtime *runtime)
 {
-    struct kafka_record records[CONSUME_MAX];
     int64_t now_us = clock_monotonic_us();
     move_commit(runtime, now_us);
     runtime_let_go(runtime);
@@ -312,17 +344,11 @@ static void step(struct runtime *runtime)
     runtime_pass_gaps(runtime);
     if (runtime->restart)
         return;
-    int count = 0;
-    if (room > 0 || runtime->paused)
-        count = kafka_consume(runtime->consumer, 0, records,
-                              runtime->paused      ? 1
-                              : room < CONSUME_MAX ? (int)room
-                                                   : CONSUME_MAX);
-    if (count == 0) {
+    bool busy = read_ahead(runtime, room - reading_records(runtime->reading));
+    if (room > 0 && (!busy || reading_is_full(runtime->reading)))
+        busy |= count_batch(runtime);
+    if (!busy)
         wait_for_work(runtime, room > 0 || runtime->paused);
-        return;
-    }
-    runtime_take_records(runtime, records, count);
 }
 
 static void forget_batches(struct runtime *runtime)
@@ -389,6 +415,7 @@ static void *run(void *argument)
 static void release(struct runtime *runtime)
 {
     store_free(runtime->store);
+    reading_free(runtime->reading);
     free(runtime->wanted.rows);
     reducer_fini(&runtime->reducer);
     if (runtime->kafka_fd >= 0)
@@ -403,6 +430,14 @@ static void release(struct runtime *runtime)
     free(runtime);
 }
 
+/* One thread counts; more than there are cores would only wait for each other. */
+static int readers(const struct config *config)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t threads = config->reducer_workers < cores ? config->reducer_workers : cores;
+    return threads > 1 ? (int)threads - 1 : 0;
+}
+
 enum error_code runtime_start(struct runtime **runtime, const struct runtime_options *options,
                               struct error *error)
 {
@@ -414,6 +449,7 @@ enum error_code runtime_start(struct runtime **runtime, const struct runtime_opt
     made->retry_ms = RETRY_FIRST_MS;
     made->deserted_ms = DESERTED_FIRST_MS;
     made->deserted_at_us = INT64_MAX;
+    made->reading = reading_new(options->aggregations->paths, readers(options->config));
     made->store = store_new(options->database_url, options->topic, options->instance_id,
                             options->aggregations);
     store_set(made->store, runtime_settings(options->config));

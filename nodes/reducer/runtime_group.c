@@ -93,6 +93,7 @@ void runtime_close(struct runtime *runtime)
     for (int32_t i = 0; i < PARTITIONS_MAX; i++)
         reducer_revoke(&runtime->reducer, i);
     count_partitions(runtime);
+    reading_drop(runtime->reading);
     kafka_consumer_free(runtime->consumer);
     runtime->consumer = NULL;
     runtime->paused = false;
@@ -116,6 +117,7 @@ static enum error_code take_on(struct runtime *runtime, const struct kafka_rebal
         runtime->quiet_since_us[move->partitions[i]] = clock_monotonic_us();
         runtime->idle[move->partitions[i]] = IDLE_NOT_NOTED;
         runtime->hole_end[move->partitions[i]] = 0;
+        runtime->passed[move->partitions[i]] = reading_given(runtime->reading);
         runtime->out_of_range[move->partitions[i]] = false;
     }
     free(assignments);
@@ -367,7 +369,7 @@ static void finalize(struct runtime *runtime, int64_t now_us)
     for (int i = 0; i < count; i++)
         runtime->idle[idle[i].partition] = idle[i].idle ? IDLE_NOTED : IDLE_NOT_NOTED;
     runtime->windows_open = found.open || shares_the_topic(runtime);
-    if (found.more) { /* as much time for records as it took */
+    if (found.more && !runtime_is_far_behind(runtime)) { /* as much time for records as it took */
         int64_t after_us = clock_monotonic_us();
         runtime->finalize_at_us = after_us + (after_us - now_us);
     }

@@ -9,10 +9,10 @@
 #include "base/uuid.h"
 #include "io/kafka_consumer.h"
 #include "reducer/core/reducer.h"
+#include "reducer/reading.h"
 #include "reducer/runtime.h"
 #include "reducer/store.h"
 
-#define CONSUME_MAX 1024  /* records taken from the consumer at once */
 #define RETRY_FIRST_MS 50 /* after a failed transaction or a broker that does not answer */
 #define RETRY_MAX_MS 2000
 #define FLUSH_WAIT_MS 3000 /* longest wait for the database before a partition is given up */
@@ -34,6 +34,7 @@ struct runtime {
     struct store *store;
     struct reducer_wanted wanted; /* rows that are being loaded */
     struct kafka_consumer *consumer;
+    struct reading *reading;
     char *topic, *dead_letter_topic, *instance_id;
     pthread_t thread;
     int kafka_fd; /* eventfd: something to consume */
@@ -44,7 +45,8 @@ struct runtime {
     /* Batches. */
     int64_t gathered; /* records since the last snapshot */
     int64_t gathered_since_us;
-    int64_t lag; /* records of our partitions not read yet, looked at with each tick */
+    int64_t lag;        /* records of our partitions not read yet, looked at with each tick */
+    int64_t per_second; /* records that the last batch counted in a second */
     bool in_flight;
     bool resend; /* the snapshot's fate is to be asked for, then perhaps sent again */
     int64_t in_flight_events;
@@ -66,6 +68,7 @@ struct runtime {
     int64_t quiet_since_us[PARTITIONS_MAX]; /* monotonic time of the last record or assignment */
     enum idle_note idle[PARTITIONS_MAX];
     int64_t stepped_at_us;             /* the last step of the loop */
+    uint64_t passed[PARTITIONS_MAX];   /* batches up to this one were read before the last seek */
     int64_t hole_end[PARTITIONS_MAX];  /* offset after a hole that was looked at twice; 0: none */
     bool out_of_range[PARTITIONS_MAX]; /* the broker no longer has the record to be read next */
     bool any_out_of_range;
@@ -124,7 +127,7 @@ bool runtime_is_full(const struct runtime *runtime); /* nothing more is read bef
 void runtime_show_memory(struct runtime *runtime);
 
 /* runtime_records.c */
-void runtime_take_records(struct runtime *runtime, struct kafka_record *records, int count);
+void runtime_take_batch(struct runtime *runtime, const struct reading_batch *batch);
 
 /* runtime_events.c: messages for the next snapshot */
 void runtime_tell_updates(struct runtime *runtime, int64_t now_us);
@@ -133,6 +136,7 @@ void runtime_tell_failure(struct runtime *runtime, const struct error *error);
 bool runtime_tell_end(struct runtime *runtime); /* true when there is a message to commit */
 
 /* runtime.c */
+bool runtime_is_far_behind(const struct runtime *runtime);
 bool runtime_flush(struct runtime *runtime, int timeout_ms); /* everything gathered is committed */
 void runtime_broker_state(struct runtime *runtime, bool fine, const char *detail);
 void runtime_database_state(struct runtime *runtime, bool fine, const char *detail);

@@ -8,7 +8,6 @@
 #include "io/clock.h"
 #include "io/log.h"
 #include "reducer/dead_letter.h"
-#include "reducer/record.h"
 #include "reducer/runtime_internal.h"
 
 enum { DEAD_MALFORMED, DEAD_TOO_LATE, DEAD_OTHER };
@@ -39,31 +38,29 @@ static void add_dead_letter(struct runtime *runtime, const struct reducer_record
 }
 
 /* What the record needs, and with it the rows that those behind it need and that have left memory. */
-static enum error_code load(struct runtime *runtime, const struct kafka_record *records, int count,
+static enum error_code load(struct runtime *runtime, const struct reading_batch *batch, int first,
                             const struct reducer_outcome *outcome, struct error *error)
 {
     if (outcome->verdict == RECORD_NEEDS_WINDOW)
         return store_load_window(runtime->store, &runtime->reducer,
-                                 runtime->reducer.partitions[records->partition],
+                                 runtime->reducer.partitions[batch->read[first].partition],
                                  outcome->aggregation, outcome->window_start_us, error);
-    for (int i = 0; i < count; i++) {
-        if (records[i].code)
-            continue;
-        const struct reducer_record record = record_read(&records[i]);
-        if (!reducer_want(&runtime->reducer, &record, &runtime->wanted))
+    for (int i = first; i < batch->count; i++) {
+        if (!batch->records[i].code &&
+            !reducer_want(&runtime->reducer, &batch->read[i], &runtime->wanted))
             break;
     }
     return store_load_wanted(runtime->store, &runtime->reducer, &runtime->wanted, error);
 }
 
 /* The record cannot go on without these rows, so this waits for the database. */
-static bool load_rows(struct runtime *runtime, const struct kafka_record *records, int count,
+static bool load_rows(struct runtime *runtime, const struct reading_batch *batch, int first,
                       const struct reducer_outcome *outcome)
 {
     int wait_ms = RETRY_FIRST_MS;
     while (!atomic_load(&runtime->stopping)) {
         struct error error = {0};
-        if (!load(runtime, records, count, outcome, &error))
+        if (!load(runtime, batch, first, outcome, &error))
             return true;
         runtime_database_state(runtime, false, error.text);
         runtime_pause_ms(runtime, wait_ms);
@@ -72,13 +69,12 @@ static bool load_rows(struct runtime *runtime, const struct kafka_record *record
     return false;
 }
 
-/* The first of these records. */
-static void take(struct runtime *runtime, const struct kafka_record *records, int count,
-                 const struct reducer_record *record)
+static void take(struct runtime *runtime, const struct reading_batch *batch, int number)
 {
+    const struct reducer_record *record = &batch->read[number];
     struct reducer_outcome outcome = reducer_record(&runtime->reducer, record);
     while (outcome.verdict == RECORD_NEEDS_WINDOW || outcome.verdict == RECORD_NEEDS_ROWS) {
-        if (!load_rows(runtime, records, count, &outcome)) {
+        if (!load_rows(runtime, batch, number, &outcome)) {
             runtime->restart = true; /* later records must not pass this one */
             return;
         }
@@ -113,6 +109,7 @@ static bool passes_hole(struct runtime *runtime, const struct kafka_record *reco
         runtime->hole_end[record->partition] == record->offset)
         return false;
     runtime->hole_end[record->partition] = record->offset;
+    runtime->passed[record->partition] = reading_given(runtime->reading);
     if (kafka_seek(runtime->consumer, record->partition, partition->next_offset, &error))
         runtime->restart = true;
     log_debug("offsets have a hole", LOG_INT("partition", record->partition),
@@ -120,9 +117,10 @@ static bool passes_hole(struct runtime *runtime, const struct kafka_record *reco
     return true;
 }
 
-static void take_record(struct runtime *runtime, const struct kafka_record *from, int count,
-                        bool *passed, int64_t now_us)
+static void take_record(struct runtime *runtime, const struct reading_batch *batch, int number,
+                        int64_t now_us)
 {
+    const struct kafka_record *from = &batch->records[number];
     if (from->code == ERR_NOT_FOUND) {
         log_error("the topic is no longer on the broker", LOG_INT("partition", from->partition));
         runtime->restart = true;
@@ -131,25 +129,16 @@ static void take_record(struct runtime *runtime, const struct kafka_record *from
         return;
     if (from->code == ERR_CONFLICT)
         runtime->out_of_range[from->partition] = runtime->any_out_of_range = true;
-    if (from->code)
+    if (from->code || batch->number <= runtime->passed[from->partition] ||
+        passes_hole(runtime, from))
         return;
-    if (passed[from->partition] || passes_hole(runtime, from)) {
-        passed[from->partition] = true;
-        return;
-    }
-    struct reducer_record record = record_read(from);
     runtime->quiet_since_us[from->partition] = now_us;
-    take(runtime, from, count, &record);
+    take(runtime, batch, number);
 }
 
-/* Each record is freed as soon as it is taken: its headers' memory then serves the next one. */
-void runtime_take_records(struct runtime *runtime, struct kafka_record *records, int count)
+void runtime_take_batch(struct runtime *runtime, const struct reading_batch *batch)
 {
-    bool passed[PARTITIONS_MAX] = {false}; /* partitions that were sent back in this batch */
     int64_t now_us = clock_monotonic_us();
-    for (int i = 0; i < count; i++) {
-        if (!runtime->restart)
-            take_record(runtime, &records[i], count - i, passed, now_us);
-        kafka_records_free(&records[i], 1);
-    }
+    for (int i = 0; i < batch->count && !runtime->restart; i++)
+        take_record(runtime, batch, i, now_us);
 }

@@ -22,11 +22,13 @@ static const char sql_lanes[] =
     " SELECT $1, u.* FROM unnest($2::int4[], $3::text[], $4::int8[]) AS u"
     " ON CONFLICT (topic, partition, lane) DO UPDATE SET last_seq = excluded.last_seq";
 static const char sql_check_pruned[] = "SELECT reducer_check_pruned($1, $2)";
-static const char sql_rows[] =
-    "INSERT INTO aggregation_rows (definition, window_ms, window_start, group_key, partition,"
-    " window_end, revision, events, state)"
-    " SELECT * FROM unnest($1::int4[], $2::int8[], $3::timestamptz[], $4::text[], $5::int4[],"
+#define INSERT_ROWS                                                                                \
+    "INSERT INTO aggregation_rows (definition, window_ms, window_start, group_key, partition,"     \
+    " window_end, revision, events, state)"                                                        \
+    " SELECT * FROM unnest($1::int4[], $2::int8[], $3::timestamptz[], $4::text[], $5::int4[],"     \
     " $6::timestamptz[], $7::int4[], $8::int8[], $9::bytea[])"
+static const char sql_new_rows[] = INSERT_ROWS;
+static const char sql_rows[] = INSERT_ROWS
     " ON CONFLICT (definition, window_ms, window_start, group_key, partition) DO UPDATE SET"
     " revision = excluded.revision, events = excluded.events, state = excluded.state,"
     " updated_at = now()";
@@ -86,6 +88,7 @@ void store_free(struct store *store)
     postgres_values_fini(store->fence, FENCE_COLUMNS);
     postgres_values_fini(store->lanes, LANE_COLUMNS);
     postgres_values_fini(store->rows, ROW_COLUMNS);
+    postgres_values_fini(store->new_rows, ROW_COLUMNS);
     postgres_values_fini(store->drops, DROP_COLUMNS);
     postgres_values_fini(store->adds, ADD_COLUMNS);
     postgres_values_fini(store->messages, MESSAGE_COLUMNS);
@@ -158,7 +161,7 @@ void store_push_key(struct store *store, struct postgres_value *values, const st
 
 static void snapshot_row(struct store *store, const struct aggregate *row)
 {
-    struct postgres_value *rows = store->rows;
+    struct postgres_value *rows = row->stored ? store->rows : store->new_rows;
     store_push_key(store, rows, row);
     if (row->end_us != INT64_MAX)
         postgres_push_instant(&rows[5], row->end_us);
@@ -247,6 +250,7 @@ void store_snapshot(struct store *store, struct reducer *reducer)
     snapshot_oldest(store, reducer);
     snapshot_partitions(store, reducer);
     start_arrays(store->rows, rows_types, 0, COUNT(rows_types));
+    start_arrays(store->new_rows, rows_types, 0, COUNT(rows_types));
     start_arrays(store->drops, drop_types, 0, COUNT(drop_types));
     start_arrays(store->adds, add_types, 0, COUNT(add_types));
     for (size_t i = 0; i < reducer->dirty_count; i++) {
@@ -316,6 +320,9 @@ static enum error_code fill_batch(struct store *store, struct error *error)
     if (!code)
         code = add_if_any(store, sql_rows, store->rows, ROW_COLUMNS, 0, error);
     if (!code)
+        code = add_if_any(store, store->insert_new ? sql_new_rows : sql_rows, store->new_rows,
+                          ROW_COLUMNS, 0, error);
+    if (!code)
         code = add_if_any(store, sql_drop_values, store->drops, DROP_COLUMNS, 0, error);
     if (!code)
         code = add_if_any(store, sql_add_values, store->adds, ADD_COLUMNS, 0, error);
@@ -326,12 +333,15 @@ static enum error_code fill_batch(struct store *store, struct error *error)
 
 enum error_code store_send(struct store *store, struct error *error)
 {
+    store->insert_new = !store->found_older;
     enum error_code code = fill_batch(store, error);
     return code ? code : postgres_batch_start(store->write, -1, error);
 }
 
+/* Of the past, or a repair: most of the rows are there. */
 enum error_code store_commit(struct store *store, struct error *error)
 {
+    store->insert_new = false;
     enum error_code code = fill_batch(store, error);
     return code ? code : postgres_batch_run(store->write, -1, NULL, error);
 }
@@ -340,7 +350,10 @@ void store_count_the_past(struct store *store) { store->of_the_past = true; }
 
 enum error_code store_poll(struct store *store, bool *done, bool *wants_write, struct error *error)
 {
-    return postgres_batch_poll(store->write, done, wants_write, NULL, error);
+    enum error_code code = postgres_batch_poll(store->write, done, wants_write, NULL, error);
+    if (*done)
+        store->found_older = code == ERR_CONFLICT;
+    return code;
 }
 
 int store_socket(const struct store *store) { return postgres_socket(store->write); }

@@ -34,6 +34,10 @@ struct store {
     struct postgres_value fence[FENCE_COLUMNS];
     struct postgres_value lanes[LANE_COLUMNS];
     struct postgres_value rows[ROW_COLUMNS];
+    struct postgres_value new_rows[ROW_COLUMNS]; /* that the store does not have */
+    bool
+        insert_new; /* these are inserted without looking for older ones; one that is there all the same refuses the transaction */
+    bool found_older; /* it was refused; the next time they are looked for */
     struct postgres_value drops[DROP_COLUMNS];
     struct postgres_value adds[ADD_COLUMNS];
     struct postgres_value messages[MESSAGE_COLUMNS];

@@ -37,6 +37,7 @@ bool store_fill_row(struct aggregate *row, const struct postgres_rows *rows, int
     size_t bytes;
     const char *state = postgres_rows_text(rows, number, column + 2, &bytes);
     aggregate_clear(row);
+    row->stored = true;
     row->revision = (int32_t)postgres_rows_int(rows, number, column);
     row->events = postgres_rows_int(rows, number, column + 1);
     if (!aggregate_decode(row, state, bytes))

@@ -31,7 +31,7 @@
 #define ROW_CODEC_VERSION 2
 #define ROW_HEAD_BYTES 2
 #define ROW_CELL_BYTES 16
-#define INLINE_VALUES_MAX 16 /* values of a set that are stored with their row */
+#define INLINE_VALUES_MAX 64 /* values of a set that are stored with their row */
 
 /* Different values; see core/distinct.h. */
 struct aggregate_set {
@@ -76,6 +76,7 @@ struct aggregate {
     uint32_t bytes;    /* counted in struct reducer */
     uint32_t snapshot; /* the last one that it is part of */
     bool dirty;
+    bool stored;  /* the store has it, or the snapshot under way brings it there */
     bool touched; /* since spilling came by */
     struct aggregate_cell cells[];
 };

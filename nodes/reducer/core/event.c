@@ -13,7 +13,8 @@
 void event_init(struct event *event, const struct aggregation_set *set)
 {
     *event = (struct event){.set = set};
-    event->values = must_calloc((size_t)event_paths_count(set->paths), sizeof *event->values);
+    event->values = event->scanned =
+        must_calloc((size_t)event_paths_count(set->paths), sizeof *event->scanned);
     event->fields = must_calloc((size_t)set->fields_count + 1, sizeof *event->fields);
     event->conditions = must_calloc((size_t)set->conditions_count + 1, sizeof *event->conditions);
     event->filters = must_calloc((size_t)set->filters_count + 1, sizeof *event->filters);
@@ -27,7 +28,7 @@ void event_fini(struct event *event)
     for (int i = 0; event->set && i < event->set->groups_count; i++)
         buffer_fini(&event->groups[i].scratch);
     buffer_fini(&event->scratch);
-    free(event->values);
+    free(event->scanned);
     free(event->fields);
     free(event->conditions);
     free(event->filters);
@@ -421,6 +422,14 @@ static const char *judge(struct event *event, uint64_t judging)
     return NULL;
 }
 
+static const char *scan(struct event *event, const struct event_record *record)
+{
+    event->values = record->values ? record->values : event->scanned;
+    return record->values ? record->fault
+                          : event_scan(event->set->paths, &event->hints, record->value,
+                                       record->value_bytes, event->scanned);
+}
+
 const char *event_read(struct event *event, const struct event_record *record)
 {
     const struct aggregation_set *set = event->set;
@@ -432,8 +441,7 @@ const char *event_read(struct event *event, const struct event_record *record)
     event->counts = event->invalid = 0;
     if (!record->value)
         return "the record has no value";
-    const char *fault =
-        event_scan(set->paths, &event->hints, record->value, record->value_bytes, event->values);
+    const char *fault = scan(event, record);
     if (fault)
         return fault;
     if (!event_value_text(&event->values[set->event_type_slot], &event->scratch, &bytes) ||

@@ -62,8 +62,9 @@ struct event {
     const char *key;  /* the record's */
     size_t key_bytes;
     struct event_hints hints;
-    struct event_value *values; /* by slot */
-    struct event_field *fields; /* by the set's numbers, as the following */
+    const struct event_value *values; /* by slot */
+    struct event_value *scanned;      /* of a record that comes without them */
+    struct event_field *fields;       /* by the set's numbers, as the following */
     struct event_truth *conditions;
     struct event_truth *filters;
     struct event_group *groups;
@@ -77,6 +78,8 @@ struct event_record {
     int64_t timestamp_us; /* the record's own Kafka timestamp, 0 when it has none */
     const char *key, *value;
     size_t key_bytes, value_bytes;
+    const struct event_value *values; /* what event_scan found, NULL when nobody scanned it */
+    const char *fault;                /* what it said */
 };
 
 void event_init(struct event *event, const struct aggregation_set *set);

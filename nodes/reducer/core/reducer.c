@@ -515,6 +515,8 @@ static const char *read_event(struct reducer *reducer, const struct reducer_part
         .key_bytes = record->key_bytes,
         .value = record->value,
         .value_bytes = record->value_bytes,
+        .values = record->values,
+        .fault = record->fault,
     };
     const char *reason = event_read(&reducer->event, &event);
     reducer->event.counts &= partition->counting;
@@ -620,6 +622,7 @@ void reducer_snapshot_taken(struct reducer *reducer)
     for (size_t i = 0; i < reducer->dirty_count; i++) {
         struct aggregate *row = reducer->dirty[i];
         row->dirty = false;
+        row->stored = true;
         row->snapshot = reducer->snapshot;
         note_stored(row);
         reducer_row_filled(reducer, row);

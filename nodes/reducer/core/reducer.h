@@ -144,6 +144,8 @@ struct reducer_record {
     size_t key_bytes, value_bytes;
     const char *lane, *seq, *prev_seq; /* headers, NULL when absent */
     size_t lane_bytes, seq_bytes, prev_seq_bytes;
+    const struct event_value *values; /* what event_scan found in it, NULL when nobody scanned it */
+    const char *fault;                /* what it said */
 };
 
 enum reducer_verdict {
