@@ -13,6 +13,7 @@
 
 #define ANSWER_LOOK_US 50000 /* while an owner answers: is it still the owner? */
 #define DOUBT_US 200000      /* between two doubts of one request */
+#define EARLY_MS 100         /* an answer so long before the end of the client's ?wait= is early */
 
 /* The values of the metric's label. */
 enum outcome { OUTCOME_ANSWERED, OUTCOME_HERE, OUTCOME_REFUSED, OUTCOME_UNKNOWN };
@@ -182,8 +183,12 @@ static bool ask(struct orchestrator *orchestrator, struct http_request *request,
     struct forward_answer answer = {.reached = true};
     if (forward_wait(orchestrator->forward, call, 0))
         answer = forward_answer_of(call);
-    enum forward_next next =
-        forward_judge(&answer, forward->repeats, has_moved(orchestrator, forward->shard, owner));
+    bool come_back = strstr(buffer_text(forward_headers_of(call)), "Retry-After:") != NULL;
+    struct forward_case of = {.repeats = forward->repeats,
+                              .moved = has_moved(orchestrator, forward->shard, owner),
+                              .early = api_wait_left_ms(forward) > EARLY_MS && !come_back &&
+                                       !atomic_load(&orchestrator->stopping)};
+    enum forward_next next = forward_judge(&answer, &of);
     if (next == FORWARD_PASS_ON) {
         pass_on(response, &answer, forward_headers_of(call));
         metrics_add(METRIC_FORWARDED, OUTCOME_ANSWERED, 0, 1);

@@ -448,6 +448,26 @@ static void answer_submission(struct http_response *response, const struct attem
     }
 }
 
+/* The shard was given up while the client waits: the new owner is asked with the same key. True when it has
+ * answered. */
+static bool wait_elsewhere(struct orchestrator *orchestrator, struct http_request *request,
+                           struct http_response *response, const struct attempt *attempt,
+                           struct api_forward *forward)
+{
+    const struct submission *submission = &attempt->submission;
+    struct error error = {0};
+    if (attempt->error.code != ERR_OK || submission->key == NULL ||
+        api_wait_left_ms(forward) == 0 || api_was_forwarded(request, NULL) ||
+        atomic_load(&orchestrator->stopping))
+        return false;
+    forward->shard = orchestrator_shard(orchestrator, submission->namespace, submission->key);
+    if (orchestrator_owns(orchestrator, forward->shard))
+        return false;
+    error_set(&error, ERR_NOT_OWNER, "the workflow belongs to another instance by now");
+    return api_forward(orchestrator, request, response, forward, &error) == API_FORWARD_ANSWERED &&
+           response->status / 100 == 2;
+}
+
 void api_submit(struct http_request *request, struct http_response *response, void *context)
 {
     static const char *const known[] = {"wait", NULL};
@@ -470,7 +490,8 @@ void api_submit(struct http_request *request, struct http_response *response, vo
     begin_request(request, wait_ms, &attempt, &forward);
     if (accept(orchestrator, request, response, &attempt, &forward, body)) {
         struct json *answer = finish(orchestrator, &attempt, api_wait_left_ms(&forward), &status);
-        answer_submission(response, &attempt, status, answer);
+        if (status != 202 || !wait_elsewhere(orchestrator, request, response, &attempt, &forward))
+            answer_submission(response, &attempt, status, answer);
         json_release(answer);
     } else {
         status = response->status;
@@ -510,9 +531,151 @@ static struct json *batch_item(struct orchestrator *orchestrator, struct attempt
     return item;
 }
 
+/* -- many at once -- */
+
+struct batch {
+    struct orchestrator *orchestrator;
+    struct http_request *request;
+    const struct json *list; /* of submissions */
+    struct attempt *attempts;
+    struct json **items; /* their answers; NULL: none yet */
+    size_t count;
+};
+
+/* All that have no answer yet, in one commit as far as they belong here. */
+static void try_here(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->items[i] != NULL)
+            continue;
+        attempt_fini(&batch->attempts[i]);
+        batch->attempts[i] = (struct attempt){0};
+        begin(batch->orchestrator, &batch->attempts[i], json_at(batch->list, i), NULL,
+              http_header(batch->request, "traceparent"), false);
+    }
+    for (size_t i = 0; i < batch->count; i++) {
+        struct attempt *attempt = &batch->attempts[i];
+        if (batch->items[i] != NULL)
+            continue;
+        await_acceptance(attempt);
+        if (!api_is_elsewhere(&attempt->error))
+            batch->items[i] = batch_item(batch->orchestrator, attempt);
+    }
+}
+
+/* One without a key may go anywhere: to whoever owns the first shard. */
+static int16_t shard_to_ask(const struct batch *batch, size_t i)
+{
+    const struct submission *submission = &batch->attempts[i].submission;
+    return submission->key == NULL
+               ? 0
+               : orchestrator_shard(batch->orchestrator, submission->namespace, submission->key);
+}
+
+/* Those of its answers that are decisions; a shard that was on its way is asked for again. */
+static void take_items(struct batch *batch, const struct http_response *response,
+                       const size_t *group, size_t count)
+{
+    struct json *answer =
+        json_parse(buffer_text(&response->body), response->body.bytes, NULL, NULL);
+    const struct json *items = json_get(answer, "items");
+    for (size_t i = 0; i < count; i++) {
+        const struct json *item = json_at(items, i);
+        const char *code = json_string_or(json_get(json_get(item, "error"), "code"), "");
+        if (response->status != 200 || item == NULL) {
+            struct json *refused = json_object();
+            json_object_set(refused, "status", json_int(response->status));
+            json_object_set(refused, "error", answer == NULL ? json_null() : json_hold(answer));
+            batch->items[group[i]] = refused;
+        } else if (strcmp(code, error_code_name(ERR_NOT_OWNER)) != 0 &&
+                   strcmp(code, error_code_name(ERR_STOPPING)) != 0 &&
+                   strcmp(code, error_code_name(ERR_FENCED)) != 0) {
+            batch->items[group[i]] = json_hold(item);
+        }
+    }
+    json_release(answer);
+}
+
+/* A batch of the members of a group, to the owner of the first one's shard. */
+static void ask_for_group(struct batch *batch, const size_t *group, size_t count)
+{
+    struct http_response response = {0};
+    struct json *list = json_array(), *body = json_object();
+    struct buffer text = {0};
+    struct api_forward forward = {.shard = shard_to_ask(batch, group[0]), .repeats = true};
+    for (size_t i = 0; i < count; i++) {
+        json_array_append(list, json_hold(json_at(batch->list, group[i])));
+        forward.repeats = forward.repeats && batch->attempts[group[i]].submission.key != NULL;
+    }
+    json_object_set(body, "workflows", list);
+    json_write(body, &text);
+    forward.body = buffer_text(&text);
+    if (api_forward(batch->orchestrator, batch->request, &response, &forward,
+                    &batch->attempts[group[0]].error) == API_FORWARD_ANSWERED)
+        take_items(batch, &response, group, count);
+    buffer_fini(&response.body);
+    buffer_fini(&response.headers);
+    buffer_fini(&text);
+    json_release(body);
+}
+
+/* False when all have their answers. */
+static bool ask_others(struct batch *batch)
+{
+    bool *asked = must_calloc(batch->count, sizeof *asked);
+    size_t *group = must_calloc(batch->count, sizeof *group);
+    bool open = false;
+    for (size_t i = 0; i < batch->count; i++) {
+        size_t members = 0;
+        struct owner owner, other;
+        if (batch->items[i] != NULL || asked[i])
+            continue;
+        owners_of(batch->orchestrator, shard_to_ask(batch, i), &owner);
+        for (size_t k = i; k < batch->count; k++) {
+            if (batch->items[k] != NULL || asked[k])
+                continue;
+            owners_of(batch->orchestrator, shard_to_ask(batch, k), &other);
+            asked[k] = k == i ||
+                       (owner.known && other.known && uuid_equal(&owner.instance, &other.instance));
+            if (asked[k])
+                group[members++] = k;
+        }
+        ask_for_group(batch, group, members);
+    }
+    for (size_t i = 0; i < batch->count; i++)
+        open = open || batch->items[i] == NULL;
+    free(asked);
+    free(group);
+    return open;
+}
+
+static void carry_out_batch(struct batch *batch)
+{
+    int64_t until_us = clock_monotonic_us() + FORWARD_LIMIT_US;
+    bool may_ask = !api_was_forwarded(batch->request, NULL);
+    try_here(batch);
+    while (may_ask && ask_others(batch) && clock_monotonic_us() < until_us) {
+        clock_sleep_us(FORWARD_LOOK_US);
+        try_here(batch);
+    }
+}
+
+static void answer_batch(struct batch *batch, struct http_response *response)
+{
+    struct json *items = json_array(), *answer = json_object();
+    for (size_t i = 0; i < batch->count; i++) {
+        json_array_append(items, batch->items[i] != NULL
+                                     ? batch->items[i]
+                                     : batch_item(batch->orchestrator, &batch->attempts[i]));
+        attempt_fini(&batch->attempts[i]);
+    }
+    json_object_set(answer, "items", items);
+    http_json(response, 200, answer);
+    json_release(answer);
+}
+
 void api_submit_batch(struct http_request *request, struct http_response *response, void *context)
 {
-    struct orchestrator *orchestrator = context;
     struct json *body = read_body(request, response);
     if (body == NULL)
         return;
@@ -529,21 +692,17 @@ void api_submit_batch(struct http_request *request, struct http_response *respon
         json_release(body);
         return;
     }
-    struct attempt *attempts = must_calloc(count, sizeof *attempts);
-    for (size_t i = 0; i < count; i++)
-        begin(orchestrator, &attempts[i], json_at(list, i), NULL,
-              http_header(request, "traceparent"), false);
-    struct json *items = json_array(), *answer = json_object();
-    for (size_t i = 0; i < count; i++) {
-        await_acceptance(&attempts[i]);
-        json_array_append(items, batch_item(orchestrator, &attempts[i]));
-        attempt_fini(&attempts[i]);
-    }
-    json_object_set(answer, "items", items);
-    http_json(response, 200, answer);
-    json_release(answer);
+    struct batch batch = {.orchestrator = context,
+                          .request = request,
+                          .list = list,
+                          .attempts = must_calloc(count, sizeof(struct attempt)),
+                          .items = must_calloc(count, sizeof(struct json *)),
+                          .count = count};
+    carry_out_batch(&batch);
+    answer_batch(&batch, response);
     json_release(body);
-    free(attempts);
+    free(batch.attempts);
+    free(batch.items);
 }
 
 void api_submit_older(struct http_request *request, struct http_response *response, void *context)

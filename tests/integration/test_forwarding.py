@@ -17,6 +17,10 @@ SCHEMA_BEFORE = 7  # SCHEMA_VERSION_OLDEST: the one that nodes of the release be
 def pair(empty_bridge, directory, stub):
     bridge = make_orchestra(empty_bridge, directory / "contracts", stub)
     bridge.start_orchestrator(NAMES[1])
+    for name in NAMES:
+        wait_until(
+            lambda name=name: bridge.metric("engine_shards_owned", name) > 0, 30, f"shards of {name}"
+        )
     return bridge
 
 
@@ -110,6 +114,52 @@ def test_ends_are_waited_for_across_instances(pair):
         assert [answer.status for answer in answers] == [200, 200], answers
         assert {answer.json["workflow_id"] for answer in answers} == {waited}
     assert forwarded(pair) > 0
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_an_owner_that_goes_in_the_middle_of_a_request(pair, end):
+    """Whoever waits at the other instance waits on, with the new owner, and gets the end."""
+    answers, count = {}, 6
+    keys = [unique("go") for _ in range(count)]
+
+    def wait(key):
+        answers[key] = start(pair, 0, "announcer", {"item": key}, key, wait_ms=60000)
+
+    threads = [threading.Thread(target=wait, args=(key,)) for key in keys]
+    for thread in threads:
+        thread.start()
+    sql = "SELECT key, workflow_id FROM workflow_keys"
+    ids = dict(wait_until(lambda: len(rows := pair.sql(sql)) == count and rows, 30, "all of them"))
+    getattr(pair.servers[NAMES[1]], end)()
+    for workflow_id in ids.values():
+        answer = call(pair, 0, "POST", f"/api/v1/workflows/{workflow_id}/signals/go", {})
+        assert answer.status == 200, answer
+    for thread in threads:
+        thread.join(90)
+    for key in keys:
+        assert answers[key].status == 200, answers[key]
+        told = answers[key].json
+        assert (told["workflow_id"], told["state"]) == (ids[key], "COMPLETED")
+
+
+def test_a_batch_is_spread_over_the_owners(pair):
+    """Each item has its answer in its place, whoever took it, and is there once."""
+    items = [
+        {"workflow": "child", "input": {"kind": "good"}, "correlation_id": unique("batch")}
+        for _ in range(20)
+    ]
+    items[7] = {"workflow": "nobody knows it", "input": {}}
+    for _ in range(2):
+        answers = [call(pair, n, "POST", "/api/v1/workflows/batch", {"workflows": items}) for n in (0, 1)]
+        assert [answer.status for answer in answers] == [200, 200], answers
+        for item, *told in zip(items, *(answer.json["items"] for answer in answers)):
+            if item is items[7]:
+                assert {one["error"]["code"] for one in told} == {"invalid_request"}
+            else:
+                assert {one["status"] for one in told} <= {200, 202}, told
+                assert {one["workflow"]["correlation_id"] for one in told} == {item["correlation_id"]}
+                assert len({one["workflow"]["workflow_id"] for one in told}) == 1
+    assert pair.sql("SELECT count(*) FROM workflow_executions")[0][0] == 19
 
 
 def test_children_of_another_instance(pair):

@@ -16,7 +16,7 @@ static struct forward_answer said(int status, const char *code)
 
 static enum forward_next judge(struct forward_answer answer, bool repeats, bool moved)
 {
-    return forward_judge(&answer, repeats, moved);
+    return forward_judge(&answer, &(struct forward_case){.repeats = repeats, .moved = moved});
 }
 
 START_TEST(what_the_owner_decided_is_the_clients)
@@ -62,6 +62,21 @@ START_TEST(the_word_of_a_former_owner_is_not_the_last)
 }
 END_TEST
 
+START_TEST(who_waits_for_the_end_waits_on_with_the_new_owner)
+{
+    struct forward_answer accepted = {.came = true, .reached = true, .status = 202, .body = "{}"};
+    struct forward_answer ended = {.came = true, .reached = true, .status = 200, .body = "{}"};
+    ck_assert_int_eq(forward_judge(&accepted, &(struct forward_case){true, true, true}),
+                     FORWARD_REPEAT);
+    ck_assert_int_eq(forward_judge(&accepted, &(struct forward_case){true, true, false}),
+                     FORWARD_PASS_ON);
+    ck_assert_int_eq(forward_judge(&accepted, &(struct forward_case){false, true, true}),
+                     FORWARD_PASS_ON);
+    ck_assert_int_eq(forward_judge(&ended, &(struct forward_case){true, true, true}),
+                     FORWARD_PASS_ON);
+}
+END_TEST
+
 START_TEST(headers_of_one_connection_stay_there)
 {
     static const char *const passed[] = {"Location: /api/v1/workflows/1", "Retry-After: 1",
@@ -86,6 +101,7 @@ int main(void)
     tcase_add_test(tests, what_was_not_taken_is_asked_again);
     tcase_add_test(tests, what_may_have_been_taken_is_said_twice_only_when_that_is_harmless);
     tcase_add_test(tests, the_word_of_a_former_owner_is_not_the_last);
+    tcase_add_test(tests, who_waits_for_the_end_waits_on_with_the_new_owner);
     tcase_add_test(tests, headers_of_one_connection_stay_there);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

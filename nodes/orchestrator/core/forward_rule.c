@@ -35,20 +35,22 @@ static enum refusal refusal_of(const struct forward_answer *answer)
     return refusal;
 }
 
-enum forward_next forward_judge(const struct forward_answer *answer, bool repeats, bool moved)
+enum forward_next forward_judge(const struct forward_answer *answer, const struct forward_case *of)
 {
     if (!answer->came) {
         if (!answer->reached)
             return FORWARD_AGAIN;
-        return repeats ? FORWARD_REPEAT : FORWARD_UNKNOWN;
+        return of->repeats ? FORWARD_REPEAT : FORWARD_UNKNOWN;
     }
+    if (answer->status == 202 && of->early && of->repeats)
+        return FORWARD_REPEAT; /* it gave the shard up meanwhile: the new owner knows the end */
     switch (refusal_of(answer)) {
     case NOT_TAKEN:
         return FORWARD_AGAIN;
     case PERHAPS_TAKEN:
-        return repeats ? FORWARD_REPEAT : FORWARD_PASS_ON;
+        return of->repeats ? FORWARD_REPEAT : FORWARD_PASS_ON;
     case UNAVAILABLE:
-        return repeats && moved ? FORWARD_REPEAT : FORWARD_PASS_ON;
+        return of->repeats && of->moved ? FORWARD_REPEAT : FORWARD_PASS_ON;
     case NO_REFUSAL:
         break;
     }

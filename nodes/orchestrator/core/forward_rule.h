@@ -27,9 +27,14 @@ enum forward_next {
     FORWARD_UNKNOWN, /* it may have been taken, and must not be said twice */
 };
 
-/* repeats: the request does its work once, however often it is said. moved: the shard has another
- * owner by now than the one that was asked. */
-enum forward_next forward_judge(const struct forward_answer *answer, bool repeats, bool moved);
+struct forward_case {
+    bool repeats; /* the request does its work once, however often it is said */
+    bool moved;   /* the shard has another owner by now than the one that was asked */
+    bool
+        early; /* the client waits longer than the owner did, which had not asked it to come back */
+};
+
+enum forward_next forward_judge(const struct forward_answer *answer, const struct forward_case *of);
 
 /* A header line of the owner's answer that the client gets; the others are the business of one
  * connection, or this instance writes its own. */
