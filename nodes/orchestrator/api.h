@@ -9,6 +9,7 @@
  *     api_contracts.c  contracts and their versions
  *     api_shards.c     who owns which shard
  *     api_forward.c    asking the owner of another instance's shard (api_forward.h)
+ *     api_services.c   services and their breakers
  *     api_node.c       health, pages
  *     workflow_view.c  workflows as JSON
  *
@@ -65,6 +66,13 @@ void api_contract_version(struct http_request *request, struct http_response *re
 void api_contract_publish(struct http_request *request, struct http_response *response,
                           void *context);
 void api_contract_delete(struct http_request *request, struct http_response *response,
+                         void *context);
+
+/* api_services.c */
+void api_services(struct http_request *request, struct http_response *response, void *context);
+void api_service(struct http_request *request, struct http_response *response, void *context);
+void api_service_hold(struct http_request *request, struct http_response *response, void *context);
+void api_service_release(struct http_request *request, struct http_response *response,
                          void *context);
 
 /* api_node.c */

@@ -15,6 +15,7 @@
 #include "io/node.h"
 #include "io/presence.h"
 #include "orchestrator/api.h"
+#include "orchestrator/breakers.h"
 #include "orchestrator/core/task.h"
 #include "orchestrator/forward.h"
 #include "orchestrator/ownership.h"
@@ -140,7 +141,11 @@ static void name_series(const struct orchestrator *orchestrator)
     int count = 0;
     for (; count < services->count && count < METRIC_LABEL_VALUES_MAX; count++)
         names[count] = services->items[count].name;
-    metrics_label_values(METRIC_STEP_DURATION, 0, names, count);
+    static const enum metric_id by_service[] = {METRIC_STEP_DURATION,   METRIC_BREAKER_STATE,
+                                                METRIC_SERVICE_HELD,    METRIC_SERVICE_CALLS,
+                                                METRIC_SERVICE_REFUSED, METRIC_SERVICE_SLOW};
+    for (size_t i = 0; i < sizeof by_service / sizeof *by_service; i++)
+        metrics_label_values(by_service[i], 0, names, count);
 }
 
 static enum error_code start_engine(struct orchestrator *orchestrator, struct error *error)
@@ -159,6 +164,9 @@ static enum error_code start_engine(struct orchestrator *orchestrator, struct er
         .database_url = orchestrator->database_url,
         .environment = &orchestrator->environment,
     };
+    code = breakers_open(&orchestrator->breakers, orchestrator, error);
+    if (code != ERR_OK)
+        return code;
     code = publisher_open(&orchestrator->publisher, &options, error);
     if (code != ERR_OK)
         return code;
@@ -179,6 +187,7 @@ static enum error_code start_engine(struct orchestrator *orchestrator, struct er
         orchestrator->workers_count = orchestrator->shards;
     for (int i = 0; i < orchestrator->workers_count; i++)
         orchestrator->workers[i] = worker_start(orchestrator, i);
+    breakers_start(orchestrator->breakers);
     return ERR_OK;
 }
 
@@ -288,6 +297,7 @@ static void stop(struct parts *parts)
         http_server_refuse(parts->server);
     for (int i = 0; i < orchestrator->workers_count; i++)
         worker_halt(orchestrator->workers[i]);
+    breakers_stop(orchestrator->breakers);
     if (!left)
         ownership_close(orchestrator->ownership); /* others may take the shards from here on */
     if (parts->server != NULL && others)
@@ -307,6 +317,7 @@ static void stop(struct parts *parts)
     if (orchestrator->pool != NULL)
         postgres_pool_free(orchestrator->pool);
     postgres_free(orchestrator->health);
+    breakers_free(orchestrator->breakers);
     registry_free(orchestrator->registry);
     event_routes_free(orchestrator->routes);
     free(orchestrator->database_url);

@@ -20,6 +20,7 @@
 #include "orchestrator/registry.h"
 
 struct worker;
+struct breakers;
 struct ownership;
 struct forward;
 
@@ -34,9 +35,10 @@ struct orchestrator {
     struct postgres_pool *pool;
     struct postgres *health; /* api_node.c asks the database over it, under a lock of its own */
     struct ownership *ownership;
-    struct owners *owners; /* who owns which shard, for everybody */
-    struct forward *forward; /* to other instances */
-    atomic_int forwarding;   /* HTTP threads that ask them, beyond those that may wait */
+    struct breakers *breakers;
+    struct owners *owners;     /* who owns which shard, for everybody */
+    struct forward *forward;   /* to other instances */
+    atomic_int forwarding;     /* HTTP threads that ask them, beyond those that may wait */
     atomic_int schema_version; /* of the database, as seen last: schema.h */
     int shards;
     int workers_count;

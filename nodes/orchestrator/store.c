@@ -59,6 +59,7 @@ struct store_batch {
     struct postgres_value events[EVENT_COLUMNS];
     struct postgres_value transitions[TRANSITION_COLUMNS];
     struct postgres_value updates[UPDATE_COLUMNS];
+    struct store_holds holds;
     int records;
     struct buffer scratch;
 };
@@ -89,6 +90,7 @@ void store_batch_clear(struct store_batch *batch)
     start_arrays(batch->events, events, EVENT_COLUMNS);
     start_arrays(batch->transitions, transitions, TRANSITION_COLUMNS);
     start_arrays(batch->updates, updates, UPDATE_COLUMNS);
+    store_holds_clear(&batch->holds);
     batch->records = 0;
 }
 
@@ -115,10 +117,12 @@ void store_batch_free(struct store_batch *batch)
     fini_arrays(batch->events, EVENT_COLUMNS);
     fini_arrays(batch->transitions, TRANSITION_COLUMNS);
     fini_arrays(batch->updates, UPDATE_COLUMNS);
+    store_holds_fini(&batch->holds);
     buffer_fini(&batch->scratch);
     free(batch);
 }
 
+struct store_holds *store_batch_holds(struct store_batch *batch) { return &batch->holds; }
 int store_batch_records(const struct store_batch *batch) { return batch->records; }
 
 static void push_json(struct store_batch *batch, struct postgres_value *value,
@@ -311,5 +315,7 @@ enum error_code store_batch_put(struct store_batch *batch, struct postgres *post
         if (statements[i].values[0].count > 0)
             code = postgres_batch_add(postgres, statements[i].sql, statements[i].values,
                                       statements[i].columns, error);
+    if (code == ERR_OK)
+        code = store_holds_put(&batch->holds, postgres, error);
     return code;
 }

@@ -16,6 +16,7 @@
 #include "io/postgres.h"
 #include "orchestrator/core/engine.h"
 #include "orchestrator/registry.h"
+#include "orchestrator/store_hold.h"
 
 /* Settings of the connections that write (rules.md: sessions end by themselves below the lease time). */
 #define STORE_SETTINGS                                                                             \
@@ -41,6 +42,7 @@ struct store_batch *store_batch_new(void) MUST_USE;
 void store_batch_free(struct store_batch *batch);
 void store_batch_clear(struct store_batch *batch);
 int store_batch_records(const struct store_batch *batch);
+struct store_holds *store_batch_holds(struct store_batch *batch); /* written with it */
 /* Adds the rows of an ENGINE_RECORDED effect. key and body_hash of a new workflow, or NULL. */
 void store_batch_add(struct store_batch *batch, const struct engine_effect *effect, const char *key,
                      const uint8_t *body_hash);

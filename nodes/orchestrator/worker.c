@@ -68,6 +68,12 @@ static bool runs_any(const struct worker *worker)
     return false;
 }
 
+void worker_wake(struct worker *worker)
+{
+    if (!atomic_exchange(&worker->woken, true))
+        worker_ring(worker);
+}
+
 void worker_take(struct worker *worker, const struct worker_lane *lanes, int count)
 {
     pthread_mutex_lock(&worker->lock);
@@ -357,6 +363,12 @@ static void turn(struct worker *worker)
             worker_store_check_idle(worker);
     }
     worker_store_check_reply(worker, reply_timeout_us(worker));
+    if (atomic_exchange(&worker->woken, false))
+        worker_step(worker,
+                    &(struct engine_event){.type = ENGINE_GATE,
+                                           .now_us = clock_now_us(),
+                                           .random = clock_random_unit()},
+                    NULL);
     if (http_multi_due_us(worker->http) <= clock_monotonic_us())
         http_multi_tick(worker->http);
     int64_t now_us = clock_now_us();
@@ -404,6 +416,15 @@ static void *run(void *context)
 
 /* -- life -- */
 
+struct engine *worker_engine_new(struct worker *worker)
+{
+    struct engine *engine = engine_new(worker->orchestrator->config->orchestrator_concurrency);
+    struct engine_gate gate;
+    breakers_gate(&worker->gate, &gate);
+    engine_set_gate(engine, &gate);
+    return engine;
+}
+
 struct worker *worker_start(struct orchestrator *orchestrator, int index)
 {
     struct worker *worker = must_calloc(1, sizeof *worker);
@@ -423,7 +444,8 @@ struct worker *worker_start(struct orchestrator *orchestrator, int index)
     worker->http =
         http_multi_new(worker->epoll_fd, (int)orchestrator->config->orchestrator_concurrency,
                        worker_call_done, worker);
-    worker->engine = engine_new(orchestrator->config->orchestrator_concurrency);
+    worker->gate = (struct breakers_view){orchestrator->breakers, index};
+    worker->engine = worker_engine_new(worker);
     worker->gathering.store = store_batch_new();
     worker->flying.store = store_batch_new();
     atomic_store(&worker->serving, true);
@@ -458,6 +480,7 @@ void worker_free(struct worker *worker)
     free(worker->takes);
     free(worker->waiting);
     free(worker->links);
+    free(worker->holds);
     close(worker->epoll_fd);
     close(worker->mailbox_fd);
     pthread_mutex_destroy(&worker->lock);

@@ -26,6 +26,7 @@ struct worker_lane {
 struct worker *worker_start(struct orchestrator *orchestrator, int index) MUST_USE;
 /* The worker's reference of the ticket goes along. */
 void worker_post(struct worker *worker, struct ticket *ticket);
+void worker_wake(struct worker *worker); /* a breaker that it asked has changed */
 /* The shards are ours: take them, load their workflows and go on. The array is copied. */
 void worker_take(struct worker *worker, const struct worker_lane *lanes, int count);
 /* Asks for shards back. Each comes out of worker_given once everything of it is committed and nothing more

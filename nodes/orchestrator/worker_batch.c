@@ -7,6 +7,7 @@
 #include "io/clock.h"
 #include "io/crash_point.h"
 #include "io/log.h"
+#include "orchestrator/schema.h"
 #include "orchestrator/worker_internal.h"
 
 #define RELOAD_US INT64_C(50000) /* before shards are loaded anew; doubles each time in a row */
@@ -121,13 +122,14 @@ static void move_watchers(struct worker *worker, const struct engine_effect *eff
 
 /* -- effects -- */
 
-static void push_call(struct batch *batch, const struct uuid *id, uint32_t wait)
+static void push_call(struct batch *batch, const struct engine_effect *effect)
 {
     if (batch->calls_count == batch->calls_capacity) {
         batch->calls_capacity = batch->calls_capacity == 0 ? 16 : batch->calls_capacity * 2;
         batch->calls = must_realloc(batch->calls, batch->calls_capacity * sizeof *batch->calls);
     }
-    batch->calls[batch->calls_count++] = (struct batch_call){*id, wait};
+    batch->calls[batch->calls_count++] =
+        (struct batch_call){effect->id, effect->wait, effect->service, effect->era};
 }
 
 static void push_end(struct batch *batch, const struct workflow *workflow)
@@ -139,6 +141,24 @@ static void push_end(struct batch *batch, const struct workflow *workflow)
     batch->ends[batch->ends_count++] =
         (struct batch_end){workflow_head(workflow)->id, workflow_state(workflow),
                            workflow_completed_us(workflow) - workflow_head(workflow)->created_us};
+}
+
+static bool writes_holds(const struct worker *worker)
+{
+    return schema_at_least(worker->orchestrator, SCHEMA_WITH_BREAKERS);
+}
+
+/* On an older schema a held step is one only in memory. */
+static void take_hold(struct worker *worker, const struct engine_effect *effect)
+{
+    const struct services *services = registry_services(worker->orchestrator->registry);
+    if (!writes_holds(worker))
+        return;
+    bool held = effect->type == ENGINE_HELD;
+    int16_t shard = held ? workflow_head(effect->workflow)->shard : effect->shard;
+    store_holds_add(store_batch_holds(worker->gathering.store), effect,
+                    held ? services->items[effect->service].name : NULL);
+    worker->gathering.touched[shard] = true;
 }
 
 static void take_recorded(struct worker *worker, const struct engine_effect *effect,
@@ -167,6 +187,8 @@ static void take_recorded(struct worker *worker, const struct engine_effect *eff
         bool cancel = ticket->question == TICKET_CANCEL;
         describe(push_reply(batch, ticket, cancel ? TICKET_ENDED : TICKET_ACCEPTED), effect);
     }
+    if (effect->ended && workflow_was_held(effect->workflow) && writes_holds(worker))
+        store_holds_end(store_batch_holds(batch->store), &effect->id);
     if (effect->ended) {
         move_watchers(worker, effect);
         worker_child_ended(worker, effect->workflow);
@@ -190,13 +212,17 @@ static bool take_effect(struct worker *worker, const struct engine_effect *effec
         take_recorded(worker, effect, ticket);
         return true;
     case ENGINE_CALL:
-        push_call(&worker->gathering, &effect->id, effect->wait);
+        push_call(&worker->gathering, effect);
         break;
     case ENGINE_ABANDON:
         worker_abandon(worker, &effect->id, effect->wait);
         break;
     case ENGINE_ORPHAN:
         worker_orphan(worker, &(struct engine_child){effect->parent, effect->wait, effect->id});
+        break;
+    case ENGINE_HELD:
+    case ENGINE_UNHELD:
+        take_hold(worker, effect);
         break;
     case ENGINE_DUPLICATE:
         reply = push_reply(&worker->gathering, ticket, TICKET_DUPLICATE);
@@ -271,8 +297,10 @@ static void batch_clear(struct batch *batch)
     memset(batch->touched, 0, sizeof batch->touched);
 }
 
-void worker_batch_drop(struct batch *batch, enum error_code code)
+void worker_batch_drop(struct worker *worker, struct batch *batch, enum error_code code)
 {
+    for (size_t i = 0; i < batch->calls_count; i++)
+        worker_call_drop(worker, &batch->calls[i]);
     for (size_t i = 0; i < batch->replies_count; i++) {
         json_release(batch->replies[i].result);
         free(batch->replies[i].error);
@@ -295,7 +323,8 @@ void worker_batch_fini(struct batch *batch)
 static bool batch_is_empty(const struct batch *batch)
 {
     return store_batch_records(batch->store) == 0 && batch->calls_count == 0 &&
-           batch->replies_count == 0 && batch->orphans_count == 0;
+           store_holds_empty(store_batch_holds(batch->store)) && batch->replies_count == 0 &&
+           batch->orphans_count == 0;
 }
 
 bool worker_has_gathered(const struct worker *worker)
@@ -349,7 +378,7 @@ static void after_commit(struct worker *worker)
     worker_children_after_commit(worker, batch);
     worker->store_state = STORE_IDLE;
     for (size_t i = 0; i < batch->calls_count; i++)
-        worker_call(worker, &batch->calls[i].id, batch->calls[i].wait);
+        worker_call(worker, &batch->calls[i]);
     if (batch->calls_count > 0)
         CRASH_POINT("called");
     batch_clear(batch);
@@ -373,9 +402,9 @@ void worker_release_shards(struct worker *worker, enum error_code code)
     long long queued = (long long)engine_pending(worker->engine) - worker->flying.queued -
                        worker->gathering.queued;
     /* What was sent may be in the database, whatever follows. */
-    worker_batch_drop(&worker->flying,
+    worker_batch_drop(worker, &worker->flying,
                       worker->store_state == STORE_IDLE ? code : ERR_OUTCOME_UNKNOWN);
-    worker_batch_drop(&worker->gathering, code);
+    worker_batch_drop(worker, &worker->gathering, code);
     worker_calls_drop(worker);
     worker_loading_drop(worker);
     struct watchers *watchers, *next;
@@ -400,7 +429,7 @@ void worker_release_shards(struct worker *worker, enum error_code code)
     atomic_fetch_sub(&orchestrator->queued, queued);
     worker->links_count = 0;
     engine_free(worker->engine);
-    worker->engine = engine_new(orchestrator->config->orchestrator_concurrency);
+    worker->engine = worker_engine_new(worker);
     show_engine(worker);
     worker->store_state = STORE_IDLE;
 }

@@ -46,7 +46,8 @@ static void observe(const struct call *call, bool failed)
 }
 
 /* What the call says, to the engine. */
-static void answer(struct worker *worker, const struct call *call, const struct task_answer *said)
+static void answer(struct worker *worker, const struct call *call, const struct task_answer *said,
+                   bool parks)
 {
     static const enum engine_event_type types[] = {[TASK_RESULT] = ENGINE_TASK_ENDED,
                                                    [TASK_FAILED] = ENGINE_TASK_ENDED,
@@ -54,7 +55,7 @@ static void answer(struct worker *worker, const struct call *call, const struct 
                                                    [TASK_AGAIN] = ENGINE_AGAIN};
     bool failed = said->kind == TASK_FAILED;
     struct engine_event event = {
-        .type = types[said->kind],
+        .type = failed && parks ? ENGINE_PARKED : types[said->kind],
         .now_us = clock_now_us(),
         .id = call->key.id,
         .wait = call->key.wait,
@@ -70,6 +71,28 @@ static void answer(struct worker *worker, const struct call *call, const struct 
     worker_step(worker, &event, NULL);
 }
 
+/* Is the service sick? What is wrong with the call itself says nothing about that. */
+static enum breaker_outcome outcome_of(const struct http_multi_answer *http)
+{
+    bool answered = http->code == ERR_OK || http->code == ERR_TOO_LARGE;
+    bool sick =
+        http->code == ERR_OK && (http->status >= 500 || http->status == 429 || http->status == 408);
+    return answered && !sick ? BREAKER_GOOD : BREAKER_BAD;
+}
+
+static bool passed_call_ended(struct worker *worker, const struct call *call,
+                              enum breaker_outcome outcome)
+{
+    return call->passed_by >= 0 && breakers_end(&worker->gate, call->passed_by, call->era, outcome,
+                                                clock_monotonic_us() - call->started_us);
+}
+
+void worker_call_drop(struct worker *worker, const struct batch_call *call)
+{
+    if (call->service >= 0)
+        (void)breakers_end(&worker->gate, call->service, call->era, BREAKER_UNKNOWN, 0);
+}
+
 void worker_call_done(void *context, const struct http_multi_answer *http)
 {
     struct worker *worker = context;
@@ -78,6 +101,7 @@ void worker_call_done(void *context, const struct http_multi_answer *http)
     struct call ended = *call;
     CRASH_POINT("call_answered");
     forget(worker, call);
+    bool parks = passed_call_ended(worker, &ended, outcome_of(http));
     if (http->code == ERR_OK) {
         struct http_task_response response = {http->status, http->headers, http->headers_bytes,
                                               http->body, http->body_bytes};
@@ -91,7 +115,7 @@ void worker_call_done(void *context, const struct http_multi_answer *http)
     if (ended.task->kind == TASK_WORKFLOW &&
         (said.kind == TASK_RESULT || said.kind == TASK_DELIVERED))
         metrics_add(METRIC_CHILDREN, 0, 0, 1);
-    answer(worker, &ended, &said);
+    answer(worker, &ended, &said, parks);
     task_answer_fini(&said);
 }
 
@@ -124,12 +148,14 @@ static int64_t timeout_of(const struct worker *worker, const struct workflow_wai
                                                                               : usual_ms;
 }
 
-static struct call *new_call(struct worker *worker, const struct uuid *id,
+static struct call *new_call(struct worker *worker, const struct batch_call *passed,
                              const struct workflow_wait *wait)
 {
     struct call *call = must_calloc(1, sizeof *call);
-    call->key = make_key(id, wait->wait);
+    call->key = make_key(&passed->id, wait->wait);
     call->key.attempt = wait->attempt;
+    call->passed_by = passed->service;
+    call->era = passed->era;
     call->worker = worker;
     call->task = wait->task;
     call->started_us = clock_monotonic_us();
@@ -165,7 +191,7 @@ static bool must_wait(struct worker *worker, const struct workflow_wait *wait,
         worker->waiting =
             must_realloc(worker->waiting, worker->waiting_capacity * sizeof *worker->waiting);
     }
-    worker->waiting[worker->waiting_count++] = (struct batch_call){*id, wait->wait};
+    worker->waiting[worker->waiting_count++] = (struct batch_call){*id, wait->wait, -1, 0};
     return true;
 }
 
@@ -176,7 +202,7 @@ void worker_calls_start_waiting(struct worker *worker)
         return;
     while (next < worker->waiting_count && worker->starts < STARTS_MAX) {
         struct batch_call call = worker->waiting[next++];
-        worker_call(worker, &call.id, call.wait);
+        worker_call(worker, &call);
     }
     worker->waiting_count -= next;
     memmove(worker->waiting, worker->waiting + next,
@@ -204,17 +230,45 @@ static void make_call(struct worker *worker, struct call *call, const struct wor
     } else {
         struct call ended = *call;
         forget(worker, call);
-        answer(worker, &ended, &said);
+        (void)passed_call_ended(worker, &ended, BREAKER_UNKNOWN);
+        answer(worker, &ended, &said, false);
     }
     http_task_request_fini(&request);
     task_answer_fini(&said);
 }
 
-void worker_call(struct worker *worker, const struct uuid *id, uint32_t number)
+/* Its breaker does not let it pass: it ends without having been made. */
+static void refuse(struct worker *worker, const struct uuid *id, const struct workflow_wait *wait)
 {
+    const struct services *services = registry_services(worker->orchestrator->registry);
+    struct call call = {.service = -1, .passed_by = -1, .started_us = clock_monotonic_us()};
+    struct task_answer said = {.kind = TASK_FAILED};
+    bool open = strcmp(wait->refusal, ENGINE_CIRCUIT_OPEN) == 0;
+    call.key = make_key(id, wait->wait);
+    call.key.attempt = wait->attempt;
+    http_task_fail(&said.failure, wait->refusal,
+                   open ? "the circuit breaker of %s is open"
+                        : "as many steps as may be are held for %s (held_steps_max)",
+                   services->items[wait->guard - 1].name);
+    answer(worker, &call, &said, false);
+    task_answer_fini(&said);
+}
+
+void worker_call(struct worker *worker, const struct batch_call *passed)
+{
+    const struct uuid *id = &passed->id;
+    uint32_t number = passed->wait;
     struct workflow *workflow = engine_find(worker->engine, id);
     struct workflow_wait *wait = workflow == NULL ? NULL : workflow_wait_find(workflow, number);
-    if (wait == NULL || must_wait(worker, wait, id))
+    if (wait == NULL) {
+        worker_call_drop(worker, passed);
+        return;
+    }
+    if (wait->refusal != NULL) {
+        refuse(worker, id, wait);
+        return;
+    }
+    if (must_wait(worker, wait, id))
         return;
     const struct workflow_head *head = workflow_head(workflow);
     char workflow_id[UUID_TEXT_BYTES], traceparent[64], token[TASK_TOKEN_BYTES_MAX];
@@ -237,8 +291,15 @@ void worker_call(struct worker *worker, const struct uuid *id, uint32_t number)
         .credential = worker->orchestrator->credential,
         .token = told ? token : NULL,
     };
-    make_call(worker, new_call(worker, id, wait), wait, &context);
+    make_call(worker, new_call(worker, passed, wait), wait, &context);
     buffer_fini(&key);
+}
+
+static void give_up(struct worker *worker, struct call *call)
+{
+    http_multi_cancel(worker->http, call->handle);
+    (void)passed_call_ended(worker, call, BREAKER_UNKNOWN);
+    forget(worker, call);
 }
 
 void worker_abandon(struct worker *worker, const struct uuid *id, uint32_t wait)
@@ -246,17 +307,12 @@ void worker_abandon(struct worker *worker, const struct uuid *id, uint32_t wait)
     struct call *call = find_call(worker, id, wait);
     if (call == NULL)
         return;
-    http_multi_cancel(worker->http, call->handle);
-    forget(worker, call);
+    give_up(worker, call);
 }
 
 void worker_calls_drop(struct worker *worker)
 {
     struct call *call, *next;
-    HASH_ITER(hh, worker->calls, call, next)
-    {
-        http_multi_cancel(worker->http, call->handle);
-        forget(worker, call);
-    }
+    HASH_ITER(hh, worker->calls, call, next) { give_up(worker, call); }
     worker->waiting_count = 0;
 }

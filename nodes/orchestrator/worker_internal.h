@@ -16,6 +16,7 @@
 #include <uthash.h>
 
 #include "io/http_multi.h"
+#include "orchestrator/breakers.h"
 #include "orchestrator/store.h"
 #include "orchestrator/worker.h"
 
@@ -23,6 +24,8 @@
 struct batch_call {
     struct uuid id;
     uint32_t wait;
+    int service; /* whose breaker let it pass; -1: none was asked */
+    uint32_t era;
 };
 
 /* What those who wait are told once the commit is confirmed. */
@@ -88,7 +91,9 @@ struct call {
     struct http_multi_call *handle;
     struct worker *worker;
     const struct task_resource *task;
-    int service; /* -1: our own API */
+    int service;   /* -1: our own API */
+    int passed_by; /* the service whose breaker let it pass; -1: none was asked */
+    uint32_t era;  /* of that breaker */
     int64_t started_us;
     UT_hash_handle hh;
 };
@@ -108,7 +113,7 @@ struct worker {
     struct ticket *mail_first, *mail_last;
     struct worker_lane *takes;
     atomic_int takes_count;
-    atomic_bool stop;
+    atomic_bool stop, woken;
     bool halted; /* under the lock */
     atomic_bool database_up, serving, settled;
     atomic_llong live, live_bytes;
@@ -117,12 +122,15 @@ struct worker {
     int postgres_fd; /* in epoll, -1 when not */
     bool postgres_wants_write;
     struct http_multi *http;
+    struct breakers_view gate; /* before its engine */
     struct engine *engine;
     struct engine_effects effects;
     struct batch gathering, flying;
     enum store_state store_state;
     bool outcome_unknown;
     int64_t sent_us, retry_us, load_us, committed_us;
+    struct engine_hold *holds; /* of workflows that are being loaded, by id */
+    size_t holds_count;
     struct store_loading *loading;               /* NULL: all workflows of our shards are there */
     int64_t loading_us;                          /* since when */
     struct ticket *kept_first, *kept_last;       /* asked meanwhile */
@@ -155,7 +163,8 @@ bool worker_has_gathered(const struct worker *worker);
 void worker_store_check_idle(struct worker *worker);
 void worker_watch(struct worker *worker, const struct uuid *id, struct ticket *ticket);
 void worker_refuse(struct ticket *ticket, enum error_code code);
-void worker_batch_drop(struct batch *batch, enum error_code code); /* refuses all replies */
+void worker_batch_drop(struct worker *worker, struct batch *batch,
+                       enum error_code code); /* refuses all replies */
 void worker_batch_fini(struct batch *batch);
 void worker_release_shards(struct worker *worker, enum error_code code);
 void worker_disown(struct worker *worker, int16_t shard);
@@ -176,7 +185,8 @@ void worker_left(struct worker *worker, int16_t shard); /* one that was asked fo
 void worker_leave_settle(struct worker *worker);
 
 /* worker_call.c */
-void worker_call(struct worker *worker, const struct uuid *id, uint32_t wait);
+void worker_call(struct worker *worker, const struct batch_call *call);
+void worker_call_drop(struct worker *worker, const struct batch_call *call); /* not made */
 void worker_abandon(struct worker *worker, const struct uuid *id, uint32_t wait);
 void worker_call_done(void *context, const struct http_multi_answer *answer);
 void worker_calls_start_waiting(struct worker *worker);
@@ -203,6 +213,7 @@ void worker_children_look_soon(struct worker *worker); /* a child has ended at a
 int64_t worker_children_due_us(const struct worker *worker); /* by clock_monotonic_us */
 
 /* worker.c */
+struct engine *worker_engine_new(struct worker *worker) MUST_USE;
 void worker_ring(struct worker *worker);
 /* Its workflows are here, and more may come. */
 static inline bool worker_owns(const struct worker *worker, int shard)

@@ -12,9 +12,28 @@
 #include "io/clock.h"
 #include "io/crash_point.h"
 #include "io/log.h"
+#include "orchestrator/schema.h"
 #include "orchestrator/worker_internal.h"
 
 #define RETRY_LOAD_US 100000
+
+/* The held steps of a workflow. */
+static const struct engine_hold *holds_of(const struct worker *worker, const struct uuid *id,
+                                          size_t *count)
+{
+    size_t low = 0, high = worker->holds_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (memcmp(&worker->holds[middle].id, id, sizeof *id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *count = 0;
+    while (low + *count < worker->holds_count && uuid_equal(&worker->holds[low + *count].id, id))
+        (*count)++;
+    return worker->holds + low;
+}
 
 static void on_workflow(void *context, struct workflow *workflow)
 {
@@ -23,13 +42,18 @@ static void on_workflow(void *context, struct workflow *workflow)
         workflow_free(workflow);
         return;
     }
+    size_t holds_count;
+    const struct engine_hold *holds = holds_of(worker, &workflow_head(workflow)->id, &holds_count);
     worker_child_loaded(worker, workflow);
     if (workflow_state(workflow) == WORKFLOW_PENDING && !workflow_paused(workflow))
         atomic_fetch_add(&worker->orchestrator->queued, 1);
-    worker_step(
-        worker,
-        &(struct engine_event){.type = ENGINE_LOAD, .now_us = clock_now_us(), .workflow = workflow},
-        NULL);
+    worker_step(worker,
+                &(struct engine_event){.type = ENGINE_LOAD,
+                                       .now_us = clock_now_us(),
+                                       .workflow = workflow,
+                                       .holds = holds,
+                                       .holds_count = holds_count},
+                NULL);
 }
 
 static void own(struct worker *worker, const struct worker_lane *lane)
@@ -120,6 +144,9 @@ static bool open_shards(struct worker *worker, const struct worker_lane *given, 
     for (int i = 0; i < count; i++)
         shards[i] = lanes[i].shard;
     CRASH_POINT("before_load");
+    if (code == ERR_OK && schema_at_least(worker->orchestrator, SCHEMA_WITH_BREAKERS))
+        code = store_holds_read(worker->postgres, shards, count, &worker->holds,
+                                &worker->holds_count, &error);
     if (code == ERR_OK)
         code = store_loading_open(&worker->loading, worker->postgres,
                                   worker->orchestrator->registry, shards, count,
@@ -179,6 +206,9 @@ void worker_loading_drop(struct worker *worker)
 {
     store_loading_free(worker->loading);
     worker->loading = NULL;
+    free(worker->holds);
+    worker->holds = NULL;
+    worker->holds_count = 0;
 }
 
 bool worker_can_load(const struct worker *worker)

@@ -4,6 +4,7 @@
 
 #include "base/instant.h"
 #include "orchestrator/api.h"
+#include "orchestrator/schema.h"
 
 static void set_text(struct json *object, const char *name, const char *text)
 {
@@ -106,6 +107,29 @@ static const char sql_events[] = "SELECT n, kind, seq + seq_count - 1, attempt, 
                                  "state_path, current_step, error "
                                  "FROM workflow_events WHERE workflow_id = $1 ORDER BY n";
 
+static const char sql_held[] = "SELECT state_path, service, attempt, held_at FROM held_steps "
+                               "WHERE workflow_id = $1 AND released_at IS NULL ORDER BY held_at";
+
+/* Steps that are held now: calls that are not made before their service is well. */
+static void add_held(struct json *steps, const struct postgres_rows *rows)
+{
+    for (int i = 0; i < postgres_rows_count(rows); i++) {
+        struct json *step = json_object();
+        const char *path = postgres_rows_text(rows, i, 0, NULL), *slash = strrchr(path, '/');
+        set_text(step, "step", slash == NULL ? path : slash + 1);
+        set_text(step, "path", path);
+        set_text(step, "type", "Task");
+        set_text(step, "state", "HELD");
+        json_object_set(step, "attempts", json_int(postgres_rows_int(rows, i, 2) - 1));
+        set_instant(step, "started_at", 0);
+        set_instant(step, "ended_at", 0);
+        json_object_set(step, "error", json_null());
+        view_set_column(step, "service", rows, i, 1);
+        set_instant_column(step, "held_since", rows, i, 3);
+        json_array_append(steps, step);
+    }
+}
+
 static struct json *step_json(const struct postgres_rows *rows, int row)
 {
     struct json *step = json_object();
@@ -165,7 +189,7 @@ enum error_code workflow_view_read(struct orchestrator *orchestrator, const stru
 {
     struct postgres *postgres;
     struct postgres_value value = {0};
-    struct postgres_rows *rows = NULL, *events = NULL;
+    struct postgres_rows *rows = NULL, *events = NULL, *held = NULL;
     char text[UUID_TEXT_BYTES];
     uuid_format(id, text);
     enum error_code code = postgres_pool_get(orchestrator->pool, &postgres, error);
@@ -178,6 +202,8 @@ enum error_code workflow_view_read(struct orchestrator *orchestrator, const stru
             error_set_field(error, ERR_NOT_FOUND, "workflow_id", "there is no workflow %s", text);
     if (code == ERR_OK && with_steps)
         code = postgres_query(postgres, sql_events, &value, 1, &events, error);
+    if (code == ERR_OK && with_steps && schema_at_least(orchestrator, SCHEMA_WITH_BREAKERS))
+        code = postgres_query(postgres, sql_held, &value, 1, &held, error);
     postgres_pool_put(orchestrator->pool, postgres);
     if (code == ERR_OK) {
         view->object = workflow_view_row(rows, 0);
@@ -187,9 +213,12 @@ enum error_code workflow_view_read(struct orchestrator *orchestrator, const stru
         set_json_column(view->object, "metadata", rows, 0, COLUMN_METADATA);
         if (with_steps)
             add_events(view, orchestrator, events, text);
+        if (held != NULL && !workflow_state_ended(view->state))
+            add_held((struct json *)(uintptr_t)json_get(view->object, "steps"), held);
     }
     postgres_rows_free(rows);
     postgres_rows_free(events);
+    postgres_rows_free(held);
     postgres_value_fini(&value);
     return code;
 }

@@ -93,6 +93,15 @@ __attribute__((unused)) static void tell(const struct engine_effect *effect)
     case ENGINE_ABANDON:
         buffer_append_format(&told, "abandon %u/%u\n", number, effect->wait);
         break;
+    case ENGINE_HELD: {
+        const struct workflow_wait *wait = workflow_wait_find(effect->workflow, effect->wait);
+        bool held = wait != NULL && wait->held_us != 0;
+        buffer_append_format(&told, "%s %u/%u\n", held ? "held" : "released", number, effect->wait);
+        break;
+    }
+    case ENGINE_UNHELD:
+        buffer_append_format(&told, "unheld %u/%u\n", number, effect->wait);
+        break;
     case ENGINE_DUPLICATE:
         buffer_append_format(&told, "duplicate %u %s\n", number,
                              effect->same_body ? "same" : "other");

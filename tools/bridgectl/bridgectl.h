@@ -44,6 +44,7 @@ struct command {
 extern const struct command submit_commands[];
 extern const struct command workflow_commands[];
 extern const struct command task_commands[];
+extern const struct command service_commands[];
 extern const struct command totals_commands[];
 extern const struct command contract_commands[];
 extern const struct command contract_version_commands[];

@@ -14,6 +14,7 @@ static const struct command *const groups[] = {
     aggregation_commands, aggregation_row_commands, migrate_commands,
     topic_commands,       health_commands,          shard_commands,
     docs_commands,        rebuild_commands,         audit_commands,
+    service_commands,
 };
 #define GROUPS (sizeof groups / sizeof groups[0])
 

@@ -6,7 +6,7 @@
 #include "base/limits.h"
 #include "orchestrator/core/engine_internal.h"
 
-static void queue_push(struct queue *queue, const struct place *place)
+void engine_queue_push(struct queue *queue, const struct place *place)
 {
     if (queue->count == queue->capacity) {
         size_t capacity = queue->capacity == 0 ? 64 : queue->capacity * 2;
@@ -43,7 +43,7 @@ struct engine_effect *engine_effect_push(struct engine_effects *effects,
     }
     struct engine_effect *effect = &effects->items[effects->count++];
     struct workflow_outcome outcome = effect->outcome;
-    *effect = (struct engine_effect){.type = type, .outcome = outcome};
+    *effect = (struct engine_effect){.type = type, .outcome = outcome, .service = -1};
     return effect;
 }
 
@@ -73,6 +73,7 @@ struct engine *engine_new(int64_t slots)
 {
     struct engine *engine = must_calloc(1, sizeof *engine);
     engine->slots = slots;
+    engine->gate_due_us = INT64_MAX;
     return engine;
 }
 
@@ -87,6 +88,7 @@ void engine_free(struct engine *engine)
         workflow_free(live->workflow);
         free(live);
     }
+    engine_gate_fini(engine);
     recent_keys_fini(&engine->keys);
     free(engine->ready.places);
     free(engine->loaded.places);
@@ -96,7 +98,11 @@ void engine_free(struct engine *engine)
     free(engine);
 }
 
-int64_t engine_next_due_us(const struct engine *engine) { return timers_next_us(&engine->timers); }
+int64_t engine_next_due_us(const struct engine *engine)
+{
+    int64_t due_us = timers_next_us(&engine->timers);
+    return due_us < engine->gate_due_us ? due_us : engine->gate_due_us;
+}
 void engine_heard(struct engine *engine, int64_t now_us) { engine->heard_us = now_us; }
 int64_t engine_live_bytes(const struct engine *engine) { return engine->live_bytes; }
 size_t engine_live(const struct engine *engine) { return HASH_COUNT(engine->live); }
@@ -139,7 +145,7 @@ void engine_remove_live(struct engine *engine, const struct uuid *id)
 static bool timer_counts(struct workflow *workflow, const struct timer *timer)
 {
     if (timer->wait == 0)
-        return timer->due_us == workflow_deadline_us(workflow);
+        return !workflow_stands_still(workflow) && timer->due_us == workflow_deadline_us(workflow);
     const struct workflow_wait *wait = workflow_wait_find(workflow, timer->wait);
     if (wait == NULL)
         return false;
@@ -153,42 +159,41 @@ static bool timer_is_wanted(const struct timer *timer, void *context)
     return workflow != NULL && timer_counts(workflow, timer);
 }
 
-static void set_timer(struct engine *engine, int64_t due_us, const struct uuid *id, uint32_t wait)
+void engine_set_timer(struct engine *engine, int64_t due_us, const struct uuid *id, uint32_t wait)
 {
     timers_add(&engine->timers, &(struct timer){due_us, *id, wait}, timer_is_wanted, engine);
 }
 
-static void set_limit(struct engine *engine, int64_t limit_us, const struct uuid *id,
-                      struct workflow_wait *wait)
+void engine_set_limit(struct engine *engine, const struct uuid *id, struct workflow_wait *wait)
 {
+    const char *error;
+    int64_t limit_us = workflow_wait_limit_us(wait, engine->heard_us, &error);
     if (limit_us == INT64_MAX || limit_us == wait->limit_us)
         return;
     wait->limit_us = limit_us;
-    set_timer(engine, limit_us, id, wait->wait);
+    engine_set_timer(engine, limit_us, id, wait->wait);
 }
 
 /* Its end is asked for, until it is known. */
 static void watch_child(struct engine *engine, const struct uuid *id, struct workflow_wait *wait)
 {
     if (!wait->watched)
-        queue_push(&engine->children, &(struct place){*id, wait->wait});
+        engine_queue_push(&engine->children, &(struct place){*id, wait->wait});
     wait->watched = true;
 }
 
 /* What an open wait needs: a timer, a call (its place is in `calls`), a limit on its time. */
-static void attend(struct engine *engine, const struct uuid *id, struct workflow_wait *wait,
-                   struct queue *calls)
+static void attend(struct engine *engine, const struct workflow *workflow,
+                   struct workflow_wait *wait, struct queue *calls)
 {
-    const char *error;
-    struct place place = {*id, wait->wait};
-    int64_t limit_us = workflow_wait_limit_us(wait, engine->heard_us, &error);
+    const struct uuid *id = &workflow_head(workflow)->id;
     if (wait->is_timer)
-        set_timer(engine, wait->due_us, id, wait->wait);
+        engine_set_timer(engine, wait->due_us, id, wait->wait);
     else if (wait->delivered && wait->task->waits_for_end)
         watch_child(engine, id, wait);
     else if (!wait->delivered && !wait->task->local)
-        queue_push(calls, &place);
-    set_limit(engine, limit_us, id, wait);
+        engine_gate_queue(engine, workflow, wait, calls);
+    engine_set_limit(engine, id, wait);
 }
 
 /* What a workflow needs that was loaded, or paused until now. */
@@ -196,11 +201,11 @@ static void attend_all(struct engine *engine, struct workflow *workflow, struct 
 {
     struct uuid id = workflow_head(workflow)->id;
     if (workflow_state(workflow) == WORKFLOW_PENDING)
-        queue_push(&engine->pending, &(struct place){.id = id});
+        engine_queue_push(&engine->pending, &(struct place){.id = id});
     for (size_t i = 0; i < workflow_wait_places(workflow); i++) {
         struct workflow_wait *wait = workflow_wait_at(workflow, i);
         if (wait != NULL)
-            attend(engine, &id, wait, calls);
+            attend(engine, workflow, wait, calls);
     }
 }
 
@@ -220,12 +225,12 @@ static void take_outcome(struct engine *engine, struct workflow *workflow,
     for (size_t i = 0; i < outcome->opened_count && !outcome->resumed; i++) {
         struct workflow_wait *wait = workflow_wait_find(workflow, outcome->opened[i]);
         if (wait != NULL)
-            attend(engine, &id, wait, &engine->ready);
+            attend(engine, workflow, wait, &engine->ready);
     }
     if (outcome->resumed)
         attend_all(engine, workflow, &engine->ready);
     if (outcome->deadline_us != 0 && !workflow_state_ended(outcome->to))
-        set_timer(engine, outcome->deadline_us, &id, 0);
+        engine_set_timer(engine, outcome->deadline_us, &id, 0);
     for (size_t i = 0; i < outcome->abandoned_count; i++) {
         struct engine_effect *effect = engine_effect_push(effects, ENGINE_ABANDON);
         effect->id = id;
@@ -274,6 +279,8 @@ bool engine_record(struct engine *engine, struct workflow *workflow, struct work
         engine_remove_live(engine, &effect->id);
     struct workflow_outcome outcome = effect->outcome; /* pushing may move the effects */
     take_outcome(engine, workflow, &outcome, effects);
+    if (outcome.unheld_count > 0)
+        engine_gate_unhold(engine, workflow, &outcome, record->at_us, effects);
     return !effects->items[index].ended;
 }
 
@@ -318,12 +325,7 @@ static bool call_next(struct engine *engine, struct engine_effects *effects)
             workflow == NULL ? NULL : workflow_wait_find(workflow, place.wait);
         if (!engine_waits_to_call(workflow, wait))
             continue;
-        workflow_wait_set_called(workflow, wait, true);
-        engine->in_flight++;
-        struct engine_effect *effect = engine_effect_push(effects, ENGINE_CALL);
-        effect->workflow = workflow;
-        effect->id = place.id;
-        effect->wait = place.wait;
+        engine_make_call(engine, workflow, wait, -1, effects);
         return true;
     }
     return false;
@@ -332,8 +334,10 @@ static bool call_next(struct engine *engine, struct engine_effects *effects)
 /* Fills free slots: calls of running workflows first, then workflows that wait to start. */
 static void dispatch(struct engine *engine, int64_t now_us, struct engine_effects *effects)
 {
+    engine_gate_begin(engine);
     while (engine->in_flight < engine->slots)
-        if (!call_next(engine, effects) && !start_next(engine, now_us, effects))
+        if (!call_next(engine, effects) && !engine_gate_next(engine, now_us, effects) &&
+            !start_next(engine, now_us, effects))
             break;
 }
 
@@ -367,19 +371,22 @@ static void submit(struct engine *engine, const struct engine_event *event,
     BUG_IF(effects->count == 0); /* a new workflow takes its first record */
     if (lives && !at_once) {     /* one that ended at once belongs to the effects */
         engine->pending_count++;
-        queue_push(&engine->pending, &place);
+        engine_queue_push(&engine->pending, &place);
     }
 }
 
-static void load(struct engine *engine, struct workflow *workflow, int64_t now_us)
+static void load(struct engine *engine, const struct engine_event *event,
+                 struct engine_effects *effects)
 {
-    engine_heard(engine, now_us);
+    struct workflow *workflow = event->workflow;
+    engine_heard(engine, event->now_us);
     struct uuid id = workflow_head(workflow)->id;
     engine_add_live(engine, workflow);
     attend_all(engine, workflow, &engine->loaded);
+    engine_gate_restore(engine, workflow, event, effects);
     engine->pending_count += engine_waits_to_start(workflow);
     if (workflow_state(workflow) != WORKFLOW_PENDING)
-        set_timer(engine, workflow_deadline_us(workflow), &id, 0);
+        engine_set_timer(engine, workflow_deadline_us(workflow), &id, 0);
 }
 
 /* The open wait an answer names; NULL after counting it as stale. */
@@ -390,7 +397,7 @@ static struct workflow_wait *find_wait(struct engine *engine, const struct engin
     struct workflow_wait *wait =
         *workflow == NULL ? NULL : workflow_wait_find(*workflow, event->wait);
     bool of_call = event->type == ENGINE_TASK_ENDED || event->type == ENGINE_DELIVERED ||
-                   event->type == ENGINE_AGAIN;
+                   event->type == ENGINE_AGAIN || event->type == ENGINE_PARKED;
     bool fits = wait != NULL && !wait->is_timer && !wait->answered;
     if (fits && of_call)
         fits = wait->called && !wait->delivered && wait->attempt == event->attempt;
@@ -462,6 +469,25 @@ static void task_ended(struct engine *engine, const struct engine_event *event,
     (void)engine_record(engine, workflow, &answer, effects);
 }
 
+/* The call failed because its service is sick: the attempt does not count. */
+static void parked(struct engine *engine, const struct engine_event *event,
+                   struct engine_effects *effects)
+{
+    struct workflow *workflow = NULL;
+    struct workflow_wait *wait = find_wait(engine, event, &workflow, effects);
+    if (wait == NULL)
+        return;
+    if (!engine_gate_park(engine, workflow, wait, event->now_us, effects)) {
+        struct engine_event failed = *event;
+        failed.type = ENGINE_TASK_ENDED;
+        task_ended(engine, &failed, effects);
+        return;
+    }
+    workflow_wait_set_called(workflow, wait, false);
+    engine->in_flight--;
+    engine_gate_queue(engine, workflow, wait, &engine->ready);
+}
+
 static void delivered(struct engine *engine, const struct engine_event *event,
                       struct engine_effects *effects)
 {
@@ -492,7 +518,7 @@ static void again(struct engine *engine, const struct engine_event *event,
     wait->again_us = event->now_us + (event->after_us << wait->again_count);
     if (wait->again_count < AGAIN_DOUBLINGS_MAX)
         wait->again_count++;
-    set_timer(engine, wait->again_us, &event->id, event->wait);
+    engine_set_timer(engine, wait->again_us, &event->id, event->wait);
 }
 
 /* One now and then is enough: after a restart nobody is late before a whole HeartbeatSeconds. */
@@ -551,9 +577,9 @@ static void wait_due(struct engine *engine, struct workflow *workflow, struct wo
         end_wait(engine, workflow, wait, &up, effects);
     } else if (wait->again_us != 0 && wait->again_us <= event->now_us) {
         wait->again_us = 0;
-        queue_push(&engine->ready, &(struct place){id, wait->wait});
+        engine_gate_queue(engine, workflow, wait, &engine->ready);
     } else {
-        set_limit(engine, limit_us, &id, wait); /* a heartbeat came meanwhile */
+        engine_set_limit(engine, &id, wait); /* a heartbeat came meanwhile */
     }
 }
 
@@ -592,7 +618,7 @@ void engine_step(struct engine *engine, const struct engine_event *event,
         submit(engine, event, effects);
         break;
     case ENGINE_LOAD:
-        load(engine, event->workflow, event->now_us);
+        load(engine, event, effects);
         break;
     case ENGINE_TASK_ENDED:
     case ENGINE_TOKEN:
@@ -623,6 +649,11 @@ void engine_step(struct engine *engine, const struct engine_event *event,
         break;
     case ENGINE_RETRY:
         engine_retry(engine, event, effects);
+        break;
+    case ENGINE_PARKED:
+        parked(engine, event, effects);
+        break;
+    case ENGINE_GATE: /* dispatch asks it */
         break;
     }
     dispatch(engine, event->now_us, effects);
@@ -656,7 +687,7 @@ size_t engine_children(struct engine *engine, struct engine_child *children, siz
         children[count].id = place.id;
         children[count].wait = place.wait;
         count++;
-        queue_push(&engine->children, &place);
+        engine_queue_push(&engine->children, &place);
     }
     return count;
 }

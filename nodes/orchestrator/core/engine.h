@@ -19,10 +19,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "orchestrator/core/breaker.h"
 #include "orchestrator/core/explanation.h"
+#include "orchestrator/core/services.h"
 #include "orchestrator/core/workflow.h"
 
 struct engine;
+
+/* How calls that the breaker of their service does not let pass end. */
+#define ENGINE_CIRCUIT_OPEN "Service.CircuitOpen" /* it is open, and the service says fail */
+#define ENGINE_HELD_LIMIT "Service.HeldLimit"     /* held_steps_max steps are held already */
 
 #define BODY_HASH_BYTES 8
 /* How long the engine remembers keys: longer than the time between a reader's look at the database
@@ -47,13 +53,25 @@ enum engine_event_type {
     ENGINE_PAUSE,      /* id */
     ENGINE_RESUME,     /* id */
     ENGINE_RETRY,      /* workflow: a failed one with its records applied */
+    ENGINE_PARKED, /* as ENGINE_TASK_ENDED with an error: the breaker of its service wants it held */
+    ENGINE_GATE,   /* a breaker has changed */
+};
+
+/* What the store kept of a held step: one of `holds` of ENGINE_LOAD. */
+struct engine_hold {
+    struct uuid id;
+    uint32_t wait;
+    int64_t held_us; /* 0: it was released */
+    int64_t excluded_us;
 };
 
 struct engine_event {
     enum engine_event_type type;
     int64_t now_us;
     struct workflow *workflow; /* taken */
-    const char *key;           /* idempotency key, or NULL */
+    const struct engine_hold *holds;
+    size_t holds_count;
+    const char *key; /* idempotency key, or NULL */
     const char *signal;
     int64_t after_us;
     uint8_t body_hash[BODY_HASH_BYTES];
@@ -69,7 +87,8 @@ struct engine_event {
 
 enum engine_effect_type {
     ENGINE_RECORDED,  /* write: workflow, record, outcome, seq; is_new, ended */
-    ENGINE_CALL,      /* make the call of workflow's open wait, after the commit */
+    ENGINE_CALL,      /* make the call of workflow's open wait, after the commit; service, era. A
+                         wait with a refusal: let it end with that error instead */
     ENGINE_ABANDON,   /* stop the call of (id, wait) */
     ENGINE_DUPLICATE, /* answer of ENGINE_SUBMIT: id has the key; same_body. Of ENGINE_SIGNAL: the
                          signal with this key is recorded already, same_body: and it said the same */
@@ -81,6 +100,8 @@ enum engine_effect_type {
     ENGINE_FULL,    /* answer of ENGINE_SIGNAL: no more are kept */
     ENGINE_ORPHAN, /* the wait (parent, wait) no longer waits for the end of the workflow `id`, which
                          is to be cancelled if it was started by that wait */
+    ENGINE_HELD, /* write: workflow's open wait is held, or released again: its fields say which */
+    ENGINE_UNHELD, /* write: the closed wait (id, wait) is no longer held; at_us, excluded_us */
 };
 
 struct engine_effect {
@@ -97,6 +118,10 @@ struct engine_effect {
     bool same_body;
     uint32_t wait;
     struct uuid parent;
+    int service; /* -1: none that is asked */
+    uint32_t era;
+    int16_t shard;
+    int64_t at_us, excluded_us;
 };
 
 struct engine_effects {
@@ -107,8 +132,19 @@ struct engine_effects {
 void engine_effects_clear(struct engine_effects *effects);
 void engine_effects_fini(struct engine_effects *effects);
 
+/* Who lets calls to services pass. `context` and `services` are lent. */
+struct engine_gate {
+    void *context;
+    const struct services *services;
+    struct breaker_answer (*ask)(void *context, int service, int64_t now_us);
+    bool (*park)(void *context, int service); /* false: as many as may be are held */
+    void (*unpark)(void *context, int service, size_t count); /* they are held no longer */
+};
+
 /* slots: calls in flight at most. */
 struct engine *engine_new(int64_t slots) MUST_USE;
+/* Before the first event; without it every call may be made. */
+void engine_set_gate(struct engine *engine, const struct engine_gate *gate);
 void engine_free(struct engine *engine); /* with all its workflows */
 void engine_lane_open(struct engine *engine, int16_t shard, int64_t next_seq);
 int64_t engine_lane_next(const struct engine *engine, int16_t shard);

@@ -64,7 +64,8 @@ void engine_pause(struct engine *engine, const struct engine_event *event,
     struct workflow_record told = {.kind = pauses ? RECORD_PAUSED : RECORD_RESUMED,
                                    .at_us = event->now_us};
     if (workflow != NULL && workflow_paused(workflow) != pauses) {
-        (void)engine_record(engine, workflow, &told, effects);
+        if (engine_record(engine, workflow, &told, effects) && pauses)
+            engine_gate_pause(engine, workflow, told.at_us, effects);
         return;
     }
     struct engine_effect *effect =

@@ -42,7 +42,8 @@ static int64_t calls_ahead(struct engine *engine, const struct place *own)
     return ready + (all_loaded < ready ? all_loaded : ready);
 }
 
-static void add_places(struct engine *engine, struct explanation *explanation)
+static void add_places(struct engine *engine, struct workflow *workflow,
+                       struct explanation *explanation)
 {
     struct place own = {.id = explanation->id};
     if (explanation->state == WORKFLOW_PENDING && explanation->paused_us == 0)
@@ -50,7 +51,10 @@ static void add_places(struct engine *engine, struct explanation *explanation)
     for (size_t i = 0; i < explanation->waits_count; i++) {
         struct explanation_wait *wait = &explanation->waits[i];
         own.wait = wait->number;
-        if (wait->cause == EXPLANATION_SLOT)
+        if (wait->cause != EXPLANATION_SLOT)
+            continue;
+        wait->ahead = engine_gate_ahead(engine, workflow, workflow_wait_find(workflow, own.wait));
+        if (wait->ahead < 0)
             wait->ahead = calls_ahead(engine, &own);
     }
 }
@@ -77,6 +81,6 @@ struct explanation *engine_explain(struct engine *engine, const struct uuid *id,
     explanation->slots = engine->slots;
     explanation->calls = engine->in_flight;
     explanation_add_waits(explanation, workflow, services, engine->heard_us);
-    add_places(engine, explanation);
+    add_places(engine, workflow, explanation);
     return explanation;
 }

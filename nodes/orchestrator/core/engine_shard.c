@@ -24,6 +24,7 @@ size_t engine_shard_close(struct engine *engine, int16_t shard)
             continue;
         engine->in_flight -= workflow_calls(workflow);
         engine->pending_count -= engine_waits_to_start(workflow);
+        engine_gate_forget(engine, workflow);
         engine_remove_live(engine, &live->id);
         workflow_free(workflow);
         closed++;

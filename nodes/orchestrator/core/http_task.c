@@ -75,6 +75,15 @@ static bool leaves_base(const char *path)
     return false;
 }
 
+int http_task_service(const struct json *parameters, const struct services *services)
+{
+    const char *service = json_string_value(json_get(parameters, "Service"), NULL);
+    const char *endpoint = json_string_value(json_get(parameters, "ApiEndpoint"), NULL);
+    return service != NULL    ? services_index(services, service)
+           : endpoint != NULL ? services_index_of_url(services, endpoint)
+                              : -1;
+}
+
 static bool build_url(struct http_task_request *request, const struct json *parameters,
                       const struct services *services, struct http_task_failure *failure)
 {
@@ -84,8 +93,7 @@ static bool build_url(struct http_task_request *request, const struct json *para
     if (service == NULL && endpoint == NULL)
         return http_task_fail(failure, HTTP_TASK_BAD_PARAMETERS,
                               "Parameters need Service or ApiEndpoint");
-    request->service = service != NULL ? services_index(services, service)
-                                       : services_index_of_url(services, endpoint);
+    request->service = http_task_service(parameters, services);
     if (request->service < 0)
         return http_task_fail(failure, "States.Permissions",
                               "%s is not a service of contracts/services.yaml",

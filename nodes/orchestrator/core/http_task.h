@@ -50,6 +50,8 @@ bool http_task_fail(struct http_task_failure *failure, const char *error, const 
 bool http_task_build(struct http_task_request *request, const struct json *parameters,
                      const struct services *services, const struct http_task_identity *identity,
                      struct http_task_failure *failure) MUST_USE;
+/* The service that such parameters name; -1: none of the table. */
+int http_task_service(const struct json *parameters, const struct services *services);
 void http_task_request_fini(struct http_task_request *request);
 
 struct http_task_response {

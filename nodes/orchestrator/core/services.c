@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "orchestrator/core/services.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/limits.h"
 #include "core/contract.h"
+#include "orchestrator/core/breaker.h"
 
 #define TIMEOUT_MS_MAX 86400000
+#define WEIGHT_MAX 1000
 
 struct reading {
     const struct source_map *map;
@@ -17,23 +20,102 @@ struct reading {
     void *context;
 };
 
-static const char *const members[] = {"base_url_variable", "base_url",  "timeout_ms",
-                                      "api_key_variable",  "when_open", NULL};
+/* Members that are whole numbers; 0 stands for "none" only where it is the usual value or the least. */
+static const struct number {
+    const char *name;
+    size_t offset;
+    int64_t min, max, usual;
+} numbers[] = {
+    {"timeout_ms", offsetof(struct service, timeout_ms), 1, TIMEOUT_MS_MAX, 0},
+    {"failure_rate_threshold", offsetof(struct service, failure_rate_threshold), 1, 100, 50},
+    {"slow_call_rate_threshold", offsetof(struct service, slow_call_rate_threshold), 1, 100, 100},
+    {"slow_call_duration_threshold_ms", offsetof(struct service, slow_call_ms), 1, TIMEOUT_MS_MAX,
+     60000},
+    {"minimum_number_of_calls", offsetof(struct service, minimum_calls), 1, BREAKER_WINDOW_MAX, 20},
+    {"sliding_window_size", offsetof(struct service, window_calls), 1, BREAKER_WINDOW_MAX, 50},
+    {"wait_duration_in_open_state_ms", offsetof(struct service, open_ms), 1, TIMEOUT_MS_MAX, 10000},
+    {"release_interval_ms", offsetof(struct service, round_ms), 0, 60000, 250},
+    {"max_concurrent_calls", offsetof(struct service, concurrency), 0, 100000, 0},
+    {"rate_limit_per_second", offsetof(struct service, rate_per_second), 0, 1000000, 0},
+    {"held_steps_max", offsetof(struct service, held_max), 0, 10000000, SERVICE_HELD_MAX},
+};
+#define NUMBERS (sizeof numbers / sizeof *numbers)
+
+static const char *const members[] = {
+    "base_url_variable",           "base_url", "api_key_variable", "when_open", "namespace_weights",
+    "hold_counts_toward_deadline", NULL};
+
+static bool is_member(const char *name)
+{
+    for (int m = 0; members[m] != NULL; m++)
+        if (strcmp(members[m], name) == 0)
+            return true;
+    for (size_t n = 0; n < NUMBERS; n++)
+        if (strcmp(numbers[n].name, name) == 0)
+            return true;
+    return false;
+}
 
 static void check_members(const struct reading *reading, const struct json *entry,
                           const char *pointer)
 {
+    struct buffer known = {0};
+    for (int m = 0; members[m] != NULL; m++)
+        buffer_append_format(&known, "%s, ", members[m]);
+    for (size_t n = 0; n < NUMBERS; n++)
+        buffer_append_format(&known, "%s%s", n == 0 ? "" : ", ", numbers[n].name);
     for (size_t i = 0; i < json_size(entry); i++) {
         const char *name = json_name_at(entry, i, NULL);
-        bool known = false;
-        for (int m = 0; members[m] != NULL; m++)
-            known = known || strcmp(members[m], name) == 0;
-        if (!known)
-            finding_add(
-                reading->findings, FINDING_ERROR, reading->map, pointer, "SERVICE_UNKNOWN_FIELD",
-                "field %s is not known here; known are base_url_variable, base_url, timeout_ms, "
-                "api_key_variable, when_open",
-                name);
+        if (!is_member(name))
+            finding_add(reading->findings, FINDING_ERROR, reading->map, pointer,
+                        "SERVICE_UNKNOWN_FIELD", "field %s is not known here; known are %s", name,
+                        buffer_text(&known));
+    }
+    buffer_fini(&known);
+}
+
+static void read_numbers(const struct reading *reading, struct service *service,
+                         const struct json *entry, const char *pointer)
+{
+    for (size_t n = 0; n < NUMBERS; n++) {
+        const struct number *number = &numbers[n];
+        const struct json *member = json_get(entry, number->name);
+        int64_t value = member == NULL ? number->usual : json_int_value(member);
+        if (member != NULL && (!json_is_int(member) || value < number->min || value > number->max))
+            finding_add(reading->findings, FINDING_ERROR, reading->map, pointer,
+                        strcmp(number->name, "timeout_ms") == 0 ? "SERVICE_TIMEOUT"
+                                                                : "SERVICE_NUMBER",
+                        "%s must be a whole number from %lld to %lld", number->name,
+                        (long long)number->min, (long long)number->max);
+        memcpy((char *)service + number->offset, &value, sizeof value);
+    }
+    if (service->minimum_calls > service->window_calls)
+        finding_add(reading->findings, FINDING_ERROR, reading->map, pointer, "SERVICE_NUMBER",
+                    "minimum_number_of_calls (%lld) must not be larger than sliding_window_size "
+                    "(%lld)",
+                    (long long)service->minimum_calls, (long long)service->window_calls);
+}
+
+static void read_weights(const struct reading *reading, struct service *service,
+                         const struct json *weights, const char *pointer)
+{
+    size_t count = json_size(weights);
+    if (weights != NULL && json_type_of(weights) != JSON_OBJECT)
+        finding_add(reading->findings, FINDING_ERROR, reading->map, pointer, "SERVICE_WEIGHTS",
+                    "namespace_weights must be an object: a weight for each namespace");
+    if (json_type_of(weights) != JSON_OBJECT || count == 0)
+        return;
+    service->weights = must_calloc(count, sizeof *service->weights);
+    for (size_t i = 0; i < count; i++) {
+        const struct json *weight = json_member_at(weights, i);
+        const char *namespace = json_name_at(weights, i, NULL);
+        int64_t value = json_int_value(weight);
+        if (!json_is_int(weight) || value < 1 || value > WEIGHT_MAX)
+            finding_add(reading->findings, FINDING_ERROR, reading->map, pointer, "SERVICE_WEIGHTS",
+                        "the weight of %s must be a whole number from 1 to %d", namespace,
+                        WEIGHT_MAX);
+        service->weights[service->weights_count++] =
+            (struct service_weight){must_strdup(namespace), value};
     }
 }
 
@@ -75,12 +157,13 @@ static void read_service(const struct reading *reading, struct service *service,
     const char *key_variable = json_string_value(json_get(entry, "api_key_variable"), NULL);
     const char *key = key_variable == NULL ? NULL : reading->lookup(key_variable, reading->context);
     service->api_key = key == NULL || *key == '\0' ? NULL : must_strdup(key);
-    const struct json *timeout = json_get(entry, "timeout_ms");
-    service->timeout_ms = json_int_value(timeout);
-    if (timeout != NULL &&
-        (!json_is_int(timeout) || service->timeout_ms < 1 || service->timeout_ms > TIMEOUT_MS_MAX))
-        finding_add(reading->findings, FINDING_ERROR, reading->map, pointer, "SERVICE_TIMEOUT",
-                    "timeout_ms must be a whole number from 1 to %d", TIMEOUT_MS_MAX);
+    read_numbers(reading, service, entry, pointer);
+    read_weights(reading, service, json_get(entry, "namespace_weights"), pointer);
+    const struct json *counts = json_get(entry, "hold_counts_toward_deadline");
+    service->hold_counts = json_type_of(counts) == JSON_TRUE;
+    if (counts != NULL && !service->hold_counts && json_type_of(counts) != JSON_FALSE)
+        finding_add(reading->findings, FINDING_ERROR, reading->map, pointer, "SERVICE_HOLD_COUNTS",
+                    "hold_counts_toward_deadline must be true or false");
     const struct json *choice = json_get(entry, "when_open");
     const char *when_open =
         choice == NULL ? "hold" : json_string_or(choice, json_type_name(choice));
@@ -127,9 +210,20 @@ void services_free(struct services *services)
         free(services->items[i].name);
         free(services->items[i].base_url);
         free(services->items[i].api_key);
+        for (int w = 0; w < services->items[i].weights_count; w++)
+            free(services->items[i].weights[w].namespace);
+        free(services->items[i].weights);
     }
     free(services->items);
     free(services);
+}
+
+int64_t service_weight(const struct service *service, const char *namespace)
+{
+    for (int i = 0; i < service->weights_count; i++)
+        if (strcmp(service->weights[i].namespace, namespace) == 0)
+            return service->weights[i].weight;
+    return 1;
 }
 
 int services_index(const struct services *services, const char *name)

@@ -33,7 +33,7 @@ void workflow_outcome_clear(struct workflow_outcome *outcome)
     free(outcome->state_path);
     outcome->state_path = NULL;
     outcome->events_count = outcome->events_numbered = outcome->opened_count = 0;
-    outcome->abandoned_count = outcome->children_count = 0;
+    outcome->abandoned_count = outcome->children_count = outcome->unheld_count = 0;
     outcome->deadline_us = 0;
     outcome->resumed = false;
     outcome->from = outcome->to = WORKFLOW_NONE;
@@ -46,6 +46,7 @@ void workflow_outcome_fini(struct workflow_outcome *outcome)
     free(outcome->opened);
     free(outcome->abandoned);
     free(outcome->children);
+    free(outcome->unheld);
     *outcome = (struct workflow_outcome){0};
 }
 
@@ -276,7 +277,7 @@ static enum error_code feed(struct workflow *workflow, const struct asl_event *e
         event->wait == 0 ? NULL : workflow_wait_find(workflow, event->wait);
     if (answered != NULL && event->wait == record->wait)
         set_text(&outcome->state_path, answered->state_path);
-    workflow_wait_close(workflow, answered);
+    workflow_wait_close(workflow, answered, outcome);
     for (size_t i = 0; i < effects.count; i++) {
         take_effect(workflow, &effects.items[i], record, outcome);
         if (effects.items[i].type == ASL_STATE_CAUGHT)

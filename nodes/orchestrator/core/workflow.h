@@ -112,6 +112,13 @@ struct workflow_wait {
     int64_t again_us;     /* the engine's: when a call that was not taken is made again, or 0 */
     uint8_t again_count;  /* the engine's: how often the call was not taken */
     int64_t limit_us;     /* the engine's: when its timer comes up, or 0 */
+    int guard;            /* the engine's: 1 + the service whose breaker its call asks; 0: none */
+    uint32_t era;         /* the engine's: of that breaker when it let the call pass */
+    const char *refusal;  /* the engine's: the error that its call ends with, unmade; or NULL */
+    int64_t held_us;      /* since when its breaker holds it; 0: it does not */
+    int64_t released_us;  /* when it was released last, or 0 */
+    int64_t excluded_us;  /* by which its releases moved the deadline of the workflow */
+    bool hold_counts;     /* held time counts toward time limits */
     bool watched;         /* the engine's: the end of its child is asked for */
     bool started;         /* the engine's: child started, before its call was answered */
     struct uuid child;
@@ -140,6 +147,12 @@ struct workflow_child {
     uint32_t wait;
 };
 
+/* A held wait that was closed, and the service that it was held for. */
+struct workflow_unheld {
+    uint32_t wait;
+    int service;
+};
+
 struct workflow_published {
     const char *type; /* of the contract, or own_type */
     char *own_type;   /* of an event that a Task publishes, else NULL */
@@ -157,6 +170,8 @@ struct workflow_outcome {
     size_t abandoned_count, abandoned_capacity;
     struct workflow_child *children; /* started workflows whose end nobody waits for any more */
     size_t children_count, children_capacity;
+    struct workflow_unheld *unheld;
+    size_t unheld_count, unheld_capacity;
     bool silent;            /* set by the caller, kept by clear: events are not wanted */
     size_t events_numbered; /* like events_count, silent or not */
     char *state_path;       /* of the wait that the record answered, or NULL */
@@ -218,6 +233,20 @@ void workflow_wait_key(const struct workflow *workflow, const struct workflow_wa
                        struct buffer *key);
 void workflow_wait_token(const struct workflow *workflow, uint32_t wait,
                          char token[TASK_TOKEN_BYTES_MAX]);
+
+/* -- held steps (workflow_hold.c) -- */
+/* `counts`: toward time limits; else those of the wait and of the workflow stand still. */
+void workflow_hold(struct workflow *workflow, struct workflow_wait *wait, int64_t since_us,
+                   bool counts);
+/* Both give by how much the deadline moved. */
+int64_t workflow_release(struct workflow *workflow, struct workflow_wait *wait, int64_t now_us);
+int64_t workflow_hold_settle(struct workflow *workflow,
+                             int64_t now_us); /* held waits were closed */
+/* After the records were applied: what an earlier hold moved. The wait may be closed: NULL. */
+void workflow_hold_restore(struct workflow *workflow, struct workflow_wait *wait,
+                           int64_t excluded_us);
+bool workflow_stands_still(const struct workflow *workflow); /* its deadline does not come nearer */
+bool workflow_was_held(const struct workflow *workflow);     /* a step of it, at some time */
 
 /* -- signals -- */
 bool workflow_signal_known(const struct workflow *workflow, const char *key); /* of one recorded */

@@ -6,6 +6,7 @@
  *     workflow_local.c   tasks that need no call: events to publish, signals
  *     workflow_weight.c  what it holds in memory
  *     workflow_pause.c   while it is paused
+ *     workflow_hold.c    while steps of it are held
  */
 #ifndef ORCHESTRATOR_CORE_WORKFLOW_INTERNAL_H
 #define ORCHESTRATOR_CORE_WORKFLOW_INTERNAL_H
@@ -44,6 +45,12 @@ struct workflow_pause {
     size_t held_count, held_capacity;
 };
 
+struct workflow_hold {
+    int standing;     /* held waits because of which the deadline stands still */
+    int64_t since_us; /* since when; 0: it does not */
+    bool ever;
+};
+
 struct workflow {
     const struct contract *contract;
     const struct workflow_environment *environment;
@@ -59,6 +66,7 @@ struct workflow {
     struct signals signals;
     struct workflow_weight weight;
     struct workflow_pause pause;
+    struct workflow_hold hold;
     int32_t records;
     uint32_t steps_completed;
     int64_t timeout_ms;
@@ -71,7 +79,8 @@ struct workflow {
 /* workflow_wait.c */
 struct workflow_wait *workflow_wait_open(struct workflow *workflow, const struct asl_effect *effect,
                                          int64_t now_us);
-void workflow_wait_close(struct workflow *workflow, struct workflow_wait *wait);
+void workflow_wait_close(struct workflow *workflow, struct workflow_wait *wait,
+                         struct workflow_outcome *outcome);
 /* Nobody waits for it any more: its call or its child is told so. */
 void workflow_wait_abandon(struct workflow *workflow, struct workflow_wait *wait,
                            struct workflow_outcome *outcome);
@@ -97,6 +106,11 @@ enum error_code workflow_pause_hold(struct workflow *workflow, const struct work
 void workflow_pause_end(struct workflow *workflow, const struct workflow_record *record,
                         struct workflow_outcome *outcome);
 void workflow_pause_fini(struct workflow *workflow);
+
+/* workflow_hold.c */
+/* A wait is closed, held or not. */
+void workflow_hold_close(struct workflow *workflow, const struct workflow_wait *wait,
+                         struct workflow_outcome *outcome);
 
 /* workflow_weight.c */
 /* After a record that was applied; with what the kept signals weighed before. */

@@ -98,7 +98,8 @@ int64_t workflow_wait_limit_us(const struct workflow_wait *wait, int64_t heard_u
     int64_t beat_us = wait->heartbeat_us > heard_us ? wait->heartbeat_us : heard_us;
     if (wait->beat_us > beat_us)
         beat_us = wait->beat_us;
-    if (!workflow_wait_outlasts_call(wait))
+    bool stands_still = wait->held_us != 0 && !wait->hold_counts;
+    if (!workflow_wait_outlasts_call(wait) || stands_still)
         return limit_us;
     if (wait->timeout_ms > 0) {
         limit_us = wait->opened_us + wait->timeout_ms * 1000;
@@ -178,10 +179,12 @@ static void free_texts(struct workflow_wait *wait)
     }
 }
 
-void workflow_wait_close(struct workflow *workflow, struct workflow_wait *wait)
+void workflow_wait_close(struct workflow *workflow, struct workflow_wait *wait,
+                         struct workflow_outcome *outcome)
 {
     if (wait == NULL)
         return;
+    workflow_hold_close(workflow, wait, outcome);
     if (!wait->delivered)
         workflow_wait_set_called(workflow, wait, false);
     workflow->weight.delivered_bytes -= wait->delivery_bytes;
@@ -227,7 +230,7 @@ void workflow_wait_abandon(struct workflow *workflow, struct workflow_wait *wait
                              &outcome->abandoned_capacity, wait->wait);
     if (!wait->answered && workflow_wait_child(wait, &child.id))
         push_child(outcome, &child);
-    workflow_wait_close(workflow, wait);
+    workflow_wait_close(workflow, wait, outcome);
 }
 
 void workflow_waits_free(struct workflow *workflow)
