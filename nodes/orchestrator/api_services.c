@@ -4,7 +4,6 @@
 
 #include "orchestrator/api.h"
 #include "orchestrator/breakers.h"
-#include "orchestrator/schema.h"
 
 /* Steps held by all instances. */
 struct held {
@@ -20,7 +19,7 @@ static enum error_code read_held(struct orchestrator *orchestrator, struct held 
     const struct services *services = registry_services(orchestrator->registry);
     struct postgres *postgres;
     struct postgres_rows *rows = NULL;
-    if (!schema_at_least(orchestrator, SCHEMA_WITH_BREAKERS))
+    if (!breakers_keep_holds(orchestrator))
         return ERR_OK; /* what is held is not written down */
     enum error_code code = postgres_pool_get(orchestrator->pool, &postgres, error);
     if (code != ERR_OK)
@@ -56,7 +55,7 @@ static struct json *service_json(struct orchestrator *orchestrator, int index,
     struct json *object = json_object(), *here = json_object();
     struct breakers_status status;
     breakers_status(orchestrator->breakers, index, &status);
-    bool shared = schema_at_least(orchestrator, SCHEMA_WITH_BREAKERS);
+    bool shared = breakers_keep_holds(orchestrator);
     json_object_set(object, "name", json_text(service->name));
     json_object_set(object, "state", json_text(states[status.state]));
     json_object_set(object, "by_hand", json_bool(status.by_hand));

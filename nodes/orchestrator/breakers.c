@@ -55,6 +55,11 @@ static bool is_shared(const struct breakers *breakers)
     return schema_at_least(breakers->orchestrator, SCHEMA_WITH_BREAKERS);
 }
 
+bool breakers_keep_holds(const struct orchestrator *orchestrator)
+{
+    return orchestrator->breakers != NULL && is_shared(orchestrator->breakers);
+}
+
 static void wake_workers(struct breakers *breakers, uint64_t workers)
 {
     for (int i = 0; i < breakers->orchestrator->workers_count; i++)

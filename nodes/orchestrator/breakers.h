@@ -25,9 +25,12 @@ void breakers_start(struct breakers *breakers); /* once the workers are there */
 void breakers_stop(struct breakers *breakers);  /* before the workers are freed */
 void breakers_free(struct breakers *breakers);
 
+/* What is held is written down. */
+bool breakers_keep_holds(const struct orchestrator *orchestrator);
+
 /* -- of the workers -- */
 
-/* What a worker asks its gate by; it is lent. */
+/* What a worker asks its gate by; it is lent. Without breakers there is no gate. */
 struct breakers_view {
     struct breakers *breakers;
     int worker;

@@ -7,7 +7,6 @@
 #include "io/clock.h"
 #include "io/crash_point.h"
 #include "io/log.h"
-#include "orchestrator/schema.h"
 #include "orchestrator/worker_internal.h"
 
 #define RELOAD_US INT64_C(50000) /* before shards are loaded anew; doubles each time in a row */
@@ -143,16 +142,11 @@ static void push_end(struct batch *batch, const struct workflow *workflow)
                            workflow_completed_us(workflow) - workflow_head(workflow)->created_us};
 }
 
-static bool writes_holds(const struct worker *worker)
-{
-    return schema_at_least(worker->orchestrator, SCHEMA_WITH_BREAKERS);
-}
-
 /* On an older schema a held step is one only in memory. */
 static void take_hold(struct worker *worker, const struct engine_effect *effect)
 {
     const struct services *services = registry_services(worker->orchestrator->registry);
-    if (!writes_holds(worker))
+    if (!breakers_keep_holds(worker->orchestrator))
         return;
     bool held = effect->type == ENGINE_HELD;
     int16_t shard = held ? workflow_head(effect->workflow)->shard : effect->shard;
@@ -187,7 +181,8 @@ static void take_recorded(struct worker *worker, const struct engine_effect *eff
         bool cancel = ticket->question == TICKET_CANCEL;
         describe(push_reply(batch, ticket, cancel ? TICKET_ENDED : TICKET_ACCEPTED), effect);
     }
-    if (effect->ended && workflow_was_held(effect->workflow) && writes_holds(worker))
+    if (effect->ended && workflow_was_held(effect->workflow) &&
+        breakers_keep_holds(worker->orchestrator))
         store_holds_end(store_batch_holds(batch->store), &effect->id);
     if (effect->ended) {
         move_watchers(worker, effect);

@@ -12,7 +12,6 @@
 #include "io/clock.h"
 #include "io/crash_point.h"
 #include "io/log.h"
-#include "orchestrator/schema.h"
 #include "orchestrator/worker_internal.h"
 
 #define RETRY_LOAD_US 100000
@@ -144,7 +143,7 @@ static bool open_shards(struct worker *worker, const struct worker_lane *given, 
     for (int i = 0; i < count; i++)
         shards[i] = lanes[i].shard;
     CRASH_POINT("before_load");
-    if (code == ERR_OK && schema_at_least(worker->orchestrator, SCHEMA_WITH_BREAKERS))
+    if (code == ERR_OK && breakers_keep_holds(worker->orchestrator))
         code = store_holds_read(worker->postgres, shards, count, &worker->holds,
                                 &worker->holds_count, &error);
     if (code == ERR_OK)

@@ -4,7 +4,7 @@
 
 #include "base/instant.h"
 #include "orchestrator/api.h"
-#include "orchestrator/schema.h"
+#include "orchestrator/breakers.h"
 
 static void set_text(struct json *object, const char *name, const char *text)
 {
@@ -202,7 +202,7 @@ enum error_code workflow_view_read(struct orchestrator *orchestrator, const stru
             error_set_field(error, ERR_NOT_FOUND, "workflow_id", "there is no workflow %s", text);
     if (code == ERR_OK && with_steps)
         code = postgres_query(postgres, sql_events, &value, 1, &events, error);
-    if (code == ERR_OK && with_steps && schema_at_least(orchestrator, SCHEMA_WITH_BREAKERS))
+    if (code == ERR_OK && with_steps && breakers_keep_holds(orchestrator))
         code = postgres_query(postgres, sql_held, &value, 1, &held, error);
     postgres_pool_put(orchestrator->pool, postgres);
     if (code == ERR_OK) {

@@ -136,7 +136,8 @@ def served(bridge):
 
 def fill(path: str, workflow_id: str) -> str:
     for name, value in (
-        ("workflow_id", workflow_id), ("name", "metadata_stamping"), ("version", "1.0.0")
+        ("workflow_id", workflow_id), ("name", "metadata_stamping"), ("version", "1.0.0"),
+        ("service", "onextree"),
     ):
         path = path.replace("{" + name + "}", value)
     return path
