@@ -125,7 +125,7 @@ static void add_held(struct json *steps, const struct postgres_rows *rows)
         set_instant(step, "ended_at", 0);
         json_object_set(step, "error", json_null());
         view_set_column(step, "service", rows, i, 1);
-        set_instant_column(step, "held_since", rows, i, 3);
+        view_set_instant_column(step, "held_since", rows, i, 3);
         json_array_append(steps, step);
     }
 }
