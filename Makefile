@@ -174,6 +174,9 @@ prove: ## kill everything for MINUTES=1, then audit (SEED=7 BROKER=kafka)
 	@$(MAKE) --no-print-directory MODE=release build
 	@$(MAKE) --no-print-directory MODE=prove $(addprefix build/prove/,bridge-orchestrator bridge-reducer)
 	@env MODE=release PYTHONDONTWRITEBYTECODE=1 MINUTES=$(MINUTES) SEED=$(SEED) BROKER=$(BROKER) $(PYTHON) tests/prove/prove.py
+.PHONY: prove-mutants
+prove-mutants: prove ## take one protection away at a time: prove must notice (MUTANTS="epoch key" for some)
+	@env PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/prove/mutants.py $(MUTANTS)
 
 # libFuzzer with ASan and UBSan; what it finds stays in build/fuzz/, what proved useful in tests/fuzz/corpus.
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))

@@ -33,6 +33,7 @@ import harness  # noqa: E402
 import web  # noqa: E402
 from harness import Bridge, Failure, KafkaBroker, Postgres, free_port  # noqa: E402
 
+TREE = pathlib.Path(os.environ.get("PROVE_TREE") or ROOT)  # of nodes and migrations: mutants.py
 NODES = {"orchestrator": "bridge-orchestrator", "reducer": "bridge-reducer"}
 INSTANCES = ("orchestrator", "orchestrator-2", "reducer", "reducer-2")
 COMPANIONS = ("stamping", "onextree")
@@ -42,7 +43,8 @@ EMBEDDED_WORKFLOWS_MAX = 12000  # what the embedded broker keeps on PARTITIONS p
 PARTITIONS = 32
 FAULT_SECONDS_MIN = 30  # what the start took is taken off the time of faults, but for these
 STEP_SECONDS = (0.6, 2.6)  # between two faults: at least 20 a minute
-STOP_SECONDS = (0.2, 4.0)  # a process that is stopped goes on after so long
+STOP_SECONDS = (0.2, 4.0)  # a process that is stopped goes on after so long: past the lease
+STOP_READER_SECONDS = (0.2, 10.0)  # a reducer: past the session of the consumer group
 LABEL_SECONDS = 60  # a crash point that is not reached by then is told
 DRAIN_SECONDS = 240  # at least; a slow machine is no fault
 # What the auditor may find while the last work ends; anything else is a fault at once.
@@ -59,8 +61,8 @@ def labels_of(node: str) -> list[str]:
 
 def program(name: str) -> pathlib.Path:
     """Nodes with crash points, everything else as it ships."""
-    mode = "prove" if name in NODES.values() else "release"
-    path = ROOT / "build" / mode / name
+    is_node = name in NODES.values()
+    path = (TREE / "build" / "prove" if is_node else ROOT / "build" / "release") / name
     if not path.exists():
         raise Failure(f"{path} is not built: use make prove")
     return path
@@ -209,7 +211,9 @@ class Script:
             return
         self.run.fault(f"SIGSTOP {name.partition('-')[0]}")
         self.process(name).send(signal.SIGSTOP)
-        self.frozen[name] = time.monotonic() + self.random.uniform(*STOP_SECONDS)
+        reads = name.startswith("reducer")
+        bounds = STOP_READER_SECONDS if reads else STOP_SECONDS
+        self.frozen[name] = time.monotonic() + self.random.uniform(*bounds)
 
     def thaw(self, name: str) -> None:
         self.frozen.pop(name, None)
@@ -314,6 +318,7 @@ class Run:
             self.postgres.url(),
             {
                 "KAFKA_WORKFLOW_PARTITIONS": str(PARTITIONS),
+                "MIGRATIONS_DIR": str(TREE / "migrations"),
                 "LEASE_MS": "3000",
                 "MAX_WORKFLOW_QUEUE_SIZE": "200",
                 "ORCHESTRATOR_CONCURRENCY": "32",
@@ -378,6 +383,9 @@ class Run:
         self.say(f"quiet: {script.kills} kills, {len(set(script.hit))} crash points hit")
         told = self.drain()
         print(self.bridge.bridgectl(*self.audit_arguments, check=False).stdout)
+        faults = {name: count for name, count in told.items() if name in told["examples"]}
+        if faults:
+            print(f"found: {faults}\n{json.dumps(told['examples'], indent=1)}")
         missed = [label for labels in script.left.values() for label in labels]
         print(f"kills {script.kills}, crash points hit {len(set(script.hit))}, missed {missed}")
         print(f"repeats by status {dict(clients.repeats)}, refused {clients.refused[:3]}")
