@@ -12,20 +12,16 @@
 #define OFFSETS_TIMEOUT_MS 10000
 #define DATABASE_SETTINGS "-c default_transaction_read_only=on"
 
-static void write_sentence(char *text, size_t capacity, const char *format, va_list arguments)
-{
-    vsnprintf(text, capacity, format, arguments);
-    error_trim(text, capacity);
-}
-
 void audit_found(struct audit *audit, enum audit_check check, int64_t count, const char *format,
                  ...)
 {
     struct audit_found *found = &audit->found[check];
     va_list arguments;
     va_start(arguments, format);
-    if (found->count == 0)
-        write_sentence(found->example, sizeof found->example, format, arguments);
+    if (found->count == 0) {
+        vsnprintf(found->example, sizeof found->example, format, arguments);
+        error_trim(found->example, sizeof found->example);
+    }
     va_end(arguments);
     found->count += count;
 }
@@ -35,7 +31,8 @@ void audit_unchecked(struct audit *audit, const char *format, ...)
     char text[ERROR_TEXT_BYTES + AUDIT_EXAMPLE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    write_sentence(text, sizeof text, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
+    error_trim(text, sizeof text);
     va_end(arguments);
     text_list_add(&audit->unchecked, must_strdup(text));
 }
