@@ -37,16 +37,34 @@ static void set_call_times(struct worker *worker, struct explanation *explanatio
     }
 }
 
+static void set_breaker(struct worker *worker, struct explanation_wait *wait)
+{
+    struct breakers_status status;
+    breakers_status(worker->orchestrator->breakers, wait->service, &status);
+    wait->breaker_reason = must_strdup(status.reason);
+    wait->by_hand = status.by_hand;
+    if (status.state == BREAKER_OPEN && !status.by_hand && status.probe_after_us >= 0)
+        wait->next_us = clock_now_us() + status.probe_after_us;
+}
+
+static void set_breakers(struct worker *worker, struct explanation *explanation)
+{
+    for (size_t i = 0; i < explanation->waits_count; i++)
+        if (explanation->waits[i].cause == EXPLANATION_BREAKER)
+            set_breaker(worker, &explanation->waits[i]);
+}
+
 void worker_explain(struct worker *worker, struct ticket *ticket)
 {
     struct explanation *explanation = engine_explain(
         worker->engine, &ticket->id, registry_services(worker->orchestrator->registry));
-    if (explanation != NULL)
-        set_call_times(worker, explanation);
-    else
+    if (explanation == NULL)
         explanation = explain_end(worker, &ticket->id);
-    if (explanation != NULL)
+    if (explanation != NULL) {
+        set_call_times(worker, explanation);
+        set_breakers(worker, explanation);
         explanation->database_down = !worker_database_up(worker);
+    }
     ticket_lock(ticket);
     ticket->explanation = explanation;
     ticket_answer(ticket, explanation == NULL ? TICKET_NOT_LIVE : TICKET_EXPLAINED);

@@ -156,6 +156,12 @@ def test_every_state_says_what_it_waits_for(town, desk):
     check_ends(town)
     assert town.call("POST", f"/api/v1/workflows/{both}/pause").status == 200
     check(explain(town, both), "Paused since ", waiting_for="resume", state="PROCESSING", next="resume")
+    assert town.call("POST", "/api/v1/services/desk/hold").status == 200
+    held = explained(town, submit(town, "errand", path="/now"), "breaker")
+    check(held, "Go is held by the breaker of desk since ", service="desk", next="probe", attempt=1)
+    assert "when somebody releases the service" in held["explanation"], held
+    assert town.call("POST", "/api/v1/services/desk/release").status == 200
+    assert town.wait_workflow(held["workflow_id"])["state"] == "COMPLETED"
     # All slots are taken: one waits for its turn, the next one behind it.
     shut = [submit(town, "errand", path="/shut") for _ in range(SLOTS)]
     for workflow_id in shut:

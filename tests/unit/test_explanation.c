@@ -8,10 +8,11 @@
 
 static void at(int64_t seconds) { now_us = STORY_START_US + seconds * SECOND_US; }
 
+static struct service desk = {.name = (char *)"desk", .base_url = (char *)"http://desk"};
+static const struct services services = {&desk, 1};
+
 static struct explanation *explained(unsigned number)
 {
-    static struct service desk = {.name = (char *)"desk", .base_url = (char *)"http://desk"};
-    static const struct services services = {&desk, 1};
     struct uuid id = story_id(number);
     return engine_explain(engine, &id, &services);
 }
@@ -236,6 +237,59 @@ START_TEST(without_its_database)
 }
 END_TEST
 
+static struct breaker_answer verdict;
+
+static struct breaker_answer ask_gate(void *context, int service, int64_t at_us)
+{
+    (void)context, (void)service, (void)at_us;
+    return verdict;
+}
+
+static bool park(void *context, int service)
+{
+    (void)context, (void)service;
+    return true;
+}
+
+static void unpark(void *context, int service, size_t count)
+{
+    (void)context, (void)service, (void)count;
+}
+
+START_TEST(what_a_breaker_holds)
+{
+    struct engine_gate gate = {
+        .services = &services, .ask = ask_gate, .park = park, .unpark = unpark};
+    verdict = (struct breaker_answer){.verdict = BREAKER_WAIT, .after_us = INT64_MAX};
+    open_engine(call_of_desk, 1);
+    engine_set_gate(engine, &gate);
+    submit(1);
+    check(1, "limit",
+          "A waits for its turn to call desk since " START
+          " (0 s): as many calls as may be made of it are being made, 0 are ahead of it.");
+    verdict.verdict = BREAKER_PARK;
+    submit(2);
+    check(2, "breaker", "A is held by the breaker of desk since " START " (0 s).");
+    struct explanation *explanation = explained(2);
+    struct explanation_wait *wait = &explanation->waits[0];
+    wait->next_us = STORY_START_US + 5 * SECOND_US;
+    wait->attempt = 2;
+    wait->breaker_reason = must_strdup("7 of the last 10 calls failed");
+    at(2);
+    check_sentence(explanation, "breaker",
+                   "A is held by the breaker of desk since " START
+                   " (2 s), before attempt 2, because of: 7 of the last 10 calls failed; the "
+                   "service is probed in 3 s.");
+    wait->by_hand = true;
+    wait->attempt = 1;
+    check_sentence(explanation, "breaker",
+                   "A is held by the breaker of desk since " START
+                   " (2 s), because of: 7 of the last 10 calls failed; it goes on when somebody "
+                   "releases the service.");
+    explanation_free(explanation);
+}
+END_TEST
+
 /* -- those that are not in memory -- */
 
 static struct explanation *stored(enum workflow_state state, enum explanation_cause cause)
@@ -365,6 +419,7 @@ int main(void)
     tcase_add_test(live, a_signal);
     tcase_add_test(live, a_child);
     tcase_add_test(live, without_its_database);
+    tcase_add_test(live, what_a_breaker_holds);
     suite_add_tcase(suite, live);
     tcase_add_test(not_live, those_that_others_have);
     tcase_add_test(not_live, those_that_have_ended);

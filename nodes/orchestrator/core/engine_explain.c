@@ -56,6 +56,8 @@ static void add_places(struct engine *engine, struct workflow *workflow,
         wait->ahead = engine_gate_ahead(engine, workflow, workflow_wait_find(workflow, own.wait));
         if (wait->ahead < 0)
             wait->ahead = calls_ahead(engine, &own);
+        if (wait->service >= 0 && engine->in_flight < engine->slots)
+            wait->cause = EXPLANATION_LIMIT; /* there is a slot: its service has no place */
     }
 }
 

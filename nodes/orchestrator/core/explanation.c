@@ -10,6 +10,7 @@
 
 static const char *const cause_names[EXPLANATION_CAUSES] = {
     [EXPLANATION_START] = "start",       [EXPLANATION_SLOT] = "slot",
+    [EXPLANATION_BREAKER] = "breaker",   [EXPLANATION_LIMIT] = "limit",
     [EXPLANATION_ANSWER] = "answer",     [EXPLANATION_AGAIN] = "call",
     [EXPLANATION_RETRY] = "retry",       [EXPLANATION_TIMER] = "timer",
     [EXPLANATION_TOKEN] = "token",       [EXPLANATION_SIGNAL] = "signal",
@@ -34,6 +35,7 @@ void explanation_free(struct explanation *explanation)
     for (size_t i = 0; i < explanation->waits_count; i++) {
         free(explanation->waits[i].path);
         free(explanation->waits[i].subject);
+        free(explanation->waits[i].breaker_reason);
         free(explanation->waits[i].error);
         free(explanation->waits[i].error_cause);
     }
@@ -61,6 +63,8 @@ static enum explanation_cause cause_of_task(const struct workflow_wait *wait)
                : task->waits_for_token     ? EXPLANATION_TOKEN
                : wait->task->waits_for_end ? EXPLANATION_CHILD
                                            : EXPLANATION_ANSWER;
+    if (wait->held_us != 0)
+        return EXPLANATION_BREAKER;
     if (wait->again_us != 0)
         return EXPLANATION_AGAIN;
     return wait->called ? EXPLANATION_ANSWER : EXPLANATION_SLOT;
@@ -95,7 +99,7 @@ static void set_times(struct explanation_wait *told, const struct workflow_wait 
 {
     const char *error;
     int64_t limit_us = workflow_wait_limit_us(wait, heard_us, &error);
-    told->since_us = wait->opened_us;
+    told->since_us = wait->held_us != 0 ? wait->held_us : wait->opened_us;
     if (wait->is_timer && paused_us != 0)
         told->left_us = wait->due_us > paused_us ? wait->due_us - paused_us : 0;
     else if (wait->is_timer)
@@ -121,6 +125,7 @@ void explanation_add_waits(struct explanation *explanation, struct workflow *wor
                       : wait->is_timer    ? EXPLANATION_TIMER
                                           : cause_of_task(wait);
         told->number = wait->wait;
+        told->service = wait->guard - 1;
         told->path = must_strdup(wait->state_path);
         told->subject = subject_of(wait, services);
         told->attempt = wait->attempt;

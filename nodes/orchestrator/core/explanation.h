@@ -25,6 +25,8 @@ enum explanation_cause {
     EXPLANATION_NOTHING,  /* it has ended */
     EXPLANATION_START,    /* its turn among those that wait to start */
     EXPLANATION_SLOT,     /* a free slot for its call */
+    EXPLANATION_BREAKER,  /* the breaker of its service: it is held */
+    EXPLANATION_LIMIT,    /* a limit on calls of its service */
     EXPLANATION_ANSWER,   /* of a service, or of our own API which starts a workflow */
     EXPLANATION_AGAIN,    /* the call was not taken and is made again */
     EXPLANATION_RETRY,    /* the delay before the next attempt */
@@ -47,9 +49,12 @@ const char *explanation_cause_name(enum explanation_cause cause); /* "answer"; N
 struct explanation_wait {
     enum explanation_cause cause;
     uint32_t number; /* workflow_wait.wait */
+    int service;     /* whose breaker its call asks, by number; -1: none */
     char *path;      /* of the state */
     char
         *subject; /* name of the service or the signal, id of the child; NULL where there is none */
+    char *breaker_reason;      /* why the breaker that holds it is not closed; else NULL */
+    bool by_hand;              /* somebody holds the service */
     char *error, *error_cause; /* of the last attempt, while the next one is delayed; else NULL */
     uint32_t attempt;          /* from 1; while it is delayed, the next one */
     uint32_t retry, retries_max;
@@ -57,7 +62,7 @@ struct explanation_wait {
     int64_t next_us;  /* when it goes on by itself, or 0 */
     int64_t limit_us; /* when it fails if nothing comes, or 0 */
     int64_t left_us;  /* of a timer that a pause has stopped */
-    int64_t ahead;    /* calls that get a slot before it */
+    int64_t ahead;    /* calls that are made before it */
 };
 
 /* Where its state was found. */

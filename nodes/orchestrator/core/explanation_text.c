@@ -84,14 +84,47 @@ static void append_answer(const struct explanation_wait *wait, int64_t now_us, s
         buffer_append_format(out, ", attempt %" PRIu32, wait->attempt);
 }
 
+static void append_ahead(const struct explanation_wait *wait, struct buffer *out)
+{
+    buffer_append_format(out, ", %" PRId64 " %s ahead of it", wait->ahead,
+                         wait->ahead == 1 ? "is" : "are");
+}
+
 static void append_slot(const struct explanation *explanation, const struct explanation_wait *wait,
                         int64_t now_us, struct buffer *out)
 {
     buffer_append_format(out, "%s waits for a free slot", wait->path);
     append_since(out, wait->since_us, now_us);
-    buffer_append_format(
-        out, ": %" PRId64 " of %" PRId64 " calls are being made, %" PRId64 " %s ahead of it",
-        explanation->calls, explanation->slots, wait->ahead, wait->ahead == 1 ? "is" : "are");
+    buffer_append_format(out, ": %" PRId64 " of %" PRId64 " calls are being made",
+                         explanation->calls, explanation->slots);
+    append_ahead(wait, out);
+}
+
+static void append_limit(const struct explanation_wait *wait, int64_t now_us, struct buffer *out)
+{
+    buffer_append_format(out, "%s waits for its turn to call %s", wait->path, wait->subject);
+    append_since(out, wait->since_us, now_us);
+    buffer_append_text(out, ": as many calls as may be made of it are being made");
+    append_ahead(wait, out);
+}
+
+static void append_breaker(const struct explanation_wait *wait, int64_t now_us, struct buffer *out)
+{
+    buffer_append_format(out, "%s is held by the breaker of %s", wait->path, wait->subject);
+    append_since(out, wait->since_us, now_us);
+    if (wait->attempt > 1)
+        buffer_append_format(out, ", before attempt %" PRIu32, wait->attempt);
+    if (wait->breaker_reason != NULL) {
+        char *reason = error_cut(wait->breaker_reason, TOLD_CAUSE_BYTES_MAX);
+        buffer_append_format(out, ", because of: %s", reason);
+        free(reason);
+    }
+    if (wait->by_hand) {
+        buffer_append_text(out, "; it goes on when somebody releases the service");
+    } else if (wait->next_us != 0) {
+        buffer_append_text(out, "; the service is probed");
+        append_in(out, wait->next_us, now_us);
+    }
 }
 
 static void append_delay(const struct explanation *explanation, const struct explanation_wait *wait,
@@ -141,6 +174,12 @@ static void append_wait(const struct explanation *explanation, const struct expl
     switch (wait->cause) {
     case EXPLANATION_SLOT:
         append_slot(explanation, wait, now_us, out);
+        break;
+    case EXPLANATION_BREAKER:
+        append_breaker(wait, now_us, out);
+        break;
+    case EXPLANATION_LIMIT:
+        append_limit(wait, now_us, out);
         break;
     case EXPLANATION_AGAIN:
         buffer_append_format(out, "%s could not start its workflow, which is tried again",
@@ -315,6 +354,7 @@ static const char *next_of(enum explanation_cause cause)
 {
     static const char *const names[EXPLANATION_CAUSES] = {
         [EXPLANATION_START] = "start",   [EXPLANATION_SLOT] = "call",
+        [EXPLANATION_BREAKER] = "probe", [EXPLANATION_LIMIT] = "call",
         [EXPLANATION_ANSWER] = "go_on",  [EXPLANATION_AGAIN] = "call",
         [EXPLANATION_RETRY] = "attempt", [EXPLANATION_TIMER] = "go_on",
         [EXPLANATION_TOKEN] = "go_on",   [EXPLANATION_SIGNAL] = "go_on",
@@ -341,7 +381,8 @@ static void set_wait(struct json *object, const struct explanation_wait *wait)
     bool signal = wait != NULL && wait->cause == EXPLANATION_SIGNAL;
     bool child = wait != NULL && wait->cause == EXPLANATION_CHILD;
     bool retry = wait != NULL && wait->cause == EXPLANATION_RETRY;
-    bool slot = wait != NULL && wait->cause == EXPLANATION_SLOT;
+    bool queued =
+        wait != NULL && (wait->cause == EXPLANATION_SLOT || wait->cause == EXPLANATION_LIMIT);
     if (wait == NULL)
         wait = &none;
     json_object_set(object, "path", json_text(wait->path));
@@ -353,7 +394,8 @@ static void set_wait(struct json *object, const struct explanation_wait *wait)
     json_object_set(object, "max_retries", number(wait->retries_max, retry));
     json_object_set(object, "reason",
                     retry ? error_json(wait->error, wait->error_cause) : json_null());
-    json_object_set(object, "ahead", number(wait->ahead, slot));
+    json_object_set(object, "breaker_reason", json_text(wait->breaker_reason));
+    json_object_set(object, "ahead", number(wait->ahead, queued));
     json_object_set(object, "next_at", instant(wait->next_us));
     json_object_set(object, "fails_at", instant(wait->limit_us));
 }
