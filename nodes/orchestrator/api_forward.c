@@ -181,9 +181,11 @@ static bool ask(struct orchestrator *orchestrator, struct http_request *request,
         return false;
     await(orchestrator, forward, owner, call, deadline_us);
     struct forward_answer answer = {.reached = true};
-    if (forward_wait(orchestrator->forward, call, 0))
+    bool come_back = false; /* the owner's word to the client */
+    if (forward_wait(orchestrator->forward, call, 0)) {
         answer = forward_answer_of(call);
-    bool come_back = strstr(buffer_text(forward_headers_of(call)), "Retry-After:") != NULL;
+        come_back = strstr(buffer_text(forward_headers_of(call)), "Retry-After:") != NULL;
+    }
     struct forward_case of = {.repeats = forward->repeats,
                               .moved = has_moved(orchestrator, forward->shard, owner),
                               .early = api_wait_left_ms(forward) > EARLY_MS && !come_back &&
@@ -268,7 +270,7 @@ static enum api_forwarded find_and_ask(struct orchestrator *orchestrator,
         bool unknown = false;
         owners_of(orchestrator, forward->shard, &owner);
         bool here = owner.ours && !atomic_load(&orchestrator->stopping);
-        if (here && (forward->times_here++ == 0 || waited))
+        if (here && (forward->times_here++ == 0 || waited)) /* a second time not at once */
             return API_FORWARD_HERE;
         if (!here && owner.known && !uuid_equal(&owner.instance, &orchestrator->instance_id) &&
             ask(orchestrator, request, response, forward, &owner, &unknown))
