@@ -40,8 +40,8 @@ MUTANTS = (
         "repeat",
         "the reducer knows a repeat by its lane's number",
         "nodes/reducer/core/reducer.c",
-        "identity.seq <= identity.last_seq",
-        "identity.seq < 0",
+        "if (identity.has_lane && identity.seq <= identity.last_seq) {",
+        "if (identity.has_lane && identity.seq < 0) {",
     ),
     Mutant(
         "save-before-publish",

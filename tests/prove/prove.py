@@ -52,12 +52,23 @@ DRAIN_SECONDS = 240  # at least; a slow machine is no fault
 UNDER_WAY = ("unfinished", "events_waiting", "records_not_counted")
 
 
+# Here a node also stops, with a transaction gathered and not sent, until others own what it had: a zombie.
+ZOMBIES = {"orchestrator": "commit_unsent", "reducer": "flush_unsent"}
+ZOMBIE_SECONDS = {"orchestrator": (3.5, 6.0), "reducer": (7.5, 10.0)}
+STOP = "stop at "
+SKIPS_MAX = 12  # a crash point is passed so often at most before it fires
+
+
+def node_of(name: str) -> str:
+    return name.partition("-")[0]
+
+
 def labels_of(node: str) -> list[str]:
     """The crash points of a node, from its sources."""
     found: list[str] = []
     for path in sorted((ROOT / "nodes" / node).glob("*.c")):
         found += re.findall(r'CRASH_POINT\("([a-z_]+)"\)', path.read_text(encoding="utf-8"))
-    return list(dict.fromkeys(found))
+    return [*dict.fromkeys(found), STOP + ZOMBIES[node]]
 
 
 def program(name: str) -> pathlib.Path:
@@ -145,7 +156,8 @@ class Script:
     def __init__(self, run: "Run"):
         self.run = run
         self.random = random.Random(run.seed)
-        self.left = {node: labels_of(node) for node in NODES}
+        self.labels = {node: labels_of(node) for node in NODES}
+        self.left = {node: list(labels) for node, labels in self.labels.items()}
         self.armed: dict[str, str] = {}  # instance -> label
         self.armed_at: dict[str, float] = {}
         self.patience = ARMED_SECONDS * harness.deadline_factor()
@@ -159,8 +171,13 @@ class Script:
         return self.run.processes()[name]
 
     def launch(self, name: str, label: str | None = None) -> None:
+        self.note_hits()  # of what has just ended
         server = self.run.bridge.servers[name]
-        server.environment["BRIDGE_CRASH_POINT"] = label or ""
+        stops = label is not None and label.startswith(STOP)
+        server.environment["BRIDGE_CRASH_POINT"] = (label or "").removeprefix(STOP)
+        server.environment["BRIDGE_CRASH_STOP"] = "1" if stops else ""
+        server.environment["BRIDGE_CRASH_FILE"] = str(self.run.directory / f"crash-{name}")
+        server.environment["BRIDGE_CRASH_SKIP"] = str(self.skips(label))
         server.launch()
         self.armed.pop(name, None)
         if label:
@@ -172,35 +189,53 @@ class Script:
             if self.process(other).running:
                 self.process(other).stop()
 
+    def skips(self, label: str | None) -> int:
+        """Places that are passed all the time fire later, in the middle of work."""
+        often = ("commit", "replied", "published", "call", "flush", "half", "delivered")
+        if label is None or not label.removeprefix(STOP).startswith(often):
+            return 0
+        return self.random.randrange(SKIPS_MAX)
+
     def next_label(self, name: str) -> str | None:
-        """A crash point that has not fired yet and that no other instance carries."""
-        left = self.left.get(name.partition("-")[0], [])
-        return next((label for label in left if label not in self.armed.values()), None)
+        """A crash point that has not fired yet and that no other instance carries; then any, now and then."""
+        if name not in INSTANCES:
+            return None
+        left = self.left[node_of(name)]
+        if left:
+            return next((label for label in left if label not in self.armed.values()), None)
+        return self.random.choice([None, *self.labels[node_of(name)]])
 
     def pass_over(self, name: str) -> None:
         """Its crash point comes last now; and a slow machine gets more time."""
-        label, labels = self.armed[name], self.left[name.partition("-")[0]]
+        label, labels = self.armed[name], self.left[node_of(name)]
         if label in labels:
             labels.append(labels.pop(labels.index(label)))
             self.patience *= 1.3
         self.kill(name)
 
     def note_hits(self) -> None:
-        path = self.run.crash_file
-        found = path.read_text(encoding="ascii").split() if path.exists() else []
-        for label in found[len(self.hit) :]:
+        for name, label in list(self.armed.items()):
+            path = self.run.directory / f"crash-{name}"
+            if not path.exists():
+                continue
+            path.unlink()
+            del self.armed[name]
             self.hit.append(label)
-            self.kills += 1
-            self.run.fault(f"crash point {label}")
-            for labels in self.left.values():
-                if label in labels:
-                    labels.remove(label)
+            if label in self.left[node_of(name)]:
+                self.left[node_of(name)].remove(label)
+            if label.startswith(STOP):
+                self.run.fault(f"{node_of(name)} stops at {label.removeprefix(STOP)}")
+                seconds = self.random.uniform(*ZOMBIE_SECONDS[node_of(name)])
+                self.frozen[name] = time.monotonic() + seconds
+            else:
+                self.kills += 1
+                self.run.fault(f"crash point {label}")
 
     def start_ended(self) -> None:
         self.note_hits()
         for name in (*INSTANCES, *COMPANIONS):
             if not self.process(name).running:
-                self.launch(name, self.next_label(name) if name in INSTANCES else None)
+                self.launch(name, self.next_label(name))
             elif name in self.armed and time.monotonic() > self.armed_at[name] + self.patience:
                 self.pass_over(name)
         now = time.monotonic()
@@ -211,14 +246,14 @@ class Script:
 
     def kill(self, name: str) -> None:
         self.frozen.pop(name, None)
-        self.run.fault(f"kill -9 {name.partition('-')[0]}")
+        self.run.fault(f"kill -9 {node_of(name)}")
         self.process(name).kill()
         self.kills += 1
 
     def freeze(self, name: str) -> None:
         if name in self.frozen or not self.process(name).running:
             return
-        self.run.fault(f"SIGSTOP {name.partition('-')[0]}")
+        self.run.fault(f"SIGSTOP {node_of(name)}")
         self.process(name).send(signal.SIGSTOP)
         reads = name.startswith("reducer")
         bounds = STOP_READER_SECONDS if reads else STOP_SECONDS
@@ -243,12 +278,13 @@ class Script:
 
     def step(self) -> None:
         kind = self.random.random()
+        instances = [name for name in INSTANCES if name not in self.frozen]
         if kind < 0.04:
             self.kill_postgres()
         elif kind < 0.07 and isinstance(self.run.bridge.broker, KafkaBroker):
             self.kill_kafka()
         elif kind < 0.55:
-            self.kill(self.random.choice(INSTANCES))
+            self.kill(self.random.choice(instances or INSTANCES))
         elif kind < 0.67:
             self.kill(self.random.choice(COMPANIONS))
         else:
@@ -269,14 +305,14 @@ class Script:
                     self.step()
                 next_step = time.monotonic() + self.random.uniform(*STEP_SECONDS)
             time.sleep(0.02)
-        for name in list(self.frozen):
-            self.thaw(name)
 
     def quiet(self) -> None:
         """Everything runs, nothing is armed."""
+        self.note_hits()
+        for name in list(self.frozen):
+            self.thaw(name)
         for name in list(self.armed):
             self.process(name).kill()
-        self.note_hits()
         for name in (*INSTANCES, *COMPANIONS):
             if not self.process(name).running:
                 self.launch(name)
@@ -287,7 +323,6 @@ class Script:
 class Run:
     def __init__(self, directory: pathlib.Path, seed: int, minutes: float, broker: str):
         self.directory, self.seed, self.seconds, self.kind = directory, seed, minutes * 60, broker
-        self.crash_file = directory / "crashes"
         self.began = time.time()
         self.faults = Ledger(directory / "faults.jsonl")
         self.ledger = Ledger(directory / "ledger.jsonl")
@@ -331,7 +366,6 @@ class Run:
                 "LEASE_MS": "3000",
                 "MAX_WORKFLOW_QUEUE_SIZE": "200",
                 "ORCHESTRATOR_CONCURRENCY": "32",
-                "BRIDGE_CRASH_FILE": str(self.crash_file),
             },
         )
         self.bridge.migrate()
@@ -347,7 +381,7 @@ class Run:
         self.bridge.start_stamping()
         self.bridge.start_onextree()
         for name in INSTANCES:
-            make = getattr(self.bridge, f"{name.partition('-')[0]}_server")
+            make = getattr(self.bridge, f"{node_of(name)}_server")
             make(name).start()
 
     def audit(self) -> dict:
