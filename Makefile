@@ -112,12 +112,26 @@ SIM_WRAPPED := read write close poll eventfd eventfd_read eventfd_write epoll_cr
 $(BUILD)/tests/sim/libnode.a: $(filter-out %/main.o,$(call objects,nodes/orchestrator/*.c)) \
   $(patsubst %,$(BUILD)/lib/io/%.o,postgres_value postgres_pool contract_files)
 	@mkdir -p $(@D); rm -f $@; $(AR) rcs $@ $^
-$(BUILD)/tests/sim/sim: $(call objects,tests/sim/*.c) $(BUILD)/tests/sim/libnode.a $(BUILD)/libpure.a $(BUILD)/libblake3.a
-	@echo "  LINK  $@"; $(CC) $(LDFLAGS) -o $@ $^ $(SIM_WRAPPED:%=-Wl,--wrap=%) -lpq $(PURE_LDLIBS)
+SIM_LINK = echo "  LINK  $@"; $(CC) $(LDFLAGS) -o $@ $^ $(SIM_WRAPPED:%=-Wl,--wrap=%) -lpq $(PURE_LDLIBS)
+SIM_LIBRARIES := $(addprefix $(BUILD)/,tests/sim/libnode.a libpure.a libblake3.a)
+$(BUILD)/tests/sim/sim: $(call objects,tests/sim/*.c) $(SIM_LIBRARIES)
+	@$(SIM_LINK)
+# One suite for the twin of the database and for PostgreSQL.
+$(BUILD)/tests/conform/twin: $(call objects,tests/conform/twin.c tests/conform/conform.c) \
+  $(filter-out %/main.o,$(call objects,tests/sim/*.c)) $(SIM_LIBRARIES)
+	@$(SIM_LINK)
+$(BUILD)/tests/conform/real: $(call objects,tests/conform/real.c tests/conform/conform.c) $(BUILD)/tests/sim/libnode.a \
+  $(BUILD)/libio.a $(BUILD)/libpure.a $(BUILD)/libblake3.a
+	@echo "  LINK  $@"; $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 .PHONY: sim test-sim
 sim: $(BUILD)/tests/sim/sim ## faults of all kinds on a virtual clock (SEEDS=1000, or SEED=7 for one)
 	@$< $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) $(SIM_ARGS)
-test-sim: $(BUILD)/tests/sim/sim ## 500 seeds of the simulation
+.PHONY: mutation
+mutation: $(BUILD)/tests/sim/sim $(BUILD)/tests/conform/twin ## one protection at a time is removed from a copy: is it noticed? (ONLY=fence)
+	@MODE=$(MODE) $(PYTHON) tests/mutation/run.py --only "$(ONLY)"
+test-sim: $(BUILD)/tests/sim/sim $(BUILD)/tests/conform/twin $(BUILD)/tests/conform/real ## 500 seeds of the simulation; twin and real
+	@$(BUILD)/tests/conform/twin
+	@tools/with-postgres.sh $(BUILD)/tests/conform/real
 	@$< --seeds 500
 
 # The stack on this machine: tools/stack/stack.py. Variables: BROKER=embedded|kafka PORT_BASE=20000

@@ -272,6 +272,8 @@ void check_commit(const struct process *process)
     struct row *const *rows;
     struct table *const *of;
     int count = tables_added(&rows, &of);
+    if (sim.unchecked)
+        return;
     for (int i = 0; i < count; i++) {
         if (of[i] == &tables[TABLE_EXECUTIONS]) {
             add_model(rows[i]);

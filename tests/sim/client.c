@@ -25,10 +25,12 @@ static char *text_of(const struct http_reply *reply, const char *member)
     return text;
 }
 
-static void write_body(struct chance *chance, int number, struct buffer *body)
+/* The same number is the same submission, whoever makes it. */
+static void write_body(int number, struct buffer *body)
 {
     static const char *const names[] = {"sim_chain", "sim_fan", "metadata_stamping", "sim_parent"};
-    const char *name = names[chance_between(chance, 0, 3)];
+    struct chance chance = chance_of(sim.options.seed, 0xb0d7 + (uint64_t)number);
+    const char *name = names[chance_between(&chance, 0, 3)];
     buffer_clear(body);
     if (strcmp(name, "metadata_stamping") == 0)
         buffer_append_format(
@@ -85,9 +87,9 @@ static void submit(struct chance *chance, int number, struct http_reply *reply)
 {
     struct buffer body = {0};
     char key[32];
-    bool keyed = !chance_one_in(chance, 5);
+    bool keyed = number % 5 != 4;
     snprintf(key, sizeof key, "key-%d", number);
-    write_body(chance, number, &body);
+    write_body(number, &body);
     const char *path =
         chance_one_in(chance, 3) ? "/api/v1/workflows?wait=3000" : "/api/v1/workflows";
     int status = insist(chance, path, keyed ? key : NULL, buffer_text(&body), reply);
@@ -115,7 +117,9 @@ static void *run(void *context)
     struct chance chance = chance_of(sim.options.seed, 0xc11e47 + (uint64_t)(uintptr_t)context);
     struct http_reply reply = {0};
     while (clients.next < clients.workflows) {
-        int number = clients.next++;
+        int number = clients.next;
+        bool shared = number % 5 != 4 && chance_one_in(&chance, 4); /* another one says it too */
+        clients.next += !shared;
         fiber_sleep_us(chance_between(&chance, 1, 4 * SECOND_US));
         submit(&chance, number, &reply);
     }

@@ -4,6 +4,7 @@
  *     sim --seeds 500             seeds 1 to 500
  *     sim --seed 7                one seed, run twice: the same seed tells the same story
  *     sim --seed 7 --story        with its story
+ *     sim --seeds 500 --first     the first seed that fails, as it is
  *     sim --seed 7 --skip 3,5 --without clock,network --workflows 4 --nodes 1 --story
  */
 #include <stdio.h>
@@ -13,7 +14,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "base/metrics.h"
 #include "core/event_routes.h"
@@ -22,11 +22,7 @@
 
 #define CHUNK 10 /* seeds of one child process, whose end frees what killed nodes left behind */
 #define FAULT_TIME_US (60 * SECOND_US)
-#define WORLD_TIME_US (4 * 3600 * SECOND_US)
-
-struct sim sim;
-const char *const fault_names[FAULTS] = {"crash",     "freeze", "clock",   "connection", "database",
-                                         "slow-disk", "broker", "service", "network",    "stop"};
+#define HEALED_TIME_US (1800 * SECOND_US) /* by then everything must have ended */
 
 /* What a child tells its parent. */
 struct outcome {
@@ -37,41 +33,6 @@ struct outcome {
     uint64_t workflows, commits, crashes, freezes, takeovers, events, repeats, calls;
     char failure[1024];
 };
-
-bool world_faulty(enum fault fault)
-{
-    return !sim.healing && (sim.options.without >> fault & 1) == 0;
-}
-
-void world_tell(enum told kind, const char *format, ...)
-{
-    static const char *const names[] = {"log",  "fault",  "store", "broker",
-                                        "call", "client", "CHECK"};
-    char line[512];
-    va_list arguments;
-    va_start(arguments, format);
-    int bytes = vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    if (bytes >= (int)sizeof line)
-        bytes = sizeof line - 1;
-    sim.hash = XXH3_64bits_withSeed(line, (size_t)bytes, sim.hash + (uint64_t)fiber_now_us());
-    if (sim.keep_story)
-        printf("%11.6f %-6s %s%s%s\n", (double)(fiber_now_us() - WORLD_START_US) / 1e6, names[kind],
-               kind == TOLD_LOG && fiber_process() != NULL ? fiber_process()->name : "",
-               kind == TOLD_LOG ? ": " : "", line);
-}
-
-void world_fail(const char *format, ...)
-{
-    if (sim.failed)
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(sim.failure, sizeof sim.failure, format, arguments);
-    va_end(arguments);
-    sim.failed = true;
-    world_tell(TOLD_CHECK, "%s", sim.failure);
-}
 
 static bool is_done(void)
 {
@@ -111,7 +72,7 @@ static void run_seed(const struct world_options *options)
     for (intptr_t i = 0; i < sim.options.nodes; i++)
         fiber_at(WORLD_START_US + chance_between(&chance, 0, SECOND_US), start_node, (void *)i);
     clients_start(sim.options.workflows);
-    enum fiber_end end = fiber_world_run(is_done, WORLD_START_US + WORLD_TIME_US);
+    enum fiber_end end = fiber_world_run(is_done, WORLD_START_US + FAULT_TIME_US + HEALED_TIME_US);
     if (end != FIBER_DONE) {
         struct buffer why = {0};
         check_tell_unfinished(&why);
@@ -347,8 +308,8 @@ static bool read_options(int argc, char **argv, struct wish *wish)
 {
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
-        if (strcmp(argv[i], "--story") == 0) {
-            wish->story = true;
+        if (strcmp(argv[i], "--story") == 0 || strcmp(argv[i], "--first") == 0) {
+            wish->story = true; /* of a failure nothing shorter is looked for */
             continue;
         }
         i++;
@@ -418,7 +379,7 @@ static int run_many(const struct wish *wish)
                    (double)outcome->seeds / (seconds_now() - began), terminal ? "" : "\n");
     }
     if (outcome->failed)
-        return tell_failure(wish->options, outcome, false);
+        return tell_failure(wish->options, outcome, wish->story);
     printf("%s%llu seeds passed in %.1f s: %llu workflows, %llu commits, %llu events and %llu "
            "repeats, %llu calls, %llu kills, %llu stops longer than the lease, %llu takeovers\n",
            terminal ? "\r" : "", (unsigned long long)outcome->seeds, seconds_now() - began,
@@ -433,9 +394,9 @@ int main(int argc, char **argv)
 {
     struct wish wish = {.options = {.seed = 1}, .seeds = 100};
     if (!read_options(argc, argv, &wish)) {
-        fprintf(stderr,
-                "usage: sim [--seeds N] [--from N] [--seed N] [--story] [--without FAULT,...] "
-                "[--skip N,...] [--nodes N] [--workflows N]\n");
+        fprintf(stderr, "usage: sim [--seeds N] [--from N] [--seed N] [--story] [--first] "
+                        "[--without FAULT,...] "
+                        "[--skip N,...] [--nodes N] [--workflows N]\n");
         return 2;
     }
     prepare();

@@ -17,6 +17,7 @@
 
 #define HAND_OVER_US (7 * SECOND_US)
 #define FAULTS_MAX 64
+#define FOREVER_US (3 * 3600 * SECOND_US)
 #define FAULT_TIME_US (60 * SECOND_US)
 
 struct node nodes[WORLD_NODES_MAX];
@@ -183,6 +184,8 @@ static void strike_node(const struct planned *planned)
     case FAULT_FREEZE:
         process->freeze_in = small;
         process->freeze_us = (planned->draw / 256 % 4 + 1) * 8 * SECOND_US;
+        if (place == 0 && sim.options.nodes > 1 && planned->draw / 1024 % 4 == 0)
+            process->freeze_us = FOREVER_US; /* the others must do without it */
         sim.count.freezes++;
         break;
     case FAULT_CLOCK:
@@ -244,12 +247,4 @@ void nodes_heal(void)
             nodes[i].process->kill_in = nodes[i].process->freeze_in = 0;
     for (int i = 0; i < 2; i++)
         reducer_process(i)->kill_in = reducer_process(i)->freeze_in = 0;
-}
-
-bool nodes_all_up(void)
-{
-    for (int i = 0; i < sim.options.nodes; i++)
-        if (!nodes[i].up)
-            return false;
-    return true;
 }
