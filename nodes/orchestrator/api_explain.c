@@ -67,9 +67,9 @@ static const char sql_stored[] =
     "LIMIT 1), coalesce(pg_column_size(w.input), 0) "
     "FROM workflow_executions w LEFT JOIN shards s ON s.shard = w.shard "
     "LEFT JOIN instances i ON i.instance_id = s.owner WHERE w.id = $1";
-static const char sql_weight[] =
-    "SELECT coalesce(sum(pg_column_size(payload) + 64), 0)::bigint FROM workflow_events "
-    "WHERE workflow_id = $1";
+static const char sql_weight[] = "SELECT coalesce(sum(coalesce(pg_column_size(payload), 0) + 64), "
+                                 "0)::bigint FROM workflow_events "
+                                 "WHERE workflow_id = $1";
 
 enum {
     COLUMN_STATE,
