@@ -3,6 +3,7 @@
 """make bench: workflows per commit and events per read, what they cost, and how far it scales.
 
     tests/bench/run.py [pure] [workflows] [waiting] [takeover] [reducer]      all unless some are named
+    tests/bench/run.py outage      a service away for BENCH_OUTAGE_SECONDS (60): only when it is named
 
 Variables: MODE (release), BENCH_SECONDS of each load (8), BENCH_ROUNDS (3), REDUCER_EVENTS (2000000),
 RECORD=1 writes the figures into docs/benchmarks.md too, KEEP=1 keeps the directory with logs.
@@ -16,6 +17,7 @@ import sys
 
 import pure
 import report
+from outage import Outage
 from reducer import Reducer
 from session import ROOT, Session
 from takeover import Takeover
@@ -60,6 +62,15 @@ def measure_takeover(session: Session, rounds: int) -> dict:
         takeover.close()
 
 
+def measure_outage(session: Session) -> dict:
+    outage = Outage(session, number("BENCH_OUTAGE_SECONDS", 60))
+    try:
+        outage.start()
+        return outage.measure()
+    finally:
+        outage.close()
+
+
 def measure_reducer(session: Session, rounds: int) -> dict:
     reducer = Reducer(session, number("REDUCER_EVENTS", 2000000))
     try:
@@ -77,7 +88,7 @@ def measure_reducer(session: Session, rounds: int) -> dict:
 def main() -> int:
     known = ("pure", "workflows", "waiting", "takeover", "reducer")
     wanted = sys.argv[1:] or known
-    if not set(wanted) <= set(known):
+    if not set(wanted) <= {*known, "outage"}:
         print(__doc__, file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -92,6 +103,8 @@ def main() -> int:
             measured["waiting"] = measure_waiting(session)
         if "takeover" in wanted:
             measured["takeover"] = measure_takeover(session, rounds)
+        if "outage" in wanted:
+            measured["outage"] = measure_outage(session)
         if "reducer" in wanted:
             measured["reducer"] = measure_reducer(session, rounds)
     finally:
