@@ -23,7 +23,7 @@ class Outage:
         self.seconds = seconds
         self.bridge = Bridge(session.directory, session.postgres.create_database(DATABASE), {})
         self.bridge.environment = {
-            "ORCHESTRATOR_CONCURRENCY": "64",
+            "ORCHESTRATOR_CONCURRENCY": "16",  # the companion has a thread for each connection
             "MAX_WORKFLOW_QUEUE_SIZE": "100000",
             "LOG_LEVEL": "warning",
         }
