@@ -304,7 +304,17 @@ class Script:
                 if not any(self.left.values()) or self.random.random() < 0.5:
                     self.step()
                 next_step = time.monotonic() + self.random.uniform(*STEP_SECONDS)
+            if time.monotonic() >= end:
+                self.arm_the_rest()
             time.sleep(0.02)
+
+    def arm_the_rest(self) -> None:
+        """Who runs without a crash point is ended, to come back with one that is left."""
+        for name in INSTANCES:
+            left = [x for x in self.left[node_of(name)] if x not in self.armed.values()]
+            busy = name in self.armed or name in self.frozen
+            if left and not busy and self.process(name).running:
+                self.kill(name)
 
     def quiet(self) -> None:
         """Everything runs, nothing is armed."""
