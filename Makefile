@@ -165,7 +165,7 @@ PYTEST := env MODE=$(MODE) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p n
 test: ## everything that proves the product on one machine
 	@tools/install-packages.sh build run test lint
 	@MODE=$(MODE) tools/run-tests.sh $(TEST_STEPS)
-TEST_STEPS := build lint test-unit test-contracts test-cases test-sim test-io prove test-integration
+TEST_STEPS := build lint test-unit test-corpus test-contracts test-cases test-sim test-io prove test-integration
 GENERATORS := $(addprefix $(BUILD)/tests/bench/,fill_topic publish_lines)
 test-integration: ## tests with real servers: PostgreSQL, the embedded broker, our programs
 	@tools/install-packages.sh build run test
@@ -192,19 +192,23 @@ prove: ## kill everything for MINUTES=1, then audit (SEED=7 BROKER=kafka)
 prove-mutants: prove ## take one protection away at a time: prove must notice (MUTANTS="epoch key" for some)
 	@env PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/prove/mutants.py $(MUTANTS)
 
-# libFuzzer with ASan and UBSan; what it finds stays in build/fuzz/, what proved useful in tests/fuzz/corpus.
+# libFuzzer with ASan and UBSan over tests/fuzz/fuzz_*.c; seeds and what once failed stand in tests/fuzz/corpus, what
+# runs learn in build/fuzz/corpus. test-corpus runs the seeds with any compiler.
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libpure.a build/fuzz/libblake3.a
 	@echo "  LINK  $@"; $(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(PURE_LDLIBS)
-.PHONY: fuzz fuzz-run
+.PHONY: fuzz fuzz-run test-corpus
 fuzz: ## random inputs, each target for FUZZ_SECONDS=60 (FUZZER=fuzz_asl_replay for one)
-	@tools/install-packages.sh build test
+	@tools/install-packages.sh build test lint
 	@$(MAKE) --no-print-directory MODE=fuzz CC=clang fuzz-run
 FUZZ_SECONDS ?= 60
-fuzz-run: $(if $(FUZZER),build/fuzz/$(FUZZER),$(FUZZERS))
-	@set -e; for f in $^; do name=$${f##*/}; mkdir -p build/fuzz/corpus/$$name tests/fuzz/corpus/$$name; echo "$$name"; \
-	  (cd build/fuzz && ../../$$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 -verbosity=0 \
-	    corpus/$$name ../../tests/fuzz/corpus/$$name); done
+fuzz-run: $(if $(FUZZER),$(FUZZER:%=build/fuzz/%),$(FUZZERS))
+	@PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/fuzz/run.py $(FUZZ_SECONDS) $(^F)
+CORPUS_RUNS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(CORPUS_RUNS): %: %.o $(BUILD)/tests/fuzz/run_corpus.o $(BUILD)/libpure.a $(BUILD)/libblake3.a
+	@$(CC) $(LDFLAGS) -o $@ $^ $(PURE_LDLIBS)
+test-corpus: $(CORPUS_RUNS) ## the seeds of the fuzzer, and what it once found, through their targets
+	@set -e; for t in $^; do $$t tests/fuzz/corpus/$${t##*/}; done
 
 # Workflows per commit, events per read, what they cost and how far it scales: docs/benchmarks.md.
 # BENCH="pure waiting" for some parts (pure, workflows, waiting, reducer); RECORD=1 writes into docs/.

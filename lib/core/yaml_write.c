@@ -23,12 +23,44 @@ static bool is_plain(const char *text, size_t bytes)
     return true;
 }
 
+/* The character at the text's begin, of valid UTF-8, if YAML must not have it as it is although JSON may: 0x7f to
+ * 0x9f, the line ends of Unicode, the byte order mark, and what is no character. 0 for others. */
+static unsigned character_to_escape(const char *text)
+{
+    const unsigned char *c = (const unsigned char *)text;
+    if (c[0] == 0x7f)
+        return c[0];
+    if (c[0] == 0xc2)
+        return c[1] < 0xa0 ? c[1] : 0;
+    if ((c[0] & 0xf0) != 0xe0)
+        return 0;
+    unsigned code = (c[0] & 15u) << 12 | (c[1] & 63u) << 6 | (c[2] & 63u);
+    bool escaped = code == 0x2028 || code == 0x2029 || code == 0xfeff || code >= 0xfffe;
+    return escaped ? code : 0;
+}
+
+/* A JSON string, which in YAML is one too once these characters are escaped. */
+static void write_quoted(const char *text, size_t bytes, struct buffer *out)
+{
+    struct buffer quoted = {0};
+    buffer_append_json_string(&quoted, text, bytes);
+    for (size_t i = 0; i < quoted.bytes; i++) {
+        unsigned code = character_to_escape(quoted.data + i);
+        if (code)
+            buffer_append_format(out, "\\u%04x", code);
+        else
+            buffer_append_char(out, quoted.data[i]);
+        i += code < 0x80 ? 0 : code < 0x800 ? 1 : 2;
+    }
+    buffer_fini(&quoted);
+}
+
 static void write_text(const char *text, size_t bytes, struct buffer *out)
 {
     if (is_plain(text, bytes))
         buffer_append(out, text, bytes);
     else
-        buffer_append_json_string(out, text, bytes);
+        write_quoted(text, bytes, out);
 }
 
 static void indent(struct buffer *out, int depth)

@@ -272,6 +272,10 @@ START_TEST(a_row_survives_its_encoding)
         ck_assert(!aggregate_decode(copy, octets.data, bytes));
         aggregate_free(copy);
     }
+    copy = aggregate_new(set, set->items[0], 1, BASE_US, "Ulm", 3);
+    octets.data[ROW_HEAD_BYTES] = 0x40; /* a count that nothing can have counted */
+    ck_assert(!aggregate_decode(copy, octets.data, octets.bytes));
+    aggregate_free(copy);
     buffer_fini(&octets);
 }
 END_TEST

@@ -312,6 +312,8 @@ static const struct {
      "!c\"\n"},
     {"\"text\"", "text\n"},
     {"7", "7\n"},
+    {"[\"2\x7f\xc2\x85\xc2\xa0\xe2\x80\xa8\xe2\x80\xaa\xef\xbb\xbf\xef\xbf\xbf\xef\xbf\xbd\"]",
+     "- \"2\\u007f\\u0085\xc2\xa0\\u2028\xe2\x80\xaa\\ufeff\\uffff\xef\xbf\xbd\"\n"},
 };
 
 /* What is written is read again as the same. */

@@ -131,6 +131,23 @@ START_TEST(a_record_is_read_once_by_its_offset)
 }
 END_TEST
 
+/* A producer sets the time of its records, and may say anything. */
+START_TEST(any_time_of_a_record_is_taken)
+{
+    static const int64_t times_ms[] = {0, -1, INT64_MIN, INT64_MAX, INT64_MAX / 1000};
+    for (size_t i = 0; i < sizeof times_ms / sizeof *times_ms; i++) {
+        static const char value[] =
+            "{\"event_type\":\"x\",\"event_timestamp\":\"2025-11-21T16:00:00Z\",\"payload\":{}}";
+        const struct reducer_record record = {.partition = 3,
+                                              .offset = offset++,
+                                              .timestamp_ms = times_ms[i],
+                                              .value = value,
+                                              .value_bytes = sizeof value - 1};
+        ck_assert_int_eq(reducer_record(&reducer, &record).verdict, RECORD_IGNORED);
+    }
+}
+END_TEST
+
 START_TEST(late_events_make_a_revision_and_too_late_ones_are_dead_letters)
 {
     give("a", "w1", 0, NULL, NULL);
@@ -361,6 +378,7 @@ int main(void)
     tcase_add_test(tests, a_stamp_is_counted_in_its_window_and_in_the_totals);
     tcase_add_test(tests, a_repeat_is_known_by_lane_and_seq);
     tcase_add_test(tests, a_record_is_read_once_by_its_offset);
+    tcase_add_test(tests, any_time_of_a_record_is_taken);
     tcase_add_test(tests, behind_a_gap_only_later_offsets_are_read);
     tcase_add_test(tests, nothing_is_counted_under_a_window_that_was_pruned);
     tcase_add_test(tests, late_events_make_a_revision_and_too_late_ones_are_dead_letters);

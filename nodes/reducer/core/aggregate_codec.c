@@ -4,9 +4,12 @@
 #include <string.h>
 
 #include "reducer/core/aggregate_internal.h"
+#include "reducer/core/reducer.h"
 
 #define VARINT_BYTES_MAX 10
 #define TEXT_HEAD_BYTES 21 /* of a first or last value: time, offset, partition, type */
+#define COUNT_MAX                                                                                  \
+    (INT64_MAX / PARTITIONS_MAX) /* of one row, so that all partitions' can be added */
 
 static void append_int64(struct buffer *out, int64_t value)
 {
@@ -114,13 +117,16 @@ void aggregate_encode(const struct aggregate *row, struct buffer *out)
 
 /* -- reading -- */
 
-static void decode_cell(const struct aggregation_cell *what, struct aggregate_cell *cell,
+static bool decode_cell(const struct aggregation_cell *what, struct aggregate_cell *cell,
                         const uint8_t *p)
 {
-    cell->count = what->kind == CELL_DISTINCT ? 0 : read_int64(p);
-    int64_t value = read_int64(p + 8);
+    int64_t count = read_int64(p), value = read_int64(p + 8);
+    if (count < 0 || count > COUNT_MAX)
+        return false;
+    cell->count = what->kind == CELL_DISTINCT ? 0 : count;
     if (what->kind == CELL_SUM || what->kind == CELL_MIN || what->kind == CELL_MAX)
         memcpy(&cell->whole, &value, sizeof(value));
+    return true;
 }
 
 static bool decode_text(struct aggregate_cell *cell, const uint8_t *p, size_t bytes)
@@ -169,7 +175,9 @@ bool aggregate_decode(struct aggregate *row, const void *data, size_t bytes)
         p[1] != definition->cells_count)
         return false;
     for (int i = 0; i < definition->cells_count; i++)
-        decode_cell(&definition->cells[i], &row->cells[i], p + ROW_HEAD_BYTES + i * ROW_CELL_BYTES);
+        if (!decode_cell(&definition->cells[i], &row->cells[i],
+                         p + ROW_HEAD_BYTES + i * ROW_CELL_BYTES))
+            return false;
     p += ROW_HEAD_BYTES + cells_bytes;
     for (int i = 0; i < definition->cells_count; i++) {
         uint64_t length;

@@ -503,6 +503,14 @@ static bool proves_gap(const struct reducer_partition *partition,
            (identity->lane || !follows_older_lane(partition, record, previous));
 }
 
+/* The broker's or the producer's word: anything can stand there. 0: it says nothing. */
+static int64_t time_of_record(int64_t timestamp_ms)
+{
+    if (timestamp_ms < 0)
+        return 0;
+    return timestamp_ms > INSTANT_LAST_US / 1000 ? INSTANT_LAST_US : timestamp_ms * 1000;
+}
+
 /* What the record says; NULL when it was understood. */
 static const char *read_event(struct reducer *reducer, const struct reducer_partition *partition,
                               const struct reducer_record *record)
@@ -510,7 +518,7 @@ static const char *read_event(struct reducer *reducer, const struct reducer_part
     const struct event_record event = {
         .offset = record->offset,
         .judging = partition->counting | partition->judging,
-        .timestamp_us = record->timestamp_ms * 1000,
+        .timestamp_us = time_of_record(record->timestamp_ms),
         .key = record->key,
         .key_bytes = record->key_bytes,
         .value = record->value,
