@@ -151,7 +151,7 @@ static const char *check_reading(struct postgres *postgres, struct registry *reg
     enum error_code code = store_loading_open(&loading, postgres, registry, &lane->shard, 1,
                                               &environment, count_workflow, counts, &error);
     while (code == ERR_OK && !store_loading_ended(loading))
-        code = store_loading_next(loading, &error);
+        code = store_loading_next(loading, true, &error);
     store_loading_free(loading);
     CHECK(code == ERR_OK && counts[0] == 2 && counts[1] == 2,
           "loading a shard: %s, %d workflows with %d records", error.text, counts[0], counts[1]);
