@@ -46,6 +46,7 @@ STEP_SECONDS = (0.6, 2.6)  # between two faults: at least 20 a minute
 STOP_SECONDS = (0.2, 4.0)  # a process that is stopped goes on after so long: past the lease
 STOP_READER_SECONDS = (0.2, 10.0)  # a reducer: past the session of the consumer group
 LABEL_SECONDS = 240  # a crash point that is not reached so long after the last fault is told
+AWAY_SECONDS = 4  # a reducer that left comes back, and takes partitions from the other
 ARMED_SECONDS = 10  # at first: who has not come to its crash point by then is started with another one
 DRAIN_SECONDS = 240  # at least; a slow machine is no fault
 # What the auditor may find while the last work ends; anything else is a fault at once.
@@ -161,6 +162,7 @@ class Script:
         self.armed: dict[str, str] = {}  # instance -> label
         self.armed_at: dict[str, float] = {}
         self.patience = ARMED_SECONDS * harness.deadline_factor()
+        self.away: dict[str, float] = {}  # name -> until when it is not started again
         self.frozen: dict[str, float] = {}  # name -> when it goes on
         self.kills = 0
         self.hit: list[str] = []
@@ -188,6 +190,8 @@ class Script:
             self.thaw(other)
             if self.process(other).running:
                 self.process(other).stop()
+            self.away[other] = time.monotonic() + AWAY_SECONDS * harness.deadline_factor()
+            self.armed_at[name] += AWAY_SECONDS
 
     def skips(self, label: str | None) -> int:
         """Places that are passed all the time fire later, in the middle of work."""
@@ -235,7 +239,8 @@ class Script:
         self.note_hits()
         for name in (*INSTANCES, *COMPANIONS):
             if not self.process(name).running:
-                self.launch(name, self.next_label(name))
+                if time.monotonic() > self.away.get(name, 0):
+                    self.launch(name, self.next_label(name))
             elif name in self.armed and time.monotonic() > self.armed_at[name] + self.patience:
                 self.pass_over(name)
         now = time.monotonic()
