@@ -55,9 +55,11 @@ struct event_routes *event_routes_parse(const char *file, const char *text, size
         return NULL;
     }
     const struct json *entries = json_get(document, "routes");
-    if (json_type_of(entries) != JSON_OBJECT)
+    if (json_type_of(entries) != JSON_OBJECT) {
         finding_add(findings, FINDING_ERROR, map, "", "ROUTES_MISSING",
                     "the file needs an object named routes");
+        entries = NULL;
+    }
     struct event_routes *routes = must_calloc(1, sizeof *routes);
     routes->items = must_calloc(json_size(entries) + 1, sizeof *routes->items);
     for (size_t i = 0; i < json_size(entries); i++)

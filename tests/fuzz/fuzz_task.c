@@ -118,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     struct json *parameters = json_parse(line, strlen(line), NULL, NULL);
     const char *gap = rest.bytes > 3 ? memmem(rest.text, rest.bytes, "\n\n", 2) : NULL;
     const char *body = gap ? gap + 2 : rest.text;
-    size_t status = rest.bytes ? (unsigned char)body[0] : 0;
+    size_t status = body < rest.text + rest.bytes ? (unsigned char)body[0] : 0;
     const struct http_task_response response = {
         .status = statuses[status % (sizeof statuses / sizeof *statuses)],
         .headers = rest.text ? rest.text : "",

@@ -276,6 +276,11 @@ START_TEST(a_row_survives_its_encoding)
     octets.data[ROW_HEAD_BYTES] = 0x40; /* a count that nothing can have counted */
     ck_assert(!aggregate_decode(copy, octets.data, octets.bytes));
     aggregate_free(copy);
+    copy = aggregate_new(set, set->items[0], 1, BASE_US, "Ulm", 3);
+    octets.data[ROW_HEAD_BYTES] = 0;
+    memset(memmem(octets.data, octets.bytes, "xxxx", 4), 0, 1); /* a text that JSON cannot have */
+    ck_assert(!aggregate_decode(copy, octets.data, octets.bytes));
+    aggregate_free(copy);
     buffer_fini(&octets);
 }
 END_TEST

@@ -56,6 +56,7 @@ static const struct {
     {"routes: {", "YAML_SYNTAX", ""},
     {"name: events\n", "ROUTES_MISSING", "routes"},
     {"routes: []\n", "ROUTES_MISSING", "routes"},
+    {"routes: [{ a: b }]\n", "ROUTES_MISSING", "routes"},
     {"routes: { a: '' }\n", "ROUTE_TOPIC", "the topic of a is "},
     {"routes: { a: 5 }\n", "ROUTE_TOPIC", "the topic of a"},
     {"routes: { a: [x] }\n", "ROUTE_TOPIC", "the topic of a"},

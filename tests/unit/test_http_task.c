@@ -118,6 +118,9 @@ static const struct {
 } refused[] = {
     {"{}", "States.ParameterPathFailure", "Service or ApiEndpoint"},
     {"{\"Service\":\"other\"}", "States.Permissions", "other is not a service"},
+    {"{\"ApiEndpoint\":\"http://tree:8080/x\\r\\ny\"}", "States.ParameterPathFailure",
+     "control character"},
+    {"{\"ApiEndpoint\":\"http://tree:8080/x y\"}", "States.ParameterPathFailure", "space"},
     {"{\"ApiEndpoint\":\"http://evil/\"}", "States.Permissions", "http://evil/ is not"},
     {"{\"ApiEndpoint\":\"http://tree:80801/\"}", "States.Permissions", "is not a service"},
     {"{\"ApiEndpoint\":\"http://tree:8080.evil/\"}", "States.Permissions", "is not a service"},
@@ -335,6 +338,21 @@ static const struct {
      "{\"StatusCode\":200,\"Headers\":{\"x-a\":[\"b\"]},\"ResponseBody\":\"hi\"}"},
 };
 
+/* Such a text is in no JSON, and the database would refuse the result. */
+START_TEST(a_header_with_nul_is_left_out)
+{
+    static const char headers[] = "X-A: 1\r\nX-\0B: 2\r\nX-C: \0\r\n";
+    const struct http_task_response response = {
+        .status = 200, .headers = headers, .headers_bytes = sizeof headers - 1, .body = ""};
+    struct json *result = http_task_result(&response, &failure);
+    char *text = json_to_text(result);
+    ck_assert_str_eq(text,
+                     "{\"StatusCode\":200,\"Headers\":{\"x-a\":[\"1\"]},\"ResponseBody\":null}");
+    free(text);
+    json_release(result);
+}
+END_TEST
+
 START_TEST(a_success_is_a_result)
 {
     struct json *expected = json_of(results[_i].result);
@@ -452,6 +470,7 @@ int main(void)
     tcase_add_loop_test(tests, bodies_are_sent_as_they_say, 0, COUNT(bodies));
     tcase_add_test(tests, a_form_has_these_octets);
     tcase_add_test(tests, no_content_can_end_its_part);
+    tcase_add_test(tests, a_header_with_nul_is_left_out);
     tcase_add_loop_test(tests, a_success_is_a_result, 0, COUNT(results));
     tcase_add_test(tests, a_result_can_be_read_again);
     tcase_add_test(tests, another_status_is_an_error_with_the_body_as_cause);

@@ -100,6 +100,7 @@ static const struct {
     {"services: {\n", "YAML_SYNTAX", "no YAML", 2},
     {"name: x\n", "SERVICES_MISSING", "services", 1},
     {"services: []\n", "SERVICES_MISSING", "services", 1},
+    {"services: [{base_url: http://a}]\n", "SERVICES_MISSING", "services", 1},
     {"services:\n  a: { base_url: http://a, baseurl: http://b }\n", "SERVICE_UNKNOWN_FIELD",
      "baseurl", 2},
     {"services:\n  a: {}\n", "SERVICE_BASE_URL", "(none)", 2},

@@ -84,6 +84,14 @@ int http_task_service(const struct json *parameters, const struct services *serv
                               : -1;
 }
 
+static bool is_url_text(const char *text)
+{
+    for (const char *p = text; *p != '\0'; p++)
+        if ((unsigned char)*p <= ' ' || *p == 0x7f)
+            return false;
+    return true;
+}
+
 static bool build_url(struct http_task_request *request, const struct json *parameters,
                       const struct services *services, struct http_task_failure *failure)
 {
@@ -101,6 +109,9 @@ static bool build_url(struct http_task_request *request, const struct json *para
     if (leaves_base(path) || (service == NULL && leaves_base(endpoint)))
         return http_task_fail(failure, HTTP_TASK_BAD_PARAMETERS, "the path %s has a segment ..",
                               *path != '\0' ? path : endpoint);
+    if (service == NULL && !is_url_text(endpoint))
+        return http_task_fail(failure, HTTP_TASK_BAD_PARAMETERS,
+                              "ApiEndpoint has a space or a control character; it must be a URL");
     buffer_append_text(&request->url,
                        service != NULL ? services->items[request->service].base_url : endpoint);
     if (*path != '\0' && *path != '/')
@@ -328,6 +339,12 @@ static void add_value(struct json *headers, const char *name, size_t bytes, stru
     json_array_append(values, value);
 }
 
+/* A text that JSON, and so the database, can have. */
+static bool is_storable(const char *text, size_t bytes)
+{
+    return utf8_is_valid(text, bytes) && memchr(text, '\0', bytes) == NULL;
+}
+
 static struct json *header_values(const struct http_task_response *response)
 {
     struct json *headers = json_object();
@@ -347,7 +364,7 @@ static struct json *header_values(const struct http_task_response *response)
                 (size_t)(colon - line) < sizeof name ? (size_t)(colon - line) : sizeof name - 1;
             for (size_t i = 0; i < bytes; i++)
                 name[i] = (char)tolower((unsigned char)line[i]);
-            if (utf8_is_valid(value, (size_t)(last - value)) && utf8_is_valid(name, bytes))
+            if (is_storable(value, (size_t)(last - value)) && is_storable(name, bytes))
                 add_value(headers, name, bytes, json_string(value, (size_t)(last - value)));
         }
         line = stop + 1;
@@ -365,7 +382,7 @@ static void fail_status(const struct http_task_response *response,
              response->status);
     failure->error = failure->error_text;
     buffer_clear(&failure->cause);
-    if (utf8_is_valid(response->body, bytes) && memchr(response->body, '\0', bytes) == NULL)
+    if (is_storable(response->body, bytes))
         buffer_append(&failure->cause, response->body, bytes);
 }
 
@@ -389,8 +406,7 @@ static struct json *parse_body(const struct http_task_response *response,
                        JSON_DEPTH_MAX - RECORD_DEPTH_MAX);
         return NULL;
     }
-    if (!utf8_is_valid(response->body, response->body_bytes) ||
-        memchr(response->body, '\0', response->body_bytes) != NULL) {
+    if (!is_storable(response->body, response->body_bytes)) {
         http_task_fail(failure, "States.Http.InvalidBody", "the response is not UTF-8 text");
         return NULL;
     }

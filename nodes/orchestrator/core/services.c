@@ -185,9 +185,11 @@ struct services *services_parse(const char *file, const char *text, size_t bytes
     }
     const struct json *entries = json_get(document, "services");
     struct services *services = must_calloc(1, sizeof *services);
-    if (json_type_of(entries) != JSON_OBJECT)
+    if (json_type_of(entries) != JSON_OBJECT) {
         finding_add(findings, FINDING_ERROR, map, "", "SERVICES_MISSING",
                     "the file needs an object named services");
+        entries = NULL;
+    }
     services->items = must_calloc(json_size(entries) + 1, sizeof *services->items);
     struct reading reading = {map, findings, lookup, context};
     for (size_t i = 0; i < json_size(entries); i++)

@@ -138,10 +138,12 @@ static bool decode_text(struct aggregate_cell *cell, const uint8_t *p, size_t by
     text->offset = read_int64(p + 8);
     text->partition =
         (int32_t)((uint32_t)p[16] << 24 | (uint32_t)p[17] << 16 | (uint32_t)p[18] << 8 | p[19]);
-    if (p[20] < JSON_NULL || p[20] > JSON_STRING)
+    const char *data = (const char *)p + TEXT_HEAD_BYTES;
+    bytes -= TEXT_HEAD_BYTES;
+    if (p[20] < JSON_NULL || p[20] > JSON_STRING || !utf8_is_valid(data, bytes) ||
+        memchr(data, 0, bytes))
         return false;
-    aggregate_text_set(text, (enum json_type)p[20], (const char *)p + TEXT_HEAD_BYTES,
-                       bytes - TEXT_HEAD_BYTES);
+    aggregate_text_set(text, (enum json_type)p[20], data, bytes);
     return true;
 }
 
