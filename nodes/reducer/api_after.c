@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "core/murmur2.h"
 #include "io/clock.h"
+#include "reducer/core/page_cursor.h"
 #include "reducer/service.h"
 
 #define WAIT_MS_DEFAULT 10000
@@ -24,28 +25,6 @@ static const char sql_behind[] =
     " LEFT JOIN reducer_lanes l ON l.topic = $1 AND l.partition = u.partition AND l.lane = u.lane"
     " WHERE coalesce(l.last_seq, -1) < u.seq";
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-/* Undoes percent encoding in place. */
-static void decode(char *text)
-{
-    char *to = text;
-    for (const char *p = text; *p; p++) {
-        int high = p[0] == '%' ? hex_digit(p[1]) : -1;
-        int low = high >= 0 ? hex_digit(p[2]) : -1;
-        *to++ = low >= 0 ? (char)(high * 16 + low) : *p;
-        if (low >= 0)
-            p += 2;
-    }
-    *to = 0;
-}
-
 static enum error_code bad_token(struct error *error, const char *token)
 {
     return error_set_field(error, ERR_INVALID, "after",
@@ -54,20 +33,16 @@ static enum error_code bad_token(struct error *error, const char *token)
                            token);
 }
 
-static enum error_code add_token(struct tokens *tokens, char *token, int32_t partitions,
+static enum error_code add_token(struct tokens *tokens, char *text, int32_t partitions,
                                  struct error *error)
 {
-    decode(token);
-    char *seq = strchr(token, ':');
-    char *workflow = seq ? strchr(seq + 1, ':') : NULL;
-    if (!workflow || seq == token || workflow == seq + 1 || !workflow[1] || workflow - seq > 19 ||
-        strspn(seq + 1, "0123456789") != (size_t)(workflow - seq - 1) ||
-        tokens->count >= TOKENS_MAX)
-        return bad_token(error, token);
+    struct after_token token;
+    if (tokens->count >= TOKENS_MAX || !after_token_read(text, &token))
+        return bad_token(error, text);
     postgres_push_int4(&tokens->values[1],
-                       kafka_partition_of_key(workflow + 1, strlen(workflow + 1), partitions));
-    postgres_push_text(&tokens->values[2], token, (size_t)(seq - token));
-    postgres_push_int8(&tokens->values[3], strtoll(seq + 1, NULL, 10));
+                       kafka_partition_of_key(token.workflow, strlen(token.workflow), partitions));
+    postgres_push_string(&tokens->values[2], token.lane);
+    postgres_push_int8(&tokens->values[3], token.seq);
     tokens->count++;
     return ERR_OK;
 }

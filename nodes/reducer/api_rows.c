@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* api_rows.c - rows of windows and for all time: which ones, in which order, and how they look. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +7,7 @@
 #include "base/limits.h"
 #include "core/window.h"
 #include "reducer/api_page.h"
+#include "reducer/core/page_cursor.h"
 
 /* What a request asks for. */
 struct question {
@@ -76,63 +76,39 @@ static void add_values(struct csv_columns *columns, const struct aggregation_set
 
 /* -- cursors -- */
 
-/* The order, window start in microseconds, length in milliseconds, definition and group: what the next page
- * comes after. */
+/* What the next page comes after. */
 static struct json *cursor_json(const struct query_row *last, bool oldest_first)
 {
     struct buffer text = {0};
-    buffer_append_format(&text, "%c.%lld.%lld.%d.", oldest_first ? 'a' : 'd',
-                         (long long)last->merged->start_us, (long long)last->window_ms,
-                         (int)last->definition);
-    for (size_t i = 0; i < last->merged->group_bytes; i++)
-        buffer_append_format(&text, "%02x", (unsigned)(unsigned char)last->merged->group[i]);
-    struct json *cursor = json_string(buffer_text(&text), text.bytes);
+    struct page_cursor cursor = {.oldest_first = oldest_first,
+                                 .start_us = last->merged->start_us,
+                                 .window_ms = last->window_ms,
+                                 .definition = last->definition};
+    BUG_IF(last->merged->group_bytes > AGGREGATION_GROUP_BYTES_MAX);
+    memcpy(cursor.group, last->merged->group, last->merged->group_bytes);
+    page_cursor_write(&cursor, &text);
+    struct json *made = json_string(buffer_text(&text), text.bytes);
     buffer_fini(&text);
-    return cursor;
-}
-
-static bool read_hex(const char *hex, char *out, size_t capacity)
-{
-    size_t digits = strlen(hex);
-    if (digits % 2 != 0 || digits / 2 >= capacity)
-        return false;
-    for (size_t i = 0; i < digits / 2; i++) {
-        unsigned octet;
-        if (sscanf(hex + 2 * i, "%2x", &octet) != 1)
-            return false;
-        out[i] = (char)octet;
-    }
-    out[digits / 2] = 0;
-    return utf8_is_valid(out, digits / 2) && strlen(out) == digits / 2;
-}
-
-/* A time that a window can start at: it may begin before the first time that an event can have. */
-static bool is_start(long long instant_us)
-{
-    return instant_us >= INSTANT_FIRST_US - AGGREGATION_WINDOW_MS_MAX * 1000 &&
-           instant_us <= INSTANT_LAST_US;
+    return made;
 }
 
 static enum error_code read_cursor(const char *text, struct query_filter *filter,
                                    struct error *error)
 {
-    long long start_us, window_ms;
-    int definition, read = 0;
-    char order;
+    struct page_cursor cursor;
     if (!text || text[0] == '\0') /* empty: the first page */
         return ERR_OK;
-    if (sscanf(text, "%c.%lld.%lld.%d.%n", &order, &start_us, &window_ms, &definition, &read) < 4 ||
-        read == 0 || !is_start(start_us) ||
-        !read_hex(text + read, filter->after_group, sizeof(filter->after_group)))
+    if (!page_cursor_read(text, &cursor))
         return error_set_field(error, ERR_INVALID, "cursor",
                                "cursor is not a next_cursor of this list");
-    if (order != (filter->oldest_first ? 'a' : 'd'))
+    if (cursor.oldest_first != filter->oldest_first)
         return error_set_field(error, ERR_INVALID, "cursor",
                                "cursor is of a list in the other order");
     filter->has_cursor = true;
-    filter->after_start_us = start_us;
-    filter->after_window_ms = window_ms;
-    filter->after_definition = definition;
+    filter->after_start_us = cursor.start_us;
+    filter->after_window_ms = cursor.window_ms;
+    filter->after_definition = cursor.definition;
+    memcpy(filter->after_group, cursor.group, sizeof(filter->after_group));
     return ERR_OK;
 }
 

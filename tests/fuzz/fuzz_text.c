@@ -9,6 +9,7 @@
 #include "fuzz.h"
 #include "orchestrator/core/submission.h"
 #include "orchestrator/core/task_token.h"
+#include "reducer/core/page_cursor.h"
 
 static const uint8_t secret[TASK_SECRET_BYTES] = "a secret that no input can know.";
 
@@ -70,6 +71,32 @@ static void as_token(const char *text, const uint8_t *bytes, size_t count)
     FUZZ_CHECK(!task_token_read(secret, written, &read));
 }
 
+static void as_cursor(const char *text)
+{
+    struct page_cursor cursor, again;
+    struct buffer written = {0};
+    if (!page_cursor_read(text, &cursor))
+        return;
+    FUZZ_CHECK(cursor.definition >= 0 && utf8_is_valid(cursor.group, strlen(cursor.group)));
+    page_cursor_write(&cursor, &written);
+    FUZZ_CHECK(page_cursor_read(buffer_text(&written), &again));
+    FUZZ_CHECK(cursor.start_us == again.start_us && cursor.window_ms == again.window_ms &&
+               cursor.definition == again.definition && cursor.oldest_first == again.oldest_first &&
+               strcmp(cursor.group, again.group) == 0);
+    buffer_fini(&written);
+}
+
+static void as_after(const char *text)
+{
+    struct after_token token;
+    char *copy = must_strdup(text);
+    if (after_token_read(copy, &token))
+        FUZZ_CHECK(token.lane[0] && token.workflow[0] && token.seq >= 0 &&
+                   utf8_is_valid(token.lane, strlen(token.lane)) &&
+                   utf8_is_valid(token.workflow, strlen(token.workflow)));
+    free(copy);
+}
+
 static void as_names(const char *text, size_t bytes)
 {
     if (utf8_is_valid(text, bytes)) {
@@ -92,6 +119,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     as_uuid(first, strlen(first));
     as_versions(first, second);
     as_token(first, bytes, count);
+    as_cursor(first);
+    as_after(first);
     as_names(first, strlen(first));
     free(second);
     free(first);
