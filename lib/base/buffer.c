@@ -146,6 +146,18 @@ bool utf8_is_valid(const char *text, size_t bytes)
     }
 }
 
+size_t utf8_keep(char *text, size_t bytes)
+{
+    size_t kept = 0;
+    for (size_t at = 0; at < bytes;) {
+        size_t length = utf8_length((const unsigned char *)text + at, bytes - at);
+        memmove(text + kept, text + at, length);
+        kept += length;
+        at += length > 0 ? length : 1;
+    }
+    return kept;
+}
+
 static void append_escape(struct buffer *buffer, unsigned char c)
 {
     static const char short_form[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',

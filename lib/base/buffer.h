@@ -44,6 +44,8 @@ void buffer_append_json_text(struct buffer *buffer, const char *text); /* NULL b
 
 /* true when the octets are UTF-8 as RFC 3629 has it (no surrogates, no overlong forms). */
 bool utf8_is_valid(const char *text, size_t bytes);
+/* Takes away in place the octets that are not UTF-8, such as half a character that a limit has cut; how many are left. */
+size_t utf8_keep(char *text, size_t bytes);
 size_t utf8_characters(const char *text, size_t bytes); /* of valid UTF-8 */
 bool text_ends_with(const char *text, const char *ending);
 

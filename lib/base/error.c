@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
+
 struct error_row {
     const char *name;
     const char *text;
@@ -56,7 +58,9 @@ static void fill(struct error *error, enum error_code code, const char *field, c
     error->code = code;
     snprintf(error->field, sizeof error->field, "%s", field);
     vsnprintf(error->text, sizeof error->text, format, arguments);
-    error_trim(error->text, sizeof error->text);
+    /* Values are cut by the sentence (%.64s), and the sentence by its place: both within characters. */
+    error->field[utf8_keep(error->field, strlen(error->field))] = '\0';
+    error->text[utf8_keep(error->text, strlen(error->text))] = '\0';
 }
 
 enum error_code error_set(struct error *error, enum error_code code, const char *format, ...)

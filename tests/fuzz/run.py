@@ -35,7 +35,8 @@ def run(target: str, seconds: int) -> tuple[list[str], Path | None, str]:
     for directory in (learnt, findings, BUILD / "logs"):
         directory.mkdir(parents=True, exist_ok=True)
     command = [str(BUILD / target), f"-max_total_time={seconds}", f"-max_len={INPUT_BYTES_MAX}",
-               f"-timeout={INPUT_SECONDS_MAX}", f"-rss_limit_mb={MEMORY_MB_MAX}", "-print_final_stats=1",
+               f"-timeout={INPUT_SECONDS_MAX}", f"-report_slow_units={INPUT_SECONDS_MAX}",
+               f"-rss_limit_mb={MEMORY_MB_MAX}", "-print_final_stats=1",
                f"-artifact_prefix={findings}/{target}-", str(learnt), str(seeds)]
     if words.exists():
         command.insert(1, f"-dict={words}")

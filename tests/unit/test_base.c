@@ -97,6 +97,10 @@ START_TEST(utf8_is_what_rfc_3629_says)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         ck_assert_msg(!utf8_is_valid(bad[i], strlen(bad[i])), "bad %zu", i);
     ck_assert(utf8_is_valid("a\0b", 3));
+    char text[] = "\x80"
+                  "a\xf0\x9f\x98\xc3\xa9\xed\xa0\x80z\xe2\x82";
+    ck_assert_uint_eq(utf8_keep(text, sizeof text - 1), 4);
+    ck_assert_mem_eq(text, "a\xc3\xa9z", 4);
 }
 END_TEST
 
@@ -292,6 +296,10 @@ START_TEST(a_sentence_is_kept_and_cut_off)
     ck_assert_str_eq(error.field, "");
     ck_assert_uint_eq(strlen(error.text), ERROR_TEXT_BYTES - 1);
     ck_assert_int_eq(error_set(NULL, ERR_IO, "nobody listens"), ERR_IO);
+    error_set_field(&error, ERR_INVALID, "a\xee\x88", "name %.4s: \xff%.2s.", "abc\xc3\xa9",
+                    "\xc3\xa9");
+    ck_assert_str_eq(error.text, "name abc: \xc3\xa9."); /* no half characters */
+    ck_assert_str_eq(error.field, "a");
 }
 END_TEST
 
