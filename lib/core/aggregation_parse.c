@@ -39,7 +39,8 @@ size_t aggregation_enter(struct aggregation_reader *reader, const char *name)
 void aggregation_known(struct aggregation_reader *reader, const struct json *object,
                        const char *const *names)
 {
-    for (size_t i = 0; i < json_size(object); i++) {
+    size_t count = json_type_of(object) == JSON_OBJECT ? json_size(object) : 0;
+    for (size_t i = 0; i < count; i++) {
         const char *name = json_name_at(object, i, NULL);
         const char *const *known = names;
         while (*known && strcmp(*known, name) != 0)

@@ -83,6 +83,7 @@ static const struct {
     {"name: orders\nversion: a.b\n" COUNT_ONE, "2:1: error AGGREGATION_BAD_VERSION"},
     {HEAD "measure: {n: count}\n" COUNT_ONE, "3:1: error AGGREGATION_UNKNOWN_MEMBER"},
     {HEAD, "AGGREGATION_LIMIT: measures is an object"},
+    {HEAD "fields: {a: [{path: b}]}\n" COUNT_ONE, "AGGREGATION_BAD_VALUE: a field is an object"},
     {HEAD "measures: {n: cont}\n", "AGGREGATION_BAD_MEASURE"},
     {HEAD "measures: {n: {sum: nothing}}\n", "AGGREGATION_UNKNOWN_FIELD"},
     {HEAD "measures: {n: {sum: payload..a}}\n", "AGGREGATION_BAD_PATH"},

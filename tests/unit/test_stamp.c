@@ -145,8 +145,12 @@ START_TEST(test_normal_form_of_hash_input)
         "\n \t a\n\nb\r\n",
         "\xc2\xa0\x61\n\nb\xe2\x80\x83\xe3\x80\x80",
         "\xe1\x9a\x80\xe2\x81\x9f\x61\n\nb\xe2\x80\xaf\xe2\x80\xa8\xc2\x85"};
-    static const char *const other[] = {"a\nb", "a \n\nb", "a\n\nB", "a\n \nb",
-                                        "a\n\nb\xe2\x80\x8b"};
+    static const char *const other[] = {"a\nb",
+                                        "a \n\nb",
+                                        "a\n\nB",
+                                        "a\n \nb",
+                                        "a\n\nb\xe2\x80\x8b",
+                                        "a\n\nb\xe2\x80\n"}; /* half a character is no space */
     char expected[CONTENT_HASH_TEXT_BYTES];
     char got[CONTENT_HASH_TEXT_BYTES];
     content_hash("a\n\nb", 4, expected);

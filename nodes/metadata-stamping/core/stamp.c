@@ -276,7 +276,7 @@ static size_t space_at(const char *text, size_t bytes)
         return 1;
     if (bytes >= 2 && c[0] == 0xc2 && (c[1] == 0x85 || c[1] == 0xa0))
         return 2;
-    if (bytes < 3 || c[0] < 0xe1 || c[0] > 0xe3)
+    if (bytes < 3 || c[0] < 0xe1 || c[0] > 0xe3 || (c[1] & 0xc0) != 0x80 || (c[2] & 0xc0) != 0x80)
         return 0;
     unsigned code = ((unsigned)(c[0] & 15) << 12) | ((unsigned)(c[1] & 63) << 6) | (c[2] & 63u);
     bool space = code == 0x1680 || (code >= 0x2000 && code <= 0x200a) || code == 0x2028 ||
