@@ -32,11 +32,12 @@ from parts import KafkaBroker
 PARTITIONS = 8
 # Larger batches than the defaults, as for any topic that is to be read again from its beginning.
 OPTIONS = {"MAX_AGGREGATION_QUEUE_SIZE": "1000000", "AGGREGATION_BATCH_SIZE": "100000"}
-EVENTS_PER_SECOND = 10000  # of event time: 2 million events are 40 windows of 5 s
+EVENTS_PER_SECOND = 10000  # of event time: 4 million events are 80 windows of 5 s
 EVENTS_PER_WORKFLOW = 10
 SHUFFLE_MS = 3000  # events out of order come up to so much after their time
 EMPTY_TOPIC = "bench.empty"
 OPEN_GROUPS = 100000
+OF_EACH_WORKFLOW = ("workflow_grouping",)  # however few namespaces there are
 LIMIT_S = 300
 SINGLE_EVENTS = 100  # one after the other, to a reducer that has nothing else to do
 SINGLE_PAUSE_S = 0.2  # longer than a flush interval, so that it has been idle
@@ -50,6 +51,7 @@ class Load:
     groups: int  # namespaces
     shuffled_percent: int
     events: int
+    row_per_workflow: bool = True  # else without the aggregations that have a group for each workflow
 
     @property
     def topic(self) -> str:
@@ -57,12 +59,22 @@ class Load:
 
     def __str__(self) -> str:
         order = f"{self.shuffled_percent} % out of order" if self.shuffled_percent else "in order"
-        return f"{self.groups:,} groups, {order}"
+        rows = "a row for each workflow too" if self.row_per_workflow else "in each aggregation"
+        return f"{self.groups:,} groups, {order}, {rows}"
+
+    @property
+    def aggregations(self) -> list[str]:
+        return [
+            name
+            for name in chosen_aggregations()
+            if self.row_per_workflow or name not in OF_EACH_WORKFLOW
+        ]
 
 
 def loads(events: int) -> list[Load]:
     """The main one first. Of 100,000 groups nearly every event makes rows of its own."""
     return [
+        Load(100, 0, events, row_per_workflow=False),
         Load(100, 0, events),
         Load(100, 10, events // 2),
         Load(OPEN_GROUPS, 0, events // 20),
@@ -88,7 +100,7 @@ class Reducer:
         wait_until(self.kafka_answers, 60, "Kafka's answer")
         self.new_bridge(WORKFLOW_TOPIC)
         self.warm_groups()
-        for load in [*self.loads, self.restart_load]:
+        for load in {load.topic: load for load in [*self.loads, self.restart_load]}.values():
             self.fill(load)
 
     def kafka_answers(self) -> bool:
@@ -127,7 +139,7 @@ class Reducer:
             f" {filled['seconds']:.1f} s"
         )
 
-    def new_bridge(self, topic: str) -> Bridge:
+    def new_bridge(self, topic: str, aggregations: list[str] | None = None) -> Bridge:
         """An empty database and a consumer group that has read nothing."""
         self.runs += 1
         name = f"bench_reducer_{self.runs}"
@@ -136,7 +148,7 @@ class Reducer:
         url = self.session.postgres.create_database(name)
         directory = self.session.directory / name
         self.bridge = Bridge(directory, url, {
-            "CONTRACTS_DIR": str(contracts_with(directory, chosen_aggregations())),
+            "CONTRACTS_DIR": str(contracts_with(directory, aggregations or chosen_aggregations())),
             "KAFKA_WORKFLOW_TOPIC": topic,
             "KAFKA_WORKFLOW_PARTITIONS": str(PARTITIONS),
             "KAFKA_CONSUMER_GROUP": name,
@@ -188,7 +200,7 @@ class Reducer:
 
     def count_all(self, load: Load, instances: int) -> dict:
         """One run from the start of the processes to the commit of the last event."""
-        bridge = self.new_bridge(load.topic)
+        bridge = self.new_bridge(load.topic, load.aggregations)
         servers = [bridge.reducer_server(f"reducer-{n + 1}") for n in range(instances)]
         wal = self.session.wal_position()
         postgres_before = cpu_seconds(self.session.postgres.process.pid)
