@@ -214,7 +214,7 @@ test-corpus: $(CORPUS_RUNS) ## the seeds of the fuzzer, and what it once found, 
 # BENCH="pure waiting" for some parts (pure, workflows, waiting, reducer); RECORD=1 writes into docs/.
 BENCH_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 .PHONY: bench
-bench: ## figures of this machine (BENCH_SECONDS=8 BENCH_ROUNDS=3 REDUCER_EVENTS=4000000)
+bench: ## figures of this machine (BENCH_SECONDS=8 BENCH_ROUNDS=3 REDUCER_EVENTS=2000000)
 	@tools/install-packages.sh build run test kafka valgrind
 	@$(MAKE) --no-print-directory build $(BENCH_PROGRAMS)
 	@MODE=$(MODE) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/bench/run.py $(BENCH)

@@ -113,9 +113,16 @@ enum error_code kafka_handle_new(rd_kafka_t **handle, rd_kafka_type_t type, rd_k
     return error_set(error, ERR_CONFIG, "the Kafka client cannot be made: %s", reason);
 }
 
+/* The id is known once any question was answered. rd_kafka_clusterid asks none, and often sleeps past the answer
+ * to another one, up to its whole time. */
 enum error_code kafka_handle_cluster_id(rd_kafka_t *handle, int timeout_ms, char **id, struct error *error)
 {
-    char *found = rd_kafka_clusterid(handle, timeout_ms);
+    char *found = rd_kafka_clusterid(handle, 0);
+    const struct rd_kafka_metadata *metadata = NULL;
+    if (!found && timeout_ms > 0 && !rd_kafka_metadata(handle, 0, NULL, &metadata, timeout_ms)) {
+        rd_kafka_metadata_destroy(metadata);
+        found = rd_kafka_clusterid(handle, 0);
+    }
     if (!found)
         return error_set(error, ERR_BROKER, "no Kafka broker answered within %d ms", timeout_ms);
     *id = must_strdup(found);

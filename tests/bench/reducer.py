@@ -32,7 +32,7 @@ from parts import KafkaBroker
 PARTITIONS = 8
 # Larger batches than the defaults, as for any topic that is to be read again from its beginning.
 OPTIONS = {"MAX_AGGREGATION_QUEUE_SIZE": "1000000", "AGGREGATION_BATCH_SIZE": "100000"}
-EVENTS_PER_SECOND = 10000  # of event time: 4 million events are 80 windows of 5 s
+EVENTS_PER_SECOND = 10000  # of event time: 2 million events are 40 windows of 5 s
 EVENTS_PER_WORKFLOW = 10
 SHUFFLE_MS = 3000  # events out of order come up to so much after their time
 EMPTY_TOPIC = "bench.empty"

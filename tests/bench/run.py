@@ -5,7 +5,7 @@
     tests/bench/run.py [pure] [workflows] [waiting] [takeover] [reducer]      all unless some are named
     tests/bench/run.py outage      a service away for BENCH_OUTAGE_SECONDS (60): only when it is named
 
-Variables: MODE (release), BENCH_SECONDS of each load (8), BENCH_ROUNDS (3), REDUCER_EVENTS (4000000),
+Variables: MODE (release), BENCH_SECONDS of each load (8), BENCH_ROUNDS (3), REDUCER_EVENTS (2000000),
 RECORD=1 writes the figures into docs/benchmarks.md too, KEEP=1 keeps the directory with logs.
 Ends with 1 when a ratio is so low that the architecture must be wrong.
 """
@@ -72,7 +72,7 @@ def measure_outage(session: Session) -> dict:
 
 
 def measure_reducer(session: Session, rounds: int) -> dict:
-    reducer = Reducer(session, number("REDUCER_EVENTS", 4000000))
+    reducer = Reducer(session, number("REDUCER_EVENTS", 2000000))
     try:
         reducer.start()
         return {
