@@ -115,11 +115,11 @@ static struct breaker_answer ask(void *context, int service, int64_t now_us)
     return answer;
 }
 
-static bool park(void *context, int service)
+static bool park(void *context, int service, bool before)
 {
     const struct breakers_view *view = context;
     struct guarded *guarded = &view->breakers->items[service];
-    if (atomic_fetch_add(&guarded->held, 1) >= guarded->service->held_max) {
+    if (atomic_fetch_add(&guarded->held, 1) >= guarded->service->held_max && !before) {
         atomic_fetch_sub(&guarded->held, 1);
         metrics_add(METRIC_SERVICE_REFUSED, service, 0, 1);
         return false;
@@ -174,10 +174,13 @@ bool breakers_end(const struct breakers_view *view, int service, uint32_t era,
 
 /* -- the table -- */
 
+/* The first revision is the time: a row that was deleted does not come back with a revision that somebody knows. */
 static const char sql_write[] =
     "WITH w AS (INSERT INTO service_breakers AS b (service, state, by_hand, since, reason, "
-    "released, prober) SELECT $1, $2, $3, clock_timestamp() - make_interval(secs => $4), $5, $6, "
-    "$7 WHERE $8 = 0 OR EXISTS (SELECT 1 FROM service_breakers WHERE service = $1) "
+    "released, prober, revision) SELECT $1, $2, $3, clock_timestamp() - make_interval(secs => $4), "
+    "$5, "
+    "$6, $7, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint WHERE $8 = 0 OR EXISTS "
+    "(SELECT 1 FROM service_breakers WHERE service = $1) "
     "ON CONFLICT (service) DO UPDATE SET state = excluded.state, by_hand = excluded.by_hand, "
     "since = excluded.since, reason = excluded.reason, released = excluded.released, "
     "prober = excluded.prober, revision = b.revision + 1, changed_at = clock_timestamp() "
@@ -186,7 +189,8 @@ static const char sql_write[] =
 static const char sql_read[] =
     "SELECT service, state, by_hand, reason, revision, "
     "(extract(epoch FROM clock_timestamp() - changed_at) * 1000000)::bigint, since, "
-    "prober IS NULL OR NOT EXISTS (SELECT 1 FROM instances i WHERE i.instance_id = prober "
+    "prober IS NULL OR prober = $1 OR NOT EXISTS (SELECT 1 FROM instances i WHERE i.instance_id = "
+    "prober "
     "AND i.lease_expires_at > clock_timestamp()) FROM service_breakers";
 static const char sql_instances[] =
     "SELECT count(*) FROM instances WHERE lease_expires_at > clock_timestamp()";
@@ -332,20 +336,46 @@ static void adopt_row(struct breakers *breakers, const struct postgres_rows *row
         guarded->stored++;
         waiting = guarded->waiting;
         guarded->waiting = 0;
+    } else if (!other && news.free_to_probe &&
+               breaker_free(&guarded->breaker, clock_monotonic_us())) {
+        waiting = guarded->waiting;
+        guarded->waiting = 0;
     }
     pthread_mutex_unlock(&guarded->lock);
     wake_workers(breakers, waiting);
 }
 
+/* Somebody deleted the row of one that was overtaken: what is known here is written anew. */
+static void write_missing(struct breakers *breakers)
+{
+    for (int i = 0; i < breakers->count; i++) {
+        struct guarded *guarded = &breakers->items[i];
+        pthread_mutex_lock(&guarded->lock);
+        bool missing = guarded->revision < 0;
+        if (missing) {
+            guarded->revision = 0;
+            guarded->breaker.changed = true;
+        }
+        pthread_mutex_unlock(&guarded->lock);
+        if (missing)
+            wake(breakers);
+    }
+}
+
 static enum error_code read_rows(struct breakers *breakers, struct error *error)
 {
     struct postgres_rows *rows = NULL;
-    enum error_code code = postgres_query(breakers->postgres, sql_read, NULL, 0, &rows, error);
+    struct postgres_value self = {0};
+    postgres_set_uuid(&self, &breakers->orchestrator->instance_id);
+    enum error_code code = postgres_query(breakers->postgres, sql_read, &self, 1, &rows, error);
     for (int i = 0; code == ERR_OK && i < postgres_rows_count(rows); i++)
         adopt_row(breakers, rows, i);
     postgres_rows_free(rows);
-    if (code == ERR_OK)
+    postgres_value_fini(&self);
+    if (code == ERR_OK) {
+        write_missing(breakers);
         told_everybody(breakers);
+    }
     return code;
 }
 
@@ -367,12 +397,12 @@ static enum error_code count_instances(struct breakers *breakers, struct error *
 }
 
 /* A new session hears what follows; what came before it is read. */
-static enum error_code follow(struct breakers *breakers, bool overtaken, struct error *error)
+static enum error_code follow(struct breakers *breakers, bool reads, struct error *error)
 {
     bool heard = postgres_notified(breakers->postgres);
     bool listening = breakers->listening_us != 0 &&
                      breakers->listening_us == postgres_connected_us(breakers->postgres);
-    if (!is_shared(breakers) || (listening && !heard && !overtaken))
+    if (!is_shared(breakers) || (listening && !heard && !reads))
         return ERR_OK;
     enum error_code code = ERR_OK;
     if (!listening) {
@@ -423,7 +453,7 @@ static enum error_code beat(struct breakers *breakers, bool is_due, struct error
     bool overtaken = false;
     enum error_code code = store(breakers, &overtaken, error);
     if (code == ERR_OK)
-        code = follow(breakers, overtaken, error);
+        code = follow(breakers, overtaken || is_due, error);
     if (code == ERR_OK && is_due)
         code = count_instances(breakers, error);
     return code;

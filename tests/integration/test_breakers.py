@@ -94,10 +94,17 @@ def test_by_hand_on_all_instances(breakers):
         return text if "held by hand" in text else None
 
     assert "onextree" in wait_until(listed, 120, "the other instance knows")
+    bridge.sql("DELETE FROM service_breakers")  # the next change writes it anew
     for _ in range(2):
         said = bridge.bridgectl("services", "release", "metadata-stamping")
         assert said.returncode == 0, said
     assert bridge.wait_workflow(workflow_id, 120)["state"] == "COMPLETED"
+
+    def is_free():
+        text = bridge.bridgectl("services", ORCHESTRATOR_URL=bridge.url("other")).stdout
+        return "metadata-stamping" in text and "held by hand" not in text
+
+    wait_until(is_free, 120, "the other instance knows of the release")
     assert bridge.call("POST", "/api/v1/services/nobody/hold").status == 404
 
 

@@ -249,6 +249,10 @@ START_TEST(what_others_say)
     refused(BREAKER_PARK, SECOND);
     adopt(BREAKER_HALF_OPEN, false, false, 0);
     refused(BREAKER_PARK, usual.patience_us); /* then this instance probes */
+    ck_assert(breaker_free(&breaker, now_us));
+    ck_assert(!breaker_free(&breaker, now_us)); /* nothing new */
+    refused(BREAKER_PARK, INT64_MAX);
+    ck_assert(breaker.wants_probe);
     adopt(BREAKER_HALF_OPEN, false, true, 0);
     refused(BREAKER_PARK, INT64_MAX);
     ck_assert(breaker.wants_probe);

@@ -29,11 +29,11 @@ static struct breaker_answer ask(void *context, int service, int64_t asked_us)
     return (struct breaker_answer){.verdict = verdict, .after_us = 5 * SECOND_US};
 }
 
-static bool park(void *context, int service)
+static bool park(void *context, int service, bool before)
 {
     (void)context;
     (void)service;
-    if (held == held_max)
+    if (held >= held_max && !before)
         return false;
     held++;
     return true;
@@ -156,6 +156,28 @@ START_TEST(what_cannot_be_held_is_refused)
 }
 END_TEST
 
+/* The limit is for new ones: what is held already never fails because it was probed or moved here. */
+START_TEST(what_was_held_before_is_held_past_the_limit)
+{
+    open_gated(4);
+    submit(1);
+    passes = 1;
+    tick_at(10);
+    held_max = 0;
+    fail_parked(1, 1);
+    check_told("started 1 seq 0+2 new\nheld 1/1\nreleased 1/1\ncall 1/1 A#1\nheld 1/1\n");
+    struct workflow_record begun = {
+        .kind = RECORD_STARTED, .at_us = STORY_START_US, .duration_us = TIMEOUT_MS * INT64_C(1000)};
+    struct engine_hold hold = {story_id(2), 1, STORY_START_US + 5 * SECOND_US, 0};
+    give((struct engine_event){.type = ENGINE_LOAD,
+                               .workflow = recovered(2, &begun, 1),
+                               .holds = &hold,
+                               .holds_count = 1});
+    check_told("");
+    ck_assert_uint_eq(held, 2);
+}
+END_TEST
+
 START_TEST(a_limit_lets_it_wait_unheld)
 {
     open_gated(4);
@@ -243,6 +265,7 @@ int main(void)
     tcase_add_test(tests, held_time_does_not_count);
     tcase_add_test(tests, held_time_counts_when_it_is_wanted);
     tcase_add_test(tests, what_cannot_be_held_is_refused);
+    tcase_add_test(tests, what_was_held_before_is_held_past_the_limit);
     tcase_add_test(tests, a_limit_lets_it_wait_unheld);
     tcase_add_test(tests, nothing_of_a_paused_or_ended_workflow_is_held);
     tcase_add_test(tests, a_loaded_workflow_is_still_held);

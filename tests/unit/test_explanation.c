@@ -245,9 +245,9 @@ static struct breaker_answer ask_gate(void *context, int service, int64_t at_us)
     return verdict;
 }
 
-static bool park(void *context, int service)
+static bool park(void *context, int service, bool before)
 {
-    (void)context, (void)service;
+    (void)context, (void)service, (void)before;
     return true;
 }
 

@@ -242,3 +242,11 @@ void breaker_adopt(struct breaker *breaker, const struct breaker_news *news, int
     if (closes)
         begin_round(breaker, 1, now_us);
 }
+
+bool breaker_free(struct breaker *breaker, int64_t now_us)
+{
+    if (breaker->state != BREAKER_HALF_OPEN || breaker->mine || breaker->probe_us <= now_us)
+        return false;
+    breaker->probe_us = now_us;
+    return true;
+}

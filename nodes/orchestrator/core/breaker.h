@@ -113,5 +113,7 @@ struct breaker_news {
     const char *reason;
 };
 void breaker_adopt(struct breaker *breaker, const struct breaker_news *news, int64_t now_us);
+/* Another instance probes, and is gone. True: it may be probed from now on. */
+bool breaker_free(struct breaker *breaker, int64_t now_us) MUST_USE;
 
 #endif

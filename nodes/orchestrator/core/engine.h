@@ -137,7 +137,8 @@ struct engine_gate {
     void *context;
     const struct services *services;
     struct breaker_answer (*ask)(void *context, int service, int64_t now_us);
-    bool (*park)(void *context, int service); /* false: as many as may be are held */
+    /* False: as many as may be are held. What was held `before`, elsewhere or until it was probed, always is. */
+    bool (*park)(void *context, int service, bool before);
     void (*unpark)(void *context, int service, size_t count); /* they are held no longer */
 };
 

@@ -118,10 +118,11 @@ bool engine_gate_park(struct engine *engine, struct workflow *workflow, struct w
     int service = wait->guard - 1;
     if (workflow_paused(workflow))
         return true; /* it waits for the end of the pause */
-    if (service < 0 || !engine->gate.park(engine->gate.context, service))
+    bool before = wait->released_us != 0;
+    if (service < 0 || !engine->gate.park(engine->gate.context, service, before))
         return false;
     engine->gated[service].held++;
-    workflow_hold(workflow, wait, wait->released_us != 0 ? wait->released_us : now_us,
+    workflow_hold(workflow, wait, before ? wait->released_us : now_us,
                   service_at(engine, service)->hold_counts);
     push_held(workflow, wait, now_us, effects);
     return true;
@@ -189,7 +190,7 @@ static void restore(struct engine *engine, struct workflow *workflow,
     if (hold->held_us == 0)
         return;
     if (wait != NULL && wait->guard > 0 && !wait->delivered &&
-        engine->gate.park(engine->gate.context, wait->guard - 1)) {
+        engine->gate.park(engine->gate.context, wait->guard - 1, true)) {
         engine->gated[wait->guard - 1].held++;
         workflow_hold(workflow, wait, hold->held_us,
                       service_at(engine, wait->guard - 1)->hold_counts);
