@@ -182,7 +182,6 @@ static void *run(void *context)
     while (!atomic_load(&ownership->stopping)) {
         struct error error = {0};
         bool asked, changed;
-        ownership_keep_house(ownership);
         wait_for_more(ownership, &asked, &changed);
         if (atomic_load(&ownership->stopping))
             break;
@@ -258,6 +257,7 @@ void ownership_start(struct ownership *ownership)
     int failed = pthread_create(&ownership->thread, NULL, run, ownership);
     BUG_IF(failed);
     ownership->started = true;
+    ownership_house_start(&ownership->house, ownership->orchestrator);
 }
 
 bool ownership_leave(struct ownership *ownership, int64_t until_us)
@@ -301,6 +301,7 @@ void ownership_close(struct ownership *ownership)
         pthread_join(ownership->thread, NULL);
     if (postgres_connected(ownership->postgres) && !atomic_load(&ownership->left))
         give_rest(ownership);
+    ownership_house_stop(&ownership->house);
     owners_wake_by(ownership->orchestrator->owners, -1);
     peers_free(ownership->peers);
     postgres_free(ownership->postgres);

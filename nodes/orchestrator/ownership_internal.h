@@ -3,7 +3,7 @@
  *
  *     ownership.c         life of the thread, lock and lease
  *     ownership_shards.c  who lives and who owns what; taking and giving shards
- *     ownership_house.c   partitions and old keys
+ *     ownership_house.c   partitions and old keys, on a thread of their own
  */
 #ifndef ORCHESTRATOR_OWNERSHIP_INTERNAL_H
 #define ORCHESTRATOR_OWNERSHIP_INTERNAL_H
@@ -24,6 +24,14 @@ enum holding {
     HOLDING_GIVEN, /* asked back from it */
 };
 
+struct house {
+    const struct orchestrator *orchestrator;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool started, stopping;
+};
+
 struct ownership {
     struct orchestrator *orchestrator;
     struct postgres *postgres;
@@ -31,7 +39,6 @@ struct ownership {
     char *advertised_url;
     char peer_address[PEER_ADDRESS_BYTES];
     int64_t lock_key;
-    int64_t house_us;     /* when to keep house again */
     int64_t listening_us; /* postgres_connected_us of the session that listens; 0: none */
     int64_t locked_us;    /* likewise of the one that holds the lock */
     int64_t first_us;     /* likewise of the first one */
@@ -46,11 +53,12 @@ struct ownership {
     struct owner owners[SHARDS_MAX];
     struct spread_plan plan;
     bool unsure; /* whether an instance lives will be known in a moment */
+    struct house house;
     pthread_t thread;
     bool started;
     atomic_bool stopping, leaving, left;
     atomic_bool followed; /* after that: others own all shards, or there are no others */
-    int wake; /* eventfd */
+    int wake;             /* eventfd */
 };
 
 /* ownership_shards.c */
@@ -62,6 +70,8 @@ enum error_code ownership_take_back(struct ownership *ownership, struct error *e
 enum error_code ownership_tell(struct ownership *ownership, struct error *error) MUST_USE;
 
 /* ownership_house.c */
-void ownership_keep_house(struct ownership *ownership);
+void ownership_house_start(struct house *house, const struct orchestrator *orchestrator);
+/* Waits for what it is at. */
+void ownership_house_stop(struct house *house);
 
 #endif
