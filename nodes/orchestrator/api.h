@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* api.h - the HTTP API of the orchestrator: one table of routes, handlers in files by subject.
  *
- *     api_submit.c     submissions, one and many, new and older form
+ *     api_submit.c     submissions, new and older form
+ *     api_batch.c      many at once
  *     api_workflows.c  reading workflows
  *     api_explain.c    why a workflow is where it is
  *     api_commands.c   cancel, pause, resume, retry
@@ -28,8 +29,10 @@ extern const struct http_route api_routes[];
 
 /* api_submit.c */
 void api_submit(struct http_request *request, struct http_response *response, void *context);
-void api_submit_batch(struct http_request *request, struct http_response *response, void *context);
 void api_submit_older(struct http_request *request, struct http_response *response, void *context);
+
+/* api_batch.c */
+void api_submit_batch(struct http_request *request, struct http_response *response, void *context);
 
 /* api_workflows.c */
 void api_get(struct http_request *request, struct http_response *response, void *context);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "orchestrator/api_submit.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,9 +8,7 @@
 
 #include "base/metrics.h"
 #include "io/clock.h"
-#include "orchestrator/api.h"
 #include "orchestrator/api_forward.h"
-#include "orchestrator/core/submission.h"
 #include "orchestrator/core/task.h"
 #include "orchestrator/worker.h"
 
@@ -24,20 +24,7 @@ int16_t orchestrator_shard(const struct orchestrator *orchestrator, const char *
     return (int16_t)(XXH3_64bits_withSeed(key, strlen(key), seed) % (unsigned)orchestrator->shards);
 }
 
-/* One submission under way. */
-struct attempt {
-    struct submission submission;
-    const struct contract *contract;
-    struct ticket *ticket; /* ours, once posted */
-    bool duplicate;        /* the workflow was there before */
-    const char *parent;    /* token of the step that started it, or NULL; lent by the request */
-    bool
-        is_child; /* started by a workflow of ours, which must not wait for room that it takes itself */
-    struct uuid id;     /* of the workflow */
-    struct error error; /* code is ERR_OK while all is well */
-};
-
-static void attempt_fini(struct attempt *attempt)
+void attempt_fini(struct attempt *attempt)
 {
     submission_fini(&attempt->submission);
     if (attempt->ticket != NULL)
@@ -46,7 +33,7 @@ static void attempt_fini(struct attempt *attempt)
     attempt->ticket = NULL;
 }
 
-static void count_refusal(enum error_code code)
+void attempt_count_refusal(enum error_code code)
 {
     int reason = 5;
     switch ((int)code) {
@@ -228,9 +215,9 @@ static enum error_code find_contract_or_repeat(struct orchestrator *orchestrator
     return code;
 }
 
-/* Up to the worker's mailbox. */
-static void begin(struct orchestrator *orchestrator, struct attempt *attempt,
-                  const struct json *body, const char *key, const char *traceparent, bool wants_end)
+void attempt_begin(struct orchestrator *orchestrator, struct attempt *attempt,
+                   const struct json *body, const char *key, const char *traceparent,
+                   bool wants_end)
 {
     int16_t shard = 0;
     enum error_code code = submission_read(
@@ -269,8 +256,7 @@ static void begin(struct orchestrator *orchestrator, struct attempt *attempt,
     post(orchestrator, attempt, shard, read_us, traceparent, wants_end);
 }
 
-/* From the mailbox to the commit. */
-static void await_acceptance(struct attempt *attempt)
+void attempt_await(struct attempt *attempt)
 {
     struct ticket *ticket = attempt->ticket;
     if (attempt->error.code != ERR_OK || ticket == NULL)
@@ -328,9 +314,8 @@ static enum error_code view_duplicate(struct orchestrator *orchestrator,
     return code;
 }
 
-/* Status and body of one submission's answer. */
-static struct json *finish(struct orchestrator *orchestrator, struct attempt *attempt,
-                           int64_t wait_ms, int *status)
+struct json *attempt_finish(struct orchestrator *orchestrator, struct attempt *attempt,
+                            int64_t wait_ms, int *status)
 {
     if (attempt->error.code != ERR_OK)
         return NULL;
@@ -364,8 +349,7 @@ static void set_location(struct http_response *response, const struct uuid *id)
     http_response_header(response, "Location", path);
 }
 
-/* The parsed body, or NULL after answering. */
-static struct json *read_body(struct http_request *request, struct http_response *response)
+struct json *attempt_read_body(struct http_request *request, struct http_response *response)
 {
     struct error error = {0};
     struct json *body = json_parse(request->body, request->body_bytes, &error, NULL);
@@ -401,9 +385,9 @@ static bool accept(struct orchestrator *orchestrator, struct http_request *reque
                    struct api_forward *forward, const struct json *body)
 {
     for (;;) {
-        begin(orchestrator, attempt, body, forward->key, http_header(request, "traceparent"),
-              forward->may_wait);
-        await_acceptance(attempt);
+        attempt_begin(orchestrator, attempt, body, forward->key,
+                      http_header(request, "traceparent"), forward->may_wait);
+        attempt_await(attempt);
         struct error error = attempt->error;
         if (!is_elsewhere(orchestrator, attempt, forward))
             return true;
@@ -443,7 +427,7 @@ static void answer_submission(struct http_response *response, const struct attem
         set_location(response, &attempt->id);
         http_json(response, status, answer);
     } else {
-        count_refusal(attempt->error.code);
+        attempt_count_refusal(attempt->error.code);
         api_fail(response, &attempt->error);
     }
 }
@@ -482,14 +466,15 @@ void api_submit(struct http_request *request, struct http_response *response, vo
         api_fail(response, &attempt.error);
         return;
     }
-    struct json *body = read_body(request, response);
+    struct json *body = attempt_read_body(request, response);
     if (body == NULL) {
-        count_refusal(ERR_SYNTAX);
+        attempt_count_refusal(ERR_SYNTAX);
         return;
     }
     begin_request(request, wait_ms, &attempt, &forward);
     if (accept(orchestrator, request, response, &attempt, &forward, body)) {
-        struct json *answer = finish(orchestrator, &attempt, api_wait_left_ms(&forward), &status);
+        struct json *answer =
+            attempt_finish(orchestrator, &attempt, api_wait_left_ms(&forward), &status);
         if (status != 202 || !wait_elsewhere(orchestrator, request, response, &attempt, &forward))
             answer_submission(response, &attempt, status, answer);
         json_release(answer);
@@ -504,219 +489,18 @@ void api_submit(struct http_request *request, struct http_response *response, vo
     attempt_fini(&attempt);
 }
 
-/* One answer of a batch: {status, workflow} or {status, error}. */
-static struct json *batch_item(struct orchestrator *orchestrator, struct attempt *attempt)
-{
-    struct json *item = json_object();
-    int status = 202;
-    struct json *workflow = finish(orchestrator, attempt, 0, &status);
-    if (attempt->error.code == ERR_OK) {
-        json_object_set(item, "status", json_int(status));
-        json_object_set(item, "workflow", workflow);
-        return item;
-    }
-    count_refusal(attempt->error.code);
-    json_release(workflow);
-    struct json *problem = json_object();
-    status = error_code_status(attempt->error.code);
-    json_object_set(problem, "type", json_text("about:blank"));
-    json_object_set(problem, "title", json_text(error_code_text(attempt->error.code)));
-    json_object_set(problem, "status", json_int(status));
-    json_object_set(problem, "code", json_text(error_code_name(attempt->error.code)));
-    json_object_set(problem, "detail", json_text(attempt->error.text));
-    if (attempt->error.field[0] != '\0')
-        json_object_set(problem, "field", json_text(attempt->error.field));
-    json_object_set(item, "status", json_int(status));
-    json_object_set(item, "error", problem);
-    return item;
-}
-
-/* -- many at once -- */
-
-struct batch {
-    struct orchestrator *orchestrator;
-    struct http_request *request;
-    const struct json *list; /* of submissions */
-    struct attempt *attempts;
-    struct json **items; /* their answers; NULL: none yet */
-    size_t count;
-};
-
-/* All that have no answer yet, in one commit as far as they belong here. */
-static void try_here(struct batch *batch)
-{
-    for (size_t i = 0; i < batch->count; i++) {
-        if (batch->items[i] != NULL)
-            continue;
-        attempt_fini(&batch->attempts[i]);
-        batch->attempts[i] = (struct attempt){0};
-        begin(batch->orchestrator, &batch->attempts[i], json_at(batch->list, i), NULL,
-              http_header(batch->request, "traceparent"), false);
-    }
-    for (size_t i = 0; i < batch->count; i++) {
-        struct attempt *attempt = &batch->attempts[i];
-        if (batch->items[i] != NULL)
-            continue;
-        await_acceptance(attempt);
-        if (!api_is_elsewhere(&attempt->error))
-            batch->items[i] = batch_item(batch->orchestrator, attempt);
-    }
-}
-
-/* One without a key may go anywhere: to whoever owns the first shard. */
-static int16_t shard_to_ask(const struct batch *batch, size_t i)
-{
-    const struct submission *submission = &batch->attempts[i].submission;
-    return submission->key == NULL
-               ? 0
-               : orchestrator_shard(batch->orchestrator, submission->namespace, submission->key);
-}
-
-/* Those of its answers that are decisions; a shard that was on its way is asked for again. */
-static void take_items(struct batch *batch, const struct http_response *response,
-                       const size_t *group, size_t count)
-{
-    struct json *answer =
-        json_parse(buffer_text(&response->body), response->body.bytes, NULL, NULL);
-    const struct json *items = json_get(answer, "items");
-    for (size_t i = 0; i < count; i++) {
-        const struct json *item = json_at(items, i);
-        const char *code = json_string_or(json_get(json_get(item, "error"), "code"), "");
-        if (response->status != 200 || item == NULL) {
-            struct json *refused = json_object();
-            json_object_set(refused, "status", json_int(response->status));
-            json_object_set(refused, "error", answer == NULL ? json_null() : json_hold(answer));
-            batch->items[group[i]] = refused;
-        } else if (strcmp(code, error_code_name(ERR_NOT_OWNER)) != 0 &&
-                   strcmp(code, error_code_name(ERR_STOPPING)) != 0 &&
-                   strcmp(code, error_code_name(ERR_FENCED)) != 0) {
-            batch->items[group[i]] = json_hold(item);
-        }
-    }
-    json_release(answer);
-}
-
-/* A batch of the members of a group, to the owner of the first one's shard. */
-static void ask_for_group(struct batch *batch, const size_t *group, size_t count)
-{
-    struct http_response response = {0};
-    struct json *list = json_array(), *body = json_object();
-    struct buffer text = {0};
-    struct api_forward forward = {.shard = shard_to_ask(batch, group[0]), .repeats = true};
-    for (size_t i = 0; i < count; i++) {
-        json_array_append(list, json_hold(json_at(batch->list, group[i])));
-        forward.repeats = forward.repeats && batch->attempts[group[i]].submission.key != NULL;
-    }
-    json_object_set(body, "workflows", list);
-    json_write(body, &text);
-    forward.body = buffer_text(&text);
-    if (api_forward(batch->orchestrator, batch->request, &response, &forward,
-                    &batch->attempts[group[0]].error) == API_FORWARD_ANSWERED)
-        take_items(batch, &response, group, count);
-    buffer_fini(&response.body);
-    buffer_fini(&response.headers);
-    buffer_fini(&text);
-    json_release(body);
-}
-
-/* False when all have their answers. */
-static bool ask_others(struct batch *batch)
-{
-    bool *asked = must_calloc(batch->count, sizeof *asked);
-    size_t *group = must_calloc(batch->count, sizeof *group);
-    bool open = false;
-    for (size_t i = 0; i < batch->count; i++) {
-        size_t members = 0;
-        struct owner owner, other;
-        if (batch->items[i] != NULL || asked[i])
-            continue;
-        owners_of(batch->orchestrator, shard_to_ask(batch, i), &owner);
-        for (size_t k = i; k < batch->count; k++) {
-            if (batch->items[k] != NULL || asked[k])
-                continue;
-            owners_of(batch->orchestrator, shard_to_ask(batch, k), &other);
-            asked[k] = k == i ||
-                       (owner.known && other.known && uuid_equal(&owner.instance, &other.instance));
-            if (asked[k])
-                group[members++] = k;
-        }
-        ask_for_group(batch, group, members);
-    }
-    for (size_t i = 0; i < batch->count; i++)
-        open = open || batch->items[i] == NULL;
-    free(asked);
-    free(group);
-    return open;
-}
-
-static void carry_out_batch(struct batch *batch)
-{
-    int64_t until_us = clock_monotonic_us() + FORWARD_LIMIT_US;
-    bool may_ask = !api_was_forwarded(batch->request, NULL);
-    try_here(batch);
-    while (may_ask && ask_others(batch) && clock_monotonic_us() < until_us) {
-        clock_sleep_us(FORWARD_LOOK_US);
-        try_here(batch);
-    }
-}
-
-static void answer_batch(struct batch *batch, struct http_response *response)
-{
-    struct json *items = json_array(), *answer = json_object();
-    for (size_t i = 0; i < batch->count; i++) {
-        json_array_append(items, batch->items[i] != NULL
-                                     ? batch->items[i]
-                                     : batch_item(batch->orchestrator, &batch->attempts[i]));
-        attempt_fini(&batch->attempts[i]);
-    }
-    json_object_set(answer, "items", items);
-    http_json(response, 200, answer);
-    json_release(answer);
-}
-
-void api_submit_batch(struct http_request *request, struct http_response *response, void *context)
-{
-    struct json *body = read_body(request, response);
-    if (body == NULL)
-        return;
-    const struct json *list = json_get(body, "workflows");
-    size_t count = json_size(list);
-    if (json_type_of(list) != JSON_ARRAY || json_size(body) != 1 || count == 0 ||
-        count > HTTP_BATCH_ITEMS_MAX) {
-        struct error error = {0};
-        error_set_field(&error, ERR_INVALID, "workflows",
-                        "the body must be an object with the one member workflows, an array of 1 "
-                        "to %d submissions",
-                        HTTP_BATCH_ITEMS_MAX);
-        api_fail(response, &error);
-        json_release(body);
-        return;
-    }
-    struct batch batch = {.orchestrator = context,
-                          .request = request,
-                          .list = list,
-                          .attempts = must_calloc(count, sizeof(struct attempt)),
-                          .items = must_calloc(count, sizeof(struct json *)),
-                          .count = count};
-    carry_out_batch(&batch);
-    answer_batch(&batch, response);
-    json_release(body);
-    free(batch.attempts);
-    free(batch.items);
-}
-
 void api_submit_older(struct http_request *request, struct http_response *response, void *context)
 {
     struct orchestrator *orchestrator = context;
     struct attempt attempt = {0};
     struct api_forward forward;
     int status = 201;
-    struct json *body = read_body(request, response);
+    struct json *body = attempt_read_body(request, response);
     if (body == NULL)
         return;
     begin_request(request, 0, &attempt, &forward);
     bool here = accept(orchestrator, request, response, &attempt, &forward, body);
-    struct json *workflow = here ? finish(orchestrator, &attempt, 0, &status) : NULL;
+    struct json *workflow = here ? attempt_finish(orchestrator, &attempt, 0, &status) : NULL;
     if (!here) {
         ; /* the owner has answered */
     } else if (attempt.error.code == ERR_OK) {
@@ -730,7 +514,7 @@ void api_submit_older(struct http_request *request, struct http_response *respon
         http_json(response, 201, answer);
         json_release(answer);
     } else {
-        count_refusal(attempt.error.code);
+        attempt_count_refusal(attempt.error.code);
         api_fail(response, &attempt.error);
     }
     json_release(workflow);
