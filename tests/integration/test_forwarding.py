@@ -185,7 +185,10 @@ def test_children_of_another_instance(pair):
 
 class Clients:
     """Submit stamping workflows under keys, each at one instance; one that does not answer is left for the
-    other. What an instance refuses is kept: nothing may be."""
+    other. What an instance refuses is kept: nothing may be. They pace themselves: the embedded broker keeps
+    the last 5 MiB of a partition, and all is read from it at the end."""
+
+    PAUSE_SECONDS, SLOW_PAUSE_SECONDS, MANY = 0.05, 0.5, 3000
 
     def __init__(self, bridge, namespace, threads=8):
         self.bridge, self.namespace = bridge, namespace
@@ -215,6 +218,8 @@ class Clients:
                 continue
             assert self.accepted.setdefault(key, answer.json["workflow_id"])
             count += 1
+            many = len(self.accepted) > self.MANY
+            self.stopping.wait(self.SLOW_PAUSE_SECONDS if many else self.PAUSE_SECONDS)
         for client in clients:
             client.close()
 
