@@ -655,11 +655,12 @@ void worker_store_start(struct worker *worker)
 
 void worker_store_check_idle(struct worker *worker)
 {
-    if (worker->store_state != STORE_IDLE || !postgres_is_dead(worker->postgres))
+    if (worker->store_state == STORE_FLYING || !postgres_is_dead(worker->postgres))
         return;
     postgres_disconnect(worker->postgres);
     worker_watch_postgres(worker, false);
     atomic_store(&worker->database_up, false);
-    worker->retry_us = clock_monotonic_us() + RESEND_US;
+    if (worker->store_state == STORE_IDLE) /* else the batch is sent again when it is due */
+        worker->retry_us = clock_monotonic_us() + RESEND_US;
     log_warning("database connection lost", LOG_INT("worker", worker->index));
 }

@@ -20,6 +20,7 @@
 #define FILES_MAX 1024
 #define FILE_BASE 100000
 #define WATCHED_MAX 64
+#define AT_ONCE_MAX 1000
 #define SPIN_US 3 /* what a look without waiting costs */
 
 struct fiber {
@@ -32,6 +33,7 @@ struct fiber {
     const void *waits_for;
     int64_t until_us;
     bool woken;
+    int at_once; /* looks at files in a row that found something without waiting */
 };
 
 struct happening {
@@ -67,6 +69,7 @@ static struct {
     struct happening *happenings;
     size_t happenings_count, happenings_capacity;
     uint64_t happenings_number;
+    bool spins; /* somebody looks and looks */
     struct file files[FILES_MAX];
     void *stacks[FIBERS_MAX];
     int stacks_count;
@@ -279,6 +282,7 @@ void fiber_world_start(uint64_t seed, int64_t now_us)
     world.fibers_count = world.processes_count = 0;
     world.happenings_count = 0;
     world.happenings_number = 0;
+    world.spins = false;
     for (int i = 0; i < FILES_MAX; i++)
         world.files[i].kind = FILE_FREE;
 }
@@ -346,7 +350,7 @@ static int64_t next_us(void)
 
 enum fiber_end fiber_world_run(bool (*done)(void), int64_t until_us)
 {
-    for (int switches = 0; switches < SWITCHES_MAX; switches++) {
+    for (int switches = 0; switches < SWITCHES_MAX && !world.spins; switches++) {
         bury();
         struct fiber *fiber = choose();
         if (fiber != NULL) {
@@ -540,11 +544,22 @@ static int64_t until_of(int timeout_ms)
     return timeout_ms < 0 ? INT64_MAX - 1 : world.now_us + (int64_t)timeout_ms * 1000;
 }
 
+/* What is readable again and again, with nothing done about it, would take a whole processor. */
+static void found_at_once(bool waited)
+{
+    world.current->at_once = waited ? 0 : world.current->at_once + 1;
+    if (world.current->at_once < AT_ONCE_MAX)
+        return;
+    world.spins = true;
+    leave();
+}
+
 int __wrap_epoll_wait(int epoll, struct epoll_event *events, int max, int timeout_ms);
 int __wrap_epoll_wait(int epoll, struct epoll_event *events, int max, int timeout_ms)
 {
     int64_t until_us = until_of(timeout_ms);
-    if (timeout_ms == 0) /* also one that does not wait lets the others run */
+    bool waited = timeout_ms == 0;
+    if (waited) /* also one that does not wait lets the others run */
         fiber_sleep_us(SPIN_US);
     for (;;) {
         int count = 0;
@@ -556,8 +571,11 @@ int __wrap_epoll_wait(int epoll, struct epoll_event *events, int max, int timeou
                 events[count++] =
                     (struct epoll_event){.events = state, .data = file->watched[i].data};
         }
+        if (count > 0)
+            found_at_once(waited);
         if (count > 0 || world.now_us >= until_us)
             return count;
+        waited = true;
         (void)fiber_wait(fiber_process(), until_us);
     }
 }
@@ -566,7 +584,8 @@ int __wrap_poll(struct pollfd *places, nfds_t count, int timeout_ms);
 int __wrap_poll(struct pollfd *places, nfds_t count, int timeout_ms)
 {
     int64_t until_us = until_of(timeout_ms);
-    if (timeout_ms == 0)
+    bool waited = timeout_ms == 0;
+    if (waited)
         fiber_sleep_us(SPIN_US);
     for (;;) {
         int ready = 0;
@@ -576,8 +595,11 @@ int __wrap_poll(struct pollfd *places, nfds_t count, int timeout_ms)
                 places[i].revents = (short)state_of(places[i].fd, (uint32_t)places[i].events);
             ready += places[i].revents != 0;
         }
+        if (ready > 0)
+            found_at_once(waited);
         if (ready > 0 || world.now_us >= until_us)
             return ready;
+        waited = true;
         (void)fiber_wait(fiber_process(), until_us);
     }
 }

@@ -225,6 +225,13 @@ static void reply(void *context)
         answer(request->connection, request, request->code);
 }
 
+static void hang_up_on(void *context)
+{
+    struct request *request = context;
+    if (request->connection->session == request->session)
+        end_session(request->connection);
+}
+
 static void arrive(void *context)
 {
     struct request *request = context;
@@ -239,7 +246,10 @@ static void arrive(void *context)
         return;
     }
     if (write && world_draws(FAULT_CONNECTION, 600)) {
-        answer(connection, request, ERR_UNAVAILABLE);
+        answer(connection, request, ERR_UNAVAILABLE); /* and a server that shuts down hangs up */
+        if (chance_one_in(&database.chance, 2))
+            fiber_at(fiber_now_us() + chance_between(&database.chance, 1, 60000), hang_up_on,
+                     request);
         return;
     }
     carry_out(connection, request);
@@ -332,7 +342,10 @@ void database_break(struct process *process)
         struct connection *connection = database.connections[i];
         bool sent = connection->flying != NULL && !connection->flying->done &&
                     !chance_one_in(&database.chance, 3);
-        if (connection->process == process && !sent)
+        if (connection->process != process)
+            continue;
+        connection->socket = -1; /* its number may be another file's now */
+        if (!sent)
             end_session(connection);
     }
 }
