@@ -10,6 +10,7 @@
 
 #include "io/log.h"
 
+#define DEADLOCK_TRIES 20
 #define LOCK_KEY 0x6f6e65785f6d6967 /* "onex_mig": of pg_advisory_lock */
 
 /* -- files -- */
@@ -143,6 +144,21 @@ static const char record_down[] =
     "\n;DELETE FROM schema_migrations WHERE"
     " version = current_setting('bridge_migration.version')::integer; COMMIT";
 
+/* A node that writes meanwhile may hold what the next statement of the migration locks, and wait for what it has
+ * locked: when PostgreSQL ends such a tie at the cost of the migration, all of it is done again. */
+static enum error_code run_script(struct postgres *postgres, const char *script,
+                                  struct error *error)
+{
+    enum error_code code = postgres_script(postgres, script, error);
+    for (int tries = 1; tries < DEADLOCK_TRIES && code == ERR_UNAVAILABLE; tries++) {
+        *error = (struct error){0};
+        code = postgres_script(postgres, "ROLLBACK", error);
+        if (code == ERR_OK)
+            code = postgres_script(postgres, script, error);
+    }
+    return code;
+}
+
 /* The file and its row are one transaction and one script. */
 static enum error_code apply(struct postgres *postgres, const char *directory,
                              const struct migration *migration, bool up, struct error *error)
@@ -156,7 +172,7 @@ static enum error_code apply(struct postgres *postgres, const char *directory,
     buffer_append(&script, buffer_text(&sql), sql.bytes);
     buffer_append_text(&script, up ? record_up : record_down);
     if (code == ERR_OK)
-        code = postgres_script(postgres, buffer_text(&script), &cause);
+        code = run_script(postgres, buffer_text(&script), &cause);
     if (code != ERR_OK)
         postgres_disconnect(postgres); /* rolls back and gives the lock free */
     buffer_fini(&script);

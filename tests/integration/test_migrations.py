@@ -160,6 +160,29 @@ def test_several_at_once(migrations):
     assert applied == ["applied 0001_one", "applied 0002_two", "applied 0003_slow"]
 
 
+def test_a_deadlock_with_a_writer_costs_nothing(migrations):
+    """A node writes into one table and needs the other, which the migration has locked already."""
+    migrations.ok("up")
+    migrations.put(
+        3, "three", "ALTER TABLE one ADD b integer; ALTER TABLE two ADD b integer;", "SELECT 1;"
+    )
+    node = psycopg2.connect(migrations.database_url)
+    with node.cursor() as cursor, concurrent.futures.ThreadPoolExecutor() as pool:
+        cursor.execute("SET deadlock_timeout = '1h'")  # so that the migration is the one to go
+        cursor.execute("INSERT INTO two VALUES (1)")
+        done = pool.submit(migrations.ok, "up")
+        harness.wait_until(
+            lambda: migrations.sql("SELECT 1 FROM pg_locks WHERE NOT granted") != [],
+            120,
+            "the migration waiting for the writer",
+        )
+        cursor.execute("INSERT INTO one VALUES (1)")
+        node.commit()
+        assert done.result() == ["applied 0003_three"]
+    node.close()
+    assert migrations.sql("SELECT count(*) FROM one, two") == [(1,)]
+
+
 def test_a_killed_one_leaves_the_lock_and_the_schema_free(migrations):
     migrations.put(3, "slow", "CREATE TABLE slow (); SELECT pg_sleep(600);", "DROP TABLE slow;")
     process = subprocess.Popen(
