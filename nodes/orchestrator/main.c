@@ -254,8 +254,7 @@ static enum error_code join(struct parts *parts, struct error *error)
     else
         buffer_append_format(&api, "http://%s:%d", host, port);
     buffer_append_format(&metrics, "http://%s:%d/metrics", host, metrics_port);
-    enum error_code code =
-        ownership_open(&orchestrator->ownership, orchestrator, buffer_text(&api), error);
+    enum error_code code = ownership_open(orchestrator->ownership, buffer_text(&api), error);
     if (code == ERR_OK) {
         ownership_start(orchestrator->ownership);
         int64_t until_us = clock_monotonic_us() + SETTLE_TIMEOUT_US;
@@ -380,8 +379,10 @@ int main(int argc, char **argv)
         name_series(orchestrator);
         code = start_engine(orchestrator, &error);
     }
-    if (code == ERR_OK)
+    if (code == ERR_OK) {
+        orchestrator->ownership = ownership_new(orchestrator);
         code = start_http(&parts, &error);
+    }
     if (code == ERR_OK)
         code = join(&parts, &error);
     if (code != ERR_OK) {

@@ -223,33 +223,52 @@ static enum error_code first_look(struct ownership *ownership, struct error *err
     return code;
 }
 
-enum error_code ownership_open(struct ownership **out, struct orchestrator *orchestrator,
-                               const char *advertised_url, struct error *error)
+/* A login takes PostgreSQL a while. What goes wrong is found out when the connection is used. */
+static void *connect_ahead(void *context)
+{
+    struct ownership *ownership = context;
+    struct error error = {0};
+    (void)!postgres_connect(ownership->postgres, &error);
+    return NULL;
+}
+
+struct ownership *ownership_new(struct orchestrator *orchestrator)
 {
     struct ownership *ownership = must_calloc(1, sizeof *ownership);
-    const struct config *config = orchestrator->config;
     char name[64];
     snprintf(name, sizeof name, "bridge-orchestrator %s", orchestrator->node_id);
     ownership->orchestrator = orchestrator;
-    ownership->advertised_url = must_strdup(advertised_url);
     ownership->postgres = postgres_new(orchestrator->database_url, name,
                                        "-c lock_timeout=5s -c statement_timeout=10s");
-    postgres_set_reply_timeout(ownership->postgres, (int)config->lease_ms / 3);
+    postgres_set_reply_timeout(ownership->postgres, (int)orchestrator->config->lease_ms / 3);
     memcpy(&ownership->lock_key, orchestrator->instance_id.octets + 8, sizeof ownership->lock_key);
     ownership->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     BUG_IF(ownership->wake < 0);
     owners_wake_by(orchestrator->owners, ownership->wake);
+    int failed = pthread_create(&ownership->connector, NULL, connect_ahead, ownership);
+    BUG_IF(failed);
+    ownership->connecting = true;
+    return ownership;
+}
+
+static void wait_connected(struct ownership *ownership)
+{
+    if (ownership->connecting)
+        pthread_join(ownership->connector, NULL);
+    ownership->connecting = false;
+}
+
+enum error_code ownership_open(struct ownership *ownership, const char *advertised_url,
+                               struct error *error)
+{
+    const struct orchestrator *orchestrator = ownership->orchestrator;
+    const struct config *config = orchestrator->config;
+    ownership->advertised_url = must_strdup(advertised_url);
+    wait_connected(ownership);
     enum error_code code =
         peers_open(&ownership->peers, config->bind_address, (int)config->orchestrator_peer_port,
                    &orchestrator->instance_id, error);
-    if (code == ERR_OK)
-        code = first_look(ownership, error);
-    if (code != ERR_OK) {
-        ownership_close(ownership);
-        return code;
-    }
-    *out = ownership;
-    return ERR_OK;
+    return code == ERR_OK ? first_look(ownership, error) : code;
 }
 
 void ownership_start(struct ownership *ownership)
@@ -299,6 +318,7 @@ void ownership_close(struct ownership *ownership)
     eventfd_write(ownership->wake, 1);
     if (ownership->started)
         pthread_join(ownership->thread, NULL);
+    wait_connected(ownership);
     if (postgres_connected(ownership->postgres) && !atomic_load(&ownership->left))
         give_rest(ownership);
     ownership_house_stop(&ownership->house);

@@ -6,7 +6,8 @@
  * hears when shards are free, and when a contract was published or deleted.
  *
  * Owns      Its thread, the quiet connection, the connections to other instances.
- * Threads   ownership_open from main before the workers get anything; then its own thread.
+ * Threads   ownership_open from main before the workers get anything; then its own thread, and one that
+ *           keeps house.
  * Errors    As postgres.h.
  */
 #ifndef ORCHESTRATOR_OWNERSHIP_H
@@ -16,9 +17,11 @@
 
 struct ownership;
 
+/* Connects to the database meanwhile; the caller frees it with ownership_close whatever follows. */
+struct ownership *ownership_new(struct orchestrator *orchestrator) MUST_USE;
 /* Registers the instance and hands the shards it gets to the workers. */
-enum error_code ownership_open(struct ownership **ownership, struct orchestrator *orchestrator,
-                               const char *advertised_url, struct error *error) MUST_USE;
+enum error_code ownership_open(struct ownership *ownership, const char *advertised_url,
+                               struct error *error) MUST_USE;
 void ownership_start(struct ownership *ownership);
 /* Gives all shards to the others, in good order, and waits until they have taken them: true when they were given
  * in time (clock_monotonic_us). What is asked afterwards belongs to them. */

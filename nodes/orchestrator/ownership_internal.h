@@ -54,8 +54,8 @@ struct ownership {
     struct spread_plan plan;
     bool unsure; /* whether an instance lives will be known in a moment */
     struct house house;
-    pthread_t thread;
-    bool started;
+    pthread_t thread, connector;
+    bool started, connecting;
     atomic_bool stopping, leaving, left;
     atomic_bool followed; /* after that: others own all shards, or there are no others */
     int wake;             /* eventfd */

@@ -130,9 +130,10 @@ static void *run(void *context)
     node->orchestrator = orchestrator;
     enum error_code code = open_parts(orchestrator, &error);
     node->up = code == ERR_OK;
-    if (code == ERR_OK)
-        code =
-            ownership_open(&orchestrator->ownership, orchestrator, orchestrator->own_url, &error);
+    if (code == ERR_OK) {
+        orchestrator->ownership = ownership_new(orchestrator);
+        code = ownership_open(orchestrator->ownership, orchestrator->own_url, &error);
+    }
     if (code == ERR_OK) {
         ownership_start(orchestrator->ownership);
         while (!node->stopping)
