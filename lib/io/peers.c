@@ -243,6 +243,8 @@ static void greet(struct peers *peers)
             close(fd);
             continue;
         }
+        int one = 1; /* one whose machine is gone says nothing more: its place is wanted */
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
         peers->guests[place] = fd;
         watch_fd(peers, fd, EPOLLIN | EPOLLRDHUP, PLACE_GUEST + (uint64_t)place);
     }
