@@ -105,17 +105,18 @@ static enum error_code read_lanes(struct worker *worker, struct worker_lane *lan
     return code;
 }
 
-/* The shards could not be loaded: all that were ours and those given are taken again later. */
+/* The shards could not be loaded: all that were ours and those given are taken again later, but for those that
+ * others asked for: with them worker_release_shards is done. */
 static void retake(struct worker *worker, const struct worker_lane *given, int given_count,
                    const struct error *error)
 {
     struct worker_lane lanes[2 * SHARDS_MAX];
     int count = 0;
-    for (int shard = 0; shard < worker->orchestrator->shards; shard++) {
+    for (int16_t shard = 0; shard < worker->orchestrator->shards; shard++) {
         bool is_given = false;
         for (int i = 0; i < given_count; i++)
             is_given = is_given || given[i].shard == shard;
-        if (worker_owns(worker, shard) && !is_given)
+        if (worker_owns(worker, shard) && !is_given && !worker_asked(worker, shard))
             lanes[count++] = worker->lanes[shard];
     }
     for (int i = 0; i < given_count; i++)
