@@ -200,6 +200,24 @@ static void take_message(struct worker *worker, struct ticket *ticket)
     worker_step(worker, &event, ticket);
 }
 
+/* A workflow that is not here has ended only if its shard is here. */
+static void take_command(struct worker *worker, struct ticket *ticket)
+{
+    static const enum engine_event_type types[] = {[TICKET_CANCEL] = ENGINE_CANCEL,
+                                                   [TICKET_PAUSE] = ENGINE_PAUSE,
+                                                   [TICKET_RESUME] = ENGINE_RESUME};
+    if (!worker_owns(worker, ticket->at_shard)) {
+        worker_refuse(ticket, ERR_NOT_OWNER);
+        return;
+    }
+    worker_step(worker,
+                &(struct engine_event){.type = types[ticket->question],
+                                       .now_us = clock_now_us(),
+                                       .id = ticket->id,
+                                       .cause = ticket->cause},
+                ticket);
+}
+
 static void take_ticket(struct worker *worker, struct ticket *ticket)
 {
     if (ticket->question == TICKET_EXPLAIN) {
@@ -232,21 +250,9 @@ static void take_ticket(struct worker *worker, struct ticket *ticket)
         take_submission(worker, ticket);
         break;
     case TICKET_CANCEL:
-        worker_step(worker,
-                    &(struct engine_event){.type = ENGINE_CANCEL,
-                                           .now_us = clock_now_us(),
-                                           .id = ticket->id,
-                                           .cause = ticket->cause},
-                    ticket);
-        break;
     case TICKET_PAUSE:
     case TICKET_RESUME:
-        worker_step(worker,
-                    &(struct engine_event){.type = ticket->question == TICKET_PAUSE ? ENGINE_PAUSE
-                                                                                    : ENGINE_RESUME,
-                                           .now_us = clock_now_us(),
-                                           .id = ticket->id},
-                    ticket);
+        take_command(worker, ticket);
         break;
     case TICKET_RETRY:
         ticket_append(&worker->retries_first, &worker->retries_last, ticket);

@@ -14,6 +14,7 @@
 struct opened {
     struct opened *next;
     char *key;
+    const struct process *spared; /* whose call failed while the breaker was open: no attempt */
 };
 
 struct model {
@@ -45,6 +46,7 @@ static struct {
     struct named *keys;
     struct lane_check lanes[WORLD_SHARDS];
     struct workflow_outcome outcome;
+    const struct process *committing;
 } state;
 
 static struct workflow_environment environment;
@@ -112,6 +114,14 @@ static struct model *model_of(const struct uuid *id)
     struct model *model;
     HASH_FIND(hh, state.models, id, sizeof *id, model);
     return model;
+}
+
+static struct opened *find_opened(const struct model *model, const char *key)
+{
+    struct opened *opened = model->opened;
+    while (opened != NULL && strcmp(opened->key, key) != 0)
+        opened = opened->next;
+    return opened;
 }
 
 static void add_model(const struct row *row)
@@ -194,6 +204,21 @@ static void number_events(const struct row *row, const struct model *model)
         lane->of[i] = model->id;
 }
 
+/* Its call came to nothing while the breaker was open: until it is made again no failure of it is recorded. */
+static void check_attempt(const struct model *model, const struct workflow_record *record)
+{
+    const struct workflow_wait *wait = workflow_wait_find(model->workflow, record->wait);
+    if (record->kind != RECORD_TASK_FAILED || wait == NULL)
+        return;
+    struct buffer key = {0};
+    workflow_wait_key(model->workflow, wait, &key);
+    const struct opened *opened = find_opened(model, buffer_text(&key));
+    if (opened != NULL && opened->spared != NULL && opened->spared == state.committing)
+        world_fail("%s: an attempt of %s was burned while the breaker of its service was open",
+                   model->text, buffer_text(&key));
+    buffer_fini(&key);
+}
+
 static void apply(const struct row *row)
 {
     const enum table_name table = TABLE_EVENTS;
@@ -222,7 +247,8 @@ static void apply(const struct row *row)
     else if (record.n != workflow_records(model->workflow))
         world_fail("%s: record %d follows %d records", model->text, record.n,
                    workflow_records(model->workflow));
-    else if (workflow_apply(model->workflow, &record, &state.outcome) != ERR_OK)
+    else if (check_attempt(model, &record),
+             workflow_apply(model->workflow, &record, &state.outcome) != ERR_OK)
         world_fail(
             "%s: record %d (kind %d, wait %u, attempt %u) does not fit: a result came twice?",
             model->text, record.n, record.kind, record.wait, record.attempt);
@@ -272,6 +298,7 @@ void check_commit(const struct process *process)
     struct row *const *rows;
     struct table *const *of;
     int count = tables_added(&rows, &of);
+    state.committing = process;
     if (sim.unchecked)
         return;
     for (int i = 0; i < count; i++) {
@@ -292,21 +319,32 @@ void check_commit(const struct process *process)
 
 /* -- what nodes and clients do -- */
 
-void check_call(const struct process *process, const char *key)
+static struct opened *opened_by_key(const char *key)
 {
     struct uuid id;
     char text[UUID_TEXT_BYTES] = "";
-    if (key == NULL || strlen(key) < sizeof text) {
-        world_fail("%s made a call without a key", process->name);
-        return;
-    }
+    if (key == NULL || strlen(key) < sizeof text)
+        return NULL;
     memcpy(text, key, sizeof text - 1);
     const struct model *model = uuid_parse(text, sizeof text - 1, &id) ? model_of(&id) : NULL;
-    for (const struct opened *opened = model == NULL ? NULL : model->opened; opened != NULL;
-         opened = opened->next)
-        if (strcmp(opened->key, key) == 0)
-            return;
-    world_fail("%s made the call %s, and no committed record opened it", process->name, key);
+    return model == NULL ? NULL : find_opened(model, key);
+}
+
+void check_call(const struct process *process, const char *key)
+{
+    struct opened *opened = opened_by_key(key);
+    if (opened == NULL)
+        world_fail("%s made the call %s, and no committed record opened it", process->name,
+                   key == NULL ? "without a key" : key);
+    else
+        opened->spared = NULL;
+}
+
+void check_spared(const struct process *process, const char *key)
+{
+    struct opened *opened = opened_by_key(key);
+    if (opened != NULL)
+        opened->spared = process;
 }
 
 void check_produced(const struct process *process, int shard, int64_t seq, const char *workflow)
@@ -344,6 +382,15 @@ void check_accepted(const char *id, const char *key)
     } else if (strcmp(named->id, id) != 0) {
         world_fail("the key %s leads to %s and to %s", key, named->id, id);
     }
+}
+
+void check_has_ended(const char *id, const char *command)
+{
+    struct uuid parsed;
+    const struct model *model = uuid_parse(id, strlen(id), &parsed) ? model_of(&parsed) : NULL;
+    if (model != NULL && !workflow_state_ended(workflow_state(model->workflow)))
+        world_fail("%s of %s was refused because it has ended, and it is %s", command, id,
+                   workflow_state_name(workflow_state(model->workflow)));
 }
 
 /* -- the end -- */
@@ -461,8 +508,19 @@ static void check_totals(void)
     }
 }
 
+static void check_nothing_held(void)
+{
+    const struct table *table = &tables[TABLE_HELD];
+    for (int i = 0; i < table->count; i++)
+        if (!table->rows[i]->gone)
+            world_fail("a step is held for %.*s, and its workflow has ended",
+                       (int)cell_of(table->rows[i], TABLE_HELD, "service").bytes,
+                       cell_of(table->rows[i], TABLE_HELD, "service").data);
+}
+
 void check_end(void)
 {
+    check_nothing_held();
     for (int i = 0; i < WORLD_SHARDS; i++)
         check_complete(i);
     for (int p = 0; p < WORLD_PARTITIONS && !sim.failed; p++) {

@@ -66,6 +66,8 @@ static void command(struct chance *chance, const char *id, const char *name,
     if (status != 200 && status != 202 && status != 409)
         world_fail("%s of %s was answered %d %s", name, id, status, buffer_text(&reply->body));
     world_tell(TOLD_CLIENT, "%s of %s: %d", name, id, status);
+    if (status == 409 && strcmp(name, "retry") != 0)
+        check_has_ended(id, name);
 }
 
 static void meddle(struct chance *chance, const char *id, struct http_reply *reply)

@@ -30,7 +30,7 @@ struct outcome {
     uint64_t failed_seed;
     bool failed;
     uint64_t hash;
-    uint64_t workflows, commits, crashes, freezes, takeovers, events, repeats, calls;
+    uint64_t workflows, commits, crashes, freezes, takeovers, events, repeats, calls, spared;
     char failure[1024];
 };
 
@@ -121,6 +121,7 @@ static void run_child(struct outcome *outcome, const struct world_options *optio
     outcome->events += sim.count.events;
     outcome->repeats += sim.count.repeats;
     outcome->calls += sim.count.calls;
+    outcome->spared += sim.count.spared;
 }
 
 /* In a process of its own, so that a crash of the code under test is an outcome too. */
@@ -381,12 +382,14 @@ static int run_many(const struct wish *wish)
     if (outcome->failed)
         return tell_failure(wish->options, outcome, wish->story);
     printf("%s%llu seeds passed in %.1f s: %llu workflows, %llu commits, %llu events and %llu "
-           "repeats, %llu calls, %llu kills, %llu stops longer than the lease, %llu takeovers\n",
+           "repeats, %llu calls (%llu spared by breakers), %llu kills, %llu stops longer than the "
+           "lease, %llu takeovers\n",
            terminal ? "\r" : "", (unsigned long long)outcome->seeds, seconds_now() - began,
            (unsigned long long)outcome->workflows, (unsigned long long)outcome->commits,
            (unsigned long long)outcome->events, (unsigned long long)outcome->repeats,
-           (unsigned long long)outcome->calls, (unsigned long long)outcome->crashes,
-           (unsigned long long)outcome->freezes, (unsigned long long)outcome->takeovers);
+           (unsigned long long)outcome->calls, (unsigned long long)outcome->spared,
+           (unsigned long long)outcome->crashes, (unsigned long long)outcome->freezes,
+           (unsigned long long)outcome->takeovers);
     return 0;
 }
 

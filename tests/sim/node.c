@@ -7,6 +7,7 @@
 
 #include "io/clock.h"
 #include "io/migrate.h"
+#include "orchestrator/breakers.h"
 #include "orchestrator/core/task.h"
 #include "orchestrator/forward.h"
 #include "orchestrator/owners.h"
@@ -77,6 +78,8 @@ static enum error_code open_parts(struct orchestrator *orchestrator, struct erro
     enum error_code code = schema_look(orchestrator, postgres, error);
     postgres_free(postgres);
     if (code == ERR_OK)
+        code = breakers_open(&orchestrator->breakers, orchestrator, error);
+    if (code == ERR_OK)
         code = publisher_open(&orchestrator->publisher, &options, error);
     if (code != ERR_OK)
         return code;
@@ -87,6 +90,7 @@ static enum error_code open_parts(struct orchestrator *orchestrator, struct erro
     orchestrator->workers_count = (int)orchestrator->config->orchestrator_workers;
     for (int i = 0; i < orchestrator->workers_count; i++)
         orchestrator->workers[i] = worker_start(orchestrator, i);
+    breakers_start(orchestrator->breakers);
     return ERR_OK;
 }
 
@@ -118,6 +122,7 @@ static void stop(struct orchestrator *orchestrator)
     atomic_store(&orchestrator->stopping, true);
     for (int i = 0; i < orchestrator->workers_count; i++)
         worker_halt(orchestrator->workers[i]);
+    breakers_stop(orchestrator->breakers);
     ownership_close(orchestrator->ownership);
     publisher_close(orchestrator->publisher, 5000);
 }
@@ -213,6 +218,9 @@ static void strike(void *context)
     if (planned->fault == FAULT_DATABASE) {
         database_away((planned->draw % 200 + 1) * 50000);
         world_tell(TOLD_FAULT, "fault %d: the database is away", planned->number);
+    } else if (planned->fault == FAULT_SICK) {
+        service_sick((planned->draw % 20 + 1) * SECOND_US);
+        world_tell(TOLD_FAULT, "fault %d: a service is sick", planned->number);
     } else if (planned->fault == FAULT_BROKER) {
         broker_away((int)(planned->draw % (WORLD_PARTITIONS + 1)),
                     (planned->draw / 16 % 20 + 1) * SECOND_US);
@@ -224,8 +232,9 @@ static void strike(void *context)
 
 void nodes_plan_faults(void)
 {
-    static const enum fault kinds[] = {FAULT_CRASH, FAULT_CRASH,    FAULT_CRASH,  FAULT_FREEZE,
-                                       FAULT_CLOCK, FAULT_DATABASE, FAULT_BROKER, FAULT_STOP};
+    static const enum fault kinds[] = {FAULT_CRASH,  FAULT_CRASH, FAULT_CRASH,
+                                       FAULT_FREEZE, FAULT_CLOCK, FAULT_DATABASE,
+                                       FAULT_BROKER, FAULT_STOP,  FAULT_SICK};
     static struct planned all[FAULTS_MAX];
     plan.chance = chance_of(sim.options.seed, 0xfa17);
     plan.incarnations = 0;
@@ -233,7 +242,7 @@ void nodes_plan_faults(void)
     int count = (int)chance_between(&plan.chance, 0, 20);
     for (int i = 0; i < count; i++) {
         all[i] = (struct planned){.number = i,
-                                  .fault = kinds[chance_between(&plan.chance, 0, 7)],
+                                  .fault = kinds[chance_between(&plan.chance, 0, 8)],
                                   .at_us = chance_between(&plan.chance, 0, FAULT_TIME_US),
                                   .draw = chance_between(&plan.chance, 0, 1 << 30)};
         if ((sim.options.skip >> i & 1) == 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "statements.h"
+#include "statements_internal.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -9,18 +9,17 @@
 #include "world.h"
 
 #define ARRAY_HEADER_BYTES 20
-#define EPOCH_US INT64_C(946684800000000)
 
 /* -- parameters -- */
 
-static struct cell scalar(const struct postgres_value *value)
+struct cell statement_scalar(const struct postgres_value *value)
 {
     return value->is_null ? cell_null()
                           : (struct cell){(int32_t)value->wire.bytes, value->wire.data};
 }
 
 /* free() them; they point into the value. */
-static struct cell *elements(const struct postgres_value *value)
+struct cell *statement_elements(const struct postgres_value *value)
 {
     struct cell *cells = must_calloc((size_t)value->count + 1, sizeof *cells);
     const char *place = value->wire.data + ARRAY_HEADER_BYTES;
@@ -32,7 +31,7 @@ static struct cell *elements(const struct postgres_value *value)
     return cells;
 }
 
-static bool is_among(struct cell cell, const struct cell *cells, int count)
+bool statement_is_among(struct cell cell, const struct cell *cells, int count)
 {
     for (int i = 0; i < count; i++)
         if (cell_equal(cell, cells[i]))
@@ -42,7 +41,7 @@ static bool is_among(struct cell cell, const struct cell *cells, int count)
 
 /* -- results -- */
 
-static void result_start(struct query *query, const struct column *columns, int count)
+void statement_result(struct query *query, const struct column *columns, int count)
 {
     PGresAttDesc attributes[COLUMNS_MAX] = {{0}};
     query->result = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
@@ -55,17 +54,17 @@ static void result_start(struct query *query, const struct column *columns, int 
     PQsetResultAttrs(query->result, count, attributes);
 }
 
-static void result_set(struct query *query, int row, int column, struct cell cell)
+void statement_set(struct query *query, int row, int column, struct cell cell)
 {
     static char empty[1];
     char *data = cell.bytes <= 0 ? empty : (char *)(uintptr_t)cell.data;
     PQsetvalue(query->result, row, column, cell.bytes < 0 ? NULL : data, cell.bytes);
 }
 
-static void result_value(struct query *query, enum postgres_type type, struct cell cell)
+void statement_value(struct query *query, enum postgres_type type, struct cell cell)
 {
-    result_start(query, &(struct column){"value", type}, 1);
-    result_set(query, 0, 0, cell);
+    statement_result(query, &(struct column){"value", type}, 1);
+    statement_set(query, 0, 0, cell);
 }
 
 /* Names between a place in the text and `end`, as columns of the table: "w.id, seq". */
@@ -95,15 +94,9 @@ static int read_columns(const struct table *table, const char *from, const char 
 
 typedef bool row_wanted(const struct query *query, const struct row *row, const void *context);
 
-struct ordered {
-    const struct row *row;
-    const int *order;
-    bool descending;
-};
-
-static int by_order(const void *a, const void *b)
+int statement_by_order(const void *a, const void *b)
 {
-    const struct ordered *x = a, *y = b;
+    const struct statement_row *x = a, *y = b;
     for (const int *column = x->order; *column >= 0; column++) {
         int order = cell_compare(x->row->cells[*column], y->row->cells[*column]);
         if (order != 0)
@@ -113,16 +106,16 @@ static int by_order(const void *a, const void *b)
 }
 
 /* The rows that are wanted, in the order of the columns `order`, ended by -1. free() them. */
-static struct ordered *select_rows(const struct query *query, const struct table *table,
-                                   row_wanted *wanted, const void *context, const int *order,
-                                   int *count)
+static struct statement_row *select_rows(const struct query *query, const struct table *table,
+                                         row_wanted *wanted, const void *context, const int *order,
+                                         int *count)
 {
-    struct ordered *found = must_calloc((size_t)table->count + 1, sizeof *found);
+    struct statement_row *found = must_calloc((size_t)table->count + 1, sizeof *found);
     *count = 0;
     for (int i = 0; i < table->count; i++)
         if (!table->rows[i]->gone && wanted(query, table->rows[i], context))
-            found[(*count)++] = (struct ordered){table->rows[i], order, false};
-    qsort(found, (size_t)*count, sizeof *found, by_order);
+            found[(*count)++] = (struct statement_row){table->rows[i], order, false};
+    qsort(found, (size_t)*count, sizeof *found, statement_by_order);
     return found;
 }
 
@@ -136,33 +129,16 @@ static void select_into(struct query *query, enum table_name name, row_wanted *w
     struct column described[COLUMNS_MAX];
     for (int i = 0; i < width; i++)
         described[i] = table->columns[columns[i]];
-    result_start(query, described, width);
-    struct ordered *rows = select_rows(query, table, wanted, context, order, &count);
+    statement_result(query, described, width);
+    struct statement_row *rows = select_rows(query, table, wanted, context, order, &count);
     for (int i = 0; i < count; i++)
         for (int k = 0; k < width; k++)
-            result_set(query, i, k, rows[i].row->cells[columns[k]]);
+            statement_set(query, i, k, rows[i].row->cells[columns[k]]);
     free(rows);
 }
 
 /* -- conditions -- */
 
-enum {
-    SHARDS_SHARD,
-    SHARDS_OWNER,
-    SHARDS_EPOCH,
-    SHARDS_COMMITS,
-    SHARDS_NEXT,
-    SHARDS_PUBLISHED,
-    SHARDS_CLUSTER
-};
-enum {
-    INSTANCES_ID,
-    INSTANCES_URL,
-    INSTANCES_KEY,
-    INSTANCES_LEASE,
-    INSTANCES_VERSION,
-    INSTANCES_ADDRESS
-};
 enum { EVENTS_WORKFLOW, EVENTS_N, EVENTS_SHARD, EVENTS_SEQ, EVENTS_COUNT };
 
 static int column_of(enum table_name table, const char *name)
@@ -181,11 +157,11 @@ static bool in_choice(const struct query *query, const struct row *row, const vo
 {
     const struct choice *choice = context;
     (void)query;
-    return is_among(row->cells[choice->column], choice->cells, choice->count) &&
+    return statement_is_among(row->cells[choice->column], choice->cells, choice->count) &&
            (choice->null_column < 0 || row->cells[choice->null_column].bytes < 0);
 }
 
-static const int *order_by(int first, int second)
+const int *statement_order(int first, int second)
 {
     static int order[3];
     order[0] = first;
@@ -197,22 +173,22 @@ static const int *order_by(int first, int second)
 /* SELECT ... FROM table WHERE column = ANY($1) ORDER BY ... */
 static void select_any(struct query *query, enum table_name table, int column, int second)
 {
-    struct cell *cells = elements(&query->values[0]);
+    struct cell *cells = statement_elements(&query->values[0]);
     struct choice choice = {column, cells, query->values[0].count, -1};
-    select_into(query, table, in_choice, &choice, order_by(column, second));
+    select_into(query, table, in_choice, &choice, statement_order(column, second));
     free(cells);
 }
 
 static void select_one(struct query *query, enum table_name table, int column, int order)
 {
-    struct cell cell = scalar(&query->values[0]);
+    struct cell cell = statement_scalar(&query->values[0]);
     struct choice choice = {column, &cell, 1, -1};
-    select_into(query, table, in_choice, &choice, order_by(order, -1));
+    select_into(query, table, in_choice, &choice, statement_order(order, -1));
 }
 
 /* -- writing -- */
 
-static struct row *shard_row(int64_t shard)
+struct row *statement_shard(int64_t shard)
 {
     for (int i = 0; i < tables[TABLE_SHARDS].count; i++)
         if (cell_number(tables[TABLE_SHARDS].rows[i]->cells[SHARDS_SHARD]) == shard)
@@ -225,9 +201,9 @@ static enum error_code fence(struct query *query)
     struct cell *columns[6];
     int matched = 0, count = query->values[0].count;
     for (int i = 0; i < 6; i++)
-        columns[i] = elements(&query->values[i]);
+        columns[i] = statement_elements(&query->values[i]);
     for (int i = 0; i < count; i++) {
-        struct row *row = shard_row(cell_number(columns[0][i]));
+        struct row *row = statement_shard(cell_number(columns[0][i]));
         if (row == NULL || !cell_equal(row->cells[SHARDS_EPOCH], columns[1][i]) ||
             !cell_equal(row->cells[SHARDS_COMMITS], columns[2][i]))
             continue;
@@ -240,7 +216,7 @@ static enum error_code fence(struct query *query)
     }
     for (int i = 0; i < 6; i++)
         free(columns[i]);
-    result_value(query, PG_TEXT, cell_text(""));
+    statement_value(query, PG_TEXT, cell_text(""));
     if (matched == count)
         return ERR_OK;
     return error_set(query->error, ERR_FENCED,
@@ -279,7 +255,7 @@ static enum error_code insert(struct query *query)
     int width = read_columns(table, open + 1, close, columns);
     struct cell *values[COLUMNS_MAX];
     for (int k = 0; k < width; k++)
-        values[k] = elements(&query->values[k]);
+        values[k] = statement_elements(&query->values[k]);
     enum error_code code = ERR_OK;
     for (int i = 0; i < query->values[0].count && code == ERR_OK; i++) {
         struct cell cells[COLUMNS_MAX];
@@ -314,7 +290,7 @@ static enum error_code update_executions(struct query *query)
         return ERR_INTERNAL;
     }
     for (int k = 0; k < 9; k++)
-        values[k] = elements(&query->values[k]);
+        values[k] = statement_elements(&query->values[k]);
     for (int i = 0; i < query->values[0].count; i++)
         for (int r = 0; r < table->count; r++)
             if (cell_equal(table->rows[r]->cells[0], values[0][i]))
@@ -325,261 +301,42 @@ static enum error_code update_executions(struct query *query)
     return ERR_OK;
 }
 
-/* -- ownership -- */
+/* -- reading -- */
 
-static struct row *instance_row(struct cell id)
+enum error_code statement_nothing(struct query *query)
 {
-    const struct table *table = &tables[TABLE_INSTANCES];
-    for (int i = 0; i < table->count; i++)
-        if (!table->rows[i]->gone && cell_equal(table->rows[i]->cells[INSTANCES_ID], id))
-            return table->rows[i];
-    return NULL;
-}
-
-static struct cell cell_bool(bool value)
-{
-    char octet = value;
-    return cell_octets(&octet, 1);
-}
-
-static bool has_lapsed(const struct query *query, const struct row *instance)
-{
-    return cell_instant_us(instance->cells[INSTANCES_LEASE]) < query->now_us;
-}
-
-static bool lock_is_free(const struct query *query, const struct row *instance)
-{
-    return query->lock(cell_number(instance->cells[INSTANCES_KEY]), false);
-}
-
-/* Ours first, then by the end of their leases. */
-static enum error_code select_instances(struct query *query)
-{
-    static const struct column columns[] = {{"instance_id", PG_UUID},  {"advertised_url", PG_TEXT},
-                                            {"lapsed", PG_BOOL},       {"lock_free", PG_BOOL},
-                                            {"peer_address", PG_TEXT}, {"has_address", PG_BOOL}};
-    const struct table *table = &tables[TABLE_INSTANCES];
-    struct cell us = scalar(&query->values[0]);
-    struct ordered *found = must_calloc((size_t)table->count + 1, sizeof *found);
-    int count = 0;
-    for (int i = 0; i < table->count; i++)
-        if (!table->rows[i]->gone)
-            found[count++] = (struct ordered){table->rows[i], order_by(INSTANCES_LEASE, -1), true};
-    qsort(found, (size_t)count, sizeof *found, by_order);
-    result_start(query, columns, 6);
-    int out = 0;
-    for (int pass = 0; pass < 2; pass++)
-        for (int i = 0; i < count; i++) {
-            const struct row *row = found[i].row;
-            bool ours = cell_equal(row->cells[INSTANCES_ID], us);
-            if (ours != (pass == 0))
-                continue;
-            result_set(query, out, 0, row->cells[INSTANCES_ID]);
-            result_set(query, out, 1, row->cells[INSTANCES_URL]);
-            result_set(query, out, 2, cell_bool(has_lapsed(query, row)));
-            result_set(query, out, 3, cell_bool(!ours && lock_is_free(query, row)));
-            result_set(query, out, 4, row->cells[INSTANCES_ADDRESS]);
-            result_set(query, out++, 5, cell_bool(true));
-        }
-    free(found);
-    return ERR_OK;
-}
-
-static enum error_code set_address(struct query *query)
-{
-    struct row *row = instance_row(scalar(&query->values[0]));
-    if (row != NULL)
-        table_set(row, INSTANCES_ADDRESS, scalar(&query->values[1]));
-    return ERR_OK;
-}
-
-static enum error_code end_sessions(struct query *query)
-{
-    struct cell *gone = elements(&query->values[0]);
-    for (int i = 0; i < query->values[0].count; i++) {
-        char name[80] = "bridge-orchestrator ";
-        struct uuid id;
-        memcpy(id.octets, gone[i].data, sizeof id.octets);
-        uuid_format(&id, name + strlen(name));
-        query->terminate(name);
-    }
-    free(gone);
-    return ERR_OK;
-}
-
-static bool is_free(struct cell us, struct cell owner, bool wanted, const struct cell *gone,
-                    int gone_count)
-{
-    if (owner.bytes >= 0 && is_among(owner, gone, gone_count))
-        return true;
-    if (wanted && (owner.bytes < 0 || cell_equal(owner, us)))
-        return true;
-    return owner.bytes >= 0 && !cell_equal(owner, us) && instance_row(owner) == NULL;
-}
-
-static enum error_code claim(struct query *query)
-{
-    static const struct column columns[] = {{"shard", PG_INT2},         {"epoch", PG_INT8},
-                                            {"commits", PG_INT8},       {"next_seq", PG_INT8},
-                                            {"published_seq", PG_INT8}, {"cluster_id", PG_TEXT},
-                                            {"taken", PG_BOOL}};
-    static const int places[] = {SHARDS_SHARD, SHARDS_EPOCH,     SHARDS_COMMITS,
-                                 SHARDS_NEXT,  SHARDS_PUBLISHED, SHARDS_CLUSTER};
-    struct cell us = scalar(&query->values[0]), *suspects = elements(&query->values[1]),
-                *wanted = elements(&query->values[2]);
-    int gone = 0, out = 0;
-    for (int i = 0; i < query->values[1].count; i++) {
-        struct row *row = instance_row(suspects[i]);
-        if (row == NULL || !(has_lapsed(query, row) || lock_is_free(query, row)))
-            continue;
-        table_remove(row);
-        suspects[gone++] = suspects[i];
-        sim.count.takeovers++;
-    }
-    result_start(query, columns, 7);
-    for (int i = 0; i < tables[TABLE_SHARDS].count; i++) {
-        struct row *row = tables[TABLE_SHARDS].rows[i];
-        bool is_wanted = is_among(row->cells[SHARDS_SHARD], wanted, query->values[2].count);
-        if (!is_free(us, row->cells[SHARDS_OWNER], is_wanted, suspects, gone))
-            continue;
-        table_set(row, SHARDS_OWNER, is_wanted ? us : cell_null());
-        table_set(row, SHARDS_EPOCH, cell_int(PG_INT8, cell_number(row->cells[SHARDS_EPOCH]) + 1));
-        for (int k = 0; k < 6; k++)
-            result_set(query, out, k, row->cells[places[k]]);
-        result_set(query, out++, 6, cell_bool(is_wanted));
-    }
-    free(suspects);
-    free(wanted);
-    return ERR_OK;
-}
-
-static enum error_code select_owners(struct query *query)
-{
-    static const struct column columns[] = {
-        {"shard", PG_INT2}, {"owner", PG_UUID}, {"epoch", PG_INT8}, {"advertised_url", PG_TEXT}};
-    result_start(query, columns, 4);
-    for (int i = 0; i < tables[TABLE_SHARDS].count; i++) {
-        const struct row *row = tables[TABLE_SHARDS].rows[i];
-        const struct row *instance = instance_row(row->cells[SHARDS_OWNER]);
-        result_set(query, i, 0, row->cells[SHARDS_SHARD]);
-        result_set(query, i, 1, row->cells[SHARDS_OWNER]);
-        result_set(query, i, 2, row->cells[SHARDS_EPOCH]);
-        result_set(query, i, 3, instance == NULL ? cell_null() : instance->cells[INSTANCES_URL]);
-    }
-    return ERR_OK;
-}
-
-static enum error_code renew_lease(struct query *query)
-{
-    struct cell id = scalar(&query->values[0]);
-    double seconds;
-    uint64_t bits = (uint64_t)cell_number(scalar(&query->values[3]));
-    memcpy(&seconds, &bits, sizeof seconds);
-    struct cell until =
-        cell_int(PG_INT8, query->now_us - EPOCH_US + (int64_t)(seconds * 1000000.0));
-    struct row *row = instance_row(id);
-    result_value(query, PG_BOOL, cell_bool(row == NULL)); /* xmax = 0 */
-    if (row != NULL) {
-        table_set(row, INSTANCES_LEASE, until);
-        return ERR_OK;
-    }
-    struct cell cells[COLUMNS_MAX] = {id,    scalar(&query->values[1]), scalar(&query->values[2]),
-                                      until, scalar(&query->values[4]), cell_null()};
-    table_insert(&tables[TABLE_INSTANCES], cells);
-    return ERR_OK;
-}
-
-static void give_row(struct row *row)
-{
-    table_set(row, SHARDS_OWNER, cell_null());
-    table_set(row, SHARDS_EPOCH, cell_int(PG_INT8, cell_number(row->cells[SHARDS_EPOCH]) + 1));
-}
-
-/* All of an owner's, or those of $2. */
-static enum error_code give_back(struct query *query)
-{
-    struct cell us = scalar(&query->values[0]);
-    struct cell *wanted = query->count > 1 ? elements(&query->values[1]) : NULL;
-    for (int i = 0; i < tables[TABLE_SHARDS].count; i++) {
-        struct row *row = tables[TABLE_SHARDS].rows[i];
-        bool is_wanted =
-            wanted == NULL || is_among(row->cells[SHARDS_SHARD], wanted, query->values[1].count);
-        if (cell_equal(row->cells[SHARDS_OWNER], us) && is_wanted)
-            give_row(row);
-    }
-    free(wanted);
-    return ERR_OK;
-}
-
-static enum error_code give(struct query *query)
-{
-    struct cell us = scalar(&query->values[0]), *columns[4];
-    for (int i = 0; i < 4; i++)
-        columns[i] = elements(&query->values[i + 1]);
-    for (int i = 0; i < query->values[1].count; i++) {
-        struct row *row = shard_row(cell_number(columns[0][i]));
-        if (row == NULL || !cell_equal(row->cells[SHARDS_EPOCH], columns[1][i]) ||
-            !cell_equal(row->cells[SHARDS_OWNER], us))
-            continue;
-        give_row(row);
-        table_set(row, SHARDS_PUBLISHED, columns[2][i]);
-        table_set(row, SHARDS_CLUSTER, columns[3][i]);
-    }
-    for (int i = 0; i < 4; i++)
-        free(columns[i]);
-    return ERR_OK;
-}
-
-static enum error_code remove_instance(struct query *query)
-{
-    struct row *row = instance_row(scalar(&query->values[0]));
-    if (row != NULL)
-        table_remove(row);
-    return ERR_OK;
-}
-
-static enum error_code take_lock(struct query *query)
-{
-    bool taken = !query->busy && query->lock(cell_number(scalar(&query->values[0])), true);
-    result_value(query, PG_BOOL, cell_bool(taken));
-    return ERR_OK;
-}
-
-static enum error_code nothing(struct query *query)
-{
-    result_start(query, &(struct column){"nothing", PG_TEXT}, 1);
+    statement_result(query, &(struct column){"nothing", PG_TEXT}, 1);
     return ERR_OK;
 }
 
 static enum error_code listen(struct query *query)
 {
     query->listen();
-    return nothing(query);
+    return statement_nothing(query);
 }
 
 static enum error_code notify(struct query *query)
 {
     query->notify();
-    return nothing(query);
+    return statement_nothing(query);
 }
-
-/* -- reading -- */
 
 static enum error_code select_live(struct query *query)
 {
     static const struct column columns[] = {{"id", PG_UUID}, {"bytes", PG_INT8}};
     const struct table *table = &tables[TABLE_EXECUTIONS];
-    struct cell *cells = elements(&query->values[0]);
+    struct cell *cells = statement_elements(&query->values[0]);
     bool live = strncmp(query->sql, "WITH live", 9) == 0;
     struct choice choice = {live ? column_of(TABLE_EXECUTIONS, "shard") : 0, cells,
                             query->values[0].count,
                             live ? column_of(TABLE_EXECUTIONS, "completed_at") : -1};
     int count, input = column_of(TABLE_EXECUTIONS, "input");
-    struct ordered *rows = select_rows(query, table, in_choice, &choice, order_by(0, -1), &count);
-    result_start(query, columns, 2);
+    struct statement_row *rows =
+        select_rows(query, table, in_choice, &choice, statement_order(0, -1), &count);
+    statement_result(query, columns, 2);
     for (int i = 0; i < count; i++) {
-        result_set(query, i, 0, rows[i].row->cells[0]);
-        result_set(query, i, 1, cell_int(PG_INT8, rows[i].row->cells[input].bytes));
+        statement_set(query, i, 0, rows[i].row->cells[0]);
+        statement_set(query, i, 1, cell_int(PG_INT8, rows[i].row->cells[input].bytes));
     }
     free(rows);
     free(cells);
@@ -590,19 +347,19 @@ static enum error_code select_record_sizes(struct query *query)
 {
     static const struct column columns[] = {{"workflow_id", PG_UUID}, {"bytes", PG_INT8}};
     const struct table *table = &tables[TABLE_EVENTS];
-    struct cell *cells = elements(&query->values[0]);
+    struct cell *cells = statement_elements(&query->values[0]);
     struct choice choice = {EVENTS_WORKFLOW, cells, query->values[0].count, -1};
     int count, payload = column_of(TABLE_EVENTS, "payload"), rows_out = 0;
-    struct ordered *rows =
-        select_rows(query, table, in_choice, &choice, order_by(EVENTS_WORKFLOW, -1), &count);
-    result_start(query, columns, 2);
+    struct statement_row *rows =
+        select_rows(query, table, in_choice, &choice, statement_order(EVENTS_WORKFLOW, -1), &count);
+    statement_result(query, columns, 2);
     for (int i = 0; i < count;) {
         int64_t bytes = 0;
         struct cell id = rows[i].row->cells[0];
         for (; i < count && cell_equal(rows[i].row->cells[0], id); i++)
             bytes += rows[i].row->cells[payload].bytes > 0 ? rows[i].row->cells[payload].bytes : 0;
-        result_set(query, rows_out, 0, id);
-        result_set(query, rows_out++, 1, cell_int(PG_INT8, bytes));
+        statement_set(query, rows_out, 0, id);
+        statement_set(query, rows_out++, 1, cell_int(PG_INT8, bytes));
     }
     free(rows);
     free(cells);
@@ -611,7 +368,8 @@ static enum error_code select_record_sizes(struct query *query)
 
 static int by_end(const void *a, const void *b)
 {
-    const struct row *x = ((const struct ordered *)a)->row, *y = ((const struct ordered *)b)->row;
+    const struct row *x = ((const struct statement_row *)a)->row,
+                     *y = ((const struct statement_row *)b)->row;
     int64_t p = cell_number(x->cells[EVENTS_SEQ]) + cell_number(x->cells[EVENTS_COUNT]);
     int64_t q = cell_number(y->cells[EVENTS_SEQ]) + cell_number(y->cells[EVENTS_COUNT]);
     return p < q ? -1 : p > q;
@@ -620,7 +378,7 @@ static int by_end(const void *a, const void *b)
 static bool on_lane(const struct query *query, const struct row *row, const void *context)
 {
     (void)context;
-    return cell_equal(row->cells[EVENTS_SHARD], scalar(&query->values[0])) &&
+    return cell_equal(row->cells[EVENTS_SHARD], statement_scalar(&query->values[0])) &&
            cell_number(row->cells[EVENTS_COUNT]) > 0;
 }
 
@@ -629,21 +387,21 @@ static enum error_code select_lane(struct query *query)
 {
     static const struct column columns[] = {{"workflow_id", PG_UUID}, {"seq", PG_INT8}};
     bool backwards = strstr(query->sql, "DESC") != NULL;
-    int64_t bound = cell_number(scalar(&query->values[1]));
-    int64_t limit = cell_number(scalar(&query->values[2]));
+    int64_t bound = cell_number(statement_scalar(&query->values[1]));
+    int64_t limit = cell_number(statement_scalar(&query->values[2]));
     int count, out = 0;
-    struct ordered *rows =
-        select_rows(query, &tables[TABLE_EVENTS], on_lane, NULL, order_by(-1, -1), &count);
+    struct statement_row *rows =
+        select_rows(query, &tables[TABLE_EVENTS], on_lane, NULL, statement_order(-1, -1), &count);
     qsort(rows, (size_t)count, sizeof *rows, by_end);
-    result_start(query, columns, 2);
+    statement_result(query, columns, 2);
     for (int k = 0; k < count && out < limit; k++) {
         const struct row *row = rows[backwards ? count - 1 - k : k].row;
         int64_t seq = cell_number(row->cells[EVENTS_SEQ]);
         int64_t last = seq + cell_number(row->cells[EVENTS_COUNT]) - 1;
         if (backwards ? seq > bound : last <= bound)
             continue;
-        result_set(query, out, 0, row->cells[EVENTS_WORKFLOW]);
-        result_set(query, out++, 1, cell_int(PG_INT8, backwards && last > bound ? bound : last));
+        statement_set(query, out, 0, row->cells[EVENTS_WORKFLOW]);
+        statement_set(query, out++, 1, cell_int(PG_INT8, backwards && last > bound ? bound : last));
     }
     free(rows);
     return ERR_OK;
@@ -673,14 +431,14 @@ static enum error_code select_shards(struct query *query)
 static bool has_key(const struct query *query, const struct row *row, const void *context)
 {
     (void)context;
-    return cell_equal(row->cells[0], scalar(&query->values[0])) &&
-           cell_equal(row->cells[1], scalar(&query->values[1])) &&
-           cell_equal(row->cells[2], scalar(&query->values[2]));
+    return cell_equal(row->cells[0], statement_scalar(&query->values[0])) &&
+           cell_equal(row->cells[1], statement_scalar(&query->values[1])) &&
+           cell_equal(row->cells[2], statement_scalar(&query->values[2]));
 }
 
 static enum error_code select_key(struct query *query)
 {
-    select_into(query, TABLE_KEYS, has_key, NULL, order_by(-1, -1));
+    select_into(query, TABLE_KEYS, has_key, NULL, statement_order(-1, -1));
     return ERR_OK;
 }
 
@@ -696,15 +454,15 @@ static enum error_code select_history(struct query *query)
         {"n", PG_INT4},          {"kind", PG_INT2},         {"last_seq", PG_INT8},
         {"attempt", PG_INT2},    {"duration_us", PG_INT8},  {"at", PG_TIMESTAMPTZ},
         {"state_path", PG_TEXT}, {"current_step", PG_TEXT}, {"error", PG_TEXT}};
-    struct cell id = scalar(&query->values[0]);
+    struct cell id = statement_scalar(&query->values[0]);
     struct choice choice = {EVENTS_WORKFLOW, &id, 1, -1};
     int count;
-    struct ordered *rows = select_rows(query, &tables[TABLE_EVENTS], in_choice, &choice,
-                                       order_by(EVENTS_N, -1), &count);
-    result_start(query, columns, 9);
+    struct statement_row *rows = select_rows(query, &tables[TABLE_EVENTS], in_choice, &choice,
+                                             statement_order(EVENTS_N, -1), &count);
+    statement_result(query, columns, 9);
     for (int i = 0; i < count; i++)
         for (int k = 0; k < 9; k++)
-            result_set(
+            statement_set(
                 query, i, k,
                 k == 2 ? cell_int(PG_INT8, cell_number(rows[i].row->cells[EVENTS_SEQ]) +
                                                cell_number(rows[i].row->cells[EVENTS_COUNT]) - 1)
@@ -721,9 +479,9 @@ static bool has_ended(const struct query *query, const struct row *row, const vo
 
 static enum error_code select_ended(struct query *query)
 {
-    struct cell *cells = elements(&query->values[0]);
+    struct cell *cells = statement_elements(&query->values[0]);
     struct choice choice = {0, cells, query->values[0].count, -1};
-    select_into(query, TABLE_EXECUTIONS, has_ended, &choice, order_by(0, -1));
+    select_into(query, TABLE_EXECUTIONS, has_ended, &choice, statement_order(0, -1));
     free(cells);
     return ERR_OK;
 }
@@ -735,7 +493,7 @@ static enum error_code no_contracts(struct query *query)
                                             {"source", PG_TEXT},
                                             {"created_at", PG_TIMESTAMPTZ},
                                             {"deleted_at", PG_TIMESTAMPTZ}};
-    result_start(query, columns, 5);
+    statement_result(query, columns, 5);
     return ERR_OK;
 }
 
@@ -745,7 +503,16 @@ static const struct {
     enum error_code (*run)(struct query *query);
 } statements[] = {
     {"SELECT shard_fence(", NULL, fence},
+    {"INSERT INTO held_steps", NULL, hold_steps},
     {"INSERT INTO ", "FROM unnest(", insert},
+    {"UPDATE held_steps h SET released_at", NULL, hold_release},
+    {"DELETE FROM held_steps WHERE workflow_id", NULL, hold_end},
+    {"DELETE FROM held_steps h WHERE shard", NULL, hold_remove},
+    {"SELECT workflow_id, wait, held_at", "FROM held_steps", hold_read},
+    {"SELECT state_path, service, attempt, held_at", "FROM held_steps", hold_view},
+    {"WITH w AS (INSERT INTO service_breakers", NULL, breaker_write},
+    {"SELECT service, state, by_hand", "FROM service_breakers", breaker_read},
+    {"SELECT count(*) FROM instances", NULL, breaker_count_instances},
     {"UPDATE workflow_executions w SET current_state", NULL, update_executions},
     {"WITH live AS MATERIALIZED", NULL, select_live},
     {"SELECT id, pg_column_size(input)", NULL, select_live},
@@ -757,21 +524,21 @@ static const struct {
     {"SELECT shard, epoch, commits", "FROM shards WHERE shard = ANY", select_shards},
     {"SELECT epoch, commits FROM shards", NULL, select_shards},
     {"SELECT s.shard, s.owner, s.epoch, i.advertised_url", "FROM shards s LEFT JOIN",
-     select_owners},
-    {"SELECT instance_id, advertised_url, lease_expires_at <", NULL, select_instances},
-    {"UPDATE instances SET peer_address", NULL, set_address},
-    {"SELECT count(pg_terminate_backend(a.pid))", NULL, end_sessions},
-    {"WITH gone AS (DELETE FROM instances i", "UPDATE shards s SET owner", claim},
-    {"UPDATE shards s SET owner = NULL, epoch = s.epoch + 1, published_seq", NULL, give},
-    {"SELECT pg_try_advisory_lock($1)", NULL, take_lock},
-    {"WITH gone AS (DELETE FROM instances WHERE", NULL, renew_lease},
-    {"UPDATE shards SET owner = NULL, epoch = epoch + 1", NULL, give_back},
-    {"DELETE FROM instances WHERE instance_id", NULL, remove_instance},
-    {"SELECT ensure_partitions(", NULL, nothing},
-    {"DELETE FROM workflow_keys WHERE ctid", NULL, nothing},
+     owner_select_owners},
+    {"SELECT instance_id, advertised_url, lease_expires_at <", NULL, owner_select_instances},
+    {"UPDATE instances SET peer_address", NULL, owner_set_address},
+    {"SELECT count(pg_terminate_backend(a.pid))", NULL, owner_end_sessions},
+    {"WITH gone AS (DELETE FROM instances i", "UPDATE shards s SET owner", owner_claim},
+    {"UPDATE shards s SET owner = NULL, epoch = s.epoch + 1, published_seq", NULL, owner_give},
+    {"SELECT pg_try_advisory_lock($1)", NULL, owner_take_lock},
+    {"WITH gone AS (DELETE FROM instances WHERE", NULL, owner_renew_lease},
+    {"UPDATE shards SET owner = NULL, epoch = epoch + 1", NULL, owner_give_back},
+    {"DELETE FROM instances WHERE instance_id", NULL, owner_remove_instance},
+    {"SELECT ensure_partitions(", NULL, statement_nothing},
+    {"DELETE FROM workflow_keys WHERE ctid", NULL, statement_nothing},
     {"LISTEN ", NULL, listen},
     {"SELECT pg_notify(", NULL, notify},
-    {"SELECT 1", NULL, nothing},
+    {"SELECT 1", NULL, statement_nothing},
     {"SELECT name, version, source", "FROM contracts", no_contracts},
     {"SELECT workflow_id, body_hash FROM workflow_keys", NULL, select_key},
     {"SELECT w.id, ", "WHERE w.id = $1", select_view},

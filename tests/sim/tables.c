@@ -31,6 +31,12 @@ COLUMNS(events, {"workflow_id", PG_UUID}, {"n", PG_INT4}, {"shard", PG_INT2}, {"
         {"error", PG_TEXT}, {"cause", PG_TEXT}, {"payload", PG_JSON});
 COLUMNS(transitions, {"entity_id", PG_UUID}, {"run", PG_INT2}, {"from_state", PG_TEXT},
         {"to_state", PG_TEXT}, {"transition_event", PG_TEXT}, {"created_at", PG_TIMESTAMPTZ});
+COLUMNS(held, {"workflow_id", PG_UUID}, {"wait", PG_INT4}, {"shard", PG_INT2}, {"service", PG_TEXT},
+        {"state_path", PG_TEXT}, {"attempt", PG_INT2}, {"held_at", PG_TIMESTAMPTZ},
+        {"released_at", PG_TIMESTAMPTZ}, {"excluded_us", PG_INT8});
+COLUMNS(breakers, {"service", PG_TEXT}, {"state", PG_TEXT}, {"by_hand", PG_BOOL},
+        {"since", PG_TIMESTAMPTZ}, {"reason", PG_TEXT}, {"released", PG_INT4}, {"prober", PG_UUID},
+        {"revision", PG_INT8}, {"changed_at", PG_TIMESTAMPTZ});
 
 #define TABLE(the_name, the_columns, ...)                                                          \
     {                                                                                              \
@@ -46,6 +52,8 @@ struct table tables[TABLES] = {
     [TABLE_EXECUTIONS] = TABLE("workflow_executions", executions, "id"),
     [TABLE_EVENTS] = TABLE("workflow_events", events, "workflow_id,n"),
     [TABLE_TRANSITIONS] = TABLE("fsm_transitions", transitions, "entity_id,run,to_state"),
+    [TABLE_HELD] = TABLE("held_steps", held, "workflow_id,wait"),
+    [TABLE_BREAKERS] = TABLE("service_breakers", breakers, "service"),
 };
 
 enum change_kind { CHANGE_ADDED, CHANGE_SET, CHANGE_REMOVED };
@@ -242,6 +250,12 @@ struct cell cell_int(enum postgres_type type, int64_t value)
 }
 
 struct cell cell_text(const char *text) { return cell_octets(text, strlen(text)); }
+struct cell cell_bool(bool value)
+{
+    char octet = value;
+    return cell_octets(&octet, 1);
+}
+
 struct cell cell_null(void) { return (struct cell){-1, NULL}; }
 
 int64_t cell_number(struct cell cell)

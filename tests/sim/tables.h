@@ -45,6 +45,8 @@ enum table_name {
     TABLE_EXECUTIONS,
     TABLE_EVENTS,
     TABLE_TRANSITIONS,
+    TABLE_HELD,
+    TABLE_BREAKERS,
     TABLES
 };
 extern struct table tables[TABLES];
@@ -68,6 +70,7 @@ int tables_added(struct row *const **rows, struct table *const **of);
 struct cell cell_int(enum postgres_type type, int64_t value);
 struct cell cell_text(const char *text);
 struct cell cell_octets(const void *data, size_t bytes);
+struct cell cell_bool(bool value);
 struct cell cell_null(void);
 int64_t cell_number(struct cell cell); /* int2, int4, int8; 0 of null */
 bool cell_equal(struct cell a, struct cell b);

@@ -11,6 +11,8 @@
 #include "io/http_multi.h"
 #include "io/http_server.h"
 #include "orchestrator/api.h"
+#include "orchestrator/breakers.h"
+#include "orchestrator/registry.h"
 #include "world.h"
 
 #define EXCHANGES_MAX 256
@@ -231,6 +233,9 @@ void services_break(struct process *process)
 }
 
 static struct chance chance;
+static int64_t sick_until_us;
+
+void service_sick(int64_t us) { sick_until_us = fiber_now_us() + us; }
 
 void http_ask(int place, const char *method, const char *path, const char *key, const char *body,
               int64_t timeout_us, struct http_reply *reply)
@@ -276,6 +281,7 @@ struct http_multi_call {
     struct exchange *exchange; /* of a call of the own API */
     bool due, cancelled;
     bool reached; /* it left for the service */
+    int guarded;  /* the service whose breaker holds, or -1 */
     enum error_code code;
     int status;
     char *reply_headers;
@@ -294,6 +300,7 @@ void services_start(void)
 {
     chance = chance_of(sim.options.seed, 0x5e2);
     exchanges_count = 0;
+    sick_until_us = 0;
 }
 void services_end(void) {}
 
@@ -392,6 +399,8 @@ static void draw_answer(struct http_multi_call *call)
             break;
         }
     }
+    if (fiber_now_us() < sick_until_us && call->guarded >= 0 && !sim.healing)
+        call->status = 503;
     if (after_us >= call->timeout_us) {
         call->status = 0;
         after_us = call->timeout_us;
@@ -400,12 +409,34 @@ static void draw_answer(struct http_multi_call *call)
     fiber_at(fiber_now_us() + after_us, answered, call);
 }
 
+static int guard_of(const char *url)
+{
+    const struct services *services = registry_services(sim.registry);
+    int service = services_index_of_url(services, url);
+    return service >= 0 && services->items[service].hold_when_open ? service : -1;
+}
+
+/* What fails while the breaker is not closed is to be parked. */
+static void note_spared(const struct http_multi_call *call)
+{
+    struct breakers_status status;
+    if (call->guarded < 0 || (call->code == ERR_OK && call->status < 500))
+        return;
+    const struct node *node = node_of(call->multi->process);
+    breakers_status(node->orchestrator->breakers, call->guarded, &status);
+    if (status.state == BREAKER_CLOSED)
+        return;
+    sim.count.spared++;
+    check_spared(call->multi->process, call->key);
+}
+
 struct http_multi_call *http_multi_start(struct http_multi *multi,
                                          const struct http_multi_request *request)
 {
     static const char own[] = "http://node-";
     struct http_multi_call *call = must_calloc(1, sizeof *call);
     call->multi = multi;
+    call->guarded = -1;
     call->user = request->user;
     call->timeout_us = request->timeout_ms * 1000;
     call->key = header_of(request->headers, "Idempotency-Key");
@@ -416,6 +447,7 @@ struct http_multi_call *http_multi_start(struct http_multi *multi,
     call->reached = true;
     if (strncmp(request->url, own, sizeof own - 1) != 0) {
         check_call(multi->process, call->key);
+        call->guarded = guard_of(request->url);
         draw_answer(call);
         return call;
     }
@@ -464,6 +496,7 @@ void http_multi_event(struct http_multi *multi, int socket, uint32_t epoll_event
             .body_bytes = strlen(reply)};
         answer.headers_bytes = strlen(answer.headers);
         fiber_effect();
+        note_spared(call);
         multi->done(multi->context, &answer);
     }
 }

@@ -5,8 +5,9 @@
 #include <xxhash.h>
 
 struct sim sim;
-const char *const fault_names[FAULTS] = {"crash",     "freeze", "clock",   "connection", "database",
-                                         "slow-disk", "broker", "service", "network",    "stop"};
+const char *const fault_names[FAULTS] = {"crash",    "freeze",    "clock",  "connection",
+                                         "database", "slow-disk", "broker", "service",
+                                         "network",  "stop",      "sick"};
 
 bool world_faulty(enum fault fault)
 {

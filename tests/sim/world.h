@@ -47,6 +47,7 @@ enum fault {
     FAULT_SERVICE, /* calls fail, time out, are slow, are answered twice */
     FAULT_NETWORK, /* requests of clients and their answers get lost */
     FAULT_STOP,    /* a node is told to end, and another one comes */
+    FAULT_SICK,    /* a service fails every call for a while */
     FAULTS
 };
 extern const char *const fault_names[FAULTS];
@@ -77,7 +78,7 @@ struct sim {
     struct event_routes *routes;
     /* counts over all seeds of this run */
     struct {
-        uint64_t workflows, commits, crashes, freezes, takeovers, events, repeats, calls;
+        uint64_t workflows, commits, crashes, freezes, takeovers, events, repeats, calls, spared;
     } count;
 };
 extern struct sim sim;
@@ -129,6 +130,7 @@ bool broker_has(int shard, int64_t seq);
 void services_start(void);
 void services_end(void);
 void services_break(struct process *process);
+void service_sick(int64_t us); /* the one that holds when its breaker is open */
 /* A request to a node's API, from a fiber of any process; status 0: no answer came. */
 struct http_reply {
     int status;
@@ -158,6 +160,9 @@ void check_commit(const struct process *process);
 void check_call(const struct process *process, const char *key);
 void check_produced(const struct process *process, int shard, int64_t seq, const char *workflow);
 void check_accepted(const char *id, const char *key);
+void check_has_ended(const char *id, const char *command); /* as its client was told */
+/* The call failed while the breaker of its service, which holds, was open. */
+void check_spared(const struct process *process, const char *key);
 void check_tell_unfinished(struct buffer *out);
 bool check_all_ended(void);
 void check_end(void);
