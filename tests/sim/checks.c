@@ -384,6 +384,15 @@ void check_accepted(const char *id, const char *key)
     }
 }
 
+const char *check_paused(void)
+{
+    for (const struct model *model = state.models; model != NULL; model = model->hh.next)
+        if (workflow_paused(model->workflow) &&
+            !workflow_state_ended(workflow_state(model->workflow)))
+            return model->text;
+    return NULL;
+}
+
 void check_has_ended(const char *id, const char *command)
 {
     struct uuid parsed;

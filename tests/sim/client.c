@@ -8,6 +8,7 @@
 #include "world.h"
 
 #define CLIENTS 4
+#define LATE_US (60 * SECOND_US)
 #define PAUSE_MAX_US (3 * SECOND_US)
 
 static struct {
@@ -130,6 +131,21 @@ static void *run(void *context)
     return NULL;
 }
 
+/* A request to pause that nobody waits for any more may arrive late, after the one to resume. */
+static void *resume_late(void *context)
+{
+    struct chance chance = chance_of(sim.options.seed, 0x1a7e);
+    struct http_reply reply = {0};
+    (void)context;
+    for (;;) {
+        fiber_sleep_us(LATE_US);
+        const char *id = sim.healing ? check_paused() : NULL;
+        if (id != NULL)
+            command(&chance, id, "resume", &reply);
+    }
+    return NULL;
+}
+
 void clients_start(int workflows)
 {
     clients.process = process_new("clients");
@@ -138,6 +154,7 @@ void clients_start(int workflows)
     clients.next = 0;
     for (uintptr_t i = 0; i < CLIENTS; i++)
         process_start(clients.process, run, (void *)i); /* NOLINT: a number */
+    process_start(clients.process, resume_late, NULL);
 }
 
 bool clients_done(void) { return clients.left == 0; }

@@ -163,6 +163,7 @@ void check_accepted(const char *id, const char *key);
 void check_has_ended(const char *id, const char *command); /* as its client was told */
 /* The call failed while the breaker of its service, which holds, was open. */
 void check_spared(const struct process *process, const char *key);
+const char *check_paused(void); /* a workflow that stands still, or NULL */
 void check_tell_unfinished(struct buffer *out);
 bool check_all_ended(void);
 void check_end(void);
