@@ -33,7 +33,7 @@ MUTATIONS = [
              COMMIT,
              COMMIT +
              "    for (size_t i = 0; i < batch->calls_count; i++)\n"
-             "        worker_call(worker, &batch->calls[i].id, batch->calls[i].wait);\n"
+             "        worker_call(worker, &batch->calls[i]);\n"
              "    batch->calls_count = 0;\n"),
     Mutation("save before send: events", "nodes/orchestrator/worker_batch.c",
              COMMIT,
@@ -69,9 +69,11 @@ MUTATIONS = [
              "fits = wait->called && !wait->delivered && wait->attempt == event->attempt;",
              "fits = true;",
              check="tests/unit/test_engine"),
+    Mutation("breaker: park", "nodes/orchestrator/worker_call.c",
+             ".type = failed && parks ? ENGINE_PARKED : types[said->kind],", ".type = types[said->kind],"),
     Mutation("the lease of an instance that hangs", "nodes/orchestrator/core/spread.c",
              "if (instance->lapsed && settled)", "if (false && settled)"),
-    Mutation("the death of an instance frees its shards", "tests/sim/statements.c",
+    Mutation("the death of an instance frees its shards", "tests/sim/statements_owner.c",
              "        table_remove(row);\n        suspects[gone++] = suspects[i];",
              "        suspects[gone] = suspects[i];"),
     Mutation("reducer: the expected offset", "tests/sim/reducers.c",

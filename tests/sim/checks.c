@@ -293,6 +293,20 @@ static void check_lane(int shard)
                        (long long)published, (long long)lane->published + 1);
 }
 
+/* Submissions on their way and workflows that wait to start: what a node takes in is bounded by it. */
+static void check_queues(bool at_rest)
+{
+    for (int i = 0; i < WORLD_NODES_MAX; i++) {
+        const struct process *process = nodes[i].process;
+        if (process == NULL || !process->alive || nodes[i].orchestrator == NULL)
+            continue;
+        long long queued = atomic_load(&nodes[i].orchestrator->queued);
+        if (queued < 0 || (at_rest && queued != 0 && process->frozen_until_us <= fiber_now_us()))
+            world_fail("%s counts %lld in its queue, %s", process->name, queued,
+                       at_rest ? "and there are none" : "less than none");
+    }
+}
+
 void check_commit(const struct process *process)
 {
     struct row *const *rows;
@@ -314,6 +328,7 @@ void check_commit(const struct process *process)
         }
     for (int i = 0; i < WORLD_SHARDS && !sim.failed; i++)
         check_lane(i);
+    check_queues(false);
     sim.steps++;
 }
 
@@ -397,7 +412,8 @@ void check_has_ended(const char *id, const char *command)
 {
     struct uuid parsed;
     const struct model *model = uuid_parse(id, strlen(id), &parsed) ? model_of(&parsed) : NULL;
-    if (model != NULL && !workflow_state_ended(workflow_state(model->workflow)))
+    if (model != NULL && model->ended_run == 0 && /* it may have been retried */
+        !workflow_state_ended(workflow_state(model->workflow)))
         world_fail("%s of %s was refused because it has ended, and it is %s", command, id,
                    workflow_state_name(workflow_state(model->workflow)));
 }
@@ -530,6 +546,7 @@ static void check_nothing_held(void)
 void check_end(void)
 {
     check_nothing_held();
+    check_queues(true);
     for (int i = 0; i < WORLD_SHARDS; i++)
         check_complete(i);
     for (int p = 0; p < WORLD_PARTITIONS && !sim.failed; p++) {

@@ -57,6 +57,7 @@ struct stored {
 struct transaction {
     struct process *process;
     struct stored parts[WORLD_PARTITIONS];
+    int holders; /* the member, and the server while it has not carried it out */
     bool done;
     enum error_code code;
 };
@@ -140,13 +141,20 @@ static bool fence_holds(const struct transaction *transaction)
     return true;
 }
 
-static void carry_out(struct transaction *transaction)
+static enum error_code carry_out(const struct transaction *transaction)
 {
-    transaction->code = fence_holds(transaction) ? ERR_OK : ERR_FENCED;
-    for (int p = 0; p < WORLD_PARTITIONS && transaction->code == ERR_OK; p++) {
+    enum error_code code = fence_holds(transaction) ? ERR_OK : ERR_FENCED;
+    for (int p = 0; p < WORLD_PARTITIONS && code == ERR_OK; p++) {
         const struct stored *wanted = &transaction->parts[p];
         if (!wanted->touched)
             continue;
+        if (wanted->epoch != group.parts[p].epoch)
+            world_fail("%s wrote to partition %d, which another one has taken",
+                       transaction->process->name, p);
+        if (wanted->next_offset < group.parts[p].next_offset)
+            world_fail("%s set partition %d back from offset %lld to %lld",
+                       transaction->process->name, p, (long long)group.parts[p].next_offset,
+                       (long long)wanted->next_offset);
         group.parts[p].next_offset = wanted->next_offset;
         group.parts[p].newest_us = wanted->newest_us;
         for (int i = 0; i < wanted->lanes_count; i++)
@@ -155,26 +163,43 @@ static void carry_out(struct transaction *transaction)
             put_row(&group.parts[p], &wanted->rows[i]);
     }
     world_tell(TOLD_STORE, "%s: a batch of the reducer: %s", transaction->process->name,
-               error_code_name(transaction->code));
+               error_code_name(code));
+    return code;
 }
 
+static void transaction_release(struct transaction *transaction)
+{
+    if (--transaction->holders > 0)
+        return;
+    for (int p = 0; p < WORLD_PARTITIONS; p++)
+        stored_fini(&transaction->parts[p]);
+    free(transaction);
+}
+
+/* The server had it, and was slow. */
+static void arrive_late(void *context)
+{
+    (void)carry_out(context);
+    transaction_release(context);
+}
+
+/* When the connection is lost it is in the database, or never comes there, or comes there later. */
 static void arrive(void *context)
 {
     struct transaction *transaction = context;
     bool lost = world_faulty(FAULT_CONNECTION) && chance_one_in(&group.chance, 30);
-    if (!lost || chance_one_in(&group.chance, 2))
-        carry_out(transaction);
+    int64_t fate = lost ? chance_between(&group.chance, 0, 2) : 0;
+    if (fate == 0)
+        transaction->code = carry_out(transaction);
+    if (fate == 1) {
+        transaction->holders++;
+        fiber_at(fiber_now_us() + chance_between(&group.chance, 1, 3 * SECOND_US), arrive_late,
+                 transaction);
+    }
     if (lost)
         transaction->code = ERR_OUTCOME_UNKNOWN;
     transaction->done = true;
     fiber_wake(transaction);
-}
-
-static void transaction_free(struct transaction *transaction)
-{
-    for (int p = 0; p < WORLD_PARTITIONS; p++)
-        stored_fini(&transaction->parts[p]);
-    free(transaction);
 }
 
 /* -- a member -- */
@@ -184,6 +209,7 @@ static struct transaction *snapshot(struct member *member)
     struct reducer *reducer = &member->reducer;
     struct transaction *transaction = must_calloc(1, sizeof *transaction);
     transaction->process = member->process;
+    transaction->holders = 1;
     for (int p = 0; p < WORLD_PARTITIONS; p++) {
         const struct reducer_partition *partition = reducer->partitions[p];
         struct stored *part = &transaction->parts[p];
@@ -242,7 +268,7 @@ static bool commit(struct member *member)
         committed = transaction->code == ERR_OK;
         break;
     }
-    transaction_free(transaction);
+    transaction_release(transaction);
     if (committed) {
         reducer_snapshot_stored(&member->reducer);
         reducer_sweep(&member->reducer);
