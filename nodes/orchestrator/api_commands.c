@@ -135,7 +135,8 @@ static bool is_so(const struct command *command, const struct workflow_view *vie
     return command->question == TICKET_CANCEL && view->state == WORKFLOW_CANCELLED;
 }
 
-/* The command, with the workflow as it is afterwards. */
+/* The command, with the workflow as it is afterwards. One that woke up late and does not know yet that its shards
+ * are gone knows nothing of what happened since. */
 static void carry_out(struct orchestrator *orchestrator, const struct command *command,
                       const struct uuid *id, const struct wish *wish, struct workflow_view *view,
                       bool *done, struct error *error)
@@ -151,6 +152,8 @@ static void carry_out(struct orchestrator *orchestrator, const struct command *c
     view->object = NULL;
     if (workflow_view_read(orchestrator, id, true, view, error) != ERR_OK)
         *done = false;
+    else if (!*done && !command->of_failed && is_for(command, view, wish))
+        error_set(error, ERR_NOT_OWNER, "the workflow lives on, in another instance");
 }
 
 /* Said twice a command does its work once: a retry names the run that failed. */
