@@ -77,6 +77,7 @@ SLOW = """
 CREATE TABLE slowness AS SELECT 0.3 AS seconds;
 CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN PERFORM pg_sleep(seconds) FROM slowness; RETURN NULL; END $$;
+CREATE TRIGGER slow AFTER UPDATE ON reducer_partitions EXECUTE FUNCTION be_slow();
 CREATE TRIGGER slow AFTER INSERT ON aggregation_rows EXECUTE FUNCTION be_slow();
 CREATE TRIGGER slow AFTER DELETE ON reducer_outbox EXECUTE FUNCTION be_slow();
 """
@@ -95,13 +96,12 @@ def freeze_while(condition, process, progress, records: int) -> None:
         time.sleep(draw.uniform(0, 0.005))
 
 
-def check_frozen(bridge, directory, condition: str) -> None:
+def check_frozen(bridge, directory, condition: str, events: int) -> None:
     """A reducer stops where it hurts most; another one takes over, and all is told before it wakes up."""
     bridge.environment |= {"KAFKA_WORKFLOW_PARTITIONS": "32", "PARTITION_IDLE_MS": "1000"}
     bridge.migrate()
     bridge.sql(SLOW)
     bridge.start_embedded_broker()
-    events = max(20000, scaled(80000))  # a transaction must not fit what the sockets hold
     plan = ["--events", str(events), "--partitions", "32", "--seed", str(SEED)]
     stream = exact.Stream(bridge, directory, plan, events)
     follower = exact.Follower(bridge, directory / "finals")
@@ -133,15 +133,15 @@ def check_frozen(bridge, directory, condition: str) -> None:
 
 def test_a_reducer_frozen_inside_a_transaction_is_taken_over(empty_bridge, directory):
     """Its locks do not keep the others from its partitions, and it writes nothing when it wakes up."""
-    empty_bridge.environment |= {  # large transactions, to be caught in
-        "MAX_AGGREGATION_QUEUE_SIZE": "20000",
-        "AGGREGATION_BATCH_SIZE": "5000",
+    empty_bridge.environment |= {  # transactions that do not fit what the sockets hold
+        "MAX_AGGREGATION_QUEUE_SIZE": "100000",
+        "AGGREGATION_BATCH_SIZE": "50000",
     }
-    check_frozen(empty_bridge, directory, "is_inside_transaction")
+    check_frozen(empty_bridge, directory, "is_inside_transaction", 80000)
 
 
 def test_a_reducer_frozen_while_it_publishes_does_not_silence_the_others(empty_bridge, directory):
-    check_frozen(empty_bridge, directory, "is_publishing")
+    check_frozen(empty_bridge, directory, "is_publishing", max(20000, scaled(80000)))
 
 
 @pytest.mark.kafka

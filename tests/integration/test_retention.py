@@ -21,9 +21,9 @@ def test_windows_past_their_retention_go_and_are_not_counted_anew(empty_bridge):
     bridge.migrate()
     bridge.start_embedded_broker()
     bridge.start_reducer(AGGREGATION_PRUNE_INTERVAL_MS="200")
-    produce(bridge, [stamp("kept", n) for n in range(20)], partition=1)
+    produce(bridge, [stamp("kept", n) for n in range(70)], partition=1)  # more values than stand in a row
     produce(bridge, [stamp("kept", 10), stamp("kept", 200000)], partition=0)
-    bridge.wait_total("kept", 22)
+    bridge.wait_total("kept", 72)
     wait_until(lambda: all(tables(bridge).values()), 60, "the first windows are final")
 
     bridge.sql("UPDATE aggregation_finals SET final_at = now() - interval '29 days' WHERE group_key = 'kept'")
@@ -39,13 +39,13 @@ def test_windows_past_their_retention_go_and_are_not_counted_anew(empty_bridge):
 
     bridge.sql("UPDATE aggregation_finals SET final_at = now() - interval '31 days'")
     wait_until(lambda: not any(tables(bridge).values()), 60, "nothing is left of the first windows")
-    assert get(bridge, "/api/v1/namespaces")["items"][0]["values"]["total_stamps"] == 22
+    assert get(bridge, "/api/v1/namespaces")["items"][0]["values"]["total_stamps"] == 72
     pruned = [line for line in bridge.log_lines("reducer") if "retention were pruned" in line["event"]]
     assert sum(line["rows"] for line in pruned) == bridge.metric("reducer_pruned_rows_total", "reducer")
 
     # By its own clock partition 1 still takes this one, and has the rows in memory.
     produce(bridge, [stamp("kept", 20)], partition=1)
-    bridge.wait_total("kept", 23)
+    bridge.wait_total("kept", 73)
     assert not any(tables(bridge).values()), tables(bridge)
     dead_letters = WORKFLOW_TOPIC + ".dlq"
     wait_until(lambda: consume(bridge.broker.address, dead_letters), 60, "the dead letter")
